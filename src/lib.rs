@@ -1,1 +1,17 @@
-//! egret
+//! egret: an egress firewall for Azure AI labs.
+//!
+//! The path of a connection, one module a step:
+//!
+//! ```text
+//! listen -> flow::intent -> policy::decide -> dns -> policy::vet -> flow::connect -> flow::gate -> flow::relay -> log
+//! ```
+//!
+//! - [`policy`] decides: names, rules, reasons, vetting of addresses. Pure: no IO, no clock, no async.
+//! - [`dns`] resolves through forwarders and private zones and says who answered.
+//! - [`flow`] carries one connection from accept to record.
+//! - [`log`] turns decisions into Azure Firewall's rows.
+//! - [`config`] turns what was written into what can run, or into every problem at once.
+//! - [`gateway`] binds, runs, reloads and drains; [`lab`] builds a world around it.
+
+pub mod policy;
+pub mod proof;

@@ -1,1 +1,2 @@
-fn main(){}
+//! Arguments to command to exit code; nothing else.
+fn main() {}
