@@ -13,5 +13,6 @@
 //! - [`config`] turns what was written into what can run, or into every problem at once.
 //! - [`gateway`] binds, runs, reloads and drains; [`lab`] builds a world around it.
 
+pub mod config;
 pub mod policy;
 pub mod proof;
