@@ -16,3 +16,4 @@
 pub mod config;
 pub mod policy;
 pub mod proof;
+pub mod tls;

@@ -1,0 +1,3 @@
+//! TLS as egret sees it from outside: the first flight is read, nothing is decrypted.
+
+pub mod client_hello;
