@@ -38,6 +38,19 @@ fn check(case: &Case) {
     assert_eq!(result(&parsed), expect.result, "{id}: {parsed:?}");
     if let Parsed::Hello(hello) = parsed {
         assert_eq!(name(&hello), expect.sni, "{id}");
+        if let Some(name) = hello.server_name {
+            let judged = name.fqdn();
+            assert_eq!(
+                judged.as_ref().ok().map(|name| name.as_str()),
+                expect.sni_normalized.as_deref(),
+                "{id}"
+            );
+            assert_eq!(
+                judged.err().map(|reason| reason.name()),
+                expect.deny_reason.as_deref(),
+                "{id}"
+            );
+        }
         assert_eq!(hello.ech.label().unwrap_or("none"), case.ech, "{id}");
         assert_eq!(hello.hello_end, case.hello_end, "{id}");
         assert_eq!(bytes.len() - hello.hello_end, case.bytes_after_hello, "{id}");

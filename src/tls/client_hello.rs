@@ -7,7 +7,8 @@
 //! whatever could be read in two ways is [`Parsed::Malformed`]. Records are joined where they lie (RFC 8446 section 5.1
 //! lets a message span them at any byte), so nothing is allocated or copied.
 
-use std::fmt;
+use crate::policy::{Fqdn, Host, HostError, Reason};
+use std::{fmt, net::IpAddr};
 
 /// Longest first flight worth holding while it is [`Parsed::Incomplete`], in bytes, record headers included.
 ///
@@ -56,7 +57,7 @@ pub enum Parsed<'a> {
 /// A ClientHello (RFC 8446 section 4.1.2) whose every length holds.
 #[derive(Clone, Copy, Debug)]
 pub struct ClientHello<'a> {
-    /// The one `host_name` of its `server_name` extension (RFC 6066 section 3), not yet judged to be a name.
+    /// The one `host_name` of its `server_name` extension (RFC 6066 section 3), not yet judged to be a name: [`ServerName::fqdn`] does that.
     pub server_name: Option<ServerName<'a>>,
     /// Whether it hides another hello.
     pub ech: Ech,
@@ -116,6 +117,21 @@ impl<'a> ServerName<'a> {
             *slot = byte;
         }
         &buffer[..len]
+    }
+
+    /// The host name, or why it cannot be one: `SniIpLiteral` or `SniInvalid`.
+    ///
+    /// RFC 6066 section 3 permits no address. A bracketed one is no literal here, only bytes that are not a name.
+    pub fn fqdn(&self) -> Result<Fqdn, Reason> {
+        let mut buffer = [0; NAME_BUFFER_BYTES];
+        let raw = self.copy_to(&mut buffer);
+        let address = || std::str::from_utf8(raw).is_ok_and(|text| text.parse::<IpAddr>().is_ok());
+        match Host::parse(raw) {
+            Ok(Host::Name(name)) => Ok(name),
+            Err(HostError::IpLiteral) => Err(Reason::SniIpLiteral),
+            _ if address() => Err(Reason::SniIpLiteral),
+            _ => Err(Reason::SniInvalid),
+        }
     }
 
     /// The bytes one by one.
@@ -576,6 +592,43 @@ mod tests {
             said(&hello(&[many, vec![api()]].concat())),
             "malformed: too many extensions"
         );
+    }
+
+    #[test]
+    fn s_05_n_12_a_server_name_is_a_host_name_or_has_its_own_reason() {
+        let long = "a.".repeat(200);
+        for (sent, expected) in [
+            ("api.example.com", Ok("api.example.com")),
+            ("API.Example.com.", Ok("api.example.com")),
+            ("203.0.113.9", Err(Reason::SniIpLiteral)),
+            ("2001:db8::1", Err(Reason::SniIpLiteral)),
+            ("0xcb007109", Err(Reason::SniIpLiteral)),
+            ("[2001:db8::1]", Err(Reason::SniInvalid)),
+            ("[api.example.com]", Err(Reason::SniInvalid)),
+            ("api.example.com:443", Err(Reason::SniInvalid)),
+            ("*.example.com", Err(Reason::SniInvalid)),
+            ("api.example.com\0.evil.test", Err(Reason::SniInvalid)),
+            ("bücher.example", Err(Reason::SniInvalid)),
+            ("api\u{200b}.example.com", Err(Reason::SniInvalid)),
+            (&long[..250], Ok(&long[..249])),
+            (&long[..], Err(Reason::SniInvalid)),
+        ] {
+            let list = [&[0, (sent.len() >> 8) as u8, sent.len() as u8], sent.as_bytes()].concat();
+            let body = [&(list.len() as u16).to_be_bytes()[..], &list].concat();
+            let bytes = hello(&[extension(EXT_SERVER_NAME, &body)]);
+            let Parsed::Hello(ClientHello {
+                server_name: Some(name),
+                ..
+            }) = parse(&bytes)
+            else {
+                panic!("{sent}")
+            };
+            assert_eq!(
+                name.fqdn().as_ref().map(Fqdn::as_str).map_err(|reason| *reason),
+                expected,
+                "{sent}"
+            );
+        }
     }
 
     #[test]
