@@ -14,6 +14,7 @@
 //! - [`gateway`] binds, runs, reloads and drains; [`lab`] builds a world around it.
 
 pub mod config;
+pub mod dns;
 pub mod policy;
 pub mod proof;
 pub mod tls;
