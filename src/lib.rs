@@ -15,6 +15,7 @@
 
 pub mod config;
 pub mod dns;
+pub mod lab;
 pub mod policy;
 pub mod proof;
 pub mod tls;

@@ -1,0 +1,6 @@
+//! The lab.
+pub mod client;
+pub mod internet;
+pub mod mocks;
+pub mod open_proxy;
+pub mod site;
