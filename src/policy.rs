@@ -7,14 +7,16 @@ pub mod answer;
 pub mod compile;
 pub mod decide;
 pub mod fqdn;
+mod names;
 pub mod private_link;
 pub mod reason;
+mod sources;
 pub mod vet;
 
 pub use answer::{Answer, AnswerAddress, Link};
 pub use compile::CompiledPolicy;
-pub use decide::{Attempt, Decision, NoTrace, Trace};
-pub use fqdn::{Fqdn, FqdnPattern, Host, HostError};
+pub use decide::{Attempt, Decision, NoTrace, RuleOutcome, Trace};
+pub use fqdn::{Fqdn, FqdnPattern, Host, HostError, NameFault, PatternError};
 pub use private_link::PrivateLinkZones;
 pub use reason::Reason;
 pub use vet::{AddressPlan, Refusal, Vetted};
@@ -51,7 +53,7 @@ pub enum Protocol {
 }
 
 /// A protocol with its port: `{ type = "Https", port = 443 }`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ProtocolPort {
     /// What is spoken.
     pub protocol: Protocol,

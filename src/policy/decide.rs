@@ -1,6 +1,6 @@
 //! `decide`: one attempt against the compiled policy. Pure, allocates nothing, generic over a trace sink.
 
-use super::{Action, CompiledPolicy, Fqdn, Mode, Protocol, Reason, RuleId};
+use super::{Action, CompiledPolicy, Fqdn, Mode, Protocol, ProtocolPort, Reason, RuleId, names::Candidate};
 use std::net::IpAddr;
 
 /// What one source asks, as far as an application rule can see it.
@@ -38,16 +38,19 @@ impl Decision {
     }
 }
 
-/// Sees each step of an evaluation. The empty sink costs nothing.
+/// Sees the rules of an evaluation, in the order in which they are judged, up to the one that ends it.
 pub trait Trace {
+    /// Whether anyone looks: without it the evaluation gathers nothing.
+    const ACTIVE: bool = true;
+
     /// A rule was looked at; `outcome` says why it did not match, or that it did.
     fn rule(&mut self, rule: RuleId, outcome: RuleOutcome);
 }
 
-/// How one rule fared.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// How one rule fared. Ascending: of several patterns of a rule the one that came furthest counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum RuleOutcome {
-    /// Another source.
+    /// A pattern admits the name, for another source.
     SourceDiffers,
     /// No pattern admits the name.
     NameDiffers,
@@ -60,6 +63,8 @@ pub enum RuleOutcome {
 /// The sink that sees nothing.
 pub struct NoTrace;
 impl Trace for NoTrace {
+    const ACTIVE: bool = false;
+
     #[inline(always)]
     fn rule(&mut self, _: RuleId, _: RuleOutcome) {}
 }
@@ -67,14 +72,100 @@ impl Trace for NoTrace {
 impl CompiledPolicy {
     /// Threat intelligence, DNAT, network, application; inside a kind the parent policy first, then group priority, then
     /// collection priority, low first, rules top down; the first match ends it; nothing matched is Deny `NoRuleMatched`.
+    ///
+    /// Explicit flows are judged by application rules only. The index gives the rules that admit the name, each list in
+    /// order; of the rules that also match source and port the first one wins. Cost: the labels of the name, and the
+    /// rules that admit it. Allocates only for a trace.
     pub fn decide<T: Trace>(&self, attempt: &Attempt<'_>, trace: &mut T) -> Decision {
-        let _ = (attempt, trace);
-        todo!()
+        let mut winner: Option<Candidate> = None;
+        let mut seen = Vec::new();
+        for list in self.names.lists(attempt.name.as_str()) {
+            for &candidate in list {
+                if winner.is_some_and(|winner| !candidate.precedes(winner)) {
+                    break;
+                }
+                let outcome = self.outcome(candidate, attempt);
+                if T::ACTIVE {
+                    seen.push((RuleId(candidate.rule()), outcome));
+                }
+                if outcome == RuleOutcome::Matched {
+                    winner = Some(candidate);
+                    break;
+                }
+            }
+        }
+        if T::ACTIVE {
+            self.report(seen, winner, trace);
+        }
+        winner.map_or_else(|| self.default_decision(), |winner| self.decision(winner))
     }
 
-    /// Whether any rule, for any source, protocol and port, could allow this name: if not, it is never looked up.
+    /// Whether any rule, for any source, protocol and port, could allow this name: if not, it is never looked up. Audit
+    /// counts as allowing.
     pub fn could_allow(&self, name: &Fqdn) -> bool {
-        let _ = name;
-        todo!()
+        let permits = |candidate: &Candidate| {
+            self.decision(*candidate).permits()
+                && !self.sources(*candidate).is_empty()
+                && !self.ports(*candidate).is_empty()
+        };
+        self.mode() == Mode::Audit || self.names.lists(name.as_str()).flatten().any(permits)
+    }
+
+    /// How a rule fares whose pattern admits the name.
+    fn outcome(&self, candidate: Candidate, attempt: &Attempt<'_>) -> RuleOutcome {
+        let asked = ProtocolPort {
+            protocol: attempt.protocol,
+            port: attempt.port,
+        };
+        if !self.sources(candidate).contains(attempt.source) {
+            RuleOutcome::SourceDiffers
+        } else if self.ports(candidate).binary_search(&asked).is_err() {
+            RuleOutcome::PortDiffers
+        } else {
+            RuleOutcome::Matched
+        }
+    }
+
+    fn decision(&self, winner: Candidate) -> Decision {
+        let rule = self.compiled(winner);
+        Decision {
+            action: rule.action,
+            reason: Reason::RuleMatched,
+            rule: Some(RuleId(winner.rule())),
+            mode: rule.mode,
+            wide: winner.wide(),
+        }
+    }
+
+    fn default_decision(&self) -> Decision {
+        Decision {
+            action: Action::Deny,
+            reason: Reason::NoRuleMatched,
+            rule: None,
+            mode: self.mode(),
+            wide: false,
+        }
+    }
+
+    /// Tells the trace what the evaluation saw, in order; rules that it never saw do not admit the name.
+    fn report<T: Trace>(&self, mut seen: Vec<(RuleId, RuleOutcome)>, winner: Option<Candidate>, trace: &mut T) {
+        seen.sort_unstable();
+        for rule in self.application_rules() {
+            let from = seen.partition_point(|&(other, _)| other < rule);
+            let outcomes = seen[from..].iter().take_while(|&&(other, _)| other == rule);
+            trace.rule(
+                rule,
+                outcomes
+                    .map(|&(_, outcome)| outcome)
+                    .max()
+                    .unwrap_or(RuleOutcome::NameDiffers),
+            );
+            if winner.is_some_and(|winner| winner.rule() == rule.0) {
+                return;
+            }
+        }
     }
 }
+
+#[cfg(test)]
+mod tests;

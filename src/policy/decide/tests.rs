@@ -1,0 +1,375 @@
+use super::*;
+use crate::policy::{
+    ApplicationRule, FqdnPattern, NetworkRule, Policy, Priority, RuleCollection, RuleCollectionGroup, Rules, Sources,
+    TargetFqdn,
+};
+use std::net::Ipv4Addr;
+
+const HTTPS: ProtocolPort = ProtocolPort {
+    protocol: Protocol::Https,
+    port: 443,
+};
+const HTTP: ProtocolPort = ProtocolPort {
+    protocol: Protocol::Http,
+    port: 80,
+};
+
+fn target(pattern: &str) -> TargetFqdn {
+    TargetFqdn {
+        pattern: FqdnPattern::parse(pattern).unwrap(),
+        tag: None,
+        ports: None,
+        wide: false,
+    }
+}
+
+/// A rule for any source on 443, named after its first pattern.
+fn rule(patterns: &[&str]) -> ApplicationRule {
+    ApplicationRule {
+        name: patterns.first().copied().unwrap_or("none").into(),
+        sources: Sources::Any { written: true },
+        protocols: vec![HTTPS],
+        targets: patterns.iter().map(|p| target(p)).collect(),
+        resolves_into: Vec::new(),
+        private_endpoints: None,
+    }
+}
+
+fn collection(priority: u16, action: Action, rules: Vec<ApplicationRule>) -> RuleCollection {
+    RuleCollection {
+        name: format!("{action:?}{priority}").into(),
+        priority: Priority::new(priority).unwrap(),
+        action,
+        mode: Mode::Enforce,
+        rules: Rules::Application(rules),
+    }
+}
+
+fn policy(collections: Vec<RuleCollection>) -> Policy {
+    let group = RuleCollectionGroup {
+        name: "g".into(),
+        priority: Priority::new(200).unwrap(),
+        collections,
+    };
+    Policy {
+        name: "p".into(),
+        groups: vec![group],
+        ..Policy::default()
+    }
+}
+
+fn compiled(collections: Vec<RuleCollection>) -> CompiledPolicy {
+    CompiledPolicy::new(policy(collections))
+}
+
+fn ask_from(policy: &CompiledPolicy, source: &str, name: &str, port: ProtocolPort) -> Decision {
+    let name = Fqdn::parse(name).unwrap();
+    let source = source.parse().unwrap();
+    let ProtocolPort { protocol, port } = port;
+    policy.decide(
+        &Attempt {
+            source,
+            protocol,
+            name: &name,
+            port,
+        },
+        &mut NoTrace,
+    )
+}
+
+fn ask(policy: &CompiledPolicy, name: &str) -> Decision {
+    ask_from(policy, "10.0.0.1", name, HTTPS)
+}
+
+#[test]
+fn what_no_rule_admits_is_denied() {
+    let empty = compiled(vec![]);
+    let decision = ask(&empty, "api.example.com");
+    assert_eq!(
+        (decision.action, decision.reason, decision.rule),
+        (Action::Deny, Reason::NoRuleMatched, None)
+    );
+    assert!(!decision.permits());
+    let none = compiled(vec![collection(100, Action::Allow, vec![rule(&[])])]);
+    assert_eq!(
+        ask(&none, "api.example.com").action,
+        Action::Deny,
+        "L-03: an empty list matches nothing"
+    );
+}
+
+#[test]
+fn n14_priority_decides_and_not_specificity_or_file_order() {
+    let allow = |priority| collection(priority, Action::Allow, vec![rule(&["*.openai.example.com"])]);
+    let deny = |priority| collection(priority, Action::Deny, vec![rule(&["bad.openai.example.com"])]);
+    for (collections, action, why) in [
+        (vec![allow(100), deny(200)], Action::Allow, "allow first, written first"),
+        (vec![deny(200), allow(100)], Action::Allow, "allow first, written last"),
+        (vec![allow(200), deny(100)], Action::Deny, "deny first, written last"),
+        (vec![deny(100), allow(200)], Action::Deny, "deny first, written first"),
+        (
+            vec![deny(100), allow(100)],
+            Action::Deny,
+            "imported: equal numbers keep file order",
+        ),
+        (
+            vec![allow(100), deny(100)],
+            Action::Allow,
+            "imported: equal numbers keep file order",
+        ),
+    ] {
+        let policy = compiled(collections);
+        assert_eq!(ask(&policy, "bad.openai.example.com").action, action, "{why}");
+        assert_eq!(ask(&policy, "good.openai.example.com").action, Action::Allow, "{why}");
+    }
+}
+
+#[test]
+fn n14_parent_groups_come_first_whatever_the_numbers() {
+    let mut model = policy(vec![collection(100, Action::Allow, vec![rule(&["a.test"])])]);
+    model.parent_groups = policy(vec![collection(65000, Action::Deny, vec![rule(&["*.test"])])]).groups;
+    model.parent_groups[0].priority = Priority::new(65000).unwrap();
+    assert_eq!(ask(&CompiledPolicy::new(model), "a.test").action, Action::Deny);
+}
+
+#[test]
+fn n15_a_denied_name_is_denied_in_every_spelling() {
+    let policy = compiled(vec![
+        collection(100, Action::Deny, vec![rule(&["bad.example.com"])]),
+        collection(200, Action::Allow, vec![rule(&["*"])]),
+    ]);
+    for name in [
+        "bad.example.com",
+        "BAD.example.com",
+        "bad.example.com.",
+        "Bad.Example.Com.",
+    ] {
+        let decision = ask(&policy, name);
+        assert_eq!(
+            (decision.action, decision.rule),
+            (Action::Deny, Some(RuleId(0))),
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn n19_sources_decide_per_group_and_mapped_ipv4_is_ipv4() {
+    let of = |nets: &[&str], pattern: &str| ApplicationRule {
+        sources: Sources::Nets(nets.iter().map(|n| n.parse().unwrap()).collect()),
+        ..rule(&[pattern])
+    };
+    let policy = compiled(vec![collection(
+        100,
+        Action::Allow,
+        vec![
+            of(&["10.1.0.0/16"], "a.test"),
+            of(&["10.2.0.0/16", "10.1.1.0/24"], "b.test"),
+            of(&[], "c.test"),
+        ],
+    )]);
+    for (source, name, action) in [
+        ("10.1.2.3", "a.test", Action::Allow),
+        ("10.2.2.3", "a.test", Action::Deny),
+        ("10.1.1.3", "a.test", Action::Allow),
+        ("10.1.1.3", "b.test", Action::Allow),
+        ("::ffff:10.1.1.3", "b.test", Action::Allow),
+        ("10.1.1.3", "c.test", Action::Deny),
+        ("::1", "a.test", Action::Deny),
+    ] {
+        assert_eq!(ask_from(&policy, source, name, HTTPS).action, action, "{source} {name}");
+    }
+}
+
+#[test]
+fn c47_ports_and_protocols_are_part_of_the_rule() {
+    let tagged = TargetFqdn {
+        ports: Some(vec![HTTP, HTTPS]),
+        ..target("tag.test")
+    };
+    let alien = TargetFqdn {
+        ports: Some(vec![ProtocolPort { port: 8443, ..HTTPS }]),
+        ..target("alien.test")
+    };
+    let both = ApplicationRule {
+        protocols: vec![HTTPS, HTTP],
+        targets: vec![target("a.test"), tagged.clone()],
+        ..rule(&["both"])
+    };
+    let one = ApplicationRule {
+        targets: vec![tagged, alien],
+        ..rule(&["one"])
+    };
+    let policy = compiled(vec![collection(100, Action::Allow, vec![both])]);
+    let narrow = compiled(vec![collection(100, Action::Allow, vec![one])]);
+    for (policy, name, port, action) in [
+        (&policy, "a.test", HTTPS, Action::Allow),
+        (&policy, "a.test", HTTP, Action::Allow),
+        (&policy, "a.test", ProtocolPort { port: 22, ..HTTPS }, Action::Deny),
+        (&policy, "a.test", ProtocolPort { port: 443, ..HTTP }, Action::Deny),
+        (&policy, "tag.test", HTTP, Action::Allow),
+        (&narrow, "tag.test", HTTPS, Action::Allow),
+        (&narrow, "tag.test", HTTP, Action::Deny),
+        (&narrow, "alien.test", HTTPS, Action::Deny),
+    ] {
+        assert_eq!(
+            ask_from(policy, "10.0.0.1", name, port).action,
+            action,
+            "{name} {port:?}"
+        );
+    }
+    assert!(
+        !narrow.could_allow(&Fqdn::parse("alien.test").unwrap()),
+        "the ports of tag and rule do not meet"
+    );
+}
+
+#[test]
+fn l12_audit_lets_through_what_it_would_deny_and_nothing_else_changes() {
+    let deny = || collection(100, Action::Deny, vec![rule(&["bad.test"])]);
+    let allow = || collection(200, Action::Allow, vec![rule(&["*.test"])]);
+
+    let mut global = policy(vec![deny(), allow()]);
+    global.mode = Mode::Audit;
+    let global = CompiledPolicy::new(global);
+    let mut audited = deny();
+    audited.mode = Mode::Audit;
+    let one = compiled(vec![audited, allow()]);
+
+    for (policy, name, action, permits, why) in [
+        (
+            &global,
+            "bad.test",
+            Action::Deny,
+            true,
+            "a matching Deny is recorded and let through",
+        ),
+        (&global, "other.example", Action::Deny, true, "so is NoRuleMatched"),
+        (&global, "a.test", Action::Allow, true, "an Allow is an Allow"),
+        (&one, "bad.test", Action::Deny, true, "the collection's own Deny"),
+        (
+            &one,
+            "other.example",
+            Action::Deny,
+            false,
+            "a collection's audit does not widen the default",
+        ),
+    ] {
+        let decision = ask(policy, name);
+        assert_eq!((decision.action, decision.permits()), (action, permits), "{why}");
+    }
+    let could = |policy: &CompiledPolicy, name| policy.could_allow(&Fqdn::parse(name).unwrap());
+    assert!(could(&global, "other.example") && could(&one, "bad.test"));
+    assert!(!could(&one, "other.example"));
+}
+
+#[test]
+fn a_name_could_be_allowed_only_by_an_allowing_rule() {
+    let nobody = ApplicationRule {
+        sources: Sources::Nets(Vec::new()),
+        ..rule(&["nobody.test"])
+    };
+    let policy = compiled(vec![
+        collection(100, Action::Deny, vec![rule(&["bad.test"])]),
+        collection(200, Action::Allow, vec![rule(&["*.good.test"]), nobody]),
+    ]);
+    for (name, could) in [
+        ("a.good.test", true),
+        ("good.test", false),
+        ("bad.test", false),
+        ("nobody.test", false),
+    ] {
+        assert_eq!(policy.could_allow(&Fqdn::parse(name).unwrap()), could, "{name}");
+    }
+}
+
+#[test]
+fn wide_is_said_only_if_no_narrow_pattern_of_the_rule_admits_the_name() {
+    let wide = TargetFqdn {
+        wide: true,
+        ..target("*.openai.test")
+    };
+    let policy = compiled(vec![collection(
+        100,
+        Action::Allow,
+        vec![ApplicationRule {
+            targets: vec![wide, target("mine.openai.test")],
+            ..rule(&["r"])
+        }],
+    )]);
+    assert!(ask(&policy, "other.openai.test").wide);
+    assert!(!ask(&policy, "mine.openai.test").wide);
+}
+
+#[test]
+fn network_rules_are_numbered_and_not_matched() {
+    let network = NetworkRule {
+        name: "all".into(),
+        sources: Sources::Any { written: true },
+        ip_protocols: vec!["Any".into()],
+        destination_addresses: vec!["0.0.0.0/0".parse().unwrap()],
+        destination_fqdns: vec![Fqdn::parse("a.test").unwrap()],
+        destination_ports: vec![(1, 65535)],
+    };
+    let network = RuleCollection {
+        rules: Rules::Network(vec![network]),
+        ..collection(100, Action::Allow, vec![])
+    };
+    let policy = compiled(vec![collection(200, Action::Allow, vec![rule(&["b.test"])]), network]);
+    assert_eq!(ask(&policy, "a.test").action, Action::Deny);
+    assert_eq!(
+        ask(&policy, "b.test").rule,
+        Some(RuleId(1)),
+        "the network rule is number 0"
+    );
+}
+
+/// Keeps what it is told.
+#[derive(Default)]
+struct Seen(Vec<(u32, RuleOutcome)>);
+
+impl Trace for Seen {
+    fn rule(&mut self, rule: RuleId, outcome: RuleOutcome) {
+        self.0.push((rule.0, outcome));
+    }
+}
+
+#[test]
+fn a_trace_sees_every_rule_up_to_the_one_that_decides() {
+    use RuleOutcome::*;
+    let elsewhere = Sources::Nets(vec!["192.168.0.0/16".parse().unwrap()]);
+    let policy = compiled(vec![collection(
+        100,
+        Action::Allow,
+        vec![
+            rule(&["other.example"]),
+            ApplicationRule {
+                sources: elsewhere,
+                ..rule(&["*.test"])
+            },
+            ApplicationRule {
+                protocols: vec![HTTP],
+                ..rule(&["*", "a.test"])
+            },
+            rule(&["*est"]),
+            rule(&["a.test"]),
+        ],
+    )]);
+    let name = Fqdn::parse("a.test").unwrap();
+    let attempt = Attempt {
+        source: Ipv4Addr::LOCALHOST.into(),
+        protocol: Protocol::Https,
+        name: &name,
+        port: 443,
+    };
+    let mut seen = Seen::default();
+    let traced = policy.decide(&attempt, &mut seen);
+    assert_eq!(
+        seen.0,
+        [(0, NameDiffers), (1, SourceDiffers), (2, PortDiffers), (3, Matched)]
+    );
+    assert_eq!(traced, policy.decide(&attempt, &mut NoTrace));
+    let mut seen = Seen::default();
+    policy.decide(&Attempt { port: 22, ..attempt }, &mut seen);
+    assert_eq!(seen.0.len(), 5, "without a match every rule was looked at");
+}

@@ -1,0 +1,272 @@
+//! What must hold for every input: the compiled policy answers as a naive evaluator does, and names have one normal form.
+
+use egret::policy::{
+    Action, ApplicationRule, Attempt, CompiledPolicy, Fqdn, FqdnPattern, Host, Mode, NetworkRule, NoTrace, Policy,
+    Priority, Protocol, ProtocolPort, Reason, RuleCollection, RuleCollectionGroup, RuleId, RuleOutcome, RuleRef, Rules,
+    Sources, TargetFqdn, Trace,
+};
+use ipnet::IpNet;
+use proptest::{collection::vec, prelude::*, sample::select};
+use std::net::IpAddr;
+
+/// Few labels, so that patterns and names meet often.
+fn label() -> impl Strategy<Value = &'static str> {
+    select(vec!["a", "b", "ab", "x", "test"])
+}
+
+fn name() -> impl Strategy<Value = Fqdn> {
+    vec(label(), 1..5).prop_map(|labels| Fqdn::parse(&labels.join(".")).expect("made of labels"))
+}
+
+fn pattern() -> impl Strategy<Value = FqdnPattern> {
+    let text = prop_oneof![
+        4 => name().prop_map(|name| name.to_string()),
+        4 => name().prop_map(|name| format!("*.{name}")),
+        2 => name().prop_map(|name| format!("*{name}")),
+        1 => Just("*".to_owned()),
+    ];
+    text.prop_map(|text| FqdnPattern::parse(&text).expect("a pattern"))
+}
+
+fn port() -> impl Strategy<Value = ProtocolPort> {
+    let protocol = select(vec![Protocol::Http, Protocol::Https]);
+    (protocol, select(vec![80_u16, 443])).prop_map(|(protocol, port)| ProtocolPort { protocol, port })
+}
+
+fn target() -> impl Strategy<Value = TargetFqdn> {
+    let ports = proptest::option::weighted(0.3, vec(port(), 0..3));
+    (pattern(), ports, any::<bool>()).prop_map(|(pattern, ports, wide)| TargetFqdn {
+        pattern,
+        tag: None,
+        ports,
+        wide,
+    })
+}
+
+fn net() -> impl Strategy<Value = IpNet> {
+    let nets = [
+        "10.0.0.0/24",
+        "10.0.0.128/25",
+        "10.0.1.0/24",
+        "10.0.0.5/32",
+        "0.0.0.0/0",
+        "fd00::/64",
+        "::ffff:10.0.1.0/120",
+    ];
+    select(nets.map(|net| net.parse().expect("a prefix")).to_vec())
+}
+
+fn source() -> impl Strategy<Value = IpAddr> {
+    select(
+        ["10.0.0.5", "10.0.0.200", "10.0.1.9", "172.16.0.1", "fd00::1"]
+            .map(|ip| ip.parse().expect("an address"))
+            .to_vec(),
+    )
+}
+
+fn sources() -> impl Strategy<Value = Sources> {
+    prop_oneof![
+        Just(Sources::Any { written: true }),
+        vec(net(), 0..4).prop_map(Sources::Nets),
+    ]
+}
+
+fn application_rule() -> impl Strategy<Value = ApplicationRule> {
+    (sources(), vec(port(), 0..3), vec(target(), 0..4)).prop_map(|(sources, protocols, targets)| ApplicationRule {
+        name: "".into(),
+        sources,
+        protocols,
+        targets,
+        resolves_into: Vec::new(),
+        private_endpoints: None,
+    })
+}
+
+fn rules() -> impl Strategy<Value = Rules> {
+    let network = NetworkRule {
+        name: "network".into(),
+        sources: Sources::Any { written: true },
+        ip_protocols: vec!["TCP".into()],
+        destination_addresses: vec!["0.0.0.0/0".parse().expect("a prefix")],
+        destination_fqdns: Vec::new(),
+        destination_ports: vec![(443, 443)],
+    };
+    prop_oneof![
+        6 => vec(application_rule(), 0..4).prop_map(Rules::Application),
+        1 => Just(Rules::Network(vec![network])),
+    ]
+}
+
+fn priority() -> impl Strategy<Value = Priority> {
+    select(vec![100_u16, 200, 300, 65000]).prop_map(|value| Priority::new(value).expect("in range"))
+}
+
+fn mode() -> impl Strategy<Value = Mode> {
+    prop_oneof![4 => Just(Mode::Enforce), 1 => Just(Mode::Audit)]
+}
+
+fn groups() -> impl Strategy<Value = Vec<RuleCollectionGroup>> {
+    let action = select(vec![Action::Allow, Action::Deny]);
+    let collection = (priority(), action, mode(), rules()).prop_map(|(priority, action, mode, rules)| RuleCollection {
+        name: "".into(),
+        priority,
+        action,
+        mode,
+        rules,
+    });
+    let group = (priority(), vec(collection, 0..4)).prop_map(|(priority, collections)| RuleCollectionGroup {
+        name: "".into(),
+        priority,
+        collections,
+    });
+    vec(group, 0..4)
+}
+
+/// A policy in which every rule, collection and group has a name of its own.
+fn policy() -> impl Strategy<Value = Policy> {
+    (mode(), groups(), groups()).prop_map(|(mode, parent_groups, groups)| {
+        let mut policy = Policy {
+            name: "p".into(),
+            mode,
+            parent_groups,
+            groups,
+            ..Policy::default()
+        };
+        for (g, group) in policy.parent_groups.iter_mut().chain(&mut policy.groups).enumerate() {
+            group.name = format!("g{g}").into();
+            for (c, collection) in group.collections.iter_mut().enumerate() {
+                collection.name = format!("c{c}").into();
+                if let Rules::Application(rules) = &mut collection.rules {
+                    for (r, rule) in rules.iter_mut().enumerate() {
+                        rule.name = format!("r{r}").into();
+                    }
+                }
+            }
+        }
+        policy
+    })
+}
+
+/// Action, reason, mode, rule, and whether only wide patterns of the rule admit the name.
+type Verdict = (Action, Reason, Mode, Option<RuleRef>, bool);
+
+/// What an evaluator says that looks at every rule in order and knows no index.
+fn naive(policy: &Policy, attempt: &Attempt<'_>) -> Verdict {
+    for groups in [&policy.parent_groups, &policy.groups] {
+        let mut groups: Vec<&RuleCollectionGroup> = groups.iter().collect();
+        groups.sort_by_key(|group| group.priority);
+        for group in groups {
+            let mut collections: Vec<&RuleCollection> = group.collections.iter().collect();
+            collections.sort_by_key(|collection| collection.priority);
+            for collection in collections {
+                let Rules::Application(rules) = &collection.rules else {
+                    continue;
+                };
+                let found = rules.iter().find_map(|rule| Some((rule, naive_match(rule, attempt)?)));
+                if let Some((rule, wide)) = found {
+                    let audit = policy.mode == Mode::Audit || collection.mode == Mode::Audit;
+                    let mode = if audit { Mode::Audit } else { Mode::Enforce };
+                    let rule = RuleRef {
+                        policy: policy.name.clone(),
+                        group: group.name.clone(),
+                        collection: collection.name.clone(),
+                        rule: rule.name.clone(),
+                    };
+                    return (collection.action, Reason::RuleMatched, mode, Some(rule), wide);
+                }
+            }
+        }
+    }
+    (Action::Deny, Reason::NoRuleMatched, policy.mode, None, false)
+}
+
+/// `None`: no match. Else whether it takes a wide pattern.
+fn naive_match(rule: &ApplicationRule, attempt: &Attempt<'_>) -> Option<bool> {
+    let asked = ProtocolPort {
+        protocol: attempt.protocol,
+        port: attempt.port,
+    };
+    let source = match &rule.sources {
+        Sources::Any { .. } => true,
+        Sources::Nets(nets) => nets.iter().any(|net| naive_contains(net, attempt.source)),
+    };
+    let admits = |target: &&TargetFqdn| {
+        target.pattern.matches(attempt.name) && target.ports.as_ref().is_none_or(|ports| ports.contains(&asked))
+    };
+    let wide = rule
+        .targets
+        .iter()
+        .filter(admits)
+        .map(|target| target.wide)
+        .reduce(|a, b| a && b);
+    wide.filter(|_| source && rule.protocols.contains(&asked))
+}
+
+fn naive_contains(net: &IpNet, source: IpAddr) -> bool {
+    match (net, source) {
+        (IpNet::V6(net), IpAddr::V4(ip)) => net.prefix_len() >= 96 && net.contains(&ip.to_ipv6_mapped()),
+        _ => net.contains(&source),
+    }
+}
+
+#[derive(Default)]
+struct Seen(Vec<(RuleId, RuleOutcome)>);
+
+impl Trace for Seen {
+    fn rule(&mut self, rule: RuleId, outcome: RuleOutcome) {
+        self.0.push((rule, outcome));
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_compiled_policy_equals_a_naive_evaluator(
+        policy in policy(),
+        attempts in vec((source(), name(), port()), 1..8),
+    ) {
+        let compiled = CompiledPolicy::new(policy.clone());
+        for (source, name, ProtocolPort { protocol, port }) in attempts {
+            let attempt = Attempt { source, protocol, name: &name, port };
+            let decision = compiled.decide(&attempt, &mut NoTrace);
+            let rule = decision.rule.map(|rule| compiled.rule_ref(rule).clone());
+            let verdict: Verdict = (decision.action, decision.reason, decision.mode, rule, decision.wide);
+            prop_assert_eq!(verdict, naive(&policy, &attempt));
+            if decision.permits() {
+                prop_assert!(compiled.could_allow(&name));
+            }
+
+            let mut seen = Seen::default();
+            prop_assert_eq!(compiled.decide(&attempt, &mut seen), decision);
+            let order: Vec<RuleId> = compiled.application_rules().take(seen.0.len()).collect();
+            prop_assert_eq!(seen.0.iter().map(|&(rule, _)| rule).collect::<Vec<_>>(), order);
+            let matched = seen.0.iter().position(|&(_, outcome)| outcome == RuleOutcome::Matched);
+            prop_assert_eq!(matched.map(|at| seen.0[at].0), decision.rule);
+            prop_assert!(matched.is_none_or(|at| at + 1 == seen.0.len()), "nothing after the match");
+        }
+    }
+
+    #[test]
+    fn normalising_twice_is_once(text in "[a-zA-Z0-9_.-]{1,40}") {
+        if let Ok(name) = Fqdn::parse(&text) {
+            prop_assert_eq!(Fqdn::parse(name.as_str()), Ok(name.clone()));
+            prop_assert_eq!(Fqdn::parse(&text.to_ascii_uppercase()), Ok(name.clone()));
+            prop_assert_eq!(Fqdn::from_config(&text), Ok(name));
+        }
+    }
+
+    #[test]
+    fn a_host_prints_as_it_is_read_and_no_bytes_make_it_panic(bytes in vec(any::<u8>(), 0..300)) {
+        if let Ok(host) = Host::parse(&bytes) {
+            prop_assert_eq!(Host::parse(host.to_string().as_bytes()), Ok(host));
+        }
+    }
+
+    #[test]
+    fn a_pattern_prints_as_it_is_read(text in "\\*?\\.?[a-zA-Z0-9ü_-]{1,8}(\\.[a-zA-Z0-9-]{1,8}){0,3}\\.?") {
+        if let Ok(pattern) = FqdnPattern::parse(&text) {
+            prop_assert_eq!(FqdnPattern::parse(&pattern.to_string()), Ok(pattern));
+        }
+    }
+}
