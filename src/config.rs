@@ -3,7 +3,10 @@
 //! A TOML file, or flags, comes in; a [`Checked`] or a list of [`Problem`]s with file, line and column goes out. Nothing is
 //! bound, dialled or started here.
 
+pub mod at;
+pub mod file;
 pub mod problem;
+pub mod schema;
 pub mod settings;
 
 pub use problem::{Problem, Severity};
