@@ -15,6 +15,9 @@ use std::collections::BTreeMap;
 /// A list of texts, each with its place.
 pub type Texts = Option<At<Vec<At<String>>>>;
 
+/// A `[fqdn_tag.X]` section: placeholder to values, and the two keys `keep` and `features`.
+pub type Binding = At<BTreeMap<String, Vec<At<String>>>>;
+
 /// Configuration of egret, an egress firewall.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -40,7 +43,7 @@ pub struct FileConfig {
     pub ip_groups: BTreeMap<String, At<Vec<At<String>>>>,
     /// Narrowing of FQDN tags: per tag, placeholder to values, and `keep`, `features`.
     #[serde(default)]
-    pub fqdn_tag: BTreeMap<String, At<BTreeMap<String, Vec<At<String>>>>>,
+    pub fqdn_tag: BTreeMap<String, Binding>,
     /// Rule collection groups.
     #[serde(default)]
     pub rule_collection_group: Vec<Group>,

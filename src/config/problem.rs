@@ -56,7 +56,9 @@ pub struct Quote {
 impl Problem {
     /// An error that has no place in a text.
     pub fn unplaced(file: impl Into<Arc<str>>, found: impl Into<String>, hint: impl Into<String>) -> Self {
-        Finding::error(Span::default(), found).hint(hint).without_place(file.into())
+        Finding::error(Span::default(), found)
+            .hint(hint)
+            .without_place(file.into())
     }
 
     /// `file:line:column`, or the file alone.
@@ -105,15 +107,21 @@ impl fmt::Display for Problem {
     }
 }
 
-/// Nothing in a file may steer the terminal or forge a line (threats G-01, G-10).
+/// Nothing in a file may steer the terminal, forge a line or turn text round (threats G-01, G-10).
 fn printable(text: &str) -> String {
-    text.chars()
-        .flat_map(|c| {
-            let escaped = c.is_control().then(|| c.escape_default());
-            let plain = (!c.is_control()).then_some(c);
-            escaped.into_iter().flatten().chain(plain)
-        })
-        .collect()
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        match steers(c) {
+            true => shown.extend(c.escape_default()),
+            false => shown.push(c),
+        }
+    }
+    shown
+}
+
+/// Control characters, line separators, and what sets the direction of writing.
+fn steers(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// A problem whose place is still a span.
@@ -129,22 +137,37 @@ pub struct Finding {
 impl Finding {
     /// The configuration does not load.
     pub fn error(span: Span, found: impl Into<String>) -> Self {
-        Self { severity: Severity::Error, span, found: found.into(), expected: String::new(), hint: String::new() }
+        Self {
+            severity: Severity::Error,
+            span,
+            found: found.into(),
+            expected: String::new(),
+            hint: String::new(),
+        }
     }
 
     /// The configuration loads, and this is printed.
     pub fn warning(span: Span, found: impl Into<String>) -> Self {
-        Self { severity: Severity::Warning, ..Self::error(span, found) }
+        Self {
+            severity: Severity::Warning,
+            ..Self::error(span, found)
+        }
     }
 
     /// What would be right.
     pub fn expected(self, expected: impl Into<String>) -> Self {
-        Self { expected: expected.into(), ..self }
+        Self {
+            expected: expected.into(),
+            ..self
+        }
     }
 
     /// What to do.
     pub fn hint(self, hint: impl Into<String>) -> Self {
-        Self { hint: hint.into(), ..self }
+        Self {
+            hint: hint.into(),
+            ..self
+        }
     }
 
     fn without_place(self, file: Arc<str>) -> Problem {
@@ -191,56 +214,91 @@ impl Report {
     pub fn problems(mut self, file: &Arc<str>, text: Option<&str>) -> Vec<Problem> {
         self.findings.sort_by_key(|finding| finding.span);
         let mut problems: Vec<Problem> = match text {
-            None => self.findings.into_iter().map(|finding| finding.without_place(file.clone())).collect(),
+            None => self
+                .findings
+                .into_iter()
+                .map(|finding| finding.without_place(file.clone()))
+                .collect(),
             Some(text) => {
                 let keys = keys_at(text, &self.findings);
-                let place = |finding: Finding| placed(finding, file, text, &keys);
-                self.findings.into_iter().map(place).collect()
+                let mut lines = Lines { text, line: 1, at: 0 };
+                self.findings
+                    .into_iter()
+                    .map(|finding| lines.place(finding, file, &keys))
+                    .collect()
             }
         };
         if self.left_out > 0 {
-            let rest = Finding::warning(Span::default(), format!("{} more problems are not shown", self.left_out));
+            let rest = Finding::warning(
+                Span::default(),
+                format!("{} more problems are not shown", self.left_out),
+            );
             problems.push(rest.without_place(file.clone()));
         }
         problems
     }
 }
 
-fn placed(finding: Finding, file: &Arc<str>, text: &str, keys: &HashMap<u32, String>) -> Problem {
-    let start = floor(text, finding.span.start as usize);
-    let end = floor(text, (finding.span.end as usize).max(start));
-    let line_start = text[..start].rfind('\n').map_or(0, |newline| newline + 1);
-    let line_end = text[start..].find('\n').map_or(text.len(), |newline| start + newline);
-    let column = text[line_start..start].chars().count();
-    let width = text[start..end.min(line_end)].chars().count();
-    let line = 1 + text[..start].bytes().filter(|byte| *byte == b'\n').count();
-    Problem {
-        line: u32::try_from(line).unwrap_or(u32::MAX),
-        column: u32::try_from(column + 1).unwrap_or(u32::MAX),
-        key: keys.get(&finding.span.start).cloned().unwrap_or_default(),
-        quote: Some(quote(text[line_start..line_end].trim_end(), column, width)),
-        ..finding.without_place(file.clone())
+/// Walks a text once for findings in its order: one pass, however many there are.
+struct Lines<'a> {
+    text: &'a str,
+    line: usize,
+    at: usize,
+}
+
+impl Lines<'_> {
+    fn place(&mut self, finding: Finding, file: &Arc<str>, keys: &HashMap<u32, String>) -> Problem {
+        let text = self.text;
+        let start = floor(text, finding.span.start as usize);
+        let end = floor(text, (finding.span.end as usize).max(start));
+        self.line += text[self.at..start].bytes().filter(|byte| *byte == b'\n').count();
+        self.at = start;
+        let line_start = text[..start].rfind('\n').map_or(0, |newline| newline + 1);
+        let line_end = text[start..].find('\n').map_or(text.len(), |newline| start + newline);
+        let column = text[line_start..start].chars().count();
+        let width = text[start..end.min(line_end)].chars().count();
+        Problem {
+            line: u32::try_from(self.line).unwrap_or(u32::MAX),
+            column: u32::try_from(column + 1).unwrap_or(u32::MAX),
+            key: keys.get(&finding.span.start).cloned().unwrap_or_default(),
+            quote: Some(quote(text[line_start..line_end].trim_end(), column, width)),
+            ..finding.without_place(file.clone())
+        }
     }
 }
 
 fn floor(text: &str, offset: usize) -> usize {
-    (0..=offset.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0)
+    (0..=offset.min(text.len()))
+        .rev()
+        .find(|at| text.is_char_boundary(*at))
+        .unwrap_or(0)
 }
 
 /// The part of a line around what is meant.
 fn quote(line: &str, column: usize, width: usize) -> Quote {
-    let skipped = if column + width.min(40) > LONGEST_QUOTE { column.saturating_sub(20) } else { 0 };
-    let visible = |c: char| if c.is_control() { ' ' } else { c };
+    let skipped = if column + width.min(40) > LONGEST_QUOTE {
+        column.saturating_sub(20)
+    } else {
+        0
+    };
+    let visible = |c: char| if steers(c) { ' ' } else { c };
     let text: String = line.chars().skip(skipped).take(LONGEST_QUOTE).map(visible).collect();
     let indent = column - skipped;
     let room = text.chars().count().saturating_sub(indent);
-    Quote { text, indent, width: width.clamp(1, room.max(1)) }
+    Quote {
+        text,
+        indent,
+        width: width.clamp(1, room.max(1)),
+    }
 }
 
 /// The path of the key or value that starts where a finding does. The document is read again for it: only a text with
 /// problems pays, and no check needs to know where it is.
 fn keys_at(text: &str, findings: &[Finding]) -> HashMap<u32, String> {
-    let mut keys: HashMap<u32, String> = findings.iter().map(|finding| (finding.span.start, String::new())).collect();
+    let mut keys: HashMap<u32, String> = findings
+        .iter()
+        .map(|finding| (finding.span.start, String::new()))
+        .collect();
     let (document, _) = DeTable::parse_recoverable(text);
     note_table(document.get_ref(), "", &mut keys);
     keys
@@ -267,7 +325,10 @@ fn note_value(value: &DeValue<'_>, span: std::ops::Range<usize>, path: &str, key
         DeValue::Table(table) => note_table(table, path, keys),
         DeValue::Array(array) => {
             for (index, item) in array.iter().enumerate() {
-                let name = item.get_ref().as_table().and_then(|table| table.get("name")?.get_ref().as_str());
+                let name = item
+                    .get_ref()
+                    .as_table()
+                    .and_then(|table| table.get("name")?.get_ref().as_str());
                 let label = name.map_or_else(|| index.to_string(), str::to_owned);
                 note_value(item.get_ref(), item.span(), &format!("{path}[{label}]"), keys);
             }

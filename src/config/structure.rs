@@ -5,8 +5,8 @@
 
 use super::{
     at::Span,
-    problem::{Finding, Report},
     nearest::nearest,
+    problem::{Finding, Report},
 };
 use serde_json::Value;
 use toml::{
@@ -16,7 +16,10 @@ use toml::{
 
 /// Keys that Azure Firewall has and egret does not yet: said so, where a bare "unknown key" would send people looking for a typo.
 const LATER: [(&str, &str); 9] = [
-    ("destination_urls", "URL rules need TLS inspection, which egret does not have yet"),
+    (
+        "destination_urls",
+        "URL rules need TLS inspection, which egret does not have yet",
+    ),
     ("terminate_tls", "TLS inspection is not offered yet"),
     ("http_headers", "header insertion is not offered yet"),
     ("web_categories", "web categories are not offered"),
@@ -24,7 +27,10 @@ const LATER: [(&str, &str); 9] = [
     ("threat_intelligence_mode", "threat intelligence is not offered yet"),
     ("intrusion_detection", "intrusion detection is not offered"),
     ("tls_certificate", "TLS inspection is not offered yet"),
-    ("base_policy_id", "parent policies come with the import of Azure policies"),
+    (
+        "base_policy_id",
+        "parent policies come with the import of Azure policies",
+    ),
 ];
 
 /// Holds `document` against `schema`; what is wrong goes to `report` and out of the document.
@@ -41,22 +47,33 @@ enum Fate {
 }
 
 fn table(table: &mut DeTable<'_>, span: Span, schema: &Value, report: &mut Report) {
-    let missing = list(schema, "required").filter(|key| !table.contains_key(*key)).collect::<Vec<_>>();
+    let missing = list(schema, "required")
+        .filter(|key| !table.contains_key(*key))
+        .collect::<Vec<_>>();
     for key in missing {
-        report.add(Finding::error(span, format!("key `{key}` is missing")).expected(describe(&schema["properties"][key])));
+        report.add(
+            Finding::error(span, format!("key `{key}` is missing")).expected(describe(&schema["properties"][key])),
+        );
     }
-    table.retain(|key, entry| {
+    let mut taken_out = Vec::new();
+    for (key, entry) in table.iter_mut() {
         let name = key.get_ref().as_ref();
-        let entry_schema = match schema["properties"].get(name) {
-            Some(known) => known,
-            None if schema["additionalProperties"].is_object() => &schema["additionalProperties"],
+        let any = schema.get("additionalProperties").filter(|any| any.is_object());
+        let known = schema["properties"].get(name).or(any);
+        let fate = match known {
+            Some(entry_schema) => value(entry, entry_schema, report),
             None => {
                 report.add(unknown_key(name, key.span().into(), schema));
-                return false;
+                Fate::TakenOut
             }
         };
-        value(entry, entry_schema, report) == Fate::Kept
-    });
+        if fate == Fate::TakenOut {
+            taken_out.push(name.to_owned());
+        }
+    }
+    for name in taken_out {
+        table.remove(name.as_str());
+    }
 }
 
 fn unknown_key(name: &str, span: Span, schema: &Value) -> Finding {
@@ -64,7 +81,12 @@ fn unknown_key(name: &str, span: Span, schema: &Value) -> Finding {
     if let Some((_, why)) = LATER.iter().find(|(key, _)| *key == name) {
         return finding.hint(*why);
     }
-    let known: Vec<&str> = schema["properties"].as_object().into_iter().flatten().map(|(key, _)| key.as_str()).collect();
+    let known: Vec<&str> = schema["properties"]
+        .as_object()
+        .into_iter()
+        .flatten()
+        .map(|(key, _)| key.as_str())
+        .collect();
     match nearest(name, known.iter().copied()) {
         Some(near) => finding.expected(format!("`{near}`")),
         None => finding.expected(format!("one of {}", quoted(&known))),
@@ -105,8 +127,13 @@ fn value(value: &mut Spanned<DeValue<'_>>, schema: &Value, report: &mut Report) 
 fn array(array: &mut DeArray<'_>, items: &Value, report: &mut Report) {
     let fates: Vec<Fate> = array.iter_mut().map(|item| value(item, items, report)).collect();
     if fates.contains(&Fate::TakenOut) {
-        let whole = std::mem::take(array);
-        *array = whole.into_iter().zip(fates).filter(|(_, fate)| *fate == Fate::Kept).map(|(item, _)| item).collect();
+        let whole = std::mem::replace(array, DeArray::new());
+        *array = whole
+            .into_iter()
+            .zip(fates)
+            .filter(|(_, fate)| *fate == Fate::Kept)
+            .map(|(item, _)| item)
+            .collect();
     }
 }
 
@@ -149,7 +176,10 @@ fn choice(text: &str, span: Span, schema: &Value, report: &mut Report) -> Fate {
 }
 
 fn wrong_type(value: &DeValue<'_>, span: Span, schema: &Value) -> Finding {
-    Finding::error(span, format!("{} where {} belongs", article(value.type_str()), describe(schema)))
+    Finding::error(
+        span,
+        format!("{} where {} belongs", article(value.type_str()), describe(schema)),
+    )
 }
 
 /// `type`s of TOML with their article.
@@ -188,7 +218,11 @@ fn is_choice(schema: &Value) -> bool {
 
 /// Values of a closed set: `enum` where none of them is described, `oneOf` where they are.
 fn choices(schema: &Value) -> Vec<&str> {
-    let described = schema["oneOf"].as_array().into_iter().flatten().filter_map(|form| form["const"].as_str());
+    let described = schema["oneOf"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(|form| form["const"].as_str());
     list(schema, "enum").chain(described).collect()
 }
 
@@ -197,5 +231,9 @@ fn list<'a>(schema: &'a Value, key: &str) -> impl Iterator<Item = &'a str> {
 }
 
 fn quoted(values: &[&str]) -> String {
-    values.iter().map(|value| format!("`{value}`")).collect::<Vec<_>>().join(", ")
+    values
+        .iter()
+        .map(|value| format!("`{value}`"))
+        .collect::<Vec<_>>()
+        .join(", ")
 }
