@@ -15,3 +15,23 @@ pub mod plan;
 
 pub use error::{ChainFault, ResolveError, Side};
 pub use plan::{Authority, CacheLimits, DnsPlan, StaticData, StaticRecord, Timing, Zone};
+#[derive(Debug)]
+/// stub
+pub struct Resolver(std::sync::Arc<DnsPlan>);
+impl Resolver {
+    /// s
+    pub fn new(p: std::sync::Arc<DnsPlan>, _: tokio::runtime::Handle) -> std::sync::Arc<Self> {
+        Resolver(p).into()
+    }
+    /// s
+    pub fn plan(&self) -> &std::sync::Arc<DnsPlan> {
+        &self.0
+    }
+    /// s
+    pub async fn resolve(
+        &self,
+        _: &crate::policy::Fqdn,
+    ) -> Result<std::sync::Arc<crate::policy::Answer>, ResolveError> {
+        todo!()
+    }
+}

@@ -15,7 +15,13 @@
 
 pub mod config;
 pub mod dns;
+pub mod flow;
+pub mod gateway;
 pub mod lab;
+pub mod listen;
+pub mod log;
+pub mod metrics;
 pub mod policy;
 pub mod proof;
+pub mod snapshot;
 pub mod tls;

@@ -98,6 +98,13 @@ impl CompiledPolicy {
         &self.model
     }
 
+    /// Tags with an unbound placeholder: every tenant's resource is admitted through them.
+    pub fn wide_tags(&self) -> Vec<std::sync::Arc<str>> {
+        let rules = self.application_rules().filter_map(|rule| self.application_rule(rule));
+        let wide = rules.flat_map(|rule| rule.targets.iter().filter(|t| t.wide).filter_map(|t| t.tag.clone()));
+        wide.collect::<std::collections::BTreeSet<_>>().into_iter().collect()
+    }
+
     /// Global mode.
     pub fn mode(&self) -> Mode {
         self.model.mode

@@ -1,0 +1,450 @@
+//! One connection from accept to record: the module to read first.
+//!
+//! ```text
+//! accept -> source -> intent -> decide -> resolve -> vet -> connect -> gate -> relay -> record
+//! ```
+//!
+//! [`serve`] and [`tunnel`] read as this line. The types make the order unbreakable: [`connect::connect`] takes only
+//! [`Vetted`], [`relay::relay`] only [`gate::Passed`]. A denial ends the flow wherever it is made, with one rule row and one
+//! answer that the client can show.
+
+pub(crate) mod answer;
+pub(crate) mod connect;
+pub(crate) mod gate;
+pub(crate) mod http;
+pub(crate) mod intent;
+pub(crate) mod limits;
+pub(crate) mod record;
+pub(crate) mod relay;
+pub(crate) mod shared;
+pub mod tunnels;
+
+pub use crate::log::FlowId;
+pub(crate) use shared::Shared;
+
+use crate::config::settings::SniMismatch;
+use crate::log::{FlowEndKind, NameSource, Stage};
+use crate::policy::{Action, Attempt, Decision, Fqdn, Host, NoTrace, Protocol, Reason, Vetted};
+use crate::proof::{Guard, off};
+use crate::snapshot::Snapshot;
+use connect::Upstream;
+use gate::{Opening, Spoken};
+use intent::{Intent, IntentError, Target};
+use limits::ConnectionPermit;
+use record::{Attempted, Record};
+use relay::Transfer;
+use std::io::ErrorKind;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout, timeout_at};
+use tunnels::{Registered, Tunnel};
+
+/// The end of an attempt before it passed. Not an error: somebody decided it, or something out there failed.
+#[derive(Clone, Debug)]
+pub(crate) struct Denial {
+    pub reason: Reason,
+    /// The step that made it.
+    pub stage: Stage,
+    /// For people: what exactly, where the reason alone does not say it.
+    pub detail: Option<String>,
+    /// Addresses that vetting refused.
+    pub refused: Vec<IpAddr>,
+}
+
+impl Denial {
+    pub(crate) fn new(reason: Reason, stage: Stage) -> Self {
+        Self {
+            reason,
+            stage,
+            detail: None,
+            refused: Vec::new(),
+        }
+    }
+
+    fn detail(self, detail: String) -> Self {
+        Self {
+            detail: Some(detail),
+            ..self
+        }
+    }
+
+    fn refused(self, refused: Vec<IpAddr>) -> Self {
+        Self { refused, ..self }
+    }
+}
+
+/// Serve one client connection of an explicit proxy port.
+pub(crate) async fn serve(client: TcpStream, source: SocketAddr, shared: Arc<Shared>, permit: ConnectionPermit) {
+    let _permit = permit;
+    let mut record = Record::new(shared, source);
+    record.stage = Stage::Intent;
+    let settings = record.shared.snapshot().settings.clone();
+    let mut bytes = Vec::new();
+    match intent::read(&client, &mut bytes, &settings.limits).await {
+        Ok(Intent::Connect {
+            target,
+            raw,
+            host_header,
+            head_end,
+        }) => {
+            let attempted = Attempted::connect(&bytes, Some(&raw), host_header.as_ref());
+            bytes.drain(..head_end);
+            tunnel(client, bytes, target, attempted, record).await;
+        }
+        Ok(Intent::Http) => crate::flow::http::serve_absolute(client, bytes, record).await,
+        Err(IntentError::Closed(_)) => record.denied(&Denial::new(Reason::ClientClosed, Stage::Intent)),
+        Err(IntentError::Refused(reason, raw)) => {
+            let attempted = Attempted::connect(&bytes, raw.as_ref(), None);
+            refuse(client, Denial::new(reason, Stage::Intent), attempted, record).await;
+        }
+    }
+}
+
+/// CONNECT: decide on the target's name and port, resolve, vet, connect, answer 200, hold the first flight at the gate,
+/// relay.
+async fn tunnel(client: TcpStream, mut held: Vec<u8>, target: Target, mut attempted: Attempted, mut record: Record) {
+    record.port = target.port;
+    attempted.port = target.port;
+    let opened = tokio::select! {
+        biased;
+        opened = open_target(&target, &mut attempted, &mut record) => opened,
+        () = gone(&client, &mut held) => Err(Denial::new(Reason::ClientClosed, Stage::Connect)),
+    };
+    let (name, expected, upstream) = match opened {
+        Ok(opened) => opened,
+        Err(denial) => return refuse(client, denial, attempted, record).await,
+    };
+    let settings = record.shared.snapshot().settings.clone();
+    if !established(&client).await {
+        return record.denied(&Denial::new(Reason::ClientClosed, Stage::Connect));
+    }
+    record.stage = Stage::Gate;
+    let spoken = match expected {
+        Expected::Tls => Ok(Spoken::Tls),
+        Expected::Http => Ok(Spoken::Http),
+        Expected::Either => gate::first_byte(&client, &mut held, &settings.limits).await,
+    };
+    if matches!(spoken, Ok(Spoken::Http)) {
+        return crate::flow::http::serve_tunnel(client, held, name, upstream, record).await;
+    }
+    attempted.protocol = Some(Protocol::Https);
+    record.protocol = Some(Protocol::Https);
+    let first = held.first().copied();
+    let gate = match spoken {
+        Ok(_) => open_gate(&client, &mut held, &name, &upstream, &mut attempted, &record).await,
+        Err(denial) => Err(denial),
+    };
+    let entry = match gate.and_then(|name| enter(&name, &upstream, &mut attempted, &mut record)) {
+        Ok(entry) => entry,
+        Err(denial) => {
+            let tls = held.first().copied().or(first).is_none_or(|byte| byte == 22);
+            return refuse_tunnel(client, tls, denial, attempted, record).await;
+        }
+    };
+    attempted.write_passed(&record);
+    // A tunnel outlives what decided it: the snapshot and the row's parts go before the relay starts.
+    drop(attempted);
+    record.stage = Stage::Relay;
+    record.reason = Reason::RuleMatched;
+    let idle = settings.limits.idle;
+    drop(settings);
+    let passed = gate::open(held);
+    let transfer = relay::relay(client, upstream.into_stream(), passed, &entry.tunnel, idle).await;
+    ended(&entry, transfer, &mut record);
+}
+
+/// decide -> resolve -> vet -> connect for the target of a CONNECT.
+async fn open_target(
+    target: &Target,
+    attempted: &mut Attempted,
+    record: &mut Record,
+) -> Result<(Fqdn, Expected, Upstream), Denial> {
+    let snapshot = begin(attempted, record)?;
+    let name = match &target.host {
+        Host::Name(name) => name.clone(),
+        Host::Address(ip) => {
+            record.name = ip.to_string();
+            attempted.name.clone_from(&record.name);
+            let looped = record.shared.is_own_listener(SocketAddr::new(*ip, target.port));
+            return Err(Denial::new(
+                if looped { Reason::Loop } else { Reason::IpLiteral },
+                Stage::Decide,
+            ));
+        }
+    };
+    record.name = name.as_str().to_string();
+    attempted.name.clone_from(&record.name);
+    let (expected, decision) = decide_connect(&snapshot, record.source.ip(), &name, target.port);
+    attempted.decision = Some(decision);
+    if !decision.permits() {
+        return Err(Denial::new(decision.reason, Stage::Decide));
+    }
+    let deadline = Instant::now() + snapshot.settings.limits.connect_time;
+    let vetted = resolve(&record.shared, &snapshot, &name, decision, deadline, attempted).await?;
+    record.stage = Stage::Connect;
+    let upstream = connect::connect(&vetted, &snapshot, &record.shared.limits, deadline).await?;
+    attempted.address = Some(upstream.address);
+    record.address = Some(upstream.address);
+    Ok((name, expected, upstream))
+}
+
+/// What every attempt passes before it is judged: its source's rate, and a log that can take its row. Takes the snapshot
+/// that the attempt is decided under.
+pub(crate) fn begin(attempted: &mut Attempted, record: &mut Record) -> Result<Arc<Snapshot>, Denial> {
+    record.stage = Stage::Decide;
+    let snapshot = record.shared.snapshot();
+    record.generation = snapshot.generation;
+    attempted.snapshot = Some(snapshot.clone());
+    let refused = |reason| Denial::new(reason, Stage::Decide);
+    record
+        .shared
+        .limits
+        .attempt(record.source.ip(), &snapshot.settings.limits)
+        .map_err(refused)?;
+    if !record.shared.log.accepts_new_flows() {
+        return Err(refused(Reason::LogUnavailable));
+    }
+    Ok(snapshot)
+}
+
+/// What the first bytes of a tunnel must be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Expected {
+    Tls,
+    Http,
+    Either,
+}
+
+/// CONNECT does not say what will be spoken, so both protocols are judged; the one that a rule allows is expected.
+fn decide_connect(snapshot: &Snapshot, source: IpAddr, name: &Fqdn, port: u16) -> (Expected, Decision) {
+    let judge = |protocol| decide(snapshot, source, protocol, name, port);
+    let (https, http) = (judge(Protocol::Https), judge(Protocol::Http));
+    match (https.action, http.action) {
+        (Action::Allow, Action::Allow) => (Expected::Either, https),
+        (Action::Allow, Action::Deny) => (Expected::Tls, https),
+        (Action::Deny, Action::Allow) => (Expected::Http, http),
+        (Action::Deny, Action::Deny) if port == 80 && http.permits() => (Expected::Http, http),
+        // A Deny rule for the other protocol says more than that no rule matched.
+        (Action::Deny, Action::Deny) if !https.permits() && https.rule.is_none() && http.rule.is_some() => {
+            (Expected::Http, http)
+        }
+        (Action::Deny, Action::Deny) => (Expected::Tls, https),
+    }
+}
+
+/// One attempt under `snapshot`.
+pub(crate) fn decide(snapshot: &Snapshot, source: IpAddr, protocol: Protocol, name: &Fqdn, port: u16) -> Decision {
+    snapshot.policy.decide(
+        &Attempt {
+            source: source.to_canonical(),
+            protocol,
+            name,
+            port,
+        },
+        &mut NoTrace,
+    )
+}
+
+/// resolve -> vet, for a name that the policy permits.
+pub(crate) async fn resolve(
+    shared: &Shared,
+    snapshot: &Snapshot,
+    name: &Fqdn,
+    decision: Decision,
+    deadline: Instant,
+    attempted: &mut Attempted,
+) -> Result<Vetted, Denial> {
+    let answer = match timeout_at(deadline, snapshot.resolver.resolve(name)).await {
+        Err(_) => return Err(Denial::new(Reason::DnsTimeout, Stage::Resolve)),
+        Ok(Err(error)) => return Err(Denial::new(error.reason(), Stage::Resolve).detail(error.to_string())),
+        Ok(Ok(answer)) => answer,
+    };
+    attempted.answer = Some(answer.clone());
+    let port = attempted.port;
+    match snapshot.addresses.vet(&answer, port, snapshot.rule_scope(decision)) {
+        Ok(vetted) => {
+            attempted.public_resolution = vetted.public_resolution();
+            Ok(vetted)
+        }
+        Err(refusal) => {
+            let own = refusal
+                .refused
+                .iter()
+                .any(|ip| shared.is_own_listener(SocketAddr::new(*ip, port)));
+            let reason = if own { Reason::Loop } else { refusal.reason };
+            Err(Denial::new(reason, Stage::Vet).refused(refusal.refused))
+        }
+    }
+}
+
+/// Resolves when the client goes away while its upstream is being opened. What it sends meanwhile is held.
+async fn gone(client: &TcpStream, held: &mut Vec<u8>) {
+    /// A first flight that fits any limit; more stays in the socket.
+    const EARLY_BYTES: usize = 16 * 1024;
+    while held.len() < EARLY_BYTES {
+        if client.readable().await.is_err() {
+            return;
+        }
+        match intent::read_some(client, held, EARLY_BYTES) {
+            Ok(0) => return,
+            Err(e) if e.kind() != ErrorKind::WouldBlock => return,
+            _ => {}
+        }
+    }
+    std::future::pending().await
+}
+
+/// The gate for TLS, and what a differing SNI means. The name that the tunnel is for.
+async fn open_gate(
+    client: &TcpStream,
+    held: &mut Vec<u8>,
+    asked: &Fqdn,
+    upstream: &Upstream,
+    attempted: &mut Attempted,
+    record: &Record,
+) -> Result<Fqdn, Denial> {
+    let settings = record.shared.snapshot().settings.clone();
+    let opening = gate::tls(
+        client,
+        held,
+        asked,
+        &settings.limits,
+        settings.proxy.ech,
+        &mut attempted.flight,
+    )
+    .await?;
+    let sni = match opening {
+        Opening::Same => return Ok(asked.clone()),
+        Opening::Other(sni) => sni,
+    };
+    if settings.proxy.sni_mismatch == SniMismatch::Deny {
+        return Err(Denial::new(Reason::SniMismatch, Stage::Gate));
+    }
+    let snapshot = record.shared.snapshot();
+    let decision = decide(&snapshot, record.source.ip(), Protocol::Https, &sni, attempted.port);
+    attempted.name = sni.as_str().to_string();
+    attempted.name_source = Some(NameSource::Sni);
+    attempted.decision = Some(decision);
+    attempted.snapshot = Some(snapshot.clone());
+    if !decision.permits() {
+        return Err(Denial::new(decision.reason, Stage::Gate));
+    }
+    // The tunnel ends where the CONNECT host led: another name may use it only if it leads there too.
+    let deadline = Instant::now() + snapshot.settings.limits.connect_time;
+    let vetted = resolve(&record.shared, &snapshot, &sni, decision, deadline, attempted).await?;
+    if vetted.addresses().iter().any(|c| c.ip == upstream.candidate.ip) {
+        Ok(sni)
+    } else {
+        Err(Denial::new(Reason::SniMismatch, Stage::Gate))
+    }
+}
+
+/// Enter the table of tunnels, and be judged again if the policy changed since the decision.
+fn enter(
+    name: &Fqdn,
+    upstream: &Upstream,
+    attempted: &mut Attempted,
+    record: &mut Record,
+) -> Result<Registered, Denial> {
+    let shared = record.shared.clone();
+    let tunnel = Tunnel::new(
+        record.id,
+        record.source,
+        name.clone(),
+        attempted.port,
+        Protocol::Https,
+        upstream.candidate.clone(),
+        record.generation,
+    );
+    let entry = shared.tunnels.register(tunnel);
+    let snapshot = shared.snapshot();
+    if snapshot.generation == record.generation || off(Guard::Rejudging) {
+        return Ok(entry);
+    }
+    record.generation = snapshot.generation;
+    let verdict = entry.tunnel.judge(&snapshot);
+    attempted.decision = Some(match &verdict {
+        Ok(decision) => *decision,
+        Err(revoked) => revoked.decision,
+    });
+    attempted.snapshot = Some(snapshot);
+    verdict
+        .map(|_| entry)
+        .map_err(|revoked| Denial::new(revoked.cause, Stage::Gate))
+}
+
+/// Close the books of a relay. A revoked tunnel gets a rule row of its own, under the policy that revoked it.
+pub(crate) fn ended(entry: &Registered, transfer: Transfer, record: &mut Record) {
+    record.sent = transfer.sent;
+    record.received = transfer.received;
+    record.end = transfer.end;
+    if transfer.end != FlowEndKind::Revoked {
+        return;
+    }
+    let tunnel = &entry.tunnel;
+    record.reason = Reason::Revoked;
+    let Some(revoked) = tunnel.revoked() else { return };
+    record.generation = revoked.snapshot.generation;
+    let attempted = Attempted {
+        name: tunnel.name.as_str().to_string(),
+        port: tunnel.port,
+        protocol: Some(tunnel.protocol),
+        decision: Some(revoked.decision),
+        snapshot: Some(revoked.snapshot),
+        address: record.address,
+        ..Attempted::default()
+    };
+    let denial = Denial::new(Reason::Revoked, Stage::Relay).detail(revoked.cause.name().to_string());
+    attempted.write_denial(record, &denial);
+}
+
+async fn established(client: &TcpStream) -> bool {
+    let write = async {
+        let mut rest = answer::ESTABLISHED;
+        while !rest.is_empty() {
+            client.writable().await?;
+            match client.try_write(rest) {
+                Ok(n) => rest = &rest[n..],
+                Err(e) if e.kind() == ErrorKind::WouldBlock => {}
+                Err(e) => return Err(e),
+            }
+        }
+        Ok(())
+    };
+    timeout(std::time::Duration::from_secs(5), write)
+        .await
+        .is_ok_and(|written| written.is_ok())
+}
+
+/// Refuse before the 200: row, answer, close.
+async fn refuse(client: TcpStream, denial: Denial, attempted: Attempted, mut record: Record) {
+    record.denied(&denial);
+    if denial.reason == Reason::ClientClosed {
+        return;
+    }
+    if record.name.is_empty() {
+        record.name = attempted.target();
+    }
+    attempted.write_denial(&record, &denial);
+    let proxy = record.shared.snapshot().settings.proxy;
+    let words = answer::words(
+        denial.reason,
+        denial.detail.as_deref(),
+        &attempted.target(),
+        record.id,
+        &proxy,
+    );
+    drop(attempted);
+    answer::refuse(client, &words).await;
+}
+
+/// Refuse after the 200: row, alert where TLS is spoken, close.
+async fn refuse_tunnel(client: TcpStream, tls: bool, denial: Denial, attempted: Attempted, mut record: Record) {
+    record.denied(&denial);
+    if denial.reason != Reason::ClientClosed {
+        attempted.write_denial(&record, &denial);
+        drop(attempted);
+        answer::refuse_tunnel(client, tls).await;
+    }
+}

@@ -1,0 +1,220 @@
+//! What a client is told: 200, a denial with the whole message in its reason phrase, a TLS alert, and closes that do not
+//! lose them.
+//!
+//! Most SDKs show nothing but the reason phrase of a refused CONNECT, so everything is in it. Never a redirect (clients
+//! take the block page for a success), never a silent close (one client then loops), never 407.
+
+use super::FlowId;
+use crate::config::settings::{DenyDetail, DenyResponse, Proxy};
+use crate::policy::Reason;
+use std::io::ErrorKind;
+use std::time::Duration;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout, timeout_at};
+
+/// The one positive answer that every client takes, also one that asked in HTTP/1.0.
+pub(crate) const ESTABLISHED: &[u8] = b"HTTP/1.1 200 Connection established\r\n\r\n";
+
+/// Fatal alert `access_denied` (RFC 8446 section 6.2) in a TLS 1.2 record: every client says "access denied".
+const ACCESS_DENIED: [u8; 7] = [21, 3, 3, 0, 2, 2, 49];
+
+/// How long a client may take to read a denial, and to close after it.
+const LINGER: Duration = Duration::from_secs(2);
+
+/// Bytes of a refused client that are read and thrown away, so that its socket is not reset under the answer.
+const LINGER_BYTES: usize = 256 * 1024;
+
+/// Longest target shown in an answer, in bytes; a name has at most 253.
+const SHOWN_BYTES: usize = 260;
+
+/// Azure Firewall's status for a denied plain HTTP request; not a registered code.
+const AZURE_STATUS: u16 = 470;
+
+/// A denial in words: what the status line, the header and the body of an answer are made of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Words {
+    /// HTTP status.
+    pub status: u16,
+    /// Reason phrase: printable ASCII.
+    pub phrase: String,
+    /// Value of `Proxy-Status` (RFC 9209).
+    pub proxy_status: String,
+    /// Body, one or more lines.
+    pub body: String,
+}
+
+/// Put a denial of `target` (`host:port` as far as it is known) into words.
+pub(crate) fn words(reason: Reason, detail: Option<&str>, target: &str, flow: FlowId, proxy: &Proxy) -> Words {
+    let row = reason.row();
+    if proxy.deny_response == DenyResponse::Azure && row.status == 403 {
+        let body = "Action: Deny. Reason: No rule matched. Proceeding with default action.";
+        return Words {
+            status: AZURE_STATUS,
+            phrase: body.into(),
+            proxy_status: "egret; error=http_request_denied".into(),
+            body: format!("{body}\n"),
+        };
+    }
+    let verb = if matches!(row.status, 500..) {
+        "failed"
+    } else {
+        "denied"
+    };
+    if proxy.deny_detail == DenyDetail::FlowId {
+        let phrase = format!("egret: {verb} (flow {})", flow.short());
+        return Words {
+            status: row.status,
+            body: format!("{phrase}\n"),
+            proxy_status: format!("egret; error={}", row.proxy_error),
+            phrase,
+        };
+    }
+    let subject = if target.is_empty() {
+        "request".to_string()
+    } else {
+        shown(target)
+    };
+    let phrase = format!("egret: {subject} {verb}, {} (flow {})", row.name, flow.short());
+    let detail = detail.map(|d| format!("{}\n", shown(d))).unwrap_or_default();
+    Words {
+        status: row.status,
+        body: format!("{phrase}\n{}\n{detail}{}\n", row.meaning, row.remedy),
+        proxy_status: format!("egret; error={}; details=\"{}\"", row.proxy_error, row.name),
+        phrase,
+    }
+}
+
+/// Printable ASCII only, cut to [`SHOWN_BYTES`]: nothing a client sent may end the status line.
+pub(crate) fn shown(text: &str) -> String {
+    let mut shown: String = text
+        .chars()
+        .map(|c| if c.is_ascii_graphic() || c == ' ' { c } else { '?' })
+        .take(SHOWN_BYTES)
+        .collect();
+    if text.chars().nth(SHOWN_BYTES).is_some() {
+        shown.push_str("...");
+    }
+    shown
+}
+
+impl Words {
+    /// The whole response, with the `Connection: close` that the lingering close behind it keeps.
+    pub(crate) fn response(&self) -> Vec<u8> {
+        let Self {
+            status,
+            phrase,
+            proxy_status,
+            body,
+        } = self;
+        format!(
+            "HTTP/1.1 {status} {phrase}\r\nProxy-Status: {proxy_status}\r\nX-Egret-Reason: {phrase}\r\n\
+             Content-Type: text/plain; charset=utf-8\r\nContent-Length: {}\r\nCache-Control: no-store\r\n\
+             Connection: close\r\n\r\n{body}",
+            body.len()
+        )
+        .into_bytes()
+    }
+}
+
+/// Send a refusal instead of the 200, then close without losing it.
+pub(crate) async fn refuse(mut client: TcpStream, words: &Words) {
+    if timeout(LINGER, client.write_all(&words.response()))
+        .await
+        .is_ok_and(|sent| sent.is_ok())
+    {
+        linger(client).await;
+    }
+}
+
+/// Refuse inside a tunnel whose 200 is sent: an alert where TLS is spoken, then a clean close.
+pub(crate) async fn refuse_tunnel(mut client: TcpStream, tls: bool) {
+    if tls && timeout(LINGER, client.write_all(&ACCESS_DENIED)).await.is_err() {
+        return;
+    }
+    linger(client).await;
+}
+
+/// Half-close, then read and throw away until the client closes: closing a socket with unread bytes resets it, and the
+/// reset would overtake the answer (RFC 9112 section 9.6).
+pub(crate) async fn linger(mut client: TcpStream) {
+    if client.shutdown().await.is_err() {
+        return;
+    }
+    let deadline = Instant::now() + LINGER;
+    let mut sink = [0; 2048];
+    let mut read = 0;
+    while read < LINGER_BYTES && matches!(timeout_at(deadline, client.readable()).await, Ok(Ok(()))) {
+        match client.try_read(&mut sink) {
+            Ok(0) => return,
+            Ok(n) => read += n,
+            Err(e) if e.kind() == ErrorKind::WouldBlock => {}
+            Err(_) => return,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_whole_message_is_in_the_reason_phrase() {
+        let words = words(
+            Reason::NoRuleMatched,
+            None,
+            "paste.example:443",
+            FlowId::next(),
+            &Proxy::default(),
+        );
+        assert_eq!(words.status, 403);
+        assert!(
+            words
+                .phrase
+                .starts_with("egret: paste.example:443 denied, NoRuleMatched (flow "),
+            "{}",
+            words.phrase
+        );
+        assert_eq!(
+            words.proxy_status,
+            "egret; error=http_request_denied; details=\"NoRuleMatched\""
+        );
+        let response = String::from_utf8(words.response()).unwrap();
+        assert!(response.contains("\r\nConnection: close\r\n"), "{response}");
+        let (head, body) = response.split_once("\r\n\r\n").unwrap();
+        assert!(head.contains(&format!("Content-Length: {}", body.len())), "{head}");
+    }
+
+    #[test]
+    fn what_a_client_sent_cannot_end_the_status_line() {
+        let words = words(
+            Reason::BadAuthority,
+            None,
+            "a\r\nSet-Cookie: x:443\u{1b}[31m",
+            FlowId::next(),
+            &Proxy::default(),
+        );
+        assert_eq!(words.phrase.lines().count(), 1);
+        assert!(words.phrase.bytes().all(|b| b == b' ' || b.is_ascii_graphic()));
+    }
+
+    #[test]
+    fn flow_id_detail_hides_rule_and_reason() {
+        let proxy = Proxy {
+            deny_detail: DenyDetail::FlowId,
+            ..Proxy::default()
+        };
+        let words = words(
+            Reason::NoRuleMatched,
+            Some("rule x"),
+            "paste.example:443",
+            FlowId::next(),
+            &proxy,
+        );
+        let response = String::from_utf8(words.response()).unwrap();
+        assert!(
+            !response.contains("NoRuleMatched") && !response.contains("paste"),
+            "{response}"
+        );
+    }
+}

@@ -1,0 +1,199 @@
+//! Vetted addresses -> [`Upstream`]: happy eyeballs over them, and nothing else may be dialled.
+
+use super::Denial;
+use super::limits::Limits;
+use crate::log::Stage;
+use crate::policy::vet::Candidate;
+use crate::policy::{Reason, Vetted};
+use crate::snapshot::Snapshot;
+use std::io::{Error, ErrorKind};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep_until, timeout_at};
+
+/// Head start of an address over the next one (RFC 8305 section 5).
+const CONNECTION_ATTEMPT_DELAY: Duration = Duration::from_millis(250);
+
+/// Addresses dialled for one attempt at most: a forwarder must not turn one CONNECT into a port scan.
+const MAX_DIALS: usize = 8;
+
+/// A connection to a vetted address. Only [`connect`] makes it.
+#[derive(Debug)]
+pub(crate) struct Upstream {
+    stream: TcpStream,
+    /// The address and where its record came from.
+    pub candidate: Candidate,
+    /// What was vetted, before any dial override.
+    pub address: SocketAddr,
+}
+
+impl Upstream {
+    /// The socket, for the relay and the HTTP path.
+    pub fn into_stream(self) -> TcpStream {
+        self.stream
+    }
+}
+
+/// Connect to the first address that answers, until `deadline`.
+///
+/// # Errors
+/// `UpstreamRefused`, `UpstreamUnreachable`, `UpstreamTimeout`, `UpstreamPorts`, `LimitDials`, `LimitFiles`, or
+/// `AddressDenied` where the connection turned out to end at this machine.
+pub(crate) async fn connect(
+    vetted: &Vetted,
+    snapshot: &Snapshot,
+    limits: &Arc<Limits>,
+    deadline: Instant,
+) -> Result<Upstream, Denial> {
+    let _permit = limits
+        .dial(&snapshot.settings.limits)
+        .map_err(|reason| Denial::new(reason, Stage::Connect))?;
+    let ordered = interleave(vetted.addresses());
+    let race = race(&ordered, vetted.port(), snapshot);
+    let (index, stream) = match timeout_at(deadline, race).await {
+        Err(_) => return Err(Denial::new(Reason::UpstreamTimeout, Stage::Connect)),
+        Ok(Err(error)) => return Err(Denial::new(reason_of(&error), Stage::Connect).detail(error.to_string())),
+        Ok(Ok(won)) => won,
+    };
+    let candidate = ordered[index].clone();
+    let address = SocketAddr::new(candidate.ip, vetted.port());
+    if snapshot.dialled(address) == address && ends_here(&stream) {
+        return Err(Denial::new(Reason::AddressDenied, Stage::Connect).refused(vec![candidate.ip]));
+    }
+    Ok(Upstream {
+        stream,
+        candidate,
+        address,
+    })
+}
+
+/// An address that came to this machine since the list of own addresses was made: the kernel then uses one and the same
+/// address for both ends.
+fn ends_here(stream: &TcpStream) -> bool {
+    match (stream.local_addr(), stream.peer_addr()) {
+        (Ok(local), Ok(peer)) => local.ip().to_canonical() == peer.ip().to_canonical(),
+        _ => false,
+    }
+}
+
+/// Families in turn, the first answer's family first (RFC 8305 section 4).
+fn interleave(candidates: &[Candidate]) -> Vec<&Candidate> {
+    let leading = candidates.first().is_some_and(|c| c.ip.is_ipv6());
+    let mut first = candidates.iter().filter(|c| c.ip.is_ipv6() == leading);
+    let mut second = candidates.iter().filter(|c| c.ip.is_ipv6() != leading);
+    let mut ordered = Vec::with_capacity(candidates.len().min(MAX_DIALS));
+    loop {
+        let pair = [first.next(), second.next()];
+        ordered.extend(pair.into_iter().flatten());
+        if ordered.len() >= MAX_DIALS || pair == [None, None] {
+            ordered.truncate(MAX_DIALS);
+            return ordered;
+        }
+    }
+}
+
+async fn race(ordered: &[&Candidate], port: u16, snapshot: &Snapshot) -> Result<(usize, TcpStream), Error> {
+    let dial = |index: usize| snapshot.dialled(SocketAddr::new(ordered[index].ip, port));
+    if let [_] = ordered {
+        return Ok((0, dial_one(dial(0)).await?));
+    }
+    let mut dials = JoinSet::new();
+    let mut next = 0;
+    let mut last_error = Error::from(ErrorKind::AddrNotAvailable);
+    loop {
+        if next < ordered.len() {
+            let (index, address) = (next, dial(next));
+            dials.spawn(async move { (index, dial_one(address).await) });
+            next += 1;
+        }
+        let head_start = Instant::now() + CONNECTION_ATTEMPT_DELAY;
+        loop {
+            tokio::select! {
+                ended = dials.join_next() => match ended {
+                    Some(Ok((index, Ok(stream)))) => return Ok((index, stream)),
+                    Some(Ok((_, Err(error)))) => { last_error = error; break }
+                    Some(Err(_)) => break,
+                    None => return Err(last_error),
+                },
+                () = sleep_until(head_start), if next < ordered.len() => break,
+            }
+        }
+    }
+}
+
+async fn dial_one(address: SocketAddr) -> Result<TcpStream, Error> {
+    let stream = TcpStream::connect(address).await?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
+fn reason_of(error: &Error) -> Reason {
+    const EMFILE: i32 = 24;
+    const ENFILE: i32 = 23;
+    match error.kind() {
+        ErrorKind::ConnectionRefused | ErrorKind::ConnectionReset => Reason::UpstreamRefused,
+        ErrorKind::TimedOut => Reason::UpstreamTimeout,
+        ErrorKind::AddrNotAvailable | ErrorKind::AddrInUse => Reason::UpstreamPorts,
+        _ if matches!(error.raw_os_error(), Some(EMFILE | ENFILE)) => Reason::LimitFiles,
+        _ => Reason::UpstreamUnreachable,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::Fqdn;
+
+    fn candidates(texts: &[&str]) -> Vec<Candidate> {
+        let owner = Fqdn::parse("api.example.com").unwrap();
+        texts
+            .iter()
+            .map(|t| Candidate {
+                ip: t.parse().unwrap(),
+                owner: owner.clone(),
+                through_private_link: false,
+            })
+            .collect()
+    }
+
+    #[test]
+    fn families_take_turns() {
+        let given = candidates(&[
+            "2001:db8::1",
+            "2001:db8::2",
+            "203.0.113.1",
+            "203.0.113.2",
+            "203.0.113.3",
+        ]);
+        let order: Vec<_> = interleave(&given).iter().map(|c| c.ip.to_string()).collect();
+        assert_eq!(
+            order,
+            [
+                "2001:db8::1",
+                "203.0.113.1",
+                "2001:db8::2",
+                "203.0.113.2",
+                "203.0.113.3"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_long_answer_is_no_port_scan() {
+        let many: Vec<_> = (0..60).map(|n| format!("203.0.113.{n}")).collect();
+        let given = candidates(&many.iter().map(String::as_str).collect::<Vec<_>>());
+        assert_eq!(interleave(&given).len(), MAX_DIALS);
+    }
+
+    #[test]
+    fn errors_of_the_kernel_have_their_reasons() {
+        let of = |code| reason_of(&Error::from_raw_os_error(code));
+        assert_eq!(of(111), Reason::UpstreamRefused);
+        assert_eq!(of(113), Reason::UpstreamUnreachable, "no route to host");
+        assert_eq!(of(99), Reason::UpstreamPorts, "no source port left");
+        assert_eq!(of(24), Reason::LimitFiles);
+    }
+}

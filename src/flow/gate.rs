@@ -1,0 +1,147 @@
+//! The gate: a tunnel's first flight is held and judged; nothing reaches upstream before it opens.
+//!
+//! In: a client that has its 200, the bytes it sent early, and the name it asked for. Out: [`Passed`], which only this
+//! module makes and only the relay takes, or a [`Denial`].
+
+use super::{Denial, intent};
+use crate::config::settings::{EchPolicy, Limits};
+use crate::log::Stage;
+use crate::policy::{Fqdn, Reason};
+use crate::proof::{Guard, off};
+use crate::tls::client_hello::{self, ClientHello, NAME_BUFFER_BYTES, Parsed};
+use std::io::ErrorKind;
+use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout_at};
+
+/// A judged first flight: the bytes to send on.
+#[derive(Debug)]
+pub(crate) struct Passed {
+    held: Vec<u8>,
+}
+
+impl Passed {
+    /// What was held, for the relay alone.
+    pub(super) fn into_held(self) -> Vec<u8> {
+        self.held
+    }
+
+    /// A tunnel that `flow::http` opened: a request was judged and its upstream answered 101.
+    pub(super) fn upgraded(rest: Vec<u8>) -> Self {
+        Self { held: rest }
+    }
+}
+
+/// What the ClientHello said, for the row and for `sni_mismatch = "decide"`.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct FirstFlight {
+    /// SNI as sent.
+    pub sni: Option<Vec<u8>>,
+    /// Which form of Encrypted Client Hello was seen.
+    pub ech: Option<&'static str>,
+}
+
+/// What the gate makes of a whole ClientHello.
+pub(crate) enum Opening {
+    /// The SNI is the CONNECT host.
+    Same,
+    /// It is another name: the caller decides what that means.
+    Other(Fqdn),
+}
+
+/// What the first bytes of a tunnel turned out to be, where the policy admits both protocols on the port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Spoken {
+    Tls,
+    Http,
+}
+
+/// Wait for the first byte and tell TLS from HTTP by it: a TLS record of a handshake starts with 22.
+pub(crate) async fn first_byte(client: &TcpStream, held: &mut Vec<u8>, limits: &Limits) -> Result<Spoken, Denial> {
+    let deadline = Instant::now() + limits.client_hello_time;
+    while held.is_empty() {
+        read_more(client, held, limits, deadline, Reason::TlsIncomplete).await?;
+    }
+    Ok(if held[0].is_ascii_uppercase() {
+        Spoken::Http
+    } else {
+        Spoken::Tls
+    })
+}
+
+/// Hold bytes until they are one whole ClientHello, and compare its SNI with `asked`.
+pub(crate) async fn tls(
+    client: &TcpStream,
+    held: &mut Vec<u8>,
+    asked: &Fqdn,
+    limits: &Limits,
+    ech: EchPolicy,
+    seen: &mut FirstFlight,
+) -> Result<Opening, Denial> {
+    let deadline = Instant::now() + limits.client_hello_time;
+    loop {
+        match client_hello::parse(held) {
+            _ if off(Guard::Gate) && !held.is_empty() => return Ok(Opening::Same),
+            Parsed::Incomplete if held.len() >= limits.client_hello_bytes => return Err(denial(Reason::TlsTooLarge)),
+            Parsed::Incomplete => read_more(client, held, limits, deadline, Reason::TlsIncomplete).await?,
+            Parsed::NotTls => return Err(denial(Reason::NotTls)),
+            Parsed::Sslv2 => return Err(denial(Reason::TlsSslv2)),
+            Parsed::Malformed(what) => return Err(denial(Reason::TlsMalformed).detail(what.to_string())),
+            Parsed::Hello(hello) if hello.hello_end > limits.client_hello_bytes => {
+                return Err(denial(Reason::TlsTooLarge));
+            }
+            Parsed::Hello(hello) => return judge(&hello, asked, ech, seen),
+        }
+    }
+}
+
+/// The flight is judged: the held bytes may go.
+pub(crate) fn open(held: Vec<u8>) -> Passed {
+    Passed { held }
+}
+
+fn judge(hello: &ClientHello<'_>, asked: &Fqdn, policy: EchPolicy, seen: &mut FirstFlight) -> Result<Opening, Denial> {
+    seen.ech = hello.ech.label();
+    seen.sni = hello
+        .server_name
+        .map(|name| name.copy_to(&mut [0; NAME_BUFFER_BYTES]).to_vec());
+    if seen.ech.is_some() && policy == EchPolicy::Deny {
+        return Err(denial(Reason::EchDenied));
+    }
+    let Some(name) = &hello.server_name else {
+        return Err(denial(Reason::SniMissing));
+    };
+    let name = name.fqdn().map_err(denial)?;
+    Ok(if name == *asked {
+        Opening::Same
+    } else {
+        Opening::Other(name)
+    })
+}
+
+async fn read_more(
+    client: &TcpStream,
+    held: &mut Vec<u8>,
+    limits: &Limits,
+    deadline: Instant,
+    cut_short: Reason,
+) -> Result<(), Denial> {
+    loop {
+        match timeout_at(deadline, client.readable()).await {
+            Err(_) => return Err(denial(cut_short)),
+            Ok(Err(_)) => return Err(denial(Reason::ClientClosed)),
+            Ok(Ok(())) => {}
+        }
+        match intent::read_some(client, held, limits.client_hello_bytes) {
+            // A spare connection of a browser ends without a byte: that is no violation.
+            Ok(0) if held.is_empty() => return Err(denial(Reason::ClientClosed)),
+            Ok(0) => return Err(denial(cut_short)),
+            Ok(_) => return Ok(()),
+            Err(e) if e.kind() == ErrorKind::WouldBlock => {}
+            Err(_) => return Err(denial(Reason::ClientClosed)),
+        }
+    }
+}
+
+fn denial(reason: Reason) -> Denial {
+    Denial::new(reason, Stage::Gate)
+}

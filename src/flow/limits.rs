@@ -1,0 +1,257 @@
+//! Counts that are bounded: connections in all and per source, attempts per source and second, half-open dials.
+//!
+//! Each limit answers with its own [`Reason`]. A permit gives its place back when it is dropped.
+
+use crate::config::settings::Limits as Settings;
+use crate::policy::Reason;
+use crate::proof::{Guard, off};
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::{Duration, Instant};
+
+/// A source is forgotten when it has no connection and its bucket is full again; swept this often.
+pub(crate) const SWEEP_EVERY: Duration = Duration::from_secs(1);
+
+/// Sources are spread over this many locks, so that workers rarely meet at one.
+const SHARDS: usize = 64;
+
+/// Sources remembered in each shard. A new source beyond it is refused rather than left uncounted.
+const SOURCES_PER_SHARD: usize = 4096;
+
+/// What all flows count together.
+#[derive(Debug)]
+pub(crate) struct Limits {
+    connections: AtomicUsize,
+    dials: AtomicUsize,
+    shards: Box<[Mutex<HashMap<IpAddr, Source>>]>,
+}
+
+#[derive(Debug)]
+struct Source {
+    connections: usize,
+    tokens: f64,
+    refilled: Instant,
+}
+
+/// One client connection's place, from accept to close.
+#[derive(Debug)]
+pub(crate) struct ConnectionPermit {
+    limits: Arc<Limits>,
+    source: IpAddr,
+}
+
+/// One half-open dial's place.
+#[derive(Debug)]
+pub(crate) struct DialPermit(Arc<Limits>);
+
+/// An IPv6 host usually owns a /64 and can send from any address of it: counted as one source.
+fn counted_as(source: IpAddr) -> IpAddr {
+    match source {
+        IpAddr::V4(_) => source,
+        IpAddr::V6(v6) if v6.is_loopback() => source,
+        IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() & !u128::from(u64::MAX))),
+    }
+}
+
+impl Limits {
+    pub(crate) fn new() -> Arc<Self> {
+        let shards = (0..SHARDS).map(|_| Mutex::new(HashMap::new())).collect();
+        Arc::new(Self {
+            connections: AtomicUsize::new(0),
+            dials: AtomicUsize::new(0),
+            shards,
+        })
+    }
+
+    /// Client connections open now.
+    pub(crate) fn connections(&self) -> usize {
+        self.connections.load(Relaxed)
+    }
+
+    /// A place for a new client connection: `LimitTunnels` or `LimitSourceTunnels` where there is none.
+    pub(crate) fn admit(self: &Arc<Self>, source: IpAddr, settings: &Settings) -> Result<ConnectionPermit, Reason> {
+        let unbounded = off(Guard::Limits);
+        let key = counted_as(source);
+        let mut shard = self.shard(key);
+        if self.connections.load(Relaxed) >= settings.tunnels && !unbounded {
+            return Err(Reason::LimitTunnels);
+        }
+        if shard.len() >= SOURCES_PER_SHARD && !shard.contains_key(&key) {
+            return Err(Reason::LimitSourceTunnels);
+        }
+        let entry = shard.entry(key).or_insert_with(|| Source {
+            connections: 0,
+            tokens: burst(settings),
+            refilled: Instant::now(),
+        });
+        if entry.connections >= settings.tunnels_per_source && !unbounded {
+            return Err(Reason::LimitSourceTunnels);
+        }
+        entry.connections += 1;
+        self.connections.fetch_add(1, Relaxed);
+        Ok(ConnectionPermit {
+            limits: self.clone(),
+            source: key,
+        })
+    }
+
+    /// One attempt of this source: `LimitSourceRate` when it asks faster than its rate.
+    ///
+    /// One client was seen to send 490 CONNECTs a second for ever when it was refused without an answer.
+    pub(crate) fn attempt(&self, source: IpAddr, settings: &Settings) -> Result<(), Reason> {
+        let key = counted_as(source);
+        let mut shard = self.shard(key);
+        let Some(entry) = shard.get_mut(&key) else {
+            return Ok(());
+        };
+        entry.refill(settings);
+        if entry.tokens < 1.0 && !off(Guard::Limits) {
+            return Err(Reason::LimitSourceRate);
+        }
+        entry.tokens -= 1.0;
+        Ok(())
+    }
+
+    /// A place for a dial that has not connected yet: `LimitDials` where there is none.
+    pub(crate) fn dial(self: &Arc<Self>, settings: &Settings) -> Result<DialPermit, Reason> {
+        if self.dials.fetch_add(1, Relaxed) >= settings.dials && !off(Guard::Limits) {
+            self.dials.fetch_sub(1, Relaxed);
+            return Err(Reason::LimitDials);
+        }
+        Ok(DialPermit(self.clone()))
+    }
+
+    /// Forget sources that hold nothing and owe nothing. Called every [`SWEEP_EVERY`].
+    pub(crate) fn sweep(&self, settings: &Settings) {
+        for shard in &self.shards {
+            let mut shard = lock(shard);
+            shard.retain(|_, source| {
+                source.refill(settings);
+                source.connections > 0 || source.tokens < burst(settings)
+            });
+            // A burst of sources must not keep its memory for ever.
+            if shard.capacity() > 64 && shard.len() * 4 < shard.capacity() {
+                shard.shrink_to_fit();
+            }
+        }
+    }
+
+    fn shard(&self, key: IpAddr) -> MutexGuard<'_, HashMap<IpAddr, Source>> {
+        let bits = match key {
+            IpAddr::V4(v4) => u64::from(v4.to_bits()),
+            IpAddr::V6(v6) => (v6.to_bits() >> 64) as u64,
+        };
+        let spread = bits.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 58;
+        lock(&self.shards[spread as usize % SHARDS])
+    }
+}
+
+/// A panic elsewhere leaves counts, not half-written structures, behind a lock: go on.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+fn burst(settings: &Settings) -> f64 {
+    f64::from(settings.attempts_burst_per_source)
+}
+
+impl Source {
+    fn refill(&mut self, settings: &Settings) {
+        let now = Instant::now();
+        let seconds = now.saturating_duration_since(self.refilled).as_secs_f64();
+        let rate = f64::from(settings.attempts_per_second_per_source);
+        self.tokens = (self.tokens + seconds * rate).min(burst(settings));
+        self.refilled = now;
+    }
+}
+
+impl Drop for ConnectionPermit {
+    fn drop(&mut self) {
+        self.limits.connections.fetch_sub(1, Relaxed);
+        if let Some(entry) = self.limits.shard(self.source).get_mut(&self.source) {
+            entry.connections -= 1;
+        }
+    }
+}
+
+impl Drop for DialPermit {
+    fn drop(&mut self) {
+        self.0.dials.fetch_sub(1, Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(tunnels: usize, per_source: usize, rate: u32) -> Settings {
+        Settings {
+            tunnels,
+            tunnels_per_source: per_source,
+            attempts_per_second_per_source: rate,
+            attempts_burst_per_source: 2 * rate,
+            dials: 1,
+            ..Settings::default()
+        }
+    }
+
+    fn source(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn one_source_cannot_take_every_place() {
+        let (limits, settings) = (Limits::new(), settings(3, 2, 100));
+        let held: Vec<_> = (0..2)
+            .map(|_| limits.admit(source("10.0.0.1"), &settings).unwrap())
+            .collect();
+        assert_eq!(
+            limits.admit(source("10.0.0.1"), &settings).unwrap_err(),
+            Reason::LimitSourceTunnels
+        );
+        let other = limits.admit(source("10.0.0.2"), &settings).unwrap();
+        assert_eq!(
+            limits.admit(source("10.0.0.3"), &settings).unwrap_err(),
+            Reason::LimitTunnels
+        );
+        drop((held, other));
+        assert_eq!(limits.connections(), 0);
+        assert!(limits.admit(source("10.0.0.1"), &settings).is_ok());
+    }
+
+    #[test]
+    fn a_source_that_reconnects_does_not_get_a_fresh_bucket() {
+        let (limits, settings) = (Limits::new(), settings(100, 100, 1));
+        let asked: Vec<_> = (0..5)
+            .map(|_| {
+                let _permit = limits.admit(source("10.0.0.1"), &settings).unwrap();
+                limits.sweep(&settings);
+                limits.attempt(source("10.0.0.1"), &settings)
+            })
+            .collect();
+        assert!(asked[0].is_ok() && asked[1].is_ok(), "both are in the burst");
+        assert_eq!(asked[4], Err(Reason::LimitSourceRate));
+    }
+
+    #[test]
+    fn addresses_of_one_ipv6_network_are_one_source() {
+        let (limits, settings) = (Limits::new(), settings(10, 1, 100));
+        let _held = limits.admit(source("2001:db8::1"), &settings).unwrap();
+        assert_eq!(
+            limits.admit(source("2001:db8::2"), &settings).unwrap_err(),
+            Reason::LimitSourceTunnels
+        );
+        assert!(limits.admit(source("2001:db8:0:1::2"), &settings).is_ok());
+    }
+
+    #[test]
+    fn half_open_dials_are_counted_until_they_end() {
+        let (limits, settings) = (Limits::new(), settings(1, 1, 1));
+        let first = limits.dial(&settings).unwrap();
+        assert_eq!(limits.dial(&settings).unwrap_err(), Reason::LimitDials);
+        drop(first);
+        assert!(limits.dial(&settings).is_ok());
+    }
+}

@@ -1,0 +1,214 @@
+//! What one flow leaves behind: a rule row at its decision, and an `EgretFlow` row at its end, whatever the end is.
+
+use super::{Denial, FlowId, Shared, gate::FirstFlight};
+use crate::log::{ApplicationRow, FlowEnd, FlowEndKind, NameSource, Row, Stage};
+use crate::policy::{Action, Answer, Decision, Mode, Protocol, Reason};
+use crate::snapshot::Snapshot;
+use std::net::{IpAddr, SocketAddr};
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::{Instant, SystemTime};
+
+/// The end of a flow, gathered along its path. Dropping it writes the `EgretFlow` row: also when the task panics.
+pub(crate) struct Record {
+    pub shared: Arc<Shared>,
+    pub id: FlowId,
+    pub source: SocketAddr,
+    /// What was asked for: a name, an address, or the escaped bytes.
+    pub name: String,
+    pub port: u16,
+    pub protocol: Option<Protocol>,
+    /// The last step that was reached.
+    pub stage: Stage,
+    pub reason: Reason,
+    pub address: Option<SocketAddr>,
+    pub sent: u64,
+    pub received: u64,
+    pub end: FlowEndKind,
+    pub generation: u64,
+    started: Instant,
+}
+
+impl Record {
+    pub(crate) fn new(shared: Arc<Shared>, source: SocketAddr) -> Self {
+        Self {
+            shared,
+            id: FlowId::next(),
+            source,
+            name: String::new(),
+            port: 0,
+            protocol: None,
+            stage: Stage::Accept,
+            reason: Reason::Internal,
+            address: None,
+            sent: 0,
+            received: 0,
+            end: FlowEndKind::Refused,
+            generation: 0,
+            started: Instant::now(),
+        }
+    }
+
+    /// The flow ends here, denied.
+    pub(crate) fn denied(&mut self, denial: &Denial) {
+        self.stage = denial.stage;
+        self.reason = denial.reason;
+        self.end = if denial.reason == Reason::ClientClosed {
+            FlowEndKind::ClientClosed
+        } else {
+            FlowEndKind::Refused
+        };
+    }
+}
+
+impl Drop for Record {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.reason = Reason::Internal;
+            self.shared.metrics.panicked();
+        }
+        self.shared
+            .metrics
+            .flow_ended(self.end, self.stage, self.sent, self.received);
+        if self.shared.is_self_test(&self.name) {
+            return;
+        }
+        self.shared.log.write(&Row::FlowEnd(FlowEnd {
+            time: SystemTime::now(),
+            flow: self.id,
+            source: self.source,
+            fqdn: &self.name,
+            port: self.port,
+            address: self.address,
+            protocol: self.protocol,
+            sent: self.sent,
+            received: self.received,
+            duration: self.started.elapsed(),
+            end: self.end,
+            stage: self.stage,
+            reason: self.reason,
+            generation: self.generation,
+        }));
+    }
+}
+
+/// One attempt, gathered along its path for its rule row.
+#[derive(Default)]
+pub(crate) struct Attempted {
+    /// The normal form of the name, an address, or nothing where there was none.
+    pub name: String,
+    pub port: u16,
+    pub protocol: Option<Protocol>,
+    /// The request target as sent.
+    pub requested: Vec<u8>,
+    /// `Host` as sent, where it is not what decided.
+    pub host_header: Option<Vec<u8>>,
+    /// Without query and userinfo.
+    pub target_url: Option<String>,
+    pub name_source: Option<NameSource>,
+    pub snapshot: Option<Arc<Snapshot>>,
+    pub decision: Option<Decision>,
+    pub answer: Option<Arc<Answer>>,
+    pub refused: Vec<IpAddr>,
+    pub flight: FirstFlight,
+    pub address: Option<SocketAddr>,
+    pub public_resolution: bool,
+}
+
+impl Attempted {
+    /// From the parts of a CONNECT head.
+    pub(crate) fn connect(bytes: &[u8], raw: Option<&Range<usize>>, host_header: Option<&Range<usize>>) -> Self {
+        let part = |range: &Range<usize>| bytes[range.clone()].to_vec();
+        Self {
+            requested: raw.map(part).unwrap_or_default(),
+            host_header: host_header.map(part),
+            name_source: Some(NameSource::Connect),
+            ..Self::default()
+        }
+    }
+
+    /// `host:port` for answers: the normal form, or what was sent.
+    pub(crate) fn target(&self) -> String {
+        if self.name.is_empty() {
+            String::from_utf8_lossy(&self.requested).into_owned()
+        } else if self.name.contains(':') {
+            format!("[{}]:{}", self.name, self.port)
+        } else {
+            format!("{}:{}", self.name, self.port)
+        }
+    }
+
+    /// What Azure's `Action` column gets. Trouble with the destination is no denial: Azure writes the rule's Allow and the
+    /// connection fails; the end of the flow has a row of its own.
+    fn action(&self, reason: Reason) -> Action {
+        let allowed = self.decision.is_some_and(|d| d.action == Action::Allow);
+        let passed = match reason {
+            Reason::RuleMatched => allowed,
+            Reason::UpstreamRefused
+            | Reason::UpstreamUnreachable
+            | Reason::UpstreamTimeout
+            | Reason::UpstreamClosed
+            | Reason::UpstreamInvalid => allowed,
+            _ => false,
+        };
+        if passed { Action::Allow } else { Action::Deny }
+    }
+
+    /// The row of a denial.
+    pub(crate) fn write_denial(&self, record: &Record, denial: &Denial) {
+        self.write(record, denial.reason, denial.detail.as_deref(), &denial.refused);
+    }
+
+    /// The row of an attempt that may pass: allowed, or denied in audit mode.
+    pub(crate) fn write_passed(&self, record: &Record) {
+        let Some(decision) = self.decision else { return };
+        self.write(record, decision.reason, None, &self.refused);
+    }
+
+    fn write(&self, record: &Record, reason: Reason, detail: Option<&str>, refused: &[IpAddr]) {
+        let action = self.action(reason);
+        record.shared.metrics.decided(action, reason);
+        if record.shared.is_self_test(&self.name) {
+            return;
+        }
+        let snapshot = self.snapshot.as_deref();
+        let rule = self
+            .decision
+            .and_then(|d| d.rule)
+            .and_then(|rule| Some(snapshot?.policy.rule_ref(rule)));
+        record.shared.log.write(&Row::Application(ApplicationRow {
+            time: SystemTime::now(),
+            flow: record.id,
+            source: record.source,
+            protocol: self.protocol.unwrap_or(if self.port == 80 {
+                Protocol::Http
+            } else {
+                Protocol::Https
+            }),
+            port: self.port,
+            fqdn: &self.name,
+            requested: (!self.requested.is_empty()).then_some(&self.requested),
+            target_url: self.target_url.as_deref(),
+            action,
+            mode: self
+                .decision
+                .map_or_else(|| snapshot.map_or(Mode::Enforce, |s| s.policy.mode()), |d| d.mode),
+            rule,
+            reason,
+            explicit: true,
+            name_source: self.name_source.unwrap_or(NameSource::None),
+            sni: self.flight.sni.as_deref(),
+            host_header: self.host_header.as_deref(),
+            ech: self.flight.ech,
+            generation: snapshot.map_or(0, |s| s.generation),
+            policy_hash: snapshot.map_or("", |s| &s.hash),
+            dns: self.answer.as_deref(),
+            address: self.address,
+            refused_addresses: refused,
+            wide: self.decision.is_some_and(|d| d.wide),
+            public_resolution: self.public_resolution,
+            overrides: snapshot.is_some_and(|s| !s.overrides.is_empty()),
+            detail,
+        }));
+    }
+}

@@ -1,0 +1,459 @@
+//! [`Gateway`]: bind, run, swap the snapshot on reload, drain. What `egret run`, the lab and the tests all start.
+//!
+//! Threads: one current-thread runtime per worker, where a connection stays until it closes, and one control thread for
+//! DNS, health, admin and sweeping.
+
+use crate::config::{Checked, Settings};
+use crate::dns::Resolver;
+use crate::flow::{Shared, limits};
+use crate::listen::health::Health;
+use crate::listen::{self, admin, health};
+use crate::log::{Log, LogError};
+use crate::metrics::Metrics;
+use crate::policy::{CompiledPolicy, Mode};
+use crate::snapshot::Snapshot;
+use std::io::{self, Read, Write};
+use std::net::{IpAddr, SocketAddr, TcpListener as StdListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+use tokio::runtime::{Builder, Handle, Runtime};
+use tokio::sync::watch;
+
+/// How long the self-test may take; it needs one round trip on loopback and no DNS.
+const SELF_TEST_TIME: Duration = Duration::from_secs(2);
+
+/// How long cut tunnels get to write their last rows.
+const CUT_TIME: Duration = Duration::from_secs(1);
+
+/// Why a gateway did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A listener could not be bound.
+    #[error("{what} listener {address}: {source}; is another process using the port? choose another under [listeners]")]
+    Bind {
+        /// `proxy`, `health` or `admin`.
+        what: &'static str,
+        /// What was asked for.
+        address: SocketAddr,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A log sink could not be opened.
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// A thread, a runtime or the list of own addresses could not be had.
+    #[error("cannot start: {0}")]
+    System(#[from] io::Error),
+    /// A fresh name was not denied through the bound listener.
+    #[error("self-test failed: {0}; egret does not serve when it cannot show that it denies")]
+    SelfTest(String),
+}
+
+/// Why a reload was refused; the old snapshot stays.
+#[derive(Debug, thiserror::Error)]
+pub enum ReloadError {
+    /// These settings are fixed at start.
+    #[error("{} cannot change while egret runs; restart it to apply", .0.join(", "))]
+    Fixed(Vec<&'static str>),
+    /// The list of own addresses could not be had.
+    #[error("cannot list this machine's addresses: {0}")]
+    System(#[from] io::Error),
+}
+
+/// What a gateway is started with besides its configuration.
+#[derive(Default)]
+pub struct GatewayOptions {
+    /// Rows go here instead of to the sinks of the settings.
+    pub log: Option<Log>,
+}
+
+/// A running gateway. Dropping it cuts everything; [`Gateway::drain`] ends it gracefully.
+pub struct Gateway {
+    shared: Arc<Shared>,
+    health: Arc<Health>,
+    phase: watch::Sender<Phase>,
+    control: Handle,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+    bound: Bound,
+    reloading: Mutex<()>,
+    hurry: AtomicBool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Running,
+    Draining,
+    Ended,
+}
+
+#[derive(Default)]
+struct Bound {
+    proxy: Vec<SocketAddr>,
+    health: Vec<SocketAddr>,
+    admin: Vec<SocketAddr>,
+}
+
+impl Gateway {
+    /// Bind every listener, start the threads, show that a fresh name is denied, and only then report ready.
+    ///
+    /// # Errors
+    /// Nothing is left running when it fails.
+    pub fn start(checked: Checked, options: GatewayOptions) -> Result<Self, StartError> {
+        raise_file_limit();
+        let listeners = &checked.settings.listeners;
+        let (proxy, proxy_addrs) = bind_all("proxy", &listeners.proxy)?;
+        let (health_listeners, health_addrs) = bind_all("health", &listeners.health)?;
+        let (admin_listeners, admin_addrs) = bind_all("admin", &listeners.admin)?;
+        let bound = Bound {
+            proxy: proxy_addrs,
+            health: health_addrs,
+            admin: admin_addrs,
+        };
+        let log = match options.log {
+            Some(log) => log,
+            None => Log::start(&checked.settings.log, &checked.settings.azure, &checked.settings.limits)?,
+        };
+        let (phase, _) = watch::channel(Phase::Running);
+        let metrics = Metrics::new();
+        let mut threads = Vec::new();
+        let control = spawn_control(phase.subscribe(), &mut threads)?;
+        let self_test = format!("selftest-{:016x}.egret.invalid", random());
+        let resolver = Resolver::new(Arc::new(checked.dns.clone()), control.clone());
+        let snapshot = snapshot(checked, 1, resolver)?;
+        let shared = Shared::new(snapshot, log, metrics, self_test.clone());
+        shared.bound([&bound.proxy[..], &bound.health, &bound.admin].concat());
+        let health = Health::new();
+        let gateway = Self {
+            shared,
+            health,
+            phase,
+            control,
+            threads: Mutex::new(threads),
+            bound,
+            reloading: Mutex::new(()),
+            hurry: AtomicBool::new(false),
+        };
+        gateway.report();
+        gateway.spawn_workers(&proxy)?;
+        gateway.spawn_control_tasks(health_listeners, admin_listeners)?;
+        gateway.self_test(&self_test)?;
+        gateway.health.set_ready(true);
+        Ok(gateway)
+    }
+
+    /// Where the proxy listens, with the ports that were given for 0.
+    pub fn proxy_addrs(&self) -> &[SocketAddr] {
+        &self.bound.proxy
+    }
+
+    /// Where health listens.
+    pub fn health_addrs(&self) -> &[SocketAddr] {
+        &self.bound.health
+    }
+
+    /// Where admin listens.
+    pub fn admin_addrs(&self) -> &[SocketAddr] {
+        &self.bound.admin
+    }
+
+    /// All counters.
+    pub fn metrics(&self) -> &Metrics {
+        &self.shared.metrics
+    }
+
+    /// The decision log.
+    pub fn log(&self) -> &Log {
+        &self.shared.log
+    }
+
+    /// The snapshot of this moment.
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        self.shared.snapshot()
+    }
+
+    /// Client connections open now.
+    pub fn connections(&self) -> usize {
+        self.shared.limits.connections()
+    }
+
+    /// Swap in a new configuration and judge every open tunnel under it. The new generation, and how many tunnels were
+    /// revoked.
+    ///
+    /// # Errors
+    /// Nothing changes when it fails.
+    pub fn reload(&self, checked: Checked) -> Result<(u64, usize), ReloadError> {
+        let _one_at_a_time = self.reloading.lock().unwrap_or_else(PoisonError::into_inner);
+        let old = self.shared.snapshot();
+        let fixed = fixed_settings(&old.settings, &checked.settings);
+        if !fixed.is_empty() {
+            self.shared.metrics.reloaded(false);
+            return Err(ReloadError::Fixed(fixed));
+        }
+        let resolver = if **old.resolver.plan() == checked.dns {
+            old.resolver.clone()
+        } else {
+            Resolver::new(Arc::new(checked.dns.clone()), self.control.clone())
+        };
+        self.shared.swap(snapshot(checked, old.generation + 1, resolver)?);
+        drop(old);
+        self.shared.metrics.reloaded(true);
+        let now = self.shared.snapshot();
+        self.report();
+        Ok((now.generation, self.shared.tunnels.judge_again(&now)))
+    }
+
+    /// A reload whose configuration did not check out: counted, shown in health.
+    pub fn reload_failed(&self, why: &str) {
+        self.shared.metrics.reloaded(false);
+        self.health.set_reload_error(Some(why.to_string()));
+    }
+
+    /// Stop accepting, let open tunnels live for `limit`, then cut and record them. Blocks until all is written.
+    pub fn drain(&self, limit: Duration) {
+        self.health.set_draining();
+        self.phase.send_replace(Phase::Draining);
+        let deadline = Instant::now() + limit;
+        while self.connections() > 0 && Instant::now() < deadline && !self.hurry.load(Relaxed) {
+            thread::sleep(Duration::from_millis(10));
+        }
+        self.shared.tunnels.drain();
+        let deadline = Instant::now() + CUT_TIME;
+        while self.connections() > 0 && Instant::now() < deadline {
+            thread::sleep(Duration::from_millis(5));
+        }
+        self.end();
+        self.shared.log.close();
+    }
+
+    /// Cut a drain that is under way: a second signal came.
+    pub fn hurry(&self) {
+        self.hurry.store(true, Relaxed);
+    }
+
+    fn end(&self) {
+        self.phase.send_replace(Phase::Ended);
+        let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        for thread in threads {
+            // A worker that panicked has said so on stderr already.
+            let _ = thread.join();
+        }
+    }
+
+    fn report(&self) {
+        let snapshot = self.shared.snapshot();
+        let policy = snapshot.policy.model();
+        self.health.set_policy(
+            snapshot.generation,
+            &snapshot.hash,
+            policy.mode == Mode::Audit
+                || policy
+                    .groups
+                    .iter()
+                    .any(|g| g.collections.iter().any(|c| c.mode == Mode::Audit)),
+            &snapshot.policy.wide_tags(),
+            !snapshot.overrides.is_empty(),
+        );
+    }
+
+    fn spawn_workers(&self, listeners: &[StdListener]) -> io::Result<()> {
+        let settings = self.shared.snapshot().settings.clone();
+        let count = settings
+            .limits
+            .workers
+            .unwrap_or_else(|| thread::available_parallelism().map_or(1, |n| n.get()));
+        for index in 0..count {
+            let listeners = listeners
+                .iter()
+                .map(StdListener::try_clone)
+                .collect::<io::Result<Vec<_>>>()?;
+            let (shared, phase) = (self.shared.clone(), self.phase.subscribe());
+            let runtime = runtime()?;
+            let thread = thread::Builder::new().name(format!("worker-{index}")).spawn(move || {
+                runtime.block_on(work(listeners, shared, phase));
+            })?;
+            self.threads.lock().unwrap_or_else(PoisonError::into_inner).push(thread);
+        }
+        Ok(())
+    }
+
+    fn spawn_control_tasks(&self, health_on: Vec<StdListener>, admin_on: Vec<StdListener>) -> io::Result<()> {
+        let _context = self.control.enter();
+        for listener in health_on {
+            let listener = tokio::net::TcpListener::from_std(listener)?;
+            self.control.spawn(health::serve(listener, self.health.clone()));
+        }
+        let state = Arc::new(AdminView {
+            shared: self.shared.clone(),
+            health: self.health.clone(),
+        });
+        for listener in admin_on {
+            let listener = tokio::net::TcpListener::from_std(listener)?;
+            self.control.spawn(admin::serve(listener, state.clone()));
+        }
+        let shared = self.shared.clone();
+        self.control.spawn(async move {
+            loop {
+                tokio::time::sleep(limits::SWEEP_EVERY).await;
+                let settings = shared.snapshot().settings.clone();
+                shared.limits.sweep(&settings.limits);
+            }
+        });
+        Ok(())
+    }
+
+    /// A CONNECT for a fresh name under `.invalid`, through the bound listener, must be denied.
+    fn self_test(&self, name: &str) -> Result<(), StartError> {
+        let Some(listener) = self.bound.proxy.first() else {
+            return Ok(());
+        };
+        let ip = match listener.ip() {
+            IpAddr::V4(v4) if v4.is_unspecified() => IpAddr::from([127, 0, 0, 1]),
+            IpAddr::V6(v6) if v6.is_unspecified() => IpAddr::from(std::net::Ipv6Addr::LOCALHOST),
+            ip => ip,
+        };
+        let failed = |e: io::Error| StartError::SelfTest(format!("{listener}: {e}"));
+        let address = SocketAddr::new(ip, listener.port());
+        let mut stream = TcpStream::connect_timeout(&address, SELF_TEST_TIME).map_err(failed)?;
+        stream.set_read_timeout(Some(SELF_TEST_TIME)).map_err(failed)?;
+        write!(stream, "CONNECT {name}:443 HTTP/1.1\r\nHost: {name}:443\r\n\r\n").map_err(failed)?;
+        let mut answer = [0; 12];
+        stream.read_exact(&mut answer).map_err(failed)?;
+        if answer.starts_with(b"HTTP/1.1 4") || answer.starts_with(b"HTTP/1.1 5") {
+            return Ok(());
+        }
+        Err(StartError::SelfTest(format!(
+            "{name} was answered {:?}",
+            String::from_utf8_lossy(&answer)
+        )))
+    }
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+async fn work(listeners: Vec<StdListener>, shared: Arc<Shared>, mut phase: watch::Receiver<Phase>) {
+    let mut accepting = tokio::task::JoinSet::new();
+    for listener in listeners {
+        match tokio::net::TcpListener::from_std(listener) {
+            Ok(listener) => drop(accepting.spawn(listen::accept(listener, shared.clone()))),
+            Err(error) => tracing::error!(%error, "a worker cannot use its listener"),
+        }
+    }
+    let _ = phase.wait_for(|phase| *phase != Phase::Running).await;
+    // Listeners close here: new connections are refused by the kernel at once.
+    accepting.shutdown().await;
+    let _ = phase.wait_for(|phase| *phase == Phase::Ended).await;
+}
+
+fn runtime() -> io::Result<Runtime> {
+    Builder::new_current_thread().enable_all().build()
+}
+
+fn spawn_control(mut phase: watch::Receiver<Phase>, threads: &mut Vec<JoinHandle<()>>) -> io::Result<Handle> {
+    let runtime = runtime()?;
+    let handle = runtime.handle().clone();
+    let thread = thread::Builder::new().name("control".into()).spawn(move || {
+        runtime.block_on(async {
+            let _ = phase.wait_for(|phase| *phase == Phase::Ended).await;
+        });
+    })?;
+    threads.push(thread);
+    Ok(handle)
+}
+
+fn snapshot(checked: Checked, generation: u64, resolver: Arc<Resolver>) -> io::Result<Snapshot> {
+    let mut addresses = checked.addresses;
+    addresses.own = own_addresses()?.into();
+    Ok(Snapshot {
+        generation,
+        hash: checked.hash,
+        settings: Arc::new(checked.settings),
+        policy: CompiledPolicy::new(checked.policy),
+        addresses,
+        resolver,
+        overrides: checked.overrides,
+    })
+}
+
+/// Every address of this machine: none of them is ever dialled.
+fn own_addresses() -> io::Result<Vec<IpAddr>> {
+    Ok(if_addrs::get_if_addrs()?
+        .iter()
+        .map(|interface| interface.ip().to_canonical())
+        .collect())
+}
+
+fn bind_all(what: &'static str, addresses: &[SocketAddr]) -> Result<(Vec<StdListener>, Vec<SocketAddr>), StartError> {
+    let mut listeners = Vec::new();
+    let mut bound = Vec::new();
+    for address in addresses {
+        let listener = match listen::bind(*address) {
+            Ok(listener) => listener,
+            // A machine without IPv6 has no ::1; the IPv4 listener of the same port serves it.
+            Err(error) if address.is_ipv6() && no_ipv6(&error) && addresses.iter().any(SocketAddr::is_ipv4) => {
+                tracing::warn!(%address, %error, "no IPv6 on this machine: not listening there");
+                continue;
+            }
+            Err(source) => {
+                return Err(StartError::Bind {
+                    what,
+                    address: *address,
+                    source,
+                });
+            }
+        };
+        bound.push(listener.local_addr()?);
+        listeners.push(listener);
+    }
+    Ok((listeners, bound))
+}
+
+fn no_ipv6(error: &io::Error) -> bool {
+    const EAFNOSUPPORT: i32 = 97;
+    error.kind() == io::ErrorKind::AddrNotAvailable || error.raw_os_error() == Some(EAFNOSUPPORT)
+}
+
+/// What is fixed at start and differs.
+fn fixed_settings(old: &Settings, new: &Settings) -> Vec<&'static str> {
+    let differs = [
+        ("listeners", old.listeners != new.listeners),
+        ("log", old.log != new.log),
+        ("azure", old.azure != new.azure),
+        ("limits.workers", old.limits.workers != new.limits.workers),
+        (
+            "limits.log_queue_bytes",
+            old.limits.log_queue_bytes != new.limits.log_queue_bytes,
+        ),
+    ];
+    differs
+        .into_iter()
+        .filter(|(_, differs)| *differs)
+        .map(|(name, _)| name)
+        .collect()
+}
+
+/// A tunnel needs two descriptors: use what the hard limit gives.
+fn raise_file_limit() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    if let Err(error) = setrlimit(Resource::Nofile, limit) {
+        tracing::warn!(%error, "the limit on open files stays as it is");
+    }
+}
+
+fn random() -> u64 {
+    use std::hash::{BuildHasher, RandomState};
+    RandomState::new().hash_one(std::process::id())
+}
+
+/// What the admin listener may read.
+pub struct AdminView {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) health: Arc<Health>,
+}
