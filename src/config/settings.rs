@@ -3,6 +3,8 @@
 //! Pure values: no sockets, no clock, `Default` has no side effects. The keys of the TOML file that set them are listed in
 //! `docs/config.md`.
 
+use schemars::JsonSchema;
+use serde::Deserialize;
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     path::PathBuf,
@@ -63,7 +65,8 @@ pub struct Proxy {
 }
 
 /// `proxy.sni_mismatch`: what a ClientHello means whose SNI is not the CONNECT host.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
 pub enum SniMismatch {
     /// Refused with `SniMismatch`.
     #[default]
@@ -73,7 +76,8 @@ pub enum SniMismatch {
 }
 
 /// `proxy.ech`: what a ClientHello with Encrypted Client Hello (RFC 9849) means.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
 pub enum EchPolicy {
     /// The outer SNI is the name; its presence is recorded. Browsers always send one.
     #[default]
@@ -83,7 +87,8 @@ pub enum EchPolicy {
 }
 
 /// `proxy.deny_response`: wording of a denial.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
 pub enum DenyResponse {
     /// 403 with name, reason and flow id in the reason phrase.
     #[default]
@@ -93,7 +98,8 @@ pub enum DenyResponse {
 }
 
 /// `proxy.deny_detail`: how much a denial tells the client.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
 pub enum DenyDetail {
     /// Name, reason, rule and flow id.
     #[default]
@@ -186,7 +192,8 @@ impl Default for LogSettings {
 }
 
 /// `log.format`: form of a decision row.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
 pub enum LogFormat {
     /// JSON lines as Azure Firewall's diagnostic settings deliver them.
     #[default]
@@ -211,7 +218,8 @@ pub struct FileLog {
 }
 
 /// `on_full`: what happens when a sink is full or broken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
 pub enum OnFull {
     /// Rows are dropped, counted, and a loss row is written in band.
     Drop,
@@ -220,7 +228,8 @@ pub enum OnFull {
 }
 
 /// `log.level`: how much diagnostics say (not decision rows).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
 pub enum Level {
     /// egret cannot serve.
     Error,

@@ -1,0 +1,527 @@
+//! [`FileConfig`]: the TOML as written, field for field.
+//!
+//! The field names are those of Terraform's `azurerm` provider where it has one. The doc comments and ranges here become the
+//! JSON Schema (`egret schema`), and [`super::structure`] holds every file against that schema; so what is said here of a
+//! key is what users are told of it. Lists tell absent from empty: an absent list of sources is any, an empty one nobody.
+
+use super::{
+    at::At,
+    settings::{DenyDetail, DenyResponse, EchPolicy, Level, LogFormat, OnFull, SniMismatch},
+};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use std::collections::BTreeMap;
+
+/// A list of texts, each with its place.
+pub type Texts = Option<At<Vec<At<String>>>>;
+
+/// A `[fqdn_tag.X]` section: placeholder to values, and the two keys `keep` and `features`.
+pub type Binding = At<BTreeMap<String, Vec<At<String>>>>;
+
+/// Configuration of egret, an egress firewall.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct FileConfig {
+    /// `audit`: denials by policy are let through and recorded. Default `enforce`.
+    pub mode: Option<At<Mode>>,
+    /// Not offered yet: network rules for explicit proxy flows.
+    pub explicit_network_rules: Option<At<bool>>,
+    /// Where egret listens.
+    #[serde(default)]
+    pub listeners: Listeners,
+    /// How the proxy port judges and answers.
+    #[serde(default)]
+    pub proxy: Proxy,
+    /// Forwarders, zones and static records.
+    #[serde(default)]
+    pub dns: Dns,
+    /// Names with a private-link zone.
+    #[serde(default)]
+    pub private_endpoints: PrivateEndpointsSection,
+    /// Named lists of addresses, prefixes and ranges, for `source_ip_groups`.
+    #[serde(default)]
+    pub ip_groups: BTreeMap<String, At<Vec<At<String>>>>,
+    /// Narrowing of FQDN tags: per tag, placeholder to values, and `keep`, `features`.
+    #[serde(default)]
+    pub fqdn_tag: BTreeMap<String, Binding>,
+    /// Rule collection groups.
+    #[serde(default)]
+    pub rule_collection_group: Vec<Group>,
+    /// Application rule collections of the implicit group `default`, priority 1000.
+    #[serde(default)]
+    pub application_rule_collection: Vec<Collection<ApplicationRule>>,
+    /// Network rule collections of the implicit group `default`, priority 1000. Kept in the model, not matched yet.
+    #[serde(default)]
+    pub network_rule_collection: Vec<Collection<NetworkRule>>,
+    /// DNAT rule collections of the implicit group `default`, priority 1000. Kept in the model, not matched yet.
+    #[serde(default)]
+    pub nat_rule_collection: Vec<NatCollection>,
+    /// Decision rows and diagnostics.
+    #[serde(default)]
+    pub log: Log,
+    /// What Azure's columns say of the firewall itself.
+    #[serde(default)]
+    pub azure: Azure,
+    /// Bounds on sizes, times and counts.
+    #[serde(default)]
+    pub limits: Limits,
+    /// Lab only.
+    #[serde(default)]
+    pub dial: Dial,
+}
+
+/// `mode`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Mode {
+    /// Denials are carried out.
+    #[default]
+    Enforce,
+    /// Denials by policy are let through and recorded as what they would have been.
+    Audit,
+}
+
+/// `[listeners]`
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Listeners {
+    /// HTTP proxy port, `address:port`. Default `127.0.0.1:3128` and `[::1]:3128`.
+    pub proxy: Texts,
+    /// `/healthz` and `/readyz` only; may be any address. Default `127.0.0.1:9181`.
+    pub health: Texts,
+    /// Metrics, policy, flows; loopback only. Default `127.0.0.1:9180`.
+    pub admin: Texts,
+}
+
+/// `[proxy]`
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Proxy {
+    /// A ClientHello that names another host than the CONNECT. Default `deny`.
+    pub sni_mismatch: Option<SniMismatch>,
+    /// A ClientHello with Encrypted Client Hello. Default `outer`.
+    pub ech: Option<EchPolicy>,
+    /// Wording of a denial. Default `egret`.
+    pub deny_response: Option<DenyResponse>,
+    /// How much a denial tells the client. Default `full`.
+    pub deny_detail: Option<DenyDetail>,
+}
+
+/// `[dns]`
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Dns {
+    /// Servers of every name without a zone of its own, `address` or `address:port`. Default: those of `/etc/resolv.conf`.
+    pub forwarders: Texts,
+    /// Time for one question to one server, in milliseconds. Default 2000.
+    #[schemars(range(min = 50, max = 60_000))]
+    pub try_ms: Option<At<i64>>,
+    /// Time for a whole resolution, in milliseconds. Default 5000.
+    #[schemars(range(min = 100, max = 60_000))]
+    pub total_ms: Option<At<i64>>,
+    /// Bounds on what is remembered.
+    #[serde(default)]
+    pub cache: DnsCache,
+    /// Conditional forwarders: the longest suffix wins.
+    #[serde(default)]
+    pub zone: Vec<DnsZone>,
+    /// Static records: answered before any zone.
+    #[serde(default)]
+    pub record: Vec<DnsRecord>,
+}
+
+/// `[dns.cache]`
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DnsCache {
+    /// Answers with a shorter TTL are kept this long, in seconds. Default 0.
+    #[schemars(range(min = 0, max = 3_600))]
+    pub min_ttl_seconds: Option<At<i64>>,
+    /// Answers with a longer TTL are kept this long, in seconds. Default 3600, as Azure Firewall's.
+    #[schemars(range(min = 0, max = 86_400))]
+    pub max_ttl_seconds: Option<At<i64>>,
+    /// Longest time that "no such name" is kept, in seconds. Default 30.
+    #[schemars(range(min = 0, max = 3_600))]
+    pub negative_ttl_seconds: Option<At<i64>>,
+    /// How long a failure of all servers is kept, in seconds. Default 2 (RFC 9520 asks for 1 to 300).
+    #[schemars(range(min = 1, max = 300))]
+    pub failure_seconds: Option<At<i64>>,
+}
+
+/// `[[dns.zone]]`
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DnsZone {
+    /// Suffix of the names that it answers, itself included. Forward the public zone, not `privatelink.`.
+    #[schemars(required, length(min = 1))]
+    pub name: Option<At<String>>,
+    /// Its servers in order, `address` or `address:port`.
+    #[schemars(required)]
+    pub forwarders: Texts,
+    /// Private addresses that its servers answer are trusted for names of this zone. Default false.
+    pub private: Option<bool>,
+    /// Where they must lie. Default `private_endpoints.networks`.
+    pub networks: Texts,
+}
+
+/// `[[dns.record]]`
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DnsRecord {
+    /// The name.
+    #[schemars(required, length(min = 1))]
+    pub name: Option<At<String>>,
+    /// IPv4 addresses.
+    pub a: Texts,
+    /// IPv6 addresses.
+    pub aaaa: Texts,
+    /// The name that this one stands for; then no addresses.
+    pub cname: Option<At<String>>,
+    /// Seconds. Default 300.
+    #[schemars(range(min = 0, max = 604_800))]
+    pub ttl: Option<At<i64>>,
+    /// Its private addresses are trusted for this name. Default false.
+    pub private: Option<bool>,
+    /// Where they must lie. Default `private_endpoints.networks`.
+    pub networks: Texts,
+}
+
+/// `[private_endpoints]`
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PrivateEndpointsSection {
+    /// What is asked of a name that has a private-link zone. Default `off`.
+    pub mode: Option<PrivateEndpoints>,
+    /// Where private endpoints live. Default: every private range.
+    pub networks: Texts,
+}
+
+/// `private_endpoints`, for all names or those of one rule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum PrivateEndpoints {
+    /// It must end in trusted private addresses, or it is denied with `PublicResolution`.
+    Require,
+    /// Public answers are used and recorded.
+    Log,
+    /// Nothing is asked.
+    Off,
+}
+
+/// `[[rule_collection_group]]`
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Group {
+    /// Its name.
+    #[schemars(required, length(min = 1, max = 80))]
+    pub name: Option<At<String>>,
+    /// Place among the groups, low first.
+    #[schemars(required, range(min = 100, max = 65_000))]
+    pub priority: Option<At<i64>>,
+    /// Application rule collections.
+    #[serde(default)]
+    pub application_rule_collection: Vec<Collection<ApplicationRule>>,
+    /// Network rule collections. Kept in the model, not matched yet.
+    #[serde(default)]
+    pub network_rule_collection: Vec<Collection<NetworkRule>>,
+    /// DNAT rule collections. Kept in the model, not matched yet.
+    #[serde(default)]
+    pub nat_rule_collection: Vec<NatCollection>,
+}
+
+/// A rule collection: rules of one kind with one action.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, bound = "R: Deserialize<'de>")]
+pub struct Collection<R> {
+    /// Its name.
+    #[schemars(required, length(min = 1, max = 80))]
+    pub name: Option<At<String>>,
+    /// Place among the collections of its kind in the group, low first.
+    #[schemars(required, range(min = 100, max = 65_000))]
+    pub priority: Option<At<i64>>,
+    /// What a match means.
+    #[schemars(required)]
+    pub action: Option<Action>,
+    /// `audit` for this collection alone. Default: the global mode.
+    pub mode: Option<At<Mode>>,
+    /// Its rules, judged top down.
+    #[serde(default)]
+    pub rule: Vec<R>,
+}
+
+/// `action` of a collection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+pub enum Action {
+    /// Let it through.
+    Allow,
+    /// Refuse it.
+    Deny,
+}
+
+/// A rule of an `application_rule_collection`.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ApplicationRule {
+    /// Its name.
+    #[schemars(required, length(min = 1, max = 80))]
+    pub name: Option<At<String>>,
+    /// For people.
+    pub description: Option<String>,
+    /// What is spoken on which ports. Default `Https` 443.
+    pub protocols: Option<At<Vec<Protocol>>>,
+    /// Addresses, prefixes, ranges, or `*`. With no sources at all: anyone (loopback listeners only).
+    pub source_addresses: Texts,
+    /// Names of `ip_groups`.
+    pub source_ip_groups: Texts,
+    /// Names, with a star at the far left only.
+    pub destination_fqdns: Texts,
+    /// FQDN tags of the catalogue.
+    pub destination_fqdn_tags: Texts,
+    /// A star over a whole top-level domain, or `*`, is meant. Default false.
+    pub allow_wide: Option<bool>,
+    /// Private prefixes that these names may resolve into, whatever server answered.
+    pub resolves_into: Texts,
+    /// Overrides `private_endpoints.mode` for names that this rule admits.
+    pub private_endpoints: Option<PrivateEndpoints>,
+}
+
+/// A protocol with its port.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Protocol {
+    /// What is spoken.
+    #[serde(rename = "type")]
+    #[schemars(required)]
+    pub kind: Option<ProtocolType>,
+    /// TCP port. Default 443 for `Https`, 80 for `Http`.
+    #[schemars(range(min = 1, max = 65_535))]
+    pub port: Option<At<i64>>,
+}
+
+/// `type` of a protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+pub enum ProtocolType {
+    /// Plain HTTP, matched by the request's host.
+    Http,
+    /// TLS, matched by SNI.
+    Https,
+}
+
+/// A rule of a `network_rule_collection`.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NetworkRule {
+    /// Its name.
+    #[schemars(required, length(min = 1, max = 80))]
+    pub name: Option<At<String>>,
+    /// For people.
+    pub description: Option<String>,
+    /// IP protocols.
+    #[schemars(required)]
+    pub protocols: Option<Vec<IpProtocol>>,
+    /// Addresses, prefixes, ranges, or `*`.
+    pub source_addresses: Texts,
+    /// Names of `ip_groups`.
+    pub source_ip_groups: Texts,
+    /// Addresses, prefixes, ranges, or `*`.
+    pub destination_addresses: Texts,
+    /// Names of `ip_groups`.
+    pub destination_ip_groups: Texts,
+    /// Exact names, compared by resolved address.
+    pub destination_fqdns: Texts,
+    /// Ports and ranges (`443`, `8000-8100`), or `*`.
+    #[schemars(required)]
+    pub destination_ports: Texts,
+}
+
+/// `protocols` of a network or DNAT rule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[allow(missing_docs, reason = "the names say it")]
+pub enum IpProtocol {
+    TCP,
+    UDP,
+    ICMP,
+    Any,
+}
+
+/// `[[nat_rule_collection]]`
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NatCollection {
+    /// Its name.
+    #[schemars(required, length(min = 1, max = 80))]
+    pub name: Option<At<String>>,
+    /// Place among the DNAT collections of the group, low first.
+    #[schemars(required, range(min = 100, max = 65_000))]
+    pub priority: Option<At<i64>>,
+    /// Always `Dnat`.
+    #[schemars(required)]
+    pub action: Option<NatAction>,
+    /// Its rules, judged top down.
+    #[serde(default)]
+    pub rule: Vec<NatRule>,
+}
+
+/// `action` of a DNAT collection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+pub enum NatAction {
+    /// The destination is translated.
+    Dnat,
+}
+
+/// A rule of a `nat_rule_collection`.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NatRule {
+    /// Its name.
+    #[schemars(required, length(min = 1, max = 80))]
+    pub name: Option<At<String>>,
+    /// For people.
+    pub description: Option<String>,
+    /// IP protocols.
+    #[schemars(required)]
+    pub protocols: Option<Vec<IpProtocol>>,
+    /// Addresses, prefixes, ranges, or `*`.
+    pub source_addresses: Texts,
+    /// Names of `ip_groups`.
+    pub source_ip_groups: Texts,
+    /// Address that is translated.
+    #[schemars(required)]
+    pub destination_address: Option<At<String>>,
+    /// Ports and ranges that are translated.
+    #[schemars(required)]
+    pub destination_ports: Texts,
+    /// Address or name it is sent to.
+    #[schemars(required)]
+    pub translated_address: Option<At<String>>,
+    /// Port it is sent to.
+    #[schemars(required, range(min = 1, max = 65_535))]
+    pub translated_port: Option<At<i64>>,
+}
+
+/// `[log]`
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Log {
+    /// Form of a decision row. Default `azure`.
+    pub format: Option<LogFormat>,
+    /// Rows on standard output: a full pipe drops and counts. Default true.
+    pub stdout: Option<bool>,
+    /// Diagnostics on standard error. Default `info`.
+    pub level: Option<Level>,
+    /// Rows in a rotating file. Default none.
+    pub file: Option<LogFile>,
+}
+
+/// `log.file`
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LogFile {
+    /// Its path; rotated files get a suffix.
+    #[schemars(required, length(min = 1))]
+    pub path: Option<At<String>>,
+    /// Rotated at this size, in MiB. Default 256.
+    #[schemars(range(min = 1, max = 1_048_576))]
+    pub max_mib: Option<At<i64>>,
+    /// Rotated files kept. Default 8.
+    #[schemars(range(min = 0, max = 10_000))]
+    pub keep: Option<At<i64>>,
+    /// Rotated at this age, in hours. Default: by size alone.
+    #[schemars(range(min = 1, max = 8_784))]
+    pub max_age_hours: Option<At<i64>>,
+    /// What happens when it cannot be written. Default `deny`: it is the audit file.
+    pub on_full: Option<OnFull>,
+}
+
+/// `[azure]`
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Azure {
+    /// `resourceId` of every row. Default: a firewall called egret in the zero subscription.
+    #[schemars(length(min = 1, max = 1024))]
+    pub resource_id: Option<At<String>>,
+    /// `Policy` of rows whose rule is in this file. Default `egret`.
+    #[schemars(length(min = 1, max = 80))]
+    pub policy: Option<At<String>>,
+    /// `ActionReason` of a denial without a rule. Default `No rule matched. Proceeding with default action.`
+    #[schemars(length(min = 1, max = 256))]
+    pub action_reason: Option<At<String>>,
+}
+
+/// `[limits]`
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Limits {
+    /// Worker threads. Default: one per core.
+    #[schemars(range(min = 1, max = 1_024))]
+    pub workers: Option<At<i64>>,
+    /// Longest request head, in bytes. Default 16384.
+    #[schemars(range(min = 1_024, max = 1_048_576))]
+    pub head_bytes: Option<At<i64>>,
+    /// Most header fields in a request. Default 100.
+    #[schemars(range(min = 8, max = 1_000))]
+    pub head_fields: Option<At<i64>>,
+    /// Time for a whole request head, in seconds. Default 10.
+    #[schemars(range(min = 1, max = 300))]
+    pub head_seconds: Option<At<i64>>,
+    /// Longest ClientHello, in bytes. Default 65536.
+    #[schemars(range(min = 4_096, max = 1_048_576))]
+    pub client_hello_bytes: Option<At<i64>>,
+    /// Time for a whole ClientHello after the 200, in seconds. Default 5.
+    #[schemars(range(min = 1, max = 300))]
+    pub client_hello_seconds: Option<At<i64>>,
+    /// Open tunnels and client connections in all. Default 50000.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub tunnels: Option<At<i64>>,
+    /// Open tunnels and client connections of one source address. Default 5000.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub tunnels_per_source: Option<At<i64>>,
+    /// Attempts of one source address per second, sustained. Default 500.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub attempts_per_second_per_source: Option<At<i64>>,
+    /// Attempts that one source may make at once before the rate counts. Default 1000.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub attempts_burst_per_source: Option<At<i64>>,
+    /// Upstream connections being opened at once. Default 4096.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub dials: Option<At<i64>>,
+    /// Tunnel without a byte either way, in seconds. Default 240, as Azure Firewall's.
+    #[schemars(range(min = 1, max = 86_400))]
+    pub idle_seconds: Option<At<i64>>,
+    /// Resolve and connect together, in seconds. Default 9.
+    #[schemars(range(min = 1, max = 300))]
+    pub connect_seconds: Option<At<i64>>,
+    /// How long open tunnels may live after SIGTERM, in seconds. Default 30.
+    #[schemars(range(min = 0, max = 86_400))]
+    pub drain_seconds: Option<At<i64>>,
+    /// Answers remembered. Default 100000.
+    #[schemars(range(min = 0, max = 10_000_000))]
+    pub dns_cache_entries: Option<At<i64>>,
+    /// DNS questions in flight. Default 10000.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub dns_queries: Option<At<i64>>,
+    /// Rows waiting for one log sink, in MiB. Default 64.
+    #[schemars(range(min = 1, max = 65_536))]
+    pub log_queue_mib: Option<At<i64>>,
+}
+
+/// `[dial]`
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Dial {
+    /// Maps a vetted address to another just before it is dialled. `run` refuses it without `--lab`.
+    #[serde(default, rename = "override")]
+    pub overrides: Vec<Override>,
+}
+
+/// `[[dial.override]]`
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Override {
+    /// Address or prefix, with a port or `*`: `10.1.0.0/16:443`, `[fd00::]/8:*`.
+    #[schemars(required)]
+    pub from: Option<At<String>>,
+    /// `address:port` that is dialled instead.
+    #[schemars(required)]
+    pub to: Option<At<String>>,
+}

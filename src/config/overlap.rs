@@ -1,0 +1,204 @@
+//! Rules that never match because earlier ones take everything, and names that are there twice.
+//!
+//! Best effort within bounds: of the earlier patterns that could cover a name, the first [`MOST_CANDIDATES`] are looked at.
+//! So a warning is always right, and a policy of a million names is read in the time it takes to hash them.
+
+use super::{
+    problem::{Finding, Report},
+    rules::Place,
+};
+use crate::policy::{ApplicationRule, FqdnPattern, Policy, ProtocolPort, Rules, Sources, TargetFqdn};
+use ipnet::IpNet;
+use std::collections::HashMap;
+
+/// Earlier patterns that are looked at for one text of a pattern.
+const MOST_CANDIDATES: usize = 16;
+
+/// Source prefixes that are compared for one pair of rules, one side times the other.
+const MOST_COMPARISONS: usize = 4_096;
+
+/// Warns of what an earlier rule, or the rule itself, already decides. `places` are in written order, as the policy is.
+pub fn warn(policy: &Policy, places: &[Place], report: &mut Report) {
+    let rules = in_order(policy, places);
+    let mut earlier = Earlier {
+        rules: &rules,
+        patterns: HashMap::new(),
+        cut_labels: false,
+    };
+    for (index, (rule, place)) in rules.iter().enumerate() {
+        let mut covered = Vec::new();
+        for (target, pattern) in rule.targets.iter().enumerate() {
+            if let Some(by) = earlier.cover(index, target) {
+                covered.push((target, by));
+            }
+            earlier
+                .patterns
+                .entry(Key::of(&pattern.pattern))
+                .or_default()
+                .push((index, target));
+        }
+        let others = covered.iter().filter(|(_, (by, _))| *by != index).count();
+        if others == rule.targets.len() && others > 0 {
+            report.add(never_matches(place, &covered, &rules));
+        } else {
+            covered
+                .iter()
+                .filter_map(|cover| already_decided(index, *cover, &rules))
+                .for_each(|finding| report.add(finding));
+        }
+    }
+}
+
+/// A covered target of a rule, and the rule and target that cover it.
+type Cover = (usize, (usize, usize));
+
+fn never_matches(place: &Place, covered: &[Cover], rules: &[(&ApplicationRule, &Place)]) -> Finding {
+    let mut by: Vec<&str> = covered
+        .iter()
+        .map(|(_, (rule, _))| rules[*rule].1.label.as_str())
+        .collect();
+    by.sort_unstable();
+    by.dedup();
+    let more = if by.len() > 3 {
+        format!(" and {} more", by.len() - 3)
+    } else {
+        String::new()
+    };
+    by.truncate(3);
+    let by = by
+        .iter()
+        .map(|label| format!("`{label}`"))
+        .collect::<Vec<_>>()
+        .join(", ");
+    Finding::warning(place.span, format!("rule `{}` never matches", place.label)).hint(format!(
+        "{by}{more} come first and take all of it: give it a lower priority number, or leave it out"
+    ))
+}
+
+/// Names out of tags overlap by nature; only names that someone wrote are told of.
+fn already_decided(
+    index: usize,
+    (target, (by, other)): Cover,
+    rules: &[(&ApplicationRule, &Place)],
+) -> Option<Finding> {
+    let span = *rules[index].1.patterns.get(target)?;
+    let pattern = &rules[index].0.targets[target].pattern;
+    let taker = &rules[by].0.targets[other].pattern;
+    let by = if by == index {
+        "this rule itself".to_owned()
+    } else {
+        format!("rule `{}`", rules[by].1.label)
+    };
+    let through = if taker == pattern {
+        String::new()
+    } else {
+        format!(" with `{taker}`")
+    };
+    Some(Finding::warning(
+        span,
+        format!("`{pattern}` is already taken by {by}{through}"),
+    ))
+}
+
+/// Application rules in the order of evaluation.
+fn in_order<'a>(policy: &'a Policy, places: &'a [Place]) -> Vec<(&'a ApplicationRule, &'a Place)> {
+    let mut rules = Vec::with_capacity(places.len());
+    let mut places = places.iter();
+    for group in &policy.groups {
+        for collection in &group.collections {
+            let Rules::Application(written) = &collection.rules else {
+                continue;
+            };
+            let rank = (group.priority, collection.priority);
+            rules.extend(written.iter().zip(&mut places).map(|(rule, place)| (rank, rule, place)));
+        }
+    }
+    rules.sort_by_key(|(rank, ..)| *rank);
+    rules.into_iter().map(|(_, rule, place)| (rule, place)).collect()
+}
+
+/// A pattern as a key.
+#[derive(PartialEq, Eq, Hash)]
+enum Key<'a> {
+    Exact(&'a str),
+    Below(&'a str),
+    EndsWith(&'a str),
+    Any,
+}
+
+impl<'a> Key<'a> {
+    fn of(pattern: &'a FqdnPattern) -> Self {
+        match pattern {
+            FqdnPattern::Exact(name) => Self::Exact(name.as_str()),
+            FqdnPattern::Below(zone) => Self::Below(zone.as_str()),
+            FqdnPattern::EndsWith(ending) => Self::EndsWith(ending),
+            FqdnPattern::Any => Self::Any,
+        }
+    }
+}
+
+/// The patterns before the one that is looked at, with rule and target.
+struct Earlier<'a> {
+    rules: &'a [(&'a ApplicationRule, &'a Place)],
+    patterns: HashMap<Key<'a>, Vec<(usize, usize)>>,
+    /// There is an [`FqdnPattern::EndsWith`]: without one, looking for them would cost a look-up per letter.
+    cut_labels: bool,
+}
+
+impl<'a> Earlier<'a> {
+    /// An earlier rule and target that take all that this target could.
+    fn cover(&self, index: usize, target: usize) -> Option<(usize, usize)> {
+        let later = self.rules[index].0;
+        let ports = effective_ports(later, &later.targets[target]);
+        let takes = |&(rule, target): &(usize, usize)| {
+            let earlier = self.rules[rule].0;
+            let held = effective_ports(earlier, &earlier.targets[target]);
+            let same_rule = rule == index;
+            !ports.is_empty()
+                && ports.iter().all(|port| held.contains(port))
+                && (same_rule || cover_sources(&earlier.sources, &later.sources))
+        };
+        let keys = wider(&later.targets[target].pattern, self.cut_labels);
+        let candidates = keys.filter_map(|key| self.patterns.get(&key));
+        candidates
+            .flat_map(|found| found.iter().take(MOST_CANDIDATES))
+            .find(|candidate| takes(candidate))
+            .copied()
+    }
+}
+
+/// The keys of all patterns that admit everything this one does, itself first.
+fn wider(pattern: &FqdnPattern, cut_labels: bool) -> impl Iterator<Item = Key<'_>> {
+    let text = match pattern {
+        FqdnPattern::Exact(name) | FqdnPattern::Below(name) => name.as_str(),
+        FqdnPattern::EndsWith(ending) => ending,
+        FqdnPattern::Any => "",
+    };
+    let parents = text.match_indices('.').map(|(dot, _)| Key::Below(&text[dot + 1..]));
+    // `*contoso.com` admits `contoso.com` and all that ends so; what is below a zone ends in the zone.
+    let ends = if cut_labels { text } else { "" };
+    let endings = ends.char_indices().map(|(at, _)| Key::EndsWith(&ends[at..]));
+    std::iter::once(Key::of(pattern))
+        .chain(parents)
+        .chain(endings)
+        .chain([Key::Any])
+}
+
+/// Protocols and ports that a target admits: those of the rule, cut by those of its tag.
+fn effective_ports(rule: &ApplicationRule, target: &TargetFqdn) -> Vec<ProtocolPort> {
+    let admitted = |port: &&ProtocolPort| target.ports.as_ref().is_none_or(|ports| ports.contains(port));
+    rule.protocols.iter().filter(admitted).copied().collect()
+}
+
+fn cover_sources(earlier: &Sources, later: &Sources) -> bool {
+    match (earlier, later) {
+        (Sources::Any { .. }, _) => true,
+        (Sources::Nets(_), Sources::Any { .. }) => false,
+        (Sources::Nets(earlier), Sources::Nets(later)) => earlier == later || cover_nets(earlier, later),
+    }
+}
+
+fn cover_nets(earlier: &[IpNet], later: &[IpNet]) -> bool {
+    earlier.len().saturating_mul(later.len()) <= MOST_COMPARISONS
+        && later.iter().all(|net| earlier.iter().any(|wide| wide.contains(net)))
+}
