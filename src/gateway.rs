@@ -194,7 +194,7 @@ impl Gateway {
         let resolver = if **old.resolver.plan() == checked.dns {
             old.resolver.clone()
         } else {
-            Resolver::new(Arc::new(checked.dns.clone()), self.control.clone())
+            old.resolver.renewed(Arc::new(checked.dns.clone()))
         };
         self.shared.swap(snapshot(checked, old.generation + 1, resolver)?);
         drop(old);

@@ -321,6 +321,9 @@ mod tests {
         plan::{StaticRecord, Zone},
     };
 
+    /// One reply per question: the zone that is asked, for which name, and what it says.
+    type Script<'a> = &'a [(&'a str, &'a str, &'a [&'a str])];
+
     fn name(text: &str) -> Fqdn {
         Fqdn::parse(text).expect("test name")
     }
@@ -388,7 +391,7 @@ mod tests {
     }
 
     /// Walks with one scripted reply per question; says what was asked of whom, and how it ended.
-    fn walk(asked: &str, script: &[(&str, &str, &[&str])]) -> String {
+    fn walk(asked: &str, script: Script<'_>) -> String {
         let plan = plan();
         let (mut chain, mut step) = Chain::start(&plan, &name(asked), Family::V4);
         let mut script = script.iter();
@@ -420,7 +423,7 @@ mod tests {
 
     #[test]
     fn each_alias_is_taken_from_the_zone_that_holds_it() {
-        let cases: &[(&str, &str, &[(&str, &str, &[&str])], &str)] = &[
+        let cases: &[(&str, &str, Script<'_>, &str)] = &[
             (
                 "an address at once",
                 "api.example.com",
@@ -614,7 +617,7 @@ mod tests {
 
     #[test]
     fn what_one_zone_denies_is_asked_of_no_other() {
-        let cases: &[(&str, &str, &[(&str, &str, &[&str])], &str)] = &[
+        let cases: &[(&str, &str, Script<'_>, &str)] = &[
             (
                 "D-06: no such name",
                 "x.svc.example.net",
@@ -712,7 +715,7 @@ mod tests {
 
     #[test]
     fn d_09_broken_chains_end() {
-        let cases: &[(&str, &[(&str, &str, &[&str])], &str)] = &[
+        let cases: &[(&str, Script<'_>, &str)] = &[
             (
                 "to itself",
                 &[(".", "a.test", &["a.test 60 CNAME a.test"])],
