@@ -1,5 +1,6 @@
 //! The lab.
 pub mod client;
+pub mod dns;
 pub mod internet;
 pub mod mocks;
 pub mod open_proxy;
