@@ -3,6 +3,7 @@
 //! Pure: no IO, no clock, no async, no tracing. The field names are those of Azure Firewall and of Terraform's `azurerm`
 //! provider. [`compile`] turns a [`Policy`] into a [`CompiledPolicy`], which [`decide`] and [`vet`] read.
 
+mod address;
 pub mod answer;
 pub mod compile;
 pub mod decide;

@@ -154,6 +154,7 @@ mod tests {
             .map(|t| Candidate {
                 ip: t.parse().unwrap(),
                 owner: owner.clone(),
+                zone: None,
                 through_private_link: false,
             })
             .collect()

@@ -290,6 +290,7 @@ mod tests {
         let candidate = Candidate {
             ip: "203.0.113.1".parse().unwrap(),
             owner: name.clone(),
+            zone: None,
             through_private_link: false,
         };
         let source = "127.0.0.1:9".parse().unwrap();

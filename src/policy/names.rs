@@ -68,7 +68,7 @@ struct Node {
 
 impl NameIndex {
     /// All lists of candidates whose patterns admit the name. Allocates nothing.
-    pub(super) fn lists<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [Candidate]> {
+    pub(super) fn lists<'t>(&'t self, name: &str) -> impl Iterator<Item = &'t [Candidate]> {
         let exact = self.names.get(name).map(|node| self.run(node.start, node.exact));
         let parents = std::iter::successors(parent(name), |zone| parent(zone));
         let below = parents

@@ -1,6 +1,12 @@
 //! `vet`: which addresses of an answer may be dialled (design: vetting, two tiers; private endpoints).
 
-use super::{Answer, Fqdn, PrivateEndpoints, PrivateLinkZones, Reason};
+use super::{
+    Answer, Fqdn, PrivateEndpoints, PrivateLinkZones, Reason,
+    address::{Tier, nat64, tier},
+    fqdn::is_below,
+    private_link::{PRIVATE_LINK_LABEL, without_private_link},
+};
+use crate::proof::{self, Guard};
 use ipnet::IpNet;
 use std::{
     net::{IpAddr, SocketAddr},
@@ -47,6 +53,7 @@ pub struct RuleScope<'a> {
 #[derive(Clone, Debug)]
 pub struct Vetted {
     addresses: Vec<Candidate>,
+    refused: Vec<IpAddr>,
     port: u16,
     public_resolution: bool,
 }
@@ -58,6 +65,8 @@ pub struct Candidate {
     pub ip: IpAddr,
     /// Owner of the record.
     pub owner: Fqdn,
+    /// The configured zone that answered: its name, or `.`. `None` for a static record.
+    pub zone: Option<Arc<str>>,
     /// The chain passed a private-link zone.
     pub through_private_link: bool,
 }
@@ -66,6 +75,11 @@ impl Vetted {
     /// In answer order, never empty.
     pub fn addresses(&self) -> &[Candidate] {
         &self.addresses
+    }
+
+    /// Addresses of the same answer that were refused, at most 8, for the row.
+    pub fn refused(&self) -> &[IpAddr] {
+        &self.refused
     }
 
     /// The port they may be dialled on.
@@ -93,16 +107,176 @@ pub struct Refusal {
     pub refused: Vec<IpAddr>,
 }
 
+/// Refused addresses that a row names.
+const MAX_REFUSED_IN_ROW: usize = 8;
+
+/// What the server of a static record is called in an [`Answer`].
+const STATIC_RECORD: &str = "record";
+
 impl AddressPlan {
-    /// Which addresses of `answer` may be dialled for `name`. Refused ones are never dialled, not even as a fallback.
+    /// Which addresses of `answer` may be dialled for the name that was asked. Refused ones are never dialled, not even as
+    /// a fallback.
     pub fn vet(&self, answer: &Answer, port: u16, rule: RuleScope<'_>) -> Result<Vetted, Refusal> {
-        let _ = (answer, port, rule);
-        todo!()
+        let mut vetted = Vetted {
+            addresses: Vec::new(),
+            refused: Vec::new(),
+            port,
+            public_resolution: false,
+        };
+        let mut reason = Reason::AddressDenied;
+        for candidate in candidates(answer) {
+            match self.judge(&answer.name, &candidate, rule) {
+                Ok(_) if vetted.addresses.iter().any(|kept| kept.ip == candidate.ip) => {}
+                Ok(passed) => {
+                    vetted.public_resolution |= passed == Passed::PublicForPrivate;
+                    vetted.addresses.push(candidate);
+                }
+                Err(refused) => {
+                    reason = if refused == Reason::PublicResolution {
+                        refused
+                    } else {
+                        reason
+                    };
+                    vetted.refused.push(candidate.ip);
+                }
+            }
+        }
+        vetted.refused.truncate(MAX_REFUSED_IN_ROW);
+        if vetted.addresses.is_empty() {
+            return Err(Refusal {
+                reason,
+                refused: vetted.refused,
+            });
+        }
+        Ok(vetted)
     }
 
     /// Judge one address again after a reload, for the name that was asked.
     pub fn vet_again(&self, asked: &Fqdn, candidate: &Candidate, rule: RuleScope<'_>) -> Result<(), Reason> {
-        let _ = (asked, candidate, rule);
-        todo!()
+        self.judge(asked, candidate, rule).map(|_| ())
+    }
+
+    /// The two tiers, then private endpoints.
+    fn judge(&self, asked: &Fqdn, candidate: &Candidate, rule: RuleScope<'_>) -> Result<Passed, Reason> {
+        if proof::off(Guard::Vet) {
+            return Ok(Passed::Plain);
+        }
+        if self.is_own(candidate.ip) {
+            return Err(Reason::AddressDenied);
+        }
+        match tier(candidate.ip) {
+            Tier::Private if self.trusts(asked, candidate, rule) => Ok(Passed::Plain),
+            Tier::Never | Tier::Private => Err(Reason::AddressDenied),
+            Tier::Public => match rule.private_endpoints.unwrap_or(self.private_endpoints) {
+                PrivateEndpoints::Off => Ok(Passed::Plain),
+                _ if !self.wants_private(asked, candidate) => Ok(Passed::Plain),
+                PrivateEndpoints::Log => Ok(Passed::PublicForPrivate),
+                PrivateEndpoints::Require => Err(Reason::PublicResolution),
+            },
+        }
+    }
+
+    /// Whether the address is one of this machine, also as a NAT64 would reach it.
+    fn is_own(&self, ip: IpAddr) -> bool {
+        let embedded = match ip {
+            IpAddr::V6(ip) => nat64(ip).map(IpAddr::V4),
+            IpAddr::V4(_) => None,
+        };
+        self.own
+            .iter()
+            .map(IpAddr::to_canonical)
+            .any(|own| own == ip || Some(own) == embedded)
+    }
+
+    /// Whether a private address is vouched for: by the rule; or by the zone or record that holds its owner, for names
+    /// that lie there or in the public zone paired with it, inside its networks.
+    fn trusts(&self, asked: &Fqdn, candidate: &Candidate, rule: RuleScope<'_>) -> bool {
+        let inside = |networks: &[IpNet]| networks.iter().any(|net| net.contains(&candidate.ip));
+        if inside(rule.resolves_into) {
+            return true;
+        }
+        let scope = self
+            .scopes_of(candidate)
+            .max_by_key(|scope| (scope.name.as_str().len(), !scope.zone));
+        if scope.is_none() && self.private_link.zone_of(&candidate.owner).is_none() {
+            return false;
+        }
+        let networks = scope
+            .map(|scope| &scope.networks)
+            .filter(|own| !own.is_empty())
+            .unwrap_or(&self.networks);
+        let paired = proof::off(Guard::Pairing) || self.paired(asked, candidate);
+        paired && (networks.is_empty() || inside(networks))
+    }
+
+    /// Whether the asked name lies where the owner's private zone speaks for it.
+    fn paired(&self, asked: &Fqdn, candidate: &Candidate) -> bool {
+        self.private_link.paired(asked, &candidate.owner)
+            || self
+                .scopes_of(candidate)
+                .any(|scope| scope.covers(asked) || self.speaks_for(scope, asked))
+    }
+
+    /// The zones and records marked `private` that hold the owner.
+    fn scopes_of<'a>(&'a self, candidate: &'a Candidate) -> impl Iterator<Item = &'a PrivateScope> {
+        self.private
+            .iter()
+            .filter(|scope| scope.covers(&candidate.owner) && scope.answered(candidate))
+    }
+
+    /// Whether the name has a private endpoint zone, or its chain passed one: then a public address is the wrong answer.
+    fn wants_private(&self, asked: &Fqdn, candidate: &Candidate) -> bool {
+        candidate.through_private_link
+            || self.private_link.has_private_link(asked)
+            || self.private.iter().any(|scope| self.speaks_for(scope, asked))
+    }
+
+    /// Whether a `privatelink` zone or record of the configuration is paired with the name. Zones of the table have the
+    /// pairs of the table; any other is paired with its own name without that label.
+    fn speaks_for(&self, scope: &PrivateScope, asked: &Fqdn) -> bool {
+        let zone = scope.name.as_str();
+        let mut labels = asked.as_str().rsplit('.');
+        zone.split('.').any(|label| label == PRIVATE_LINK_LABEL)
+            && self.private_link.zone_of(&scope.name).is_none()
+            && without_private_link(zone).all(|label| labels.next() == Some(label))
+            && (scope.zone || labels.next().is_none())
     }
 }
+
+/// How an address passed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Passed {
+    Plain,
+    /// A public address for a name that should have a private one, in mode `log`.
+    PublicForPrivate,
+}
+
+/// The addresses of an answer with what judging needs of their chain.
+fn candidates(answer: &Answer) -> impl Iterator<Item = Candidate> + '_ {
+    let passes = |name: &Fqdn| name.labels().any(|label| label.starts_with(PRIVATE_LINK_LABEL));
+    let chain = passes(&answer.name) || answer.links.iter().any(|link| passes(&link.target));
+    answer.addresses.iter().map(move |address| Candidate {
+        ip: address.ip.to_canonical(),
+        owner: address.owner.clone(),
+        zone: (&*address.server != STATIC_RECORD).then(|| Arc::clone(&address.zone)),
+        through_private_link: chain || passes(&address.owner),
+    })
+}
+
+impl PrivateScope {
+    /// Whether the name lies here.
+    fn covers(&self, name: &Fqdn) -> bool {
+        *name == self.name || self.zone && name.is_below_or_same(&self.name)
+    }
+
+    /// Not if a configured zone below this one answered: that one is not marked, or it would be a scope of its own.
+    fn answered(&self, candidate: &Candidate) -> bool {
+        !candidate
+            .zone
+            .as_ref()
+            .is_some_and(|zone| is_below(zone, self.name.as_str()))
+    }
+}
+
+#[cfg(test)]
+mod tests;
