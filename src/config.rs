@@ -8,6 +8,7 @@ pub mod at;
 pub mod build;
 pub mod dns;
 pub mod file;
+pub mod flags;
 pub mod nearest;
 pub mod nets;
 pub mod overlap;
@@ -18,6 +19,7 @@ pub mod settings;
 pub mod structure;
 pub mod targets;
 
+pub use flags::{Flags, from_flags};
 pub use problem::{Problem, Severity};
 pub use settings::Settings;
 
