@@ -18,6 +18,7 @@ pub mod schema;
 pub mod settings;
 pub mod structure;
 pub mod targets;
+pub mod watch;
 
 pub use flags::{Flags, from_flags};
 pub use problem::{Problem, Severity};

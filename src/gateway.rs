@@ -381,7 +381,7 @@ fn snapshot(checked: Checked, generation: u64, resolver: Arc<Resolver>) -> io::R
 }
 
 /// Every address of this machine: none of them is ever dialled.
-fn own_addresses() -> io::Result<Vec<IpAddr>> {
+pub(crate) fn own_addresses() -> io::Result<Vec<IpAddr>> {
     Ok(if_addrs::get_if_addrs()?
         .iter()
         .map(|interface| interface.ip().to_canonical())

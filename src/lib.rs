@@ -11,8 +11,10 @@
 //! - [`flow`] carries one connection from accept to record.
 //! - [`log`] turns decisions into Azure Firewall's rows.
 //! - [`config`] turns what was written into what can run, or into every problem at once.
+//! - [`cli`] is the command line: one module a command.
 //! - [`gateway`] binds, runs, reloads and drains; [`lab`] builds a world around it.
 
+pub mod cli;
 pub mod config;
 pub mod dns;
 pub mod flow;

@@ -1,2 +1,16 @@
 //! Arguments to command to exit code; nothing else.
-fn main() {}
+
+use clap::Parser;
+use egret::cli::{Answer, Cli, dispatch};
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    match dispatch(Cli::parse()) {
+        Ok(Answer::Yes) => ExitCode::SUCCESS,
+        Ok(Answer::No) => ExitCode::from(1),
+        Err(error) => {
+            eprintln!("egret: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}

@@ -58,7 +58,7 @@ fn file_of(flags: &Flags, report: &mut Report) -> FileConfig {
             Some((tag, resources)) => rules.push(bound_tag(tag, resources, rule, &mut file.fqdn_tag, report)),
             None if !text.contains(['.', '*', ':']) => {
                 rules.push(ApplicationRule {
-                    destination_fqdn_tags: list(&[text.clone()]),
+                    destination_fqdn_tags: list(std::slice::from_ref(text)),
                     ..rule
                 });
             }

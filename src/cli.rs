@@ -1,0 +1,247 @@
+//! The command line as types, and dispatch. Each command answers yes or no, or fails; `main` makes the exit code of it.
+
+pub mod check;
+pub mod env;
+pub mod explain;
+pub mod health;
+pub mod run;
+
+use crate::config::{self, Checked, Flags, Problem, Severity};
+use clap::{Args, Parser, Subcommand};
+use std::{net::SocketAddr, path::PathBuf};
+
+/// An egress firewall for Azure AI labs: Azure Firewall's decisions and log rows, in one binary.
+///
+/// Exit codes: 0 fine, 1 the answer is no, 2 it could not run.
+#[derive(Debug, Parser)]
+#[command(version, max_term_width = 100, after_help = EXAMPLES)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  egret lab                                       a whole world on loopback: who gets where, and why not
+  egret run --allow AzureOpenAI=contoso-ai        a sidecar that lets one Azure OpenAI resource through
+  egret run --config egret.toml                   everything, from a file
+  egret check egret.toml                          every problem of a file, with its line
+  egret explain contoso-ai.openai.azure.com:443 --config egret.toml
+  eval \"$(egret env)\"                             point the clients of this shell at the proxy";
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the proxy: from a file or from flags; with neither it denies everything.
+    Run(RunArgs),
+    /// Build a lab on loopback, offline, and try every way out of it.
+    Lab(LabArgs),
+    /// Check configuration files: every problem at once, without binding anything.
+    Check(CheckArgs),
+    /// Explain how one attempt is decided, rule by rule: exit code 0 allowed, 1 denied.
+    Explain(ExplainArgs),
+    /// Print the proxy variables that clients of this configuration need.
+    Env(EnvArgs),
+    /// Ask a running egret whether it is ready: for exec probes.
+    Health(HealthArgs),
+    /// Print the JSON Schema of the configuration file.
+    Schema,
+}
+
+/// A configuration: a file, or flags.
+#[derive(Clone, Debug, Default, Args)]
+pub struct ConfigArgs {
+    /// Configuration file (TOML; `egret schema` describes it)
+    #[arg(long, value_name = "FILE", conflicts_with = "allow")]
+    pub config: Option<PathBuf>,
+    /// Let a tag or a name through; may be repeated
+    ///
+    /// `AzureOpenAI=contoso-ai,contoso-eu` is an FQDN tag bound to resources, `EntraID` a tag as it is,
+    /// `*.example.com` or `api.example.com:8443` a name (port 443 unless said), `http://name` plain HTTP.
+    #[arg(long, value_name = "TAG[=NAME,..]|FQDN[:PORT]")]
+    pub allow: Vec<String>,
+}
+
+impl ConfigArgs {
+    /// Checks the file, or the flags.
+    pub fn load(&self, listen: &[String], clients: &[String]) -> Result<Checked, Vec<Problem>> {
+        match &self.config {
+            Some(path) => config::load(path),
+            None => config::from_flags(&Flags {
+                allow: self.allow.clone(),
+                listen: listen.to_vec(),
+                clients: clients.to_vec(),
+            }),
+        }
+    }
+}
+
+/// `egret run`
+#[derive(Clone, Debug, Default, Args)]
+pub struct RunArgs {
+    /// Where the rules come from.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// Listen here instead of 127.0.0.1:3128 and [::1]:3128; may be repeated
+    #[arg(long, value_name = "ADDRESS:PORT", conflicts_with = "config")]
+    pub listen: Vec<String>,
+    /// Who --allow speaks of: address, prefix or `*`; needed when others than this machine can reach --listen
+    #[arg(long, value_name = "NET", conflicts_with = "config")]
+    pub clients: Vec<String>,
+    /// Honour [[dial.override]], which leads vetted addresses elsewhere: for labs, never for production
+    #[arg(long)]
+    pub lab: bool,
+}
+
+/// `egret lab`
+#[derive(Clone, Debug, Default, Args)]
+pub struct LabArgs {
+    /// Exit after the scenarios: 0 if each went as expected, 1 if not
+    #[arg(long)]
+    pub once: bool,
+    /// Attempts to make instead of the built-in ones (TOML)
+    #[arg(long, value_name = "FILE")]
+    pub scenario: Option<PathBuf>,
+    /// Make the attempts through another proxy instead of egret
+    #[arg(long, value_name = "URL", conflicts_with = "direct")]
+    pub proxy: Option<String>,
+    /// Make the attempts without any proxy
+    #[arg(long)]
+    pub direct: bool,
+    /// Print the outcome as JSON lines instead of a table
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `egret check`
+#[derive(Clone, Debug, Args)]
+pub struct CheckArgs {
+    /// Configuration files
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+}
+
+/// `egret explain`
+#[derive(Clone, Debug, Args)]
+pub struct ExplainArgs {
+    /// What is asked for: `https://host[:port]`, `http://host[:port]`, or `host:port` as a CONNECT names it
+    pub target: String,
+    /// Who asks
+    #[arg(long, value_name = "IP", default_value = "127.0.0.1")]
+    pub source: std::net::IpAddr,
+    /// Where the rules come from.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// Resolve the name with the configured forwarders as well, and judge the addresses
+    #[arg(long)]
+    pub resolve: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `egret env`
+#[derive(Clone, Debug, Args)]
+pub struct EnvArgs {
+    /// Configuration file; without it, the default listener
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Form of the output
+    #[arg(long, value_enum, default_value_t = env::Shell::Sh)]
+    pub shell: env::Shell,
+}
+
+/// `egret health`
+#[derive(Clone, Debug, Args)]
+pub struct HealthArgs {
+    /// Health listener of the egret that is asked
+    #[arg(default_value = "127.0.0.1:9181", value_name = "ADDRESS:PORT")]
+    pub address: SocketAddr,
+}
+
+/// What a command has to say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// Fine: exit code 0.
+    Yes,
+    /// The answer is no: exit code 1.
+    No,
+}
+
+impl From<bool> for Answer {
+    fn from(yes: bool) -> Self {
+        if yes { Self::Yes } else { Self::No }
+    }
+}
+
+/// Carries out a command. An error means that it could not run.
+pub fn dispatch(cli: Cli) -> anyhow::Result<Answer> {
+    match cli.command {
+        Command::Run(args) => run::run(&args),
+        Command::Lab(_) => anyhow::bail!("the lab is not wired in yet"),
+        Command::Check(args) => check::run(&args),
+        Command::Explain(args) => explain::run(&args),
+        Command::Env(args) => env::run(&args),
+        Command::Health(args) => health::run(&args),
+        Command::Schema => print(&format!("{:#}\n", config::schema::schema())).map(|()| Answer::Yes),
+    }
+}
+
+/// Writes to standard output. A reader that has closed its end has seen enough: that is no failure.
+pub(crate) fn print(text: &str) -> anyhow::Result<()> {
+    use std::io::{ErrorKind, Write};
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(()),
+    }
+}
+
+/// Prints every problem on standard error; an error that counts them, to end the command with.
+pub(crate) fn refuse(problems: &[Problem]) -> anyhow::Error {
+    tell(problems);
+    let errors = problems
+        .iter()
+        .filter(|problem| problem.severity == Severity::Error)
+        .count();
+    let file = problems.first().map_or("configuration", |problem| &problem.file);
+    anyhow::anyhow!("{file}: {}", count(errors, "error"))
+}
+
+/// Prints problems on standard error.
+pub(crate) fn tell(problems: &[Problem]) {
+    for problem in problems {
+        eprintln!("{problem}\n");
+    }
+}
+
+/// `1 error`, `2 errors`.
+pub(crate) fn count(number: usize, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_file_and_flags_exclude_each_other() {
+        for line in [
+            "egret run --config a.toml --allow b.example",
+            "egret run --config a.toml --listen 127.0.0.1:1",
+            "egret run --config a.toml --clients *",
+            "egret lab --direct --proxy http://127.0.0.1:3128",
+            "egret check",
+            "egret explain",
+        ] {
+            assert!(Cli::try_parse_from(line.split(' ')).is_err(), "{line}");
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! `egret health`: one request to the health listener, for exec probes in images that have no curl.
+
+use super::{Answer, HealthArgs, print};
+use anyhow::Context;
+use std::{
+    io::{Read, Write},
+    net::TcpStream,
+    time::Duration,
+};
+
+/// Longest wait for each step. Kubernetes gives an exec probe 1 s unless told otherwise.
+const PATIENCE: Duration = Duration::from_millis(900);
+
+/// Longest answer that is read, in bytes.
+const LONGEST_ANSWER: u64 = 16 << 10;
+
+/// Asks `/readyz`. The answer is no unless it is 200; what was said is printed.
+pub fn run(args: &HealthArgs) -> anyhow::Result<Answer> {
+    let address = args.address;
+    let mut stream =
+        TcpStream::connect_timeout(&address, PATIENCE).with_context(|| format!("no egret answers on {address}"))?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_write_timeout(Some(PATIENCE))?;
+    write!(
+        stream,
+        "GET /readyz HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n"
+    )?;
+    let mut answer = Vec::new();
+    stream
+        .take(LONGEST_ANSWER)
+        .read_to_end(&mut answer)
+        .with_context(|| format!("{address} does not answer"))?;
+    let answer = String::from_utf8_lossy(&answer);
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
+    let status = head.split(' ').nth(1).context("the answer is not HTTP")?;
+    print(&format!("{}\n", body.trim_end()))?;
+    Ok((status == "200").into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{net::TcpListener, thread};
+
+    #[test]
+    fn ready_is_yes_all_else_is_no() {
+        for (answer, expected) in [
+            ("HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n{}", Some(Answer::Yes)),
+            ("HTTP/1.1 503 Service Unavailable\r\n\r\n{}", Some(Answer::No)),
+            ("SSH-2.0", None),
+            ("", None),
+        ] {
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let address = listener.local_addr().unwrap();
+            let server = thread::spawn(move || {
+                let (mut stream, _) = listener.accept().unwrap();
+                let mut head = [0; 256];
+                let _ = stream.read(&mut head).unwrap();
+                stream.write_all(answer.as_bytes()).unwrap();
+            });
+            assert_eq!(run(&HealthArgs { address }).ok(), expected, "{answer}");
+            server.join().unwrap();
+        }
+    }
+
+    #[test]
+    fn nobody_there_could_not_run() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        drop(listener);
+        assert!(run(&HealthArgs { address }).is_err());
+    }
+}

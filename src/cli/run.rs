@@ -1,0 +1,221 @@
+//! `egret run`: start a gateway, carry signals and changes of the file to it, drain it.
+
+use super::{Answer, RunArgs, refuse, tell};
+use crate::{
+    config::{
+        self, Checked, Problem,
+        settings::Level,
+        watch::{Seen, Watch},
+    },
+    gateway::{Gateway, GatewayOptions},
+    policy::{Mode, Rules},
+};
+use anyhow::{Context, bail};
+use std::{collections::BTreeSet, path::Path, sync::Arc, time::Duration};
+use tokio::{
+    runtime,
+    signal::unix::{Signal, SignalKind, signal},
+    time::{self, MissedTickBehavior},
+};
+
+/// How often the file is looked at. A change is taken up at the second look, so within two of these.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// Runs until SIGTERM or SIGINT. Fails if it could not start.
+pub fn run(args: &RunArgs) -> anyhow::Result<Answer> {
+    if cfg!(feature = "proof") {
+        bail!("this build can switch its guards off (feature `proof`): it is for tests and does not run");
+    }
+    let checked = args
+        .config
+        .load(&args.listen, &args.clients)
+        .map_err(|problems| refuse(&problems))?;
+    if let Some(why) = overrides_outside_lab(&checked, args.lab) {
+        bail!(why);
+    }
+    diagnostics(checked.settings.log.level);
+    tell(&checked.warnings);
+    for notice in notices(&checked) {
+        eprintln!("egret: {notice}");
+    }
+    let watch = args
+        .config
+        .config
+        .clone()
+        .map(|path| Watch::new(path, checked.hash.clone()));
+    let drain_time = checked.settings.limits.drain_time;
+    let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+    // Signals are caught from here on: one that comes during the start must not be lost.
+    let signals = runtime
+        .block_on(async { Signals::new() })
+        .context("cannot catch signals")?;
+    let gateway = Arc::new(Gateway::start(checked, GatewayOptions::default())?);
+    let addresses: Vec<String> = gateway.proxy_addrs().iter().map(ToString::to_string).collect();
+    tracing::info!(listening = addresses.join(", "), "ready");
+    runtime.block_on(serve(&gateway, signals, watch, args.lab, drain_time));
+    Ok(Answer::Yes)
+}
+
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hang_up: Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hang_up: signal(SignalKind::hangup())?,
+        })
+    }
+
+    async fn next(&mut self) -> Wish {
+        tokio::select! {
+            _ = self.terminate.recv() => Wish::Stop,
+            _ = self.interrupt.recv() => Wish::Stop,
+            _ = self.hang_up.recv() => Wish::Reload,
+        }
+    }
+}
+
+#[derive(PartialEq)]
+enum Wish {
+    Stop,
+    Reload,
+}
+
+/// Reloads on SIGHUP and on a change of the file, until a signal to stop; then drains.
+async fn serve(
+    gateway: &Arc<Gateway>,
+    mut signals: Signals,
+    mut watch: Option<Watch>,
+    lab: bool,
+    drain_time: Duration,
+) {
+    let mut look = time::interval(LOOK_EVERY);
+    look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        let wish = tokio::select! {
+            wish = signals.next() => Some(wish),
+            _ = look.tick() => None,
+        };
+        match (wish, &mut watch) {
+            (Some(Wish::Stop), _) => break,
+            (Some(Wish::Reload), Some(watch)) => match watch.now() {
+                Ok(bytes) => reload(gateway, watch.path(), bytes, lab),
+                Err(fault) => keep(gateway, &fault),
+            },
+            (Some(Wish::Reload), None) => tracing::info!("nothing to reload: the rules came from the command line"),
+            (None, Some(watch)) => match watch.poll() {
+                Seen::Changed(bytes) => reload(gateway, watch.path(), bytes, lab),
+                Seen::Fault(fault) => keep(gateway, &fault),
+                Seen::Nothing => {}
+            },
+            (None, None) => {}
+        }
+    }
+    drain(gateway, signals, drain_time).await;
+}
+
+/// Lets open tunnels end; a second signal cuts them. The limit is that of the start: a reload cannot stretch a stop.
+async fn drain(gateway: &Arc<Gateway>, mut signals: Signals, limit: Duration) {
+    tracing::info!(
+        connections = gateway.connections(),
+        seconds = limit.as_secs(),
+        "stopping: open tunnels may end"
+    );
+    let draining = gateway.clone();
+    let mut drained = tokio::task::spawn_blocking(move || draining.drain(limit));
+    loop {
+        tokio::select! {
+            _ = &mut drained => return,
+            wish = signals.next() => if wish == Wish::Stop { gateway.hurry() },
+        }
+    }
+}
+
+fn reload(gateway: &Gateway, path: &Path, bytes: Vec<u8>, lab: bool) {
+    let checked = match config::from_bytes(&path.display().to_string(), bytes) {
+        Ok(checked) => checked,
+        Err(problems) => return keep(gateway, &problems),
+    };
+    if let Some(why) = overrides_outside_lab(&checked, lab) {
+        return keep(gateway, &[Problem::unplaced(path.display().to_string(), why, "")]);
+    }
+    for warning in &checked.warnings {
+        tracing::warn!("{}", warning.one_line());
+    }
+    for notice in notices(&checked) {
+        tracing::warn!("{notice}");
+    }
+    let hash = checked.hash.clone();
+    match gateway.reload(checked) {
+        Ok((generation, revoked)) => tracing::info!(generation, %hash, revoked, "reloaded"),
+        Err(error) => tracing::error!(%error, "not reloaded: the old configuration stays"),
+    }
+}
+
+/// The old configuration stays (threats L-01 to L-04).
+fn keep(gateway: &Gateway, problems: &[Problem]) {
+    for problem in problems {
+        tracing::error!("{}", problem.one_line());
+    }
+    tracing::error!("not reloaded: the old configuration stays");
+    gateway.reload_failed(&problems.first().map_or_else(String::new, Problem::one_line));
+}
+
+fn overrides_outside_lab(checked: &Checked, lab: bool) -> Option<&'static str> {
+    let refused = !lab && !checked.overrides.is_empty();
+    refused.then_some("[[dial.override]] leads connections elsewhere than names say: it needs `run --lab`, and a lab")
+}
+
+/// What must not go unnoticed, each in one line.
+fn notices(checked: &Checked) -> Vec<String> {
+    let policy = &checked.policy;
+    let collections = || policy.groups.iter().flat_map(|group| &group.collections);
+    let rules = collections().flat_map(|collection| match &collection.rules {
+        Rules::Application(rules) => rules.as_slice(),
+        Rules::Network(_) | Rules::Nat(_) => &[],
+    });
+    let mut notices = Vec::new();
+    if rules.clone().next().is_none() {
+        notices.push("NO RULES: every attempt is denied. Give --allow or --config.".into());
+    }
+    if policy.mode == Mode::Audit {
+        notices.push("AUDIT MODE: what the policy would deny is let through and recorded.".into());
+    } else if collections().any(|collection| collection.mode == Mode::Audit) {
+        notices.push("AUDIT MODE in some collections: what they would deny is let through and recorded.".into());
+    }
+    let wide = rules.flat_map(|rule| &rule.targets).filter(|target| target.wide);
+    for name in wide
+        .map(|target| target.tag.as_deref().unwrap_or("*"))
+        .collect::<BTreeSet<_>>()
+    {
+        notices.push(format!(
+            "WIDE: {name} is not bound and admits every tenant's resource: an exfiltration path."
+        ));
+    }
+    if !checked.overrides.is_empty() {
+        notices.push("LAB: [[dial.override]] leads vetted addresses elsewhere.".into());
+    }
+    notices
+}
+
+/// Diagnostics go to standard error; standard output belongs to decision rows.
+fn diagnostics(level: Level) {
+    let level = match level {
+        Level::Error => tracing::Level::ERROR,
+        Level::Warn => tracing::Level::WARN,
+        Level::Info => tracing::Level::INFO,
+        Level::Debug => tracing::Level::DEBUG,
+        Level::Trace => tracing::Level::TRACE,
+    };
+    let subscriber = tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_max_level(level)
+        .with_target(false);
+    // Another subscriber is there only in tests, and then it is the one that is wanted.
+    let _ = subscriber.try_init();
+}

@@ -1,0 +1,225 @@
+//! [`Watch`]: notices that the configuration file has changed, and hands it over once it has settled.
+//!
+//! Polled, about once a second: it then needs no descriptor, works on every file system, and follows the path anew each time,
+//! so that the symlink swap of a Kubernetes ConfigMap is a change like any other. A file is handed over only when two polls in
+//! a row read the same bytes: a write that is under way may well look like a shorter, valid file (threat L-05).
+
+use super::{Problem, fingerprint, read};
+use std::{
+    fs, io,
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+/// What a poll saw.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Seen {
+    /// Nothing new, or not settled yet.
+    Nothing,
+    /// New bytes, the same at two polls.
+    Changed(Vec<u8>),
+    /// The file is gone or cannot be read. Told once, until it is another fault or there again.
+    Fault(Vec<Problem>),
+}
+
+/// A file that is watched.
+#[derive(Debug)]
+pub struct Watch {
+    path: PathBuf,
+    /// Of the bytes that were handed over last, good or bad: what was refused is not refused again every second.
+    known: Arc<str>,
+    stamp: Option<Stamp>,
+    unsettled: Option<Arc<str>>,
+    fault: Option<Vec<Problem>>,
+}
+
+/// What changes with every write and every swap of the file behind the path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Stamp {
+    device: u64,
+    inode: u64,
+    length: u64,
+    modified: (i64, i64),
+    changed: (i64, i64),
+}
+
+impl Stamp {
+    fn of(path: &Path) -> io::Result<Self> {
+        fs::metadata(path).map(|found| Self {
+            device: found.dev(),
+            inode: found.ino(),
+            length: found.len(),
+            modified: (found.mtime(), found.mtime_nsec()),
+            changed: (found.ctime(), found.ctime_nsec()),
+        })
+    }
+}
+
+impl Watch {
+    /// Watches `path`, of which the bytes with this [`hash`](super::Checked::hash) run.
+    pub fn new(path: PathBuf, hash: Arc<str>) -> Self {
+        Self {
+            path,
+            known: hash,
+            stamp: None,
+            unsettled: None,
+            fault: None,
+        }
+    }
+
+    /// The path as it was given.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The bytes of this moment, settled or not: someone asked for them. Fails if the file cannot be read.
+    pub fn now(&mut self) -> Result<Vec<u8>, Vec<Problem>> {
+        let stamp = Stamp::of(&self.path).ok();
+        let bytes = read(&self.path)?;
+        self.known = fingerprint(&bytes);
+        self.stamp = stamp;
+        self.unsettled = None;
+        Ok(bytes)
+    }
+
+    /// Looks at the file. It is read only if something about it has changed.
+    pub fn poll(&mut self) -> Seen {
+        let stamp = Stamp::of(&self.path).ok();
+        if stamp.is_some() && stamp == self.stamp && self.unsettled.is_none() {
+            return Seen::Nothing;
+        }
+        match read(&self.path) {
+            Ok(bytes) => {
+                self.fault = None;
+                self.settle(stamp, bytes)
+            }
+            Err(fault) => {
+                self.unsettled = None;
+                self.stamp = None;
+                if self.fault.as_ref() == Some(&fault) {
+                    return Seen::Nothing;
+                }
+                self.fault = Some(fault.clone());
+                Seen::Fault(fault)
+            }
+        }
+    }
+
+    fn settle(&mut self, stamp: Option<Stamp>, bytes: Vec<u8>) -> Seen {
+        let hash = fingerprint(&bytes);
+        if hash == self.known {
+            self.stamp = stamp;
+            self.unsettled = None;
+            return Seen::Nothing;
+        }
+        if self.unsettled.as_ref() != Some(&hash) {
+            self.unsettled = Some(hash);
+            return Seen::Nothing;
+        }
+        self.stamp = stamp;
+        self.unsettled = None;
+        self.known = hash;
+        Seen::Changed(bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::symlink;
+
+    struct Folder(PathBuf);
+
+    impl Folder {
+        fn new(name: &str) -> Self {
+            let path = std::env::temp_dir().join(format!("egret-watch-{name}-{}", std::process::id()));
+            let _ = fs::remove_dir_all(&path);
+            fs::create_dir_all(&path).unwrap();
+            Self(path)
+        }
+
+        fn watch(&self, name: &str) -> Watch {
+            let path = self.0.join(name);
+            let hash = fingerprint(&fs::read(&path).unwrap());
+            Watch::new(path, hash)
+        }
+    }
+
+    impl Drop for Folder {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+
+    fn changed(text: &str) -> Seen {
+        Seen::Changed(text.as_bytes().to_vec())
+    }
+
+    #[test]
+    fn l_05_a_write_under_way_is_not_handed_over() {
+        let folder = Folder::new("l05");
+        let file = folder.0.join("egret.toml");
+        fs::write(&file, "one").unwrap();
+        let mut watch = folder.watch("egret.toml");
+        assert_eq!(watch.poll(), Seen::Nothing, "as it was loaded");
+        fs::write(&file, "tw").unwrap();
+        assert_eq!(watch.poll(), Seen::Nothing, "half written");
+        fs::write(&file, "two").unwrap();
+        assert_eq!(watch.poll(), Seen::Nothing, "whole, but read once");
+        assert_eq!(watch.poll(), changed("two"));
+        assert_eq!(watch.poll(), Seen::Nothing);
+    }
+
+    #[test]
+    fn l_05_a_change_that_is_taken_back_is_none() {
+        let folder = Folder::new("back");
+        let file = folder.0.join("egret.toml");
+        fs::write(&file, "one").unwrap();
+        let mut watch = folder.watch("egret.toml");
+        fs::write(&file, "two").unwrap();
+        assert_eq!(watch.poll(), Seen::Nothing);
+        fs::write(&file, "one").unwrap();
+        assert_eq!((watch.poll(), watch.poll()), (Seen::Nothing, Seen::Nothing));
+    }
+
+    #[test]
+    fn l_04_a_symlink_swap_is_handed_over_once() {
+        let folder = Folder::new("swap");
+        for version in ["v1", "v2"] {
+            fs::create_dir(folder.0.join(version)).unwrap();
+            fs::write(folder.0.join(version).join("egret.toml"), version).unwrap();
+        }
+        // A ConfigMap: egret.toml -> ..data/egret.toml, ..data -> v1, and an update renames another link over ..data.
+        symlink("v1", folder.0.join("..data")).unwrap();
+        symlink("..data/egret.toml", folder.0.join("egret.toml")).unwrap();
+        let mut watch = folder.watch("egret.toml");
+        assert_eq!(watch.poll(), Seen::Nothing);
+        symlink("v2", folder.0.join("..data_tmp")).unwrap();
+        fs::rename(folder.0.join("..data_tmp"), folder.0.join("..data")).unwrap();
+        assert_eq!(watch.poll(), Seen::Nothing);
+        assert_eq!(watch.poll(), changed("v2"));
+        assert_eq!((watch.poll(), watch.poll()), (Seen::Nothing, Seen::Nothing));
+    }
+
+    #[test]
+    fn l_04_what_is_no_file_is_told_once() {
+        let folder = Folder::new("gone");
+        let file = folder.0.join("egret.toml");
+        fs::write(&file, "one").unwrap();
+        let mut watch = folder.watch("egret.toml");
+        fs::remove_file(&file).unwrap();
+        assert!(matches!(watch.poll(), Seen::Fault(_)), "removed");
+        assert_eq!(watch.poll(), Seen::Nothing);
+        fs::create_dir(&file).unwrap();
+        assert!(
+            matches!(watch.poll(), Seen::Fault(fault) if fault[0].found.contains("regular")),
+            "a directory"
+        );
+        fs::remove_dir(&file).unwrap();
+        fs::write(&file, "one").unwrap();
+        assert_eq!(watch.poll(), Seen::Nothing, "as it was");
+        fs::write(&file, "two").unwrap();
+        assert_eq!((watch.poll(), watch.poll()), (Seen::Nothing, changed("two")));
+    }
+}
