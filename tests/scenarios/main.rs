@@ -1,0 +1,4 @@
+//! Scenarios: whole parts of egret over real sockets on loopback; a module per capability, each test named after the threat
+//! that it answers.
+
+mod dns;
