@@ -142,16 +142,20 @@ pub(crate) async fn linger(mut client: TcpStream) {
         return;
     }
     let deadline = Instant::now() + LINGER;
-    let mut sink = [0; 2048];
     let mut read = 0;
     while read < LINGER_BYTES && matches!(timeout_at(deadline, client.readable()).await, Ok(Ok(()))) {
-        match client.try_read(&mut sink) {
+        match discard(&client) {
             Ok(0) => return,
             Ok(n) => read += n,
             Err(e) if e.kind() == ErrorKind::WouldBlock => {}
             Err(_) => return,
         }
     }
+}
+
+/// One read that is thrown away. Not inline in the loop: its buffer would live in every flow's future.
+fn discard(client: &TcpStream) -> std::io::Result<usize> {
+    client.try_read(&mut [0; 4096])
 }
 
 #[cfg(test)]
