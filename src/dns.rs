@@ -135,6 +135,8 @@ impl Resolver {
         count(&self.counters.misses);
         let (landed, flight) = watch::channel(None);
         flights.insert(name.clone(), flight.clone());
+        // a runtime that has ended drops the task at once, and the task takes this lock when it is dropped
+        drop(flights);
         let landing = Landing {
             resolver: self.clone(),
             name: name.clone(),

@@ -989,6 +989,18 @@ async fn the_work_is_done_by_the_runtime_that_was_given() {
 }
 
 #[tokio::test]
+async fn a_runtime_that_has_ended_fails_the_question_and_hangs_nobody() {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let handle = runtime.handle().clone();
+    runtime.shutdown_background();
+    let resolver = Resolver::new(Arc::new(quick()), handle);
+    for _ in 0..2 {
+        assert_eq!(resolver.resolve(&name("a.test")).await, Err(ResolveError::Internal));
+    }
+    assert_eq!(resolver.in_flight(), 0);
+}
+
+#[tokio::test]
 async fn a_renewed_resolver_starts_cold_and_goes_on_counting() {
     let world = World::new().await;
     world.public.address_of("a.test", ip("203.0.113.5"));
