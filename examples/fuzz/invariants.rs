@@ -1,7 +1,16 @@
 //! What must hold for any bytes: shared by the bounded runner (`examples/fuzz`) and the coverage-guided targets (`fuzz/`).
+#![allow(dead_code, reason = "a coverage-guided target uses one of these functions")]
 
-use egret::tls::client_hello::{Parsed, parse};
-use std::io::Cursor;
+use egret::{
+    dns::{
+        DnsPlan, Zone,
+        chain::{Chain, MAX_ADDRESSES, MAX_LINKS, Step},
+        message::{Family, Question, decode},
+    },
+    policy::Fqdn,
+    tls::client_hello::{Parsed, parse},
+};
+use std::{io::Cursor, net::SocketAddr, sync::Arc};
 
 /// No panic; more bytes never change a verdict; where rustls reads a hello too, both read the same name.
 pub fn client_hello(bytes: &[u8]) {
@@ -59,4 +68,41 @@ fn rustls_reads(bytes: &[u8]) -> Option<Option<String>> {
         }
     }
     None
+}
+
+/// No panic; a chain that gets these bytes as the answer to whatever it asks ends within its bounds.
+pub fn dns_message(bytes: &[u8]) {
+    let name = |text: &str| Fqdn::parse(text).expect("a host name");
+    let forwarder = SocketAddr::from(([127, 0, 0, 1], 53));
+    let zones = vec![
+        Zone::default_zone(vec![forwarder]),
+        Zone::new(name("svc.example.net"), vec![forwarder]),
+    ];
+    let plan = DnsPlan {
+        zones,
+        ..DnsPlan::default()
+    };
+    let server: Arc<str> = "127.0.0.1:53".into();
+    let id = bytes.first_chunk().map_or(0, |id| u16::from_be_bytes(*id));
+    for family in [Family::V4, Family::V6] {
+        let (mut chain, mut step) = Chain::start(&plan, &name("api.example.com"), family);
+        let mut asked = 0;
+        while let Step::Ask(_, name) = step {
+            asked += 1;
+            assert!(asked <= MAX_LINKS + 1, "asks on and on");
+            match decode(bytes, id, &Question { name, family }, &server) {
+                Ok(reply) => step = chain.answered(&reply),
+                Err(_) => break,
+            }
+            if let Step::Found(found) = &step {
+                assert!(!found.addresses.is_empty() && found.addresses.len() <= MAX_ADDRESSES);
+                assert!(found.links.len() <= MAX_LINKS);
+                let end = found
+                    .links
+                    .last()
+                    .map_or("api.example.com", |link| link.target.as_str());
+                assert!(found.addresses.iter().all(|address| address.owner.as_str() == end));
+            }
+        }
+    }
 }

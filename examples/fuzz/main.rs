@@ -1,4 +1,5 @@
-//! A bounded mutational fuzz run on the stable toolchain, seeded from the corpus and aware of TLS's structure.
+//! A bounded mutational fuzz run on the stable toolchain: first flights, seeded from the corpus and aware of TLS's structure,
+//! and answers of DNS servers.
 //!
 //! `cargo run --release --example fuzz -- client_hello --seconds 600`
 //!
@@ -8,6 +9,13 @@
 mod invariants;
 mod mutate;
 
+use hickory_proto::{
+    op::{Edns, Message, OpCode, Query, ResponseCode},
+    rr::{
+        Name, RData, Record, RecordType,
+        rdata::{A, AAAA, CNAME, SOA},
+    },
+};
 use mutate::Rng;
 use std::{
     fs,
@@ -24,12 +32,20 @@ struct Target {
     check: fn(&[u8]),
 }
 
-const TARGETS: &[Target] = &[Target {
-    name: "client_hello",
-    seeds: client_hellos,
-    mutate: mutate::client_hello,
-    check: invariants::client_hello,
-}];
+const TARGETS: &[Target] = &[
+    Target {
+        name: "client_hello",
+        seeds: client_hellos,
+        mutate: mutate::client_hello,
+        check: invariants::client_hello,
+    },
+    Target {
+        name: "dns_message",
+        seeds: dns_answers,
+        mutate: mutate::bytes,
+        check: invariants::dns_message,
+    },
+];
 
 fn main() {
     let mut args = std::env::args().skip(1);
@@ -92,4 +108,50 @@ fn client_hellos() -> Vec<Vec<u8>> {
         .filter(|path| path.extension().is_some_and(|ext| ext == "hex"))
         .map(|path| mutate::from_hex(&fs::read_to_string(path).expect("a readable file")))
         .collect()
+}
+
+/// Answers to `api.example.com`: addresses of each family, a chain into another zone, a chain into nothing, a denial.
+fn dns_answers() -> Vec<Vec<u8>> {
+    let name = |text: &str| Name::from_ascii(text).expect("a name");
+    let alias = |owner: &str, target: &str| Record::from_rdata(name(owner), 60, RData::CNAME(CNAME(name(target))));
+    let soa = SOA::new(name("ns.test."), name("host.test."), 1, 2, 3, 4, 30);
+    let soa = Record::from_rdata(name("test."), 30, RData::SOA(soa));
+    let a = |owner: &str| Record::from_rdata(name(owner), 60, RData::A(A::new(203, 0, 113, 5)));
+    let aaaa = RData::AAAA(AAAA::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 5));
+    let asked = "api.example.com.";
+    let cases = [
+        (RecordType::A, vec![a(asked), a(asked)], ResponseCode::NoError),
+        (
+            RecordType::AAAA,
+            vec![Record::from_rdata(name(asked), 60, aaaa)],
+            ResponseCode::NoError,
+        ),
+        (
+            RecordType::A,
+            vec![alias(asked, "b.test."), alias("b.test.", "c.test."), a("c.test.")],
+            ResponseCode::NoError,
+        ),
+        (
+            RecordType::A,
+            vec![alias(asked, "x.svc.example.net."), a("x.svc.example.net.")],
+            ResponseCode::NoError,
+        ),
+        (
+            RecordType::A,
+            vec![alias(asked, "b.test."), alias("b.test.", asked)],
+            ResponseCode::NXDomain,
+        ),
+        (RecordType::AAAA, vec![], ResponseCode::ServFail),
+    ];
+    let encode = |(kind, answers, code)| {
+        let mut message = Message::response(7, OpCode::Query);
+        message.metadata.response_code = code;
+        message.add_query(Query::query(name(asked), kind));
+        message
+            .add_answers(answers)
+            .add_authority(soa.clone())
+            .set_edns(Edns::new());
+        message.to_vec().expect("an answer")
+    };
+    cases.into_iter().map(encode).collect()
 }
