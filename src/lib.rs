@@ -26,4 +26,5 @@ pub mod metrics;
 pub mod policy;
 pub mod proof;
 pub mod snapshot;
+mod stripe;
 pub mod tls;

@@ -1,0 +1,162 @@
+//! Text from outside, made safe for one line of a log: no byte of it can end the line, a JSON string, or drive a terminal.
+
+/// How unsafe characters are written.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Style {
+    /// Inside a JSON string; parses back to the very text. Bytes that are not UTF-8 become the text `\xNN`.
+    Json,
+    /// Inside a JSON string; a backslash becomes the text `\x5c`, so that every `\xNN` of the parsed text is one byte.
+    JsonBytes,
+    /// For people, inside double quotes.
+    Plain,
+}
+
+/// Appends `raw` in at most `max` bytes; what is longer is cut, and the mark says how many bytes it had.
+pub(super) fn push(out: &mut Vec<u8>, raw: &[u8], max: usize, style: Style) {
+    let start = out.len();
+    // Nothing that needs care, and it fits: nearly every field of nearly every row.
+    if raw.len() <= max && raw.iter().all(|&b| is_plain(b)) {
+        return out.extend_from_slice(raw);
+    }
+    let mark = format!("...(cut, {} bytes)", raw.len());
+    let room = max.saturating_sub(mark.len());
+    let mut safe_end = start;
+    for chunk in raw.utf8_chunks() {
+        for character in chunk.valid().chars() {
+            push_char(out, character, style);
+            if out.len() - start <= room {
+                safe_end = out.len();
+            }
+            if out.len() - start > max {
+                return cut(out, safe_end, &mark);
+            }
+        }
+        for &byte in chunk.invalid() {
+            push_byte(out, byte, style);
+            if out.len() - start <= room {
+                safe_end = out.len();
+            }
+            if out.len() - start > max {
+                return cut(out, safe_end, &mark);
+            }
+        }
+    }
+}
+
+fn cut(out: &mut Vec<u8>, at: usize, mark: &str) {
+    out.truncate(at);
+    out.extend_from_slice(mark.as_bytes());
+}
+
+/// ASCII that means only itself in every style.
+fn is_plain(byte: u8) -> bool {
+    matches!(byte, 0x20..=0x7e) && byte != b'"' && byte != b'\\'
+}
+
+/// Characters that end a line, drive a terminal, hide, or turn the reading direction.
+fn is_unsafe(character: char) -> bool {
+    character.is_control()
+        || matches!(character, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}')
+        || matches!(character, '\u{61c}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}')
+}
+
+fn push_char(out: &mut Vec<u8>, character: char, style: Style) {
+    match (character, style) {
+        ('"', _) => out.extend_from_slice(b"\\\""),
+        ('\\', Style::JsonBytes) => push_byte(out, b'\\', style),
+        ('\\', _) => out.extend_from_slice(b"\\\\"),
+        _ if !is_unsafe(character) => {
+            let mut utf8 = [0; 4];
+            out.extend_from_slice(character.encode_utf8(&mut utf8).as_bytes());
+        }
+        (_, Style::Plain) => {
+            out.extend_from_slice(b"\\u{");
+            out.extend_from_slice(format!("{:x}", u32::from(character)).as_bytes());
+            out.push(b'}');
+        }
+        // All of `is_unsafe` lies in the basic plane: four digits hold it.
+        _ => out.extend_from_slice(format!("\\u{:04x}", u32::from(character)).as_bytes()),
+    }
+}
+
+fn push_byte(out: &mut Vec<u8>, byte: u8, style: Style) {
+    const HEX: &[u8; 16] = b"0123456789abcdef";
+    out.extend_from_slice(if style == Style::Plain { b"\\x" } else { b"\\\\x" });
+    out.extend_from_slice(&[HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]]);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(raw: &[u8], max: usize, style: Style) -> String {
+        let mut out = vec![b'"'];
+        push(&mut out, raw, max, style);
+        out.push(b'"');
+        assert!(
+            out.iter().all(|b| *b >= 0x20 && *b != 0x7f),
+            "a control byte is left in {out:?}"
+        );
+        serde_json::from_slice(&out).unwrap()
+    }
+
+    #[test]
+    fn text_parses_back_to_itself() {
+        for text in [
+            "",
+            "api.example.com",
+            "a\"b\\c",
+            "\r\n\t\0\u{1b}[2J\u{7f}\u{9b}",
+            "\u{2028}\u{2029}\u{202e}",
+            "bücher 漢字 😀",
+        ] {
+            assert_eq!(parsed(text.as_bytes(), 500, Style::Json), text);
+        }
+    }
+
+    #[test]
+    fn bytes_parse_back_to_a_text_that_tells_every_byte() {
+        for (raw, text) in [
+            (&b"a\xffb"[..], "a\\xffb"),
+            (b"a\\xffb", "a\\x5cxffb"),
+            (b"\xe2\x80", "\\xe2\\x80"),
+            (b"\xc0\xaf\xed\xa0\x80", "\\xc0\\xaf\\xed\\xa0\\x80"),
+        ] {
+            assert_eq!(parsed(raw, 500, Style::JsonBytes), text);
+        }
+    }
+
+    #[test]
+    fn long_text_is_cut_with_a_mark_and_never_inside_a_character() {
+        for unit in ["a", "\"", "\u{1b}", "漢", "😀", "\\"] {
+            let text = unit.repeat(64 * 1024 / unit.len());
+            for style in [Style::Json, Style::JsonBytes] {
+                let mut out = Vec::new();
+                push(&mut out, text.as_bytes(), 300, style);
+                assert!(out.len() <= 300, "{} bytes for {unit:?}", out.len());
+                assert!(parsed(text.as_bytes(), 300, style).ends_with(&format!("...(cut, {} bytes)", text.len())));
+            }
+        }
+        let exact = "x".repeat(300);
+        assert_eq!(
+            parsed(exact.as_bytes(), 300, Style::Json),
+            exact,
+            "what just fits is not cut"
+        );
+    }
+
+    #[test]
+    fn a_terminal_cannot_be_driven() {
+        let mut out = Vec::new();
+        push(
+            &mut out,
+            b"\x1b]0;x\x07\x9b\xc2\x9b31m\r\n\xe2\x80\xae\"\\",
+            500,
+            Style::Plain,
+        );
+        assert_eq!(
+            String::from_utf8(out).unwrap(),
+            "\\u{1b}]0;x\\u{7}\\x9b\\u{9b}31m\\u{d}\\u{a}\\u{202e}\\\"\\\\"
+        );
+    }
+}

@@ -1,0 +1,125 @@
+//! A JSON object written straight into a row's bytes: no tree, no allocation.
+
+use super::escape::{self, Style};
+use std::{io::Write, net::IpAddr};
+
+/// An object, or an array, being written. Nested ones are written by closures, so that every bracket is closed.
+pub(super) struct Object<'a> {
+    out: &'a mut Vec<u8>,
+    first: bool,
+}
+
+/// Writes `{..}`.
+pub(super) fn object(out: &mut Vec<u8>, body: impl FnOnce(&mut Object<'_>)) {
+    out.push(b'{');
+    body(&mut Object { out, first: true });
+    out.push(b'}');
+}
+
+/// Appends a number in decimal.
+pub(super) fn push_number(out: &mut Vec<u8>, number: u64) {
+    let mut digits = [0; 20];
+    let (mut at, mut rest) = (digits.len(), number);
+    loop {
+        at -= 1;
+        digits[at] = b'0' + (rest % 10) as u8;
+        rest /= 10;
+        if rest == 0 {
+            return out.extend_from_slice(&digits[at..]);
+        }
+    }
+}
+
+impl Object<'_> {
+    /// The bytes, after the key: for values that have a form of their own.
+    pub(super) fn value(&mut self, key: &str) -> &mut Vec<u8> {
+        if !std::mem::take(&mut self.first) {
+            self.out.push(b',');
+        }
+        self.out.push(b'"');
+        self.out.extend_from_slice(key.as_bytes());
+        self.out.extend_from_slice(b"\":");
+        self.out
+    }
+
+    /// Text of our own: nothing in it needs care.
+    pub(super) fn word(&mut self, key: &str, word: &str) {
+        debug_assert!(!word.contains(['"', '\\']) && word.is_ascii());
+        let out = self.value(key);
+        out.push(b'"');
+        out.extend_from_slice(word.as_bytes());
+        out.push(b'"');
+    }
+
+    /// Text from outside, in at most `max` bytes.
+    pub(super) fn text(&mut self, key: &str, text: &str, max: usize) {
+        self.escaped(key, text.as_bytes(), max, Style::Json);
+    }
+
+    /// Bytes from outside, in at most `max` bytes.
+    pub(super) fn bytes(&mut self, key: &str, bytes: &[u8], max: usize) {
+        self.escaped(key, bytes, max, Style::JsonBytes);
+    }
+
+    fn escaped(&mut self, key: &str, raw: &[u8], max: usize, style: Style) {
+        let out = self.value(key);
+        out.push(b'"');
+        escape::push(out, raw, max, style);
+        out.push(b'"');
+    }
+
+    pub(super) fn number(&mut self, key: &str, number: u64) {
+        push_number(self.value(key), number);
+    }
+
+    pub(super) fn flag(&mut self, key: &str, flag: bool) {
+        self.value(key).extend_from_slice(if flag { b"true" } else { b"false" });
+    }
+
+    /// An address in its canonical form: IPv4-mapped IPv6 is IPv4.
+    pub(super) fn address(&mut self, key: &str, ip: IpAddr) {
+        self.display(key, ip.to_canonical());
+    }
+
+    /// Something of ours that shows itself without quotes and control characters.
+    pub(super) fn display(&mut self, key: &str, shown: impl std::fmt::Display) {
+        let out = self.value(key);
+        write!(out, "\"{shown}\"").expect("writing to a Vec cannot fail");
+    }
+
+    pub(super) fn object(&mut self, key: &str, body: impl FnOnce(&mut Object<'_>)) {
+        object(self.value(key), body);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_written_as_the_standard_library_writes_them() {
+        for number in [0, 7, 10, 65_535, u64::MAX, 10_000_000_000] {
+            let mut out = Vec::new();
+            push_number(&mut out, number);
+            assert_eq!(String::from_utf8(out).unwrap(), number.to_string());
+        }
+    }
+
+    #[test]
+    fn an_object_is_valid_json() {
+        let mut out = Vec::new();
+        object(&mut out, |o| {
+            o.word("a", "b");
+            o.text("t", "x\"\n", 100);
+            o.number("n", 5);
+            o.flag("f", true);
+            o.object("empty", |_| {});
+            o.address("ip", "::ffff:10.0.0.1".parse().unwrap());
+        });
+        let parsed: serde_json::Value = serde_json::from_slice(&out).unwrap();
+        assert_eq!(
+            parsed,
+            serde_json::json!({"a":"b","t":"x\"\n","n":5,"f":true,"empty":{},"ip":"10.0.0.1"})
+        );
+    }
+}
