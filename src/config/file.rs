@@ -113,7 +113,7 @@ pub struct Proxy {
 pub struct Dns {
     /// Servers of every name without a zone of its own, `address` or `address:port`. Default: those of `/etc/resolv.conf`.
     pub forwarders: Texts,
-    /// Time for one question to one server, in milliseconds. Default 2000.
+    /// A server silent for this long is asked again and the next one of its zone beside it, in milliseconds. Default 500.
     #[schemars(range(min = 50, max = 60_000))]
     pub try_ms: Option<At<i64>>,
     /// Time for a whole resolution, in milliseconds. Default 5000.

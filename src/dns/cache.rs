@@ -97,7 +97,8 @@ impl Cache {
     /// Remembers a whole answer for as long as its shortest TTL. An answer that lacks a family because asking for it failed
     /// (`partial`) is asked again sooner.
     pub fn store_answer(&self, answer: &Arc<Answer>, partial: bool, now: Instant) {
-        let ttl = Duration::from_secs(least_ttl(answer).into()).clamp(self.limits.min_ttl, self.limits.max_ttl);
+        let ttl = Duration::from_secs(least_ttl(answer).into());
+        let ttl = ttl.max(self.limits.min_ttl).min(self.limits.max_ttl);
         let ttl = if partial {
             ttl.min(self.limits.negative_max)
         } else {

@@ -54,6 +54,7 @@ struct Server {
 /// Until when a server rests.
 #[derive(Debug)]
 struct Health {
+    rest: Duration,
     since: Instant,
     /// Milliseconds after `since`. 0: it does not rest.
     rests_until: AtomicU64,
@@ -64,13 +65,14 @@ struct Health {
 enum Standing {
     Well,
     Resting,
-    /// It has rested long enough, and whoever sees this must try it: nobody else is told before another [`REST`].
+    /// It has rested long enough, and whoever sees this must try it: nobody else is told before it has rested again.
     Due,
 }
 
 impl Health {
-    fn new() -> Self {
+    fn new(rest: Duration) -> Self {
         Self {
+            rest,
             since: Instant::now(),
             rests_until: AtomicU64::new(0),
         }
@@ -88,13 +90,13 @@ impl Health {
         if until == 0 {
             return Standing::Well;
         }
-        let (now, next) = (self.millis(now), self.millis(now + REST));
+        let (now, next) = (self.millis(now), self.millis(now + self.rest));
         let due = now >= until && self.rests_until.compare_exchange(until, next, Relaxed, Relaxed).is_ok();
         if due { Standing::Due } else { Standing::Resting }
     }
 
     fn rest(&self, now: Instant) {
-        self.rests_until.store(self.millis(now + REST), Relaxed);
+        self.rests_until.store(self.millis(now + self.rest), Relaxed);
     }
 
     fn recover(&self) {
@@ -127,11 +129,15 @@ impl From<io::Error> for Stop {
 impl Forwarders {
     /// The servers of a plan, all of them well.
     pub fn new(plan: &DnsPlan, counters: Arc<Counters>) -> Self {
+        Self::resting(plan, counters, REST)
+    }
+
+    fn resting(plan: &DnsPlan, counters: Arc<Counters>, rest: Duration) -> Self {
         let server = |&address: &SocketAddr| {
             Arc::new(Server {
                 address,
                 label: address.to_string().into(),
-                health: Health::new(),
+                health: Health::new(rest),
             })
         };
         let servers = |forwarders: &[SocketAddr]| forwarders.iter().map(server).collect();
@@ -164,7 +170,11 @@ impl Forwarders {
             tokio::select! {
                 biased;
                 Some(ended) = running.join_next() => match ended {
-                    Ok(Ok(reply)) => return Ok(reply),
+                    Ok(Ok(reply)) => {
+                        // the silent ones are put to rest before the next question is asked
+                        running.shutdown().await;
+                        return Ok(reply);
+                    }
                     Ok(Err(error)) if error.rank() < failure.rank() => failure = error,
                     Ok(Err(_)) => {}
                     Err(_) => failure = ResolveError::Internal,
@@ -346,10 +356,16 @@ fn out_of_sockets(error: &io::Error) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{
+        dns::{Zone, message::Family},
+        lab::dns::{Behaviour, LabDns},
+        policy::Fqdn,
+    };
+    use std::collections::HashSet;
 
     #[test]
     fn a_server_rests_then_one_question_tries_it() {
-        let health = Health::new();
+        let health = Health::new(REST);
         let start = Instant::now();
         assert_eq!(health.standing(start), Standing::Well);
         health.rest(start);
@@ -364,5 +380,50 @@ mod tests {
         assert_eq!(health.standing(after + REST), Standing::Due, "and another one later");
         health.recover();
         assert_eq!(health.standing(after), Standing::Well);
+    }
+
+    #[test]
+    fn only_a_missing_descriptor_is_our_own_limit() {
+        for (code, ours) in [(24, true), (23, true), (111, false), (101, false)] {
+            assert_eq!(
+                out_of_sockets(&io::Error::from_raw_os_error(code)),
+                ours,
+                "errno {code}"
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn a_server_that_has_rested_is_tried_on_the_side_and_comes_back() {
+        let (first, second) = (LabDns::start().await.unwrap(), LabDns::start().await.unwrap());
+        for dns in [&first, &second] {
+            dns.address_of("a.test", [203, 0, 113, 5].into());
+        }
+        first.behave("*", Behaviour::Silent);
+        let mut plan = DnsPlan {
+            zones: vec![Zone::default_zone(vec![first.address(), second.address()])],
+            ..DnsPlan::default()
+        };
+        plan.timing.per_try = Duration::from_millis(100);
+        let forwarders = Forwarders::resting(&plan, Arc::default(), Duration::from_millis(300));
+        let deadline = Instant::now() + Duration::from_secs(10);
+        let ask = async || {
+            let name = Fqdn::parse("a.test").unwrap();
+            let question = Question {
+                name,
+                family: Family::V4,
+            };
+            forwarders.ask(0, question, deadline).await.unwrap().server
+        };
+        let (first_label, second_label) = (first.address().to_string(), second.address().to_string());
+        assert_eq!(*ask().await, second_label, "the first is silent");
+        assert_eq!(*ask().await, second_label, "the first rests");
+        let questions: HashSet<u16> = first.asked().iter().map(|asked| asked.id).collect();
+        assert_eq!(questions.len(), 1, "nobody asked it again");
+        first.forget("*");
+        while *ask().await != first_label {
+            assert!(Instant::now() < deadline, "the first never came back");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 }
