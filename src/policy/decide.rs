@@ -69,6 +69,15 @@ impl Trace for NoTrace {
     fn rule(&mut self, _: RuleId, _: RuleOutcome) {}
 }
 
+/// Outer names behind which a provider of Encrypted Client Hello hides those of all its customers (RFC 9849 section 6.1
+/// calls it `public_name`). Only a rule that names one exactly allows it: a wildcard's author did not mean them all.
+const ECH_PUBLIC_NAMES: [&str; 2] = ["cloudflare-ech.com", "public.tls-ech.dev"];
+
+/// Whether the name is a known public name of an ECH provider; `check` warns where a rule allows one.
+pub fn is_ech_public_name(name: &Fqdn) -> bool {
+    ECH_PUBLIC_NAMES.contains(&name.as_str())
+}
+
 impl CompiledPolicy {
     /// Threat intelligence, DNAT, network, application; inside a kind the parent policy first, then group priority, then
     /// collection priority, low first, rules top down; the first match ends it; nothing matched is Deny `NoRuleMatched`.
@@ -79,10 +88,14 @@ impl CompiledPolicy {
     pub fn decide<T: Trace>(&self, attempt: &Attempt<'_>, trace: &mut T) -> Decision {
         let mut winner: Option<Candidate> = None;
         let mut seen = Vec::new();
-        for list in self.names.lists(attempt.name.as_str()) {
+        let exact_only = is_ech_public_name(attempt.name);
+        for (exact, list) in self.names.lists(attempt.name.as_str()) {
             for &candidate in list {
                 if winner.is_some_and(|winner| !candidate.precedes(winner)) {
                     break;
+                }
+                if exact_only && !exact && self.compiled(candidate).action == Action::Allow {
+                    continue;
                 }
                 let outcome = self.outcome(candidate, attempt);
                 if T::ACTIVE {
@@ -108,7 +121,7 @@ impl CompiledPolicy {
                 && !self.sources(*candidate).is_empty()
                 && !self.ports(*candidate).is_empty()
         };
-        self.mode() == Mode::Audit || self.names.lists(name.as_str()).flatten().any(permits)
+        self.mode() == Mode::Audit || self.names.lists(name.as_str()).flat_map(|(_, list)| list).any(permits)
     }
 
     /// How a rule fares whose pattern admits the name.

@@ -67,9 +67,12 @@ struct Node {
 }
 
 impl NameIndex {
-    /// All lists of candidates whose patterns admit the name. Allocates nothing.
-    pub(super) fn lists<'t>(&'t self, name: &str) -> impl Iterator<Item = &'t [Candidate]> {
-        let exact = self.names.get(name).map(|node| self.run(node.start, node.exact));
+    /// All lists of candidates whose patterns admit the name, and whether they name it exactly. Allocates nothing.
+    pub(super) fn lists<'t>(&'t self, name: &str) -> impl Iterator<Item = (bool, &'t [Candidate])> {
+        let exact = self
+            .names
+            .get(name)
+            .map(|node| (true, self.run(node.start, node.exact)));
         let parents = std::iter::successors(parent(name), |zone| parent(zone));
         let below = parents
             .filter_map(|zone| self.names.get(zone))
@@ -81,7 +84,7 @@ impl NameIndex {
         let ending = endings
             .filter_map(|ending| self.endings.get(ending))
             .map(|node| self.below(node));
-        exact.into_iter().chain(below).chain(ending)
+        exact.into_iter().chain(below.chain(ending).map(|list| (false, list)))
     }
 
     fn below(&self, node: &Node) -> &[Candidate] {
@@ -235,7 +238,7 @@ mod tests {
     }
 
     fn found(index: &NameIndex, name: &str) -> Vec<u32> {
-        let mut rules: Vec<u32> = index.lists(name).flatten().map(|c| c.rule()).collect();
+        let mut rules: Vec<u32> = index.lists(name).flat_map(|(_, list)| list).map(|c| c.rule()).collect();
         rules.sort_unstable();
         rules
     }
@@ -256,7 +259,7 @@ mod tests {
         let index = index(&["*.a.b", "x.a.b", "*.a.b", "x.a.b", "*.a.b"]);
         let lists: Vec<Vec<u32>> = index
             .lists("x.a.b")
-            .map(|l| l.iter().map(|c| c.rule()).collect())
+            .map(|(_, l)| l.iter().map(|c| c.rule()).collect())
             .collect();
         assert_eq!(lists, [vec![1, 3], vec![0, 2, 4]]);
     }

@@ -183,7 +183,7 @@ impl ZoneSet {
         let candidates = self
             .index
             .lists(name.as_str())
-            .flatten()
+            .flat_map(|(_, list)| list)
             .map(|candidate| candidate.rule() as usize);
         candidates.filter_map(|number| {
             Some(Held {

@@ -373,3 +373,15 @@ fn a_trace_sees_every_rule_up_to_the_one_that_decides() {
     policy.decide(&Attempt { port: 22, ..attempt }, &mut seen);
     assert_eq!(seen.0.len(), 5, "without a match every rule was looked at");
 }
+
+#[test]
+fn a_wildcard_does_not_allow_an_ech_providers_public_name() {
+    let decide = |patterns: &[&str]| {
+        let policy = compiled(vec![collection(100, Action::Allow, vec![rule(patterns)])]);
+        ask(&policy, "cloudflare-ech.com").action
+    };
+    assert_eq!(decide(&["*"]), Action::Deny);
+    assert_eq!(decide(&["*cloudflare-ech.com"]), Action::Deny);
+    assert_eq!(decide(&["cloudflare-ech.com"]), Action::Allow);
+    assert_eq!(decide(&["*", "cloudflare-ech.com"]), Action::Allow);
+}
