@@ -7,6 +7,7 @@
 //! ```
 //!
 //! - [`policy`] decides: names, rules, reasons, vetting of addresses. Pure: no IO, no clock, no async.
+//! - [`catalogue`] holds the FQDN tags that rules may name.
 //! - [`dns`] resolves through forwarders and private zones and says who answered.
 //! - [`flow`] carries one connection from accept to record.
 //! - [`log`] turns decisions into Azure Firewall's rows.
@@ -14,6 +15,7 @@
 //! - [`cli`] is the command line: one module a command.
 //! - [`gateway`] binds, runs, reloads and drains; [`lab`] builds a world around it.
 
+pub mod catalogue;
 pub mod cli;
 pub mod config;
 pub mod dns;

@@ -1,0 +1,187 @@
+//! FQDN tags: lists of names with placeholders, one TOML file per tag in `allowlists/`, built in and extendable by a folder.
+//!
+//! In: the files, and what the configuration binds. Out: the [`TargetFqdn`]s of a rule. A tag that is bound holds exactly
+//! the names of its resources; an unbound one admits every tenant's, and says so.
+
+mod file;
+mod tag;
+mod template;
+mod tenants;
+
+pub use file::{Cloud, Endpoint, EndpointProtocol, Need, Source};
+pub use tag::{FqdnTag, TagError};
+pub use template::TemplateFault;
+
+use crate::policy::FqdnPattern;
+use std::{
+    collections::BTreeMap,
+    fs, io,
+    path::{Path, PathBuf},
+    sync::{Arc, LazyLock},
+};
+use tenants::Tenants;
+
+/// The files that are built in.
+const EMBEDDED: [&str; 10] = [
+    include_str!("../allowlists/AzureAIFoundry.toml"),
+    include_str!("../allowlists/AzureAISearch.toml"),
+    include_str!("../allowlists/AzureAIServices.toml"),
+    include_str!("../allowlists/AzureKeyVault.toml"),
+    include_str!("../allowlists/AzureOpenAI.toml"),
+    include_str!("../allowlists/AzureStorage.toml"),
+    include_str!("../allowlists/EntraID.toml"),
+    include_str!("../allowlists/HuggingFace.toml"),
+    include_str!("../allowlists/NpmPackages.toml"),
+    include_str!("../allowlists/PythonPackages.toml"),
+];
+
+/// Largest tag file of a folder, in bytes: the whole catalogue built in is a twentieth of it.
+const MAX_FILE_BYTES: u64 = 1024 * 1024;
+
+/// Most tag files of a folder.
+const MAX_FILES: usize = 1000;
+
+/// All known tags.
+#[derive(Clone, Debug)]
+pub struct Catalogue {
+    tags: BTreeMap<String, FqdnTag>,
+    tenants: Arc<Tenants>,
+}
+
+/// Why a folder of tags cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum CatalogueError {
+    /// The folder or a file in it.
+    #[error("{}: {error}", path.display())]
+    Io {
+        /// Which one.
+        path: PathBuf,
+        /// What the system says.
+        error: io::Error,
+    },
+    /// Too much of something.
+    #[error("{}: {limit}", path.display())]
+    TooLarge {
+        /// Which one.
+        path: PathBuf,
+        /// The limit that is exceeded.
+        limit: &'static str,
+    },
+    /// Not a tag file; the text has line and column.
+    #[error("{}: {fault}", path.display())]
+    Format {
+        /// Which one.
+        path: PathBuf,
+        /// What is wrong.
+        fault: String,
+    },
+}
+
+impl Catalogue {
+    /// What is built in, parsed once per process and only if a tag is used.
+    pub fn embedded() -> &'static Self {
+        static CATALOGUE: LazyLock<Catalogue> = LazyLock::new(|| {
+            let mut tags = BTreeMap::new();
+            for text in EMBEDDED {
+                add(&mut tags, text).expect("the built-in tags are read by a test");
+            }
+            Catalogue::new(tags)
+        });
+        &CATALOGUE
+    }
+
+    /// What is built in, with the `*.toml` files of a folder in the order of their names: one with `extends = true` adds
+    /// its entries to the tag, any other one replaces it.
+    pub fn load(folder: &Path) -> Result<Self, CatalogueError> {
+        let mut tags = Self::embedded().tags.clone();
+        for path in tag_files(folder)? {
+            let text = read(&path)?;
+            add(&mut tags, &text).map_err(|fault| CatalogueError::Format { path, fault })?;
+        }
+        Ok(Self::new(tags))
+    }
+
+    fn new(mut tags: BTreeMap<String, FqdnTag>) -> Self {
+        let tenants = Arc::new(Tenants::new(tags.values().flat_map(|tag| &tag.endpoints)));
+        for tag in tags.values_mut() {
+            tag.tenants = Arc::clone(&tenants);
+        }
+        Self { tags, tenants }
+    }
+
+    /// The tag of this name.
+    pub fn tag(&self, name: &str) -> Option<&FqdnTag> {
+        self.tags.get(name)
+    }
+
+    /// All tags, by name.
+    pub fn tags(&self) -> impl Iterator<Item = &FqdnTag> {
+        self.tags.values()
+    }
+
+    /// The multi-tenant suffix that a star pattern admits resources of, if any: a suffix that carries a placeholder in the
+    /// catalogue, a public zone with private endpoints, or one where anybody can get a name.
+    pub fn multi_tenant(&self, pattern: &FqdnPattern) -> Option<&str> {
+        self.tenants.of(pattern)
+    }
+}
+
+fn add(tags: &mut BTreeMap<String, FqdnTag>, text: &str) -> Result<(), String> {
+    let file = file::parse(text)?;
+    let mut tag = match tags.remove(&file.tag).filter(|_| file.extends) {
+        Some(known) => known,
+        None => FqdnTag {
+            name: file.tag.as_str().into(),
+            title: String::new(),
+            placeholder: None,
+            sources: BTreeMap::new(),
+            endpoints: Vec::new(),
+            tenants: Arc::default(),
+        },
+    };
+    tag.title = file.title.unwrap_or(tag.title);
+    tag.placeholder = file.placeholder.or(tag.placeholder);
+    tag.sources.extend(file.sources);
+    tag.endpoints.extend(file.endpoint);
+    tags.insert(file.tag, tag);
+    Ok(())
+}
+
+fn tag_files(folder: &Path) -> Result<Vec<PathBuf>, CatalogueError> {
+    let failed = |error| CatalogueError::Io {
+        path: folder.to_owned(),
+        error,
+    };
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder).map_err(failed)? {
+        let path = entry.map_err(failed)?.path();
+        if path.extension().is_some_and(|extension| extension == "toml") {
+            files.push(path);
+        }
+        if files.len() > MAX_FILES {
+            return Err(CatalogueError::TooLarge {
+                path: folder.to_owned(),
+                limit: "more than 1000 tag files",
+            });
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+fn read(path: &Path) -> Result<String, CatalogueError> {
+    let failed = |error| CatalogueError::Io {
+        path: path.to_owned(),
+        error,
+    };
+    if fs::metadata(path).map_err(failed)?.len() > MAX_FILE_BYTES {
+        return Err(CatalogueError::TooLarge {
+            path: path.to_owned(),
+            limit: "a tag file of more than 1 MiB",
+        });
+    }
+    fs::read_to_string(path).map_err(failed)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,364 @@
+use super::{tag::MAX_NAMES_PER_ENTRY, *};
+use crate::policy::TargetFqdn;
+use std::collections::BTreeSet;
+
+type Binding = BTreeMap<String, Vec<String>>;
+
+fn bind(pairs: &[(&str, &[&str])]) -> Binding {
+    pairs
+        .iter()
+        .map(|(name, values)| ((*name).to_owned(), texts(values)))
+        .collect()
+}
+
+fn texts(values: &[&str]) -> Vec<String> {
+    values.iter().map(|value| (*value).to_owned()).collect()
+}
+
+fn tag(name: &str) -> &'static FqdnTag {
+    Catalogue::embedded().tag(name).unwrap_or_else(|| panic!("{name}"))
+}
+
+/// Patterns, a `!` behind the wide ones.
+fn shown(targets: Vec<TargetFqdn>) -> Vec<String> {
+    targets
+        .iter()
+        .map(|target| format!("{}{}", target.pattern, if target.wide { "!" } else { "" }))
+        .collect()
+}
+
+fn entries(name: &str, binding: &[(&str, &[&str])], keep: &[&str], features: &[&str]) -> Vec<String> {
+    let entries = tag(name).entries(&bind(binding), &texts(keep), &texts(features));
+    shown(entries.unwrap_or_else(|error| panic!("{error}")))
+}
+
+fn refused(name: &str, binding: &[(&str, &[&str])], keep: &[&str], features: &[&str]) -> TagError {
+    let entries = tag(name).entries(&bind(binding), &texts(keep), &texts(features));
+    entries.map(shown).expect_err("refused")
+}
+
+#[test]
+fn every_built_in_tag_is_read_and_each_entry_has_a_source_and_a_known_zone() {
+    assert_eq!(Catalogue::embedded().tags().count(), EMBEDDED.len());
+    let zones = include_str!("../../allowlists/private-link-zones.toml");
+    for tag in Catalogue::embedded().tags() {
+        assert!(!tag.title().is_empty() && !tag.endpoints().is_empty(), "{}", tag.name());
+        let placeholders: BTreeSet<&str> = tag.endpoints().iter().flat_map(|e| e.template.placeholders()).collect();
+        assert!(
+            tag.placeholder().is_none_or(|main| placeholders.contains(main)),
+            "{}",
+            tag.name()
+        );
+        assert!(placeholders.is_empty() || tag.placeholder().is_some(), "{}", tag.name());
+        for endpoint in tag.endpoints() {
+            assert!(
+                !endpoint.source.is_empty() && !endpoint.purpose.is_empty(),
+                "{}",
+                endpoint.pattern()
+            );
+            let zone = endpoint.private_link_zone.as_ref();
+            assert!(
+                zone.is_none_or(|zone| zones.contains(&format!("{zone:?}"))),
+                "{}",
+                endpoint.pattern()
+            );
+        }
+    }
+}
+
+#[test]
+fn a_bound_tag_holds_exactly_its_names() {
+    assert_eq!(
+        entries("AzureOpenAI", &[("resource", &["contoso-ai"])], &[], &[]),
+        ["contoso-ai.openai.azure.com"]
+    );
+    assert_eq!(
+        entries(
+            "AzureOpenAI",
+            &[("resource", &["Contoso-AI", "other"])],
+            &[],
+            &["keyless"]
+        ),
+        [
+            "contoso-ai.openai.azure.com",
+            "other.openai.azure.com",
+            "login.microsoftonline.com"
+        ]
+    );
+    assert_eq!(
+        entries("AzureAIFoundry", &[("resource", &["lab"])], &[], &[]),
+        [
+            "lab.services.ai.azure.com",
+            "lab.cognitiveservices.azure.com",
+            "lab.openai.azure.com"
+        ]
+    );
+    assert!(
+        entries("AzureOpenAI", &[("resource", &[])], &[], &[]).is_empty(),
+        "an empty list admits nothing"
+    );
+}
+
+#[test]
+fn an_unbound_placeholder_admits_every_tenant_and_says_so() {
+    assert_eq!(entries("AzureOpenAI", &[], &[], &[]), ["*.openai.azure.com!"]);
+    assert_eq!(
+        entries("AzureStorage", &[], &[], &["secondary"]),
+        ["*.blob.core.windows.net!", "*-secondary.blob.core.windows.net!"]
+    );
+}
+
+#[test]
+fn resource_stands_for_the_placeholder_of_the_tag_whatever_its_name() {
+    assert_eq!(
+        entries("AzureKeyVault", &[("resource", &["kv1"])], &[], &[]),
+        ["kv1.vault.azure.net"]
+    );
+    assert_eq!(
+        entries("AzureKeyVault", &[("vault", &["kv1"])], &[], &[]),
+        ["kv1.vault.azure.net"]
+    );
+}
+
+#[test]
+fn wildcards_over_a_multi_tenant_suffix_are_dropped_from_a_bound_tag_unless_kept() {
+    let lab: &[(&str, &[&str])] = &[("resource", &["lab"])];
+    let has = |list: &[String], text: &str| list.iter().any(|pattern| pattern == text);
+    let dropped = entries("AzureAIFoundry", lab, &[], &["service-bus", "agents"]);
+    assert!(
+        !dropped.iter().any(|pattern| pattern.contains("servicebus")),
+        "{dropped:?}"
+    );
+    assert!(
+        has(&dropped, "*.data.mcr.microsoft.com"),
+        "no tenant has names there: {dropped:?}"
+    );
+    let kept = entries("AzureAIFoundry", lab, &["*.ServiceBus.windows.net"], &["service-bus"]);
+    assert!(
+        has(&kept, "*.servicebus.windows.net!"),
+        "kept, and said to be wide: {kept:?}"
+    );
+    assert!(
+        has(
+            &entries("AzureAIFoundry", &[], &[], &["service-bus"]),
+            "*.servicebus.windows.net!"
+        ),
+        "unbound: not dropped"
+    );
+    assert!(matches!(
+        refused("AzureAIFoundry", lab, &["*.example.com"], &[]),
+        TagError::UnknownKeep { .. }
+    ));
+}
+
+#[test]
+fn placeholders_that_are_hosts_admit_nothing_until_bound() {
+    assert!(entries("PythonPackages", &[], &[], &[]).is_empty());
+    assert_eq!(
+        entries("PythonPackages", &[("python-index", &["Feed.Example"])], &[], &[]),
+        ["feed.example"]
+    );
+    assert_eq!(
+        entries(
+            "PythonPackages",
+            &[("resource", &["feed.example"]), ("python-files", &["files.example"])],
+            &[],
+            &[]
+        ),
+        ["feed.example", "files.example"]
+    );
+    for value in ["*", "*.example", "10.0.0.1", "a b", ""] {
+        let error = refused("PythonPackages", &[("python-index", &[value])], &[], &[]);
+        assert!(
+            matches!(&error, TagError::BadValue { value: told, .. } if told == value),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn bad_bindings_say_which_value() {
+    for value in [
+        "",
+        "*",
+        "a.b",
+        "contoso-ai.openai.azure.com",
+        "-x",
+        "x-",
+        &"x".repeat(64),
+    ] {
+        let error = refused("AzureOpenAI", &[("resource", &["good", value])], &[], &[]);
+        assert!(
+            matches!(&error, TagError::BadValue { value: told, .. } if told == value),
+            "{error}"
+        );
+    }
+    assert_eq!(
+        refused("AzureOpenAI", &[("acount", &["x"])], &[], &[]).to_string(),
+        "tag AzureOpenAI has no placeholder `acount`; it has `resource`"
+    );
+    assert_eq!(
+        refused("EntraID", &[("resource", &["x"])], &[], &[]).to_string(),
+        "tag EntraID has no placeholder `resource`"
+    );
+    assert_eq!(
+        refused("AzureAIServices", &[("resource", &["x"])], &[], &["speech"]).to_string(),
+        "tag AzureAIServices: `<region>.stt.speech.microsoft.com` needs `region`, which is not bound; \
+         unbound it would admit every tenant"
+    );
+    assert!(matches!(
+        refused("EntraID", &[], &[], &["grph"]),
+        TagError::UnknownFeature { .. }
+    ));
+}
+
+#[test]
+fn features_add_entries_and_clouds_take_the_place_of_the_public_one() {
+    assert_eq!(
+        entries("EntraID", &[], &[], &[]),
+        ["login.microsoftonline.com", "login.microsoft.com"]
+    );
+    assert!(entries("EntraID", &[], &[], &["graph"]).contains(&"graph.microsoft.com".to_owned()));
+    assert_eq!(entries("EntraID", &[], &[], &["usgov"]), ["login.microsoftonline.us"]);
+    assert_eq!(
+        entries("AzureKeyVault", &[("vault", &["kv"])], &[], &["china", "public"]),
+        ["kv.vault.azure.net", "kv.vault.azure.cn"]
+    );
+}
+
+#[test]
+fn too_many_names_are_refused() {
+    let many: Vec<String> = (0..MAX_NAMES_PER_ENTRY + 1).map(|i| format!("r{i}")).collect();
+    let binding = Binding::from([("resource".to_owned(), many)]);
+    let error = tag("AzureOpenAI").entries(&binding, &[], &[]).map(shown).unwrap_err();
+    assert!(matches!(error, TagError::TooManyNames { .. }), "{error}");
+}
+
+#[test]
+fn ports_of_an_entry_are_those_that_an_application_rule_can_match() {
+    let targets = tag("AzureStorage")
+        .entries(&bind(&[("account", &["a"])]), &[], &texts(&["file"]))
+        .unwrap();
+    let file = targets
+        .iter()
+        .find(|target| target.pattern.to_string().starts_with("a.file"))
+        .unwrap();
+    let ports: Vec<u16> = file.ports.as_ref().unwrap().iter().map(|port| port.port).collect();
+    assert_eq!(ports, [443, 445]);
+    assert_eq!(file.tag.as_deref(), Some("AzureStorage"));
+}
+
+#[test]
+fn a_star_over_a_multi_tenant_suffix_is_known_as_one() {
+    for (text, suffix) in [
+        ("*.openai.azure.com", Some("openai.azure.com")),
+        ("*openai.azure.com", Some("openai.azure.com")),
+        ("*-ai.openai.azure.com", Some("openai.azure.com")),
+        ("*.azure.com", Some("services.ai.azure.com")),
+        ("*.blob.core.windows.net", Some("blob.core.windows.net")),
+        ("*.z01.azurefd.net", Some("azurefd.net")),
+        ("*.cloudfront.net", Some("cloudfront.net")),
+        ("*.eastus.kusto.windows.net", Some("kusto.windows.net")),
+        ("*.contoso.openai.azure.com", None),
+        ("*.c1.eastus.kusto.windows.net", None),
+        ("*.contoso.com", None),
+        ("*.login.microsoft.com", None),
+        ("contoso.openai.azure.com", None),
+    ] {
+        let pattern = FqdnPattern::parse(text).unwrap();
+        assert_eq!(Catalogue::embedded().multi_tenant(&pattern), suffix, "{text}");
+    }
+    assert!(Catalogue::embedded().multi_tenant(&FqdnPattern::Any).is_some());
+}
+
+/// A folder that is gone with the test.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn with(name: &str, files: &[(&str, &str)]) -> Self {
+        let path = std::env::temp_dir().join(format!("egret-catalogue-{name}-{}", std::process::id()));
+        fs::create_dir_all(&path).unwrap();
+        for (file, text) in files {
+            fs::write(path.join(file), text).unwrap();
+        }
+        Self(path)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+#[test]
+fn a_folder_extends_replaces_and_adds_tags() {
+    let folder = Folder::with(
+        "good",
+        &[
+            (
+                "a.toml",
+                "tag = 'AzureOpenAI'\nextends = true\n[[endpoint]]\npattern = 'gateway.contoso.com'\n",
+            ),
+            (
+                "b.toml",
+                "tag = 'HuggingFace'\n[[endpoint]]\npattern = 'models.contoso.com'\n",
+            ),
+            (
+                "c.toml",
+                "tag = 'Own'\nplaceholder = 'app'\n[[endpoint]]\npattern = '<app>.apps.contoso.com'\n",
+            ),
+            ("notes.txt", "not a tag"),
+        ],
+    );
+    let catalogue = Catalogue::load(&folder.0).unwrap();
+    let plain = |name: &str| shown(catalogue.tag(name).unwrap().entries(&Binding::new(), &[], &[]).unwrap());
+    assert_eq!(plain("AzureOpenAI"), ["*.openai.azure.com!", "gateway.contoso.com"]);
+    assert_eq!(plain("HuggingFace"), ["models.contoso.com"]);
+    assert_eq!(plain("Own"), ["*.apps.contoso.com!"]);
+    let star = FqdnPattern::parse("*.apps.contoso.com").unwrap();
+    assert_eq!(
+        catalogue.multi_tenant(&star),
+        Some("apps.contoso.com"),
+        "our own placeholders count"
+    );
+}
+
+#[test]
+fn a_bad_file_is_named_with_its_fault() {
+    for (name, text, fault) in [
+        (
+            "key",
+            "tag = 'A'\n[[endpoint]]\npattern = 'a.example'\nport = [443]\n",
+            "line 4",
+        ),
+        (
+            "pattern",
+            "tag = 'A'\n[[endpoint]]\npattern = 'a.*.example'\n",
+            "far left",
+        ),
+        (
+            "need",
+            "tag = 'A'\n[[endpoint]]\npattern = 'a.example'\nneed = 'optional'\n",
+            "no `feature`",
+        ),
+        (
+            "source",
+            "tag = 'A'\n[[endpoint]]\npattern = 'a.example'\nsource = ['x']\n",
+            "source `x`",
+        ),
+        (
+            "port",
+            "tag = 'A'\n[[endpoint]]\npattern = 'a.example'\nports = [0]\n",
+            "not a port",
+        ),
+    ] {
+        let folder = Folder::with(name, &[("bad.toml", text)]);
+        let error = Catalogue::load(&folder.0).unwrap_err().to_string();
+        assert!(error.contains("bad.toml") && error.contains(fault), "{error}");
+    }
+    assert!(matches!(
+        Catalogue::load(Path::new("/nonexistent/egret")),
+        Err(CatalogueError::Io { .. })
+    ));
+}
