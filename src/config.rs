@@ -32,9 +32,10 @@ use at::Span;
 use file::FileConfig;
 use ipnet::IpNet;
 use problem::{Finding, Report};
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::de::DeserializeOwned;
 use std::{fs, io::Read, net::SocketAddr, path::Path, sync::Arc};
-use toml::{Spanned, de::DeTable};
+use toml::de::DeTable;
 
 /// Longest configuration file, in bytes (threat F-12).
 pub const MAX_FILE_BYTES: u64 = 64 << 20;
@@ -142,7 +143,7 @@ fn checked(
 }
 
 /// What is left of the text once its structural problems are reported and taken out. `None`: it is not TOML.
-fn parse(text: &str, report: &mut Report) -> Option<FileConfig> {
+pub(crate) fn parse<T: JsonSchema + DeserializeOwned>(text: &str, report: &mut Report) -> Option<T> {
     let (mut document, errors) = DeTable::parse_recoverable(text);
     for error in &errors {
         let span = error.span().map_or(Span::default(), Span::from);
@@ -160,8 +161,8 @@ fn parse(text: &str, report: &mut Report) -> Option<FileConfig> {
         );
         return None;
     }
-    structure::check(&mut document, &schema::schema(), report);
-    match deserialise(document) {
+    structure::check(&mut document, &schema::schema_of::<T>(), report);
+    match T::deserialize(toml::de::Deserializer::from(document)) {
         Ok(file) => Some(file),
         Err(error) => {
             let span = error.span().map_or(Span::default(), Span::from);
@@ -169,10 +170,6 @@ fn parse(text: &str, report: &mut Report) -> Option<FileConfig> {
             None
         }
     }
-}
-
-fn deserialise(document: Spanned<DeTable<'_>>) -> Result<FileConfig, toml::de::Error> {
-    FileConfig::deserialize(toml::de::Deserializer::from(document))
 }
 
 /// The first 16 hex digits of the SHA-256 of a text.

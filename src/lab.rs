@@ -2,6 +2,11 @@
 pub mod client;
 pub mod dns;
 pub mod internet;
+pub mod judge;
 pub mod mocks;
 pub mod open_proxy;
+pub mod play;
+pub mod row;
+pub mod scenario;
 pub mod site;
+pub mod world;

@@ -1,15 +1,20 @@
 //! JSON Schema of the configuration, made from [`FileConfig`]: what `egret schema` prints and files are held against.
 
 use super::file::FileConfig;
-use schemars::{Schema, generate::SchemaSettings, transform::transform_subschemas};
+use schemars::{JsonSchema, Schema, generate::SchemaSettings, transform::transform_subschemas};
 use serde_json::Value;
 
 /// JSON Schema (2020-12) of the configuration file.
 pub fn schema() -> Value {
+    schema_of::<FileConfig>()
+}
+
+/// JSON Schema of a file that is written in TOML.
+pub fn schema_of<T: JsonSchema>() -> Value {
     let mut schema = SchemaSettings::draft2020_12()
         .with(|settings| settings.inline_subschemas = true)
         .into_generator()
-        .into_root_schema_for::<FileConfig>();
+        .into_root_schema_for::<T>();
     without_null(&mut schema);
     schema.to_value()
 }

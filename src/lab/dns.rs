@@ -129,13 +129,18 @@ enum Reaction {
 impl LabDns {
     /// Starts a server with an empty table on 127.0.0.1, UDP and TCP on one free port. Must run inside a tokio runtime.
     pub async fn start() -> io::Result<Self> {
+        Self::start_at(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await
+    }
+
+    /// Starts a server at an address; port 0 asks for a free one. Must run inside a tokio runtime.
+    pub async fn start_at(at: SocketAddr) -> io::Result<Self> {
         // the port is free for TCP; now and then somebody has it for UDP
         let mut attempts = 0;
         let (udp, tcp) = loop {
-            let tcp = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+            let tcp = TcpListener::bind(at).await?;
             match UdpSocket::bind(tcp.local_addr()?).await {
                 Ok(udp) => break (udp, tcp),
-                Err(error) if attempts == 10 => return Err(error),
+                Err(error) if attempts == 10 || at.port() != 0 => return Err(error),
                 Err(_) => attempts += 1,
             }
         };

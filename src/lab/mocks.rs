@@ -24,7 +24,7 @@ use tokio::sync::mpsc;
 const MAX_BODY: usize = 4 * 1024 * 1024;
 
 /// What a site serves.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Serves {
     /// Text that says what was asked, of whom, with which headers.

@@ -1,0 +1,146 @@
+//! A scenario: a world, egret's configuration in it, who attempts what, and what must come of it.
+//!
+//! In: a TOML file, ours or a user's. Out: a [`Scenario`] in which every name is known and every expectation can be
+//! checked, or every [`Problem`](crate::config::Problem) with file, line and column. `scenarios/core.toml` shows every key in use.
+
+mod read;
+pub mod records;
+
+pub use records::{ZoneData, ZoneRecord};
+
+use super::site::SiteSpec;
+use crate::policy::{Action, Reason};
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
+
+/// The scenario that `egret lab` plays.
+pub const CORE: &str = include_str!("scenarios/core.toml");
+
+/// A scenario that can be played.
+#[derive(Clone, Debug)]
+pub struct Scenario {
+    /// A line about it.
+    pub title: String,
+    /// egret's configuration.
+    pub config: EgretConfig,
+    /// Source groups: the loopback address of each client.
+    pub clients: BTreeMap<String, IpAddr>,
+    /// DNS servers by name, each with what it says. `public` is what a machine without a firewall asks.
+    pub views: BTreeMap<String, Vec<ZoneRecord>>,
+    /// What stands at the addresses.
+    pub sites: Vec<SiteSpec>,
+    /// Who tries what, in order.
+    pub attempts: Vec<Attempt>,
+}
+
+/// egret's configuration inside a scenario: TOML in which `"@view"` stands for the address of a DNS server.
+#[derive(Clone, Debug)]
+pub struct EgretConfig {
+    /// The file it is in, for problems.
+    pub file: Arc<str>,
+    /// Lines of the file above its first one.
+    pub lines_above: u32,
+    /// The text.
+    pub text: String,
+}
+
+impl EgretConfig {
+    /// The text with the addresses of the DNS servers in it.
+    pub fn with_views(&self, servers: &BTreeMap<String, SocketAddr>) -> String {
+        servers.iter().fold(self.text.clone(), |text, (view, address)| {
+            text.replace(&format!("\"@{view}\""), &format!("\"{address}\""))
+        })
+    }
+}
+
+/// One attempt and what must come of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attempt {
+    /// A sentence.
+    pub name: String,
+    /// Why it matters, for who reads that it was let through.
+    pub why: String,
+    /// Who tries.
+    pub client: String,
+    /// The client's address.
+    pub source: IpAddr,
+    /// `host:port` of a CONNECT; `None`: the requests go in absolute form.
+    pub connect: Option<String>,
+    /// What is spoken in the tunnel.
+    pub speaks: Speaks,
+    /// What is asked, in order, on one connection.
+    pub requests: Vec<Request>,
+    /// Sites that must not hear a byte of it.
+    pub forbidden: Vec<String>,
+    /// What must come of it.
+    pub expect: Expect,
+}
+
+impl Attempt {
+    /// Whether it must be shown to reach a forbidden site where no firewall stands.
+    pub fn needs_control(&self) -> bool {
+        !self.forbidden.is_empty()
+    }
+}
+
+/// What an attempt speaks inside its tunnel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Speaks {
+    /// Requests, in the clear.
+    Http,
+    /// Requests inside TLS.
+    Tls {
+        /// The name in the ClientHello; `None`: no SNI.
+        sni: Option<String>,
+        /// Bytes of the ClientHello in one record; `None`: whole.
+        split: Option<usize>,
+        /// X25519MLKEM768, and nothing less.
+        post_quantum: bool,
+    },
+    /// These bytes.
+    Raw(Vec<u8>),
+}
+
+/// One request of an attempt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Request {
+    /// The method.
+    pub method: String,
+    /// A path in a tunnel, `http://host/path` outside.
+    pub target: String,
+    /// The `Host` header; `None`: as the target or the tunnel says.
+    pub host: Option<String>,
+    /// Further headers.
+    pub headers: BTreeMap<String, String>,
+    /// The body; empty: none.
+    pub body: String,
+    /// The site that must answer it; `None`: nobody need.
+    pub reaches: Option<String>,
+    /// Server-sent events that the answer must bring, one by one.
+    pub events: usize,
+}
+
+/// What must come of an attempt. Of several requests the last one counts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Expect {
+    /// What the row's `Action` says.
+    pub decision: Action,
+    /// The row's reason.
+    pub reason: Reason,
+    /// `group/collection/rule` of the row; `None`: not looked at.
+    pub rule: Option<String>,
+    /// The row says that audit let it through.
+    pub audit: bool,
+    /// The address that the name resolved to, as the row says.
+    pub address: Option<IpAddr>,
+}
+
+impl Expect {
+    /// The attempt is refused, not only recorded as such.
+    pub fn refused(&self) -> bool {
+        self.decision == Action::Deny && !self.audit
+    }
+}

@@ -1,0 +1,508 @@
+//! A scenario file as written, and what makes a [`Scenario`] of it: all problems at once, each with its place.
+
+use super::{Attempt, EgretConfig, Expect, Request, Scenario, Speaks, ZoneRecord};
+use crate::{
+    config::{
+        self, Problem,
+        at::{At, Span},
+        nearest::nearest,
+        problem::{Finding, Report},
+    },
+    lab::{mocks::Serves, site::SiteSpec},
+    policy::{Action, Reason},
+};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, Ipv4Addr},
+    path::Path,
+    sync::Arc,
+};
+
+/// A scenario file, field for field.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct FileScenario {
+    title: String,
+    config: Option<At<String>>,
+    config_file: Option<At<String>>,
+    clients: BTreeMap<String, At<String>>,
+    dns: BTreeMap<String, Vec<At<String>>>,
+    site: Vec<FileSite>,
+    #[serde(default)]
+    attempt: Vec<FileAttempt>,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct FileSite {
+    name: At<String>,
+    #[serde(default)]
+    hosts: Vec<String>,
+    addresses: Vec<At<String>>,
+    #[serde(default)]
+    ports: Vec<u16>,
+    #[serde(default)]
+    serves: Serves,
+    #[serde(default)]
+    forbidden: bool,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct FileAttempt {
+    name: At<String>,
+    #[serde(default)]
+    why: String,
+    client: At<String>,
+    connect: Option<At<String>>,
+    sni: Option<String>,
+    split_hello: Option<SplitHello>,
+    #[serde(default)]
+    post_quantum: bool,
+    raw: Option<String>,
+    #[serde(default)]
+    request: Vec<FileRequest>,
+    forbidden: Option<Vec<At<String>>>,
+    expect: FileExpect,
+}
+
+/// Bytes of a ClientHello in one record.
+#[derive(Clone, Copy, Deserialize, JsonSchema)]
+#[serde(transparent)]
+struct SplitHello(#[schemars(range(min = 1, max = 16384))] u16);
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct FileRequest {
+    #[serde(default = "get")]
+    method: String,
+    target: At<String>,
+    host: Option<String>,
+    #[serde(default)]
+    headers: BTreeMap<String, String>,
+    #[serde(default)]
+    body: String,
+    reaches: Option<At<String>>,
+    #[serde(default)]
+    events: u16,
+}
+
+fn get() -> String {
+    "GET".to_owned()
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct FileExpect {
+    decision: At<FileDecision>,
+    reason: Option<At<String>>,
+    rule: Option<String>,
+    #[serde(default)]
+    audit: bool,
+    address: Option<At<String>>,
+}
+
+#[derive(Clone, Copy, Default, PartialEq, Deserialize, JsonSchema)]
+enum FileDecision {
+    #[default]
+    Allow,
+    Deny,
+}
+
+impl Scenario {
+    /// Reads a scenario from its text; `file` is its name in problems, and `config_file` is looked for beside it.
+    pub fn parse(file: &str, text: &str) -> Result<Self, Vec<Problem>> {
+        let mut check = Check {
+            file: file.into(),
+            text,
+            report: Report::default(),
+        };
+        let scenario =
+            config::parse::<FileScenario>(text, &mut check.report).and_then(|written| check.scenario(written));
+        match scenario {
+            Some(scenario) if !check.report.failed() => Ok(scenario),
+            _ => Err(check.report.problems(&check.file, Some(text))),
+        }
+    }
+
+    /// Reads a scenario file.
+    pub fn load(path: &Path) -> Result<Self, Vec<Problem>> {
+        let file = path.display().to_string();
+        let unreadable =
+            |e: &dyn std::fmt::Display| vec![Problem::unplaced(file.clone(), format!("cannot be read: {e}"), "")];
+        let text = String::from_utf8(config::read(path)?).map_err(|e| unreadable(&e))?;
+        Self::parse(&file, &text)
+    }
+}
+
+/// Gathers problems while the parts are read.
+struct Check<'a> {
+    file: Arc<str>,
+    text: &'a str,
+    report: Report,
+}
+
+impl Check<'_> {
+    fn say(&mut self, at: Span, found: impl Into<String>) {
+        self.report.add(Finding::error(at, found));
+    }
+
+    fn unknown<'n>(&mut self, at: &At<String>, what: &str, known: impl Iterator<Item = &'n str>) {
+        let finding = Finding::error(at.span, format!("no {what} is called `{}`", at.value));
+        self.report.add(match nearest(at, known) {
+            Some(near) => finding.expected(format!("`{near}`")),
+            None => finding,
+        });
+    }
+
+    /// `None` only after a problem was reported.
+    fn scenario(&mut self, written: FileScenario) -> Option<Scenario> {
+        let config = self.config(written.config, written.config_file);
+        let clients = self.clients(written.clients);
+        let sites = self.sites(written.site);
+        let views = self.views(written.dns, &sites);
+        let known = Known {
+            clients: &clients,
+            sites: &sites,
+        };
+        let attempts = written
+            .attempt
+            .into_iter()
+            .filter_map(|a| self.attempt(a, &known))
+            .collect();
+        Some(Scenario {
+            title: written.title,
+            config: config?,
+            attempts,
+            clients,
+            views,
+            sites,
+        })
+    }
+
+    fn config(&mut self, inline: Option<At<String>>, file: Option<At<String>>) -> Option<EgretConfig> {
+        match (inline, file) {
+            (Some(text), None) => {
+                let start = text.span.start as usize;
+                let above = self.text[..start].matches('\n').count();
+                // TOML drops the newline behind the opening quotes: the text begins on the next line.
+                let next_line = self.text[start..]
+                    .trim_start_matches(['\'', '"'])
+                    .starts_with(['\n', '\r']);
+                let lines_above = u32::try_from(above).unwrap_or(0) + u32::from(next_line);
+                Some(EgretConfig {
+                    file: self.file.clone(),
+                    lines_above,
+                    text: text.value,
+                })
+            }
+            (None, Some(path)) => self.config_file(&path),
+            _ => {
+                self.say(Span::default(), "a scenario has either `config` or `config_file`");
+                None
+            }
+        }
+    }
+
+    /// A path is meant from where the scenario is.
+    fn config_file(&mut self, path: &At<String>) -> Option<EgretConfig> {
+        let beside = Path::new(&*self.file)
+            .parent()
+            .unwrap_or(Path::new(""))
+            .join(&path.value);
+        let text = config::read(&beside)
+            .ok()
+            .and_then(|bytes| String::from_utf8(bytes).ok());
+        if text.is_none() {
+            self.say(path.span, format!("{} cannot be read as text", beside.display()));
+        }
+        Some(EgretConfig {
+            file: beside.display().to_string().into(),
+            lines_above: 0,
+            text: text?,
+        })
+    }
+
+    fn clients(&mut self, written: BTreeMap<String, At<String>>) -> BTreeMap<String, IpAddr> {
+        let mut clients = BTreeMap::new();
+        for (name, address) in written {
+            match address.parse::<Ipv4Addr>() {
+                Ok(ip) if ip.is_loopback() => {
+                    clients.insert(name, IpAddr::V4(ip));
+                }
+                _ => self.say(
+                    address.span,
+                    format!("`{}`: a client has an address of 127.0.0.0/8", address.value),
+                ),
+            }
+        }
+        clients
+    }
+
+    fn sites(&mut self, written: Vec<FileSite>) -> Vec<SiteSpec> {
+        let mut sites: Vec<SiteSpec> = Vec::new();
+        for site in written {
+            if sites.iter().any(|s| s.name == site.name.value) {
+                self.say(site.name.span, format!("`{}` is there twice", site.name.value));
+            }
+            sites.push(SiteSpec {
+                addresses: site.addresses.iter().filter_map(|a| self.address(a)).collect(),
+                name: site.name.value,
+                hosts: site.hosts.iter().map(|h| h.to_ascii_lowercase()).collect(),
+                ports: site.ports,
+                serves: site.serves,
+                forbidden: site.forbidden,
+            });
+        }
+        sites
+    }
+
+    fn address(&mut self, written: &At<String>) -> Option<IpAddr> {
+        let parsed = written.parse().ok();
+        if parsed.is_none() {
+            self.say(written.span, format!("`{}` is not an address", written.value));
+        }
+        parsed
+    }
+
+    fn views(
+        &mut self,
+        written: BTreeMap<String, Vec<At<String>>>,
+        sites: &[SiteSpec],
+    ) -> BTreeMap<String, Vec<ZoneRecord>> {
+        if !written.contains_key("public") {
+            self.say(
+                Span::default(),
+                "[dns] has no `public` server: what would a machine without a firewall ask?",
+            );
+        }
+        let mut read = |lines: Vec<At<String>>| lines.iter().filter_map(|line| self.record(line, sites)).collect();
+        written.into_iter().map(|(view, lines)| (view, read(lines))).collect()
+    }
+
+    fn record(&mut self, line: &At<String>, sites: &[SiteSpec]) -> Option<ZoneRecord> {
+        match ZoneRecord::parse(line) {
+            Ok(record) => {
+                let nobody = |ip: &IpAddr| !sites.iter().any(|s| s.addresses.contains(ip));
+                if let Some(ip) = record.address().filter(nobody) {
+                    self.say(line.span, format!("no site stands at {ip}"));
+                }
+                Some(record)
+            }
+            Err(found) => {
+                self.say(line.span, found);
+                None
+            }
+        }
+    }
+
+    fn attempt(&mut self, written: FileAttempt, known: &Known<'_>) -> Option<Attempt> {
+        let at = written.name.span;
+        let source = known.clients.get(&written.client.value).copied();
+        if source.is_none() {
+            self.unknown(&written.client, "client", known.clients.keys().map(String::as_str));
+        }
+        if written.request.is_empty() && written.raw.is_none() {
+            self.say(at, "it asks nothing: add [[attempt.request]] or `raw`");
+        }
+        let speaks = self.speaks(&written);
+        let tunnel = written.connect.is_some();
+        let requests: Vec<Request> = written
+            .request
+            .into_iter()
+            .map(|r| self.request(r, tunnel, known))
+            .collect();
+        let denied = written.expect.decision.value == FileDecision::Deny && !written.expect.audit;
+        let expect = self.expect(written.expect);
+        let forbidden = match written.forbidden {
+            Some(named) => named.into_iter().map(|name| self.site(name, known)).collect(),
+            None if denied => known
+                .sites
+                .iter()
+                .filter(|s| s.forbidden)
+                .map(|s| s.name.clone())
+                .collect(),
+            None => Vec::new(),
+        };
+        if denied && forbidden.is_empty() {
+            self.say(at, "a denial keeps some site from being reached: mark one `forbidden`");
+        }
+        if !denied && requests.last().is_none_or(|r| r.reaches.is_none()) {
+            self.say(at, "it is let through: say in the last request which site it `reaches`");
+        }
+        Some(Attempt {
+            name: written.name.value,
+            why: written.why,
+            client: written.client.value,
+            source: source?,
+            connect: written.connect.map(|c| c.value),
+            speaks: speaks?,
+            requests,
+            forbidden,
+            expect: expect?,
+        })
+    }
+
+    fn speaks(&mut self, written: &FileAttempt) -> Option<Speaks> {
+        let Some(connect) = &written.connect else {
+            if written.sni.is_some() || written.raw.is_some() || written.split_hello.is_some() || written.post_quantum {
+                self.say(
+                    written.name.span,
+                    "`sni`, `raw`, `split_hello` and `post_quantum` need `connect`",
+                );
+            }
+            return Some(Speaks::Http);
+        };
+        let Some((host, port)) = connect.rsplit_once(':').filter(|(_, port)| port.parse::<u16>().is_ok()) else {
+            self.say(connect.span, "expected `host:port`");
+            return None;
+        };
+        if let Some(raw) = &written.raw {
+            return Some(Speaks::Raw(raw.clone().into_bytes()));
+        }
+        if port == "80" {
+            return Some(Speaks::Http);
+        }
+        let sni = written.sni.as_deref().unwrap_or(host);
+        Some(Speaks::Tls {
+            sni: (!sni.is_empty()).then(|| sni.to_owned()),
+            split: written.split_hello.map(|size| usize::from(size.0)),
+            post_quantum: written.post_quantum,
+        })
+    }
+
+    fn request(&mut self, written: FileRequest, tunnel: bool, known: &Known<'_>) -> Request {
+        match tunnel {
+            true if !written.target.starts_with('/') => {
+                self.say(written.target.span, "expected a path: it is in a tunnel")
+            }
+            false if !written.target.starts_with("http://") => {
+                self.say(written.target.span, "expected `http://host/path`: it is in no tunnel");
+            }
+            _ => {}
+        }
+        Request {
+            method: written.method,
+            target: written.target.value,
+            host: written.host,
+            headers: written.headers,
+            body: written.body,
+            reaches: written.reaches.map(|name| self.site(name, known)),
+            events: usize::from(written.events),
+        }
+    }
+
+    fn expect(&mut self, written: FileExpect) -> Option<Expect> {
+        let decision = match written.decision.value {
+            FileDecision::Allow => Action::Allow,
+            FileDecision::Deny => Action::Deny,
+        };
+        let reason = match &written.reason {
+            Some(name) => {
+                let found = Reason::ALL.into_iter().find(|r| r.name() == name.value);
+                if found.is_none() {
+                    self.unknown(name, "reason", Reason::ALL.into_iter().map(Reason::name));
+                }
+                found
+            }
+            None if decision == Action::Allow => Some(Reason::RuleMatched),
+            None => {
+                self.say(written.decision.span, "a denial needs its `reason`");
+                None
+            }
+        };
+        let address = written.address.as_ref().and_then(|a| self.address(a));
+        Some(Expect {
+            decision,
+            reason: reason?,
+            rule: written.rule,
+            audit: written.audit,
+            address,
+        })
+    }
+
+    fn site(&mut self, name: At<String>, known: &Known<'_>) -> String {
+        if !known.sites.iter().any(|s| s.name == name.value) {
+            self.unknown(&name, "site", known.sites.iter().map(|s| s.name.as_str()));
+        }
+        name.value
+    }
+}
+
+/// What attempts may speak of.
+struct Known<'a> {
+    clients: &'a BTreeMap<String, IpAddr>,
+    sites: &'a [SiteSpec],
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::CORE;
+    use super::*;
+
+    #[test]
+    fn the_core_scenario_is_in_order() {
+        let scenario = Scenario::parse("core.toml", CORE).unwrap_or_else(|p| panic!("{}", p[0]));
+        assert!(scenario.attempts.len() >= 16);
+        let denials = scenario.attempts.iter().filter(|a| a.expect.refused());
+        assert!(denials.clone().count() >= 12 && denials.into_iter().all(Attempt::needs_control));
+        assert!(
+            scenario
+                .attempts
+                .iter()
+                .all(|a| !a.expect.refused() || !a.why.is_empty()),
+            "each denial says why"
+        );
+        let line = CORE.lines().nth(scenario.config.lines_above as usize).unwrap();
+        assert_eq!(
+            Some(line),
+            scenario.config.text.lines().next(),
+            "problems in the config get the file's lines"
+        );
+    }
+
+    #[test]
+    fn every_problem_is_told_with_its_place() {
+        let text = r#"
+title = "broken"
+config = "x"
+[clients]
+a = "10.0.0.1"
+b = "127.0.1.1"
+[dns]
+public = ["x.example A 203.0.113.9", "nonsense"]
+[[site]]
+name = "one"
+addresses = ["203.0.113.1"]
+sevres = "page"
+[[attempt]]
+name = "n"
+client = "c"
+connect = "x.example"
+expect = { decision = "Deny", reason = "NoRuleMatch" }
+[[attempt.request]]
+target = "/"
+reaches = "onne"
+"#;
+        let problems = Scenario::parse("broken.toml", text).unwrap_err();
+        let told: Vec<(u32, &str)> = problems.iter().map(|p| (p.line, p.found.as_str())).collect();
+        for (line, part) in [
+            (5, "127.0.0.0/8"),
+            (8, "no site stands at 203.0.113.9"),
+            (8, "not a record"),
+            (12, "sevres"),
+            (14, "mark one `forbidden`"),
+            (15, "no client is called `c`"),
+            (16, "host:port"),
+            (17, "no reason is called"),
+            (20, "no site is called `onne`"),
+        ] {
+            assert!(
+                told.iter().any(|(l, found)| *l == line && found.contains(part)),
+                "{line} {part}: {told:?}"
+            );
+        }
+    }
+}

@@ -1,0 +1,295 @@
+//! The world of a lab: its sites behind listeners, its DNS servers, the map from one to the other.
+//!
+//! In: sites and what each DNS server says. Out: running listeners on loopback and the [`Internet`] of a machine without a
+//! firewall. A thread of its own serves it all, whatever runtime its users have.
+
+use super::{
+    dns::LabDns,
+    internet::{DialMap, Internet},
+    open_proxy::OpenProxy,
+    scenario::{ZoneData, ZoneRecord},
+    site::{Front, Site, SiteSpec},
+};
+use crate::tls::authority::Authority;
+use ipnet::IpNet;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+    net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener},
+    sync::Arc,
+    thread::JoinHandle,
+};
+use tokio::{runtime::Handle, sync::oneshot};
+
+/// Where the listeners of a world stand.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ground {
+    /// On free ports of 127.0.0.1; egret's dial overrides and [`DialMap`] lead there.
+    Mapped,
+    /// On the real ports of addresses of 127.88.0.0/16 that stand for the lab's, for a proxy that is not ours. One DNS
+    /// server at this address says everything, in stand-ins.
+    StandIns(SocketAddr),
+}
+
+/// A world that runs until it is dropped.
+#[derive(Debug)]
+pub struct World {
+    /// Signs the certificates of every site.
+    pub authority: Arc<Authority>,
+    sites: Vec<Arc<Site>>,
+    fronts: Vec<Arc<Front>>,
+    map: Arc<DialMap>,
+    stand_ins: BTreeMap<IpAddr, IpAddr>,
+    dns: BTreeMap<String, LabDns>,
+    handle: Handle,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// A world could not be built.
+#[derive(Debug, thiserror::Error)]
+pub enum WorldError {
+    /// A listener could not be bound.
+    #[error("cannot listen on {at}: {cause}{hint}")]
+    Bind {
+        /// Its address.
+        at: SocketAddr,
+        /// Why.
+        cause: io::Error,
+        /// What to do, if something can be done.
+        hint: &'static str,
+    },
+    /// Anything else of the system.
+    #[error("the lab cannot start: {0}")]
+    Start(String),
+}
+
+impl World {
+    /// Binds and serves. Fails if the system refuses a listener or a thread.
+    pub fn start(
+        specs: Vec<SiteSpec>,
+        views: &BTreeMap<String, Vec<ZoneRecord>>,
+        ground: &Ground,
+    ) -> Result<Self, WorldError> {
+        let start = |e: &dyn std::fmt::Display| WorldError::Start(e.to_string());
+        let authority = Arc::new(Authority::new().map_err(|e| start(&e))?);
+        let sites: Vec<Arc<Site>> = specs.into_iter().map(Site::new).collect();
+        let stand_ins = stand_ins(&sites);
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|e| start(&e))?;
+        let handle = runtime.handle().clone();
+        let mut world = Self {
+            authority,
+            sites,
+            fronts: Vec::new(),
+            map: Arc::default(),
+            stand_ins,
+            dns: BTreeMap::new(),
+            handle,
+            stop: None,
+            thread: None,
+        };
+        runtime.block_on(async {
+            world.listen(ground)?;
+            world.answer(views, ground).await
+        })?;
+        let (stop, stopped) = oneshot::channel();
+        let serve = move || runtime.block_on(async { stopped.await.unwrap_or(()) });
+        world.thread = Some(
+            std::thread::Builder::new()
+                .name("lab".to_owned())
+                .spawn(serve)
+                .map_err(|e| start(&e))?,
+        );
+        world.stop = Some(stop);
+        Ok(world)
+    }
+
+    /// A site by name.
+    pub fn site(&self, name: &str) -> Option<&Arc<Site>> {
+        self.sites.iter().find(|s| s.name() == name)
+    }
+
+    /// All sites, in the order they were given.
+    pub fn sites(&self) -> &[Arc<Site>] {
+        &self.sites
+    }
+
+    /// Connections that reached an address of the lab, silent ones included.
+    pub fn dialled(&self, address: IpAddr) -> u64 {
+        self.fronts
+            .iter()
+            .filter(|f| f.address == address)
+            .map(|f| f.accepted())
+            .sum()
+    }
+
+    /// Connections to sites that are open now.
+    pub fn open(&self) -> u64 {
+        self.fronts.iter().map(|f| f.open()).sum()
+    }
+
+    /// Where the lab's addresses are.
+    pub fn map(&self) -> &Arc<DialMap> {
+        &self.map
+    }
+
+    /// The address that stands for one of the lab's on [`Ground::StandIns`].
+    pub fn stand_in(&self, address: IpAddr) -> Option<IpAddr> {
+        self.stand_ins.get(&address).copied()
+    }
+
+    /// A DNS server by name.
+    pub fn dns(&self, view: &str) -> Option<&LabDns> {
+        self.dns.get(view)
+    }
+
+    /// The addresses of all DNS servers by name.
+    pub fn servers(&self) -> BTreeMap<String, SocketAddr> {
+        self.dns
+            .iter()
+            .map(|(view, dns)| (view.clone(), dns.address()))
+            .collect()
+    }
+
+    /// What a machine without a firewall sees: the `public` server, or the only one there is.
+    pub fn internet(&self) -> Internet {
+        let dns = self.dns.get("public").or_else(|| self.dns.values().next());
+        let nowhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        Internet {
+            dns: dns.map_or(nowhere, LabDns::address),
+            map: self.map.clone(),
+        }
+    }
+
+    /// Starts a proxy that decides nothing, and says where.
+    pub fn open_proxy(&self) -> Result<SocketAddr, WorldError> {
+        let (listener, at) = self.bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?;
+        let proxy = OpenProxy {
+            internet: self.internet(),
+            allow: Vec::new(),
+        };
+        self.handle.spawn(proxy.serve(listener));
+        Ok(at)
+    }
+
+    /// One front end for each address and each port that a site there claims for itself.
+    fn listen(&mut self, ground: &Ground) -> Result<(), WorldError> {
+        let mut map = DialMap::default();
+        for (address, port) in fronts_of(&self.sites, ground) {
+            let here: Vec<Arc<Site>> = self
+                .sites
+                .iter()
+                .filter(|s| stands(s, address, port))
+                .cloned()
+                .collect();
+            let front = Front::new(address, port, here, &self.authority);
+            let at = match (ground, port) {
+                (Ground::StandIns(_), Some(port)) => SocketAddr::new(self.stand_ins[&address], port),
+                _ => SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            };
+            let (listener, bound) = self.bind(at)?;
+            map.0.push((IpNet::from(address), port, bound));
+            self.handle.spawn(front.clone().serve(listener));
+            self.fronts.push(front);
+        }
+        self.map = Arc::new(map);
+        Ok(())
+    }
+
+    async fn answer(&mut self, views: &BTreeMap<String, Vec<ZoneRecord>>, ground: &Ground) -> Result<(), WorldError> {
+        let loopback = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let servers = match ground {
+            Ground::Mapped => views
+                .iter()
+                .map(|(view, records)| (view.clone(), loopback, records.clone()))
+                .collect(),
+            Ground::StandIns(at) => vec![("public".to_owned(), *at, self.in_stand_ins(views))],
+        };
+        for (view, at, records) in servers {
+            let dns = LabDns::start_at(at)
+                .await
+                .map_err(|cause| WorldError::Bind { at, cause, hint: "" })?;
+            records.iter().for_each(|record| record.say(&dns));
+            self.dns.insert(view, dns);
+        }
+        Ok(())
+    }
+
+    /// What one server for everybody says: a name that an inner server knows is said as that one says it.
+    fn in_stand_ins(&self, views: &BTreeMap<String, Vec<ZoneRecord>>) -> Vec<ZoneRecord> {
+        let (public, inner): (Vec<_>, Vec<_>) = views.iter().partition(|(view, _)| *view == "public");
+        let mut records: Vec<ZoneRecord> = inner.into_iter().flat_map(|(_, r)| r.clone()).collect();
+        let known: BTreeSet<_> = records.iter().map(|r| r.name.clone()).collect();
+        let outer = public.into_iter().flat_map(|(_, r)| r.clone());
+        records.extend(outer.filter(|r| !known.contains(&r.name)));
+        for record in &mut records {
+            if let Some(IpAddr::V4(ip)) = record.address().and_then(|ip| self.stand_in(ip)) {
+                record.data = ZoneData::A(ip);
+            }
+        }
+        records
+    }
+
+    fn bind(&self, at: SocketAddr) -> Result<(tokio::net::TcpListener, SocketAddr), WorldError> {
+        let hint = if at.port() != 0 && at.port() < 1024 {
+            " (real ports need root, or `sysctl -w net.ipv4.ip_unprivileged_port_start=0`)"
+        } else {
+            ""
+        };
+        let _in_the_runtime = self.handle.enter();
+        let bind = || {
+            let listener = TcpListener::bind(at)?;
+            listener.set_nonblocking(true)?;
+            let bound = listener.local_addr()?;
+            Ok((tokio::net::TcpListener::from_std(listener)?, bound))
+        };
+        bind().map_err(|cause| WorldError::Bind { at, cause, hint })
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn stands(site: &Site, address: IpAddr, port: Option<u16>) -> bool {
+    let spec = site.spec();
+    let speaks = match port {
+        Some(port) => spec.ports.is_empty() || spec.ports.contains(&port),
+        None => spec.ports.is_empty(),
+    };
+    speaks && spec.addresses.contains(&address)
+}
+
+/// Address and port of each front end, those of one port first: the map's first match wins.
+fn fronts_of(sites: &[Arc<Site>], ground: &Ground) -> Vec<(IpAddr, Option<u16>)> {
+    let mut fronts = Vec::new();
+    for site in sites {
+        for address in &site.spec().addresses {
+            match (site.spec().ports.as_slice(), ground) {
+                ([], Ground::Mapped) => fronts.push((*address, None)),
+                ([], Ground::StandIns(_)) => fronts.extend([443, 80].map(|port| (*address, Some(port)))),
+                (ports, _) => fronts.extend(ports.iter().map(|port| (*address, Some(*port)))),
+            }
+        }
+    }
+    fronts.sort_by_key(|(address, port)| (port.is_none(), *address, *port));
+    fronts.dedup();
+    fronts
+}
+
+/// Stand-ins in the order of the addresses: 127.88.0.1, 127.88.0.2, ...
+fn stand_ins(sites: &[Arc<Site>]) -> BTreeMap<IpAddr, IpAddr> {
+    let all: BTreeSet<IpAddr> = sites.iter().flat_map(|s| s.spec().addresses.iter().copied()).collect();
+    let numbered = all.into_iter().zip(1u16..);
+    numbered
+        .map(|(ip, n)| (ip, IpAddr::V4(Ipv4Addr::new(127, 88, (n >> 8) as u8, n as u8))))
+        .collect()
+}
