@@ -265,6 +265,27 @@ mod tests {
     }
 
     #[test]
+    fn n16_a_near_miss_among_many_patterns_looks_at_none_of_them() {
+        let suffix = vec!["label"; 20].join(".");
+        let patterns: Vec<String> = (0..50_000)
+            .flat_map(|i| [format!("n{i}.{suffix}"), format!("*.z{i}.{suffix}")])
+            .collect();
+        let index = index(&patterns.iter().map(String::as_str).collect::<Vec<_>>());
+        for (near, why) in [
+            ("x.n7", "below an exact name"),
+            ("z7", "the apex of a star"),
+            ("n50000", "no pattern"),
+        ] {
+            let near = format!("{near}.{suffix}");
+            assert!(
+                found(&index, &near).is_empty() && index.lists(&near).count() <= 1,
+                "{why}"
+            );
+        }
+        assert_eq!(found(&index, &format!("a.z49999.{suffix}")), [99_999]);
+    }
+
+    #[test]
     fn names_that_differ_in_the_last_bytes_hash_apart() {
         let hash = NameHash(7);
         let names = ["a", "aa", "a\0", "aaaaaaaa", "aaaaaaaaa", "aaaaaaaa\0", ""];

@@ -133,6 +133,40 @@ fn n14_parent_groups_come_first_whatever_the_numbers() {
 }
 
 #[test]
+fn n01_n02_n03_n11_n20_n21_c21_names_that_no_pattern_admits_match_no_rule() {
+    let policy = compiled(vec![collection(
+        100,
+        Action::Allow,
+        vec![rule(&["api.example.com", "*.openai.example.com"])],
+    )]);
+    for name in [
+        "evilopenai.example.com",
+        "openai.example.com.evil.test",
+        "openai.example.com",
+        "xn--penai-7ve.example.com",
+        "xn--a.example.com",
+        "localhost",
+        "foo.localhost",
+        "ip6-localhost",
+        "host.docker.internal",
+        "intranet",
+        "wpad",
+        "1.0.0.127.in-addr.arpa",
+        "x.local",
+        "x.onion",
+        "x.invalid",
+        "x.home.arpa",
+        "x.alt",
+    ] {
+        assert_eq!(ask(&policy, name).reason, Reason::NoRuleMatched, "{name}");
+        assert!(
+            !policy.could_allow(&Fqdn::parse(name).unwrap()),
+            "{name}: never looked up"
+        );
+    }
+}
+
+#[test]
 fn n15_a_denied_name_is_denied_in_every_spelling() {
     let policy = compiled(vec![
         collection(100, Action::Deny, vec![rule(&["bad.example.com"])]),
