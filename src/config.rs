@@ -16,6 +16,7 @@ pub mod problem;
 pub mod rules;
 pub mod schema;
 pub mod settings;
+pub mod sources;
 pub mod structure;
 pub mod targets;
 pub mod watch;

@@ -4,15 +4,14 @@ use super::{
     at::{At, Span},
     build::{SECOND, set, set_time},
     file::{self, FileConfig, Texts},
-    nets,
     problem::{Finding, Report},
     settings::Settings,
+    sources::networks,
 };
 use crate::{
     dns::{CacheLimits, DnsPlan, StaticData, StaticRecord, Timing, Zone},
     policy::{AddressPlan, Fqdn, PrivateEndpoints, PrivateLinkZones, vet::PrivateScope},
 };
-use ipnet::IpNet;
 use std::{
     collections::{BTreeMap, HashMap},
     net::{IpAddr, SocketAddr},
@@ -288,30 +287,6 @@ pub fn addresses(file: &FileConfig, report: &mut Report) -> AddressPlan {
             .unwrap_or_default(),
         private_link: PrivateLinkZones::default(),
         own: Arc::default(),
-    }
-}
-
-/// A list of prefixes; each bad one is reported.
-pub(super) fn networks(written: &Texts, report: &mut Report) -> Vec<IpNet> {
-    let texts = written.iter().flat_map(|list| list.iter());
-    texts.flat_map(|text| read_nets(text, report)).collect()
-}
-
-/// One entry of a list of prefixes.
-pub(super) fn read_nets(text: &At<String>, report: &mut Report) -> Vec<IpNet> {
-    match nets::nets(text) {
-        Ok(found) => {
-            if found.host_bits {
-                let finding = Finding::warning(text.span, format!("`{}` has bits set behind its prefix", text.value));
-                report.add(finding.hint(format!("it is read as `{}`", found.nets[0])));
-            }
-            found.nets
-        }
-        Err(fault) => {
-            let finding = Finding::error(text.span, format!("`{}`: {fault}", text.value));
-            report.add(finding.expected("`10.1.2.3`, `10.1.0.0/16` or `10.1.0.1-10.1.0.9`"));
-            Vec::new()
-        }
     }
 }
 

@@ -7,7 +7,9 @@ use super::{
     problem::{Finding, Report},
     rules::Place,
 };
-use crate::policy::{ApplicationRule, FqdnPattern, Policy, ProtocolPort, Rules, Sources, TargetFqdn};
+use crate::policy::{
+    ApplicationRule, FqdnPattern, Policy, ProtocolPort, RuleCollection, RuleCollectionGroup, Rules, Sources, TargetFqdn,
+};
 use ipnet::IpNet;
 use std::collections::HashMap;
 
@@ -17,6 +19,23 @@ const MOST_CANDIDATES: usize = 16;
 /// Source prefixes that are compared for one pair of rules, one side times the other.
 const MOST_COMPARISONS: usize = 4_096;
 
+/// An application rule at its place in the order of evaluation.
+struct Ranked<'a> {
+    group: &'a RuleCollectionGroup,
+    collection: &'a RuleCollection,
+    rule: &'a ApplicationRule,
+    place: &'a Place,
+}
+
+impl Ranked<'_> {
+    fn label(&self) -> String {
+        format!("`{}/{}/{}`", self.group.name, self.collection.name, self.rule.name)
+    }
+}
+
+/// A covered target of a rule, and the rule and target that cover it.
+type Cover = (usize, (usize, usize));
+
 /// Warns of what an earlier rule, or the rule itself, already decides. `places` are in written order, as the policy is.
 pub fn warn(policy: &Policy, places: &[Place], report: &mut Report) {
     let rules = in_order(policy, places);
@@ -25,69 +44,67 @@ pub fn warn(policy: &Policy, places: &[Place], report: &mut Report) {
         patterns: HashMap::new(),
         cut_labels: false,
     };
-    for (index, (rule, place)) in rules.iter().enumerate() {
-        let mut covered = Vec::new();
-        for (target, pattern) in rule.targets.iter().enumerate() {
-            if let Some(by) = earlier.cover(index, target) {
-                covered.push((target, by));
-            }
-            earlier
-                .patterns
-                .entry(Key::of(&pattern.pattern))
-                .or_default()
-                .push((index, target));
+    for (index, ranked) in rules.iter().enumerate() {
+        let mut covered: Vec<Cover> = Vec::new();
+        for target in 0..ranked.rule.targets.len() {
+            covered.extend(earlier.cover(index, target).map(|by| (target, by)));
+            earlier.add(index, target);
         }
-        let others = covered.iter().filter(|(_, (by, _))| *by != index).count();
-        if others == rule.targets.len() && others > 0 {
-            report.add(never_matches(place, &covered, &rules));
+        let by_others = covered.iter().filter(|(_, (by, _))| *by != index).count();
+        if by_others > 0 && by_others == ranked.rule.targets.len() {
+            report.add(never_matches(ranked, &covered, &rules));
         } else {
-            covered
-                .iter()
-                .filter_map(|cover| already_decided(index, *cover, &rules))
-                .for_each(|finding| report.add(finding));
+            let findings = covered.iter().filter_map(|cover| already_taken(index, *cover, &rules));
+            findings.for_each(|finding| report.add(finding));
         }
     }
 }
 
-/// A covered target of a rule, and the rule and target that cover it.
-type Cover = (usize, (usize, usize));
+/// Application rules in the order of evaluation.
+fn in_order<'a>(policy: &'a Policy, places: &'a [Place]) -> Vec<Ranked<'a>> {
+    let mut rules = Vec::with_capacity(places.len());
+    let mut places = places.iter();
+    for group in &policy.groups {
+        for collection in &group.collections {
+            if let Rules::Application(written) = &collection.rules {
+                let placed = written.iter().zip(&mut places);
+                rules.extend(placed.map(|(rule, place)| Ranked {
+                    group,
+                    collection,
+                    rule,
+                    place,
+                }));
+            }
+        }
+    }
+    rules.sort_by_key(|ranked| (ranked.group.priority, ranked.collection.priority));
+    rules
+}
 
-fn never_matches(place: &Place, covered: &[Cover], rules: &[(&ApplicationRule, &Place)]) -> Finding {
-    let mut by: Vec<&str> = covered
-        .iter()
-        .map(|(_, (rule, _))| rules[*rule].1.label.as_str())
-        .collect();
+fn never_matches(ranked: &Ranked<'_>, covered: &[Cover], rules: &[Ranked<'_>]) -> Finding {
+    let mut by: Vec<usize> = covered.iter().map(|(_, (rule, _))| *rule).collect();
     by.sort_unstable();
     by.dedup();
+    let shown: Vec<String> = by.iter().take(3).map(|rule| rules[*rule].label()).collect();
     let more = if by.len() > 3 {
         format!(" and {} more", by.len() - 3)
     } else {
         String::new()
     };
-    by.truncate(3);
-    let by = by
-        .iter()
-        .map(|label| format!("`{label}`"))
-        .collect::<Vec<_>>()
-        .join(", ");
-    Finding::warning(place.span, format!("rule `{}` never matches", place.label)).hint(format!(
-        "{by}{more} come first and take all of it: give it a lower priority number, or leave it out"
-    ))
+    let first = format!("{}{more} come first and take all of it", shown.join(", "));
+    Finding::warning(ranked.place.span, format!("rule {} never matches", ranked.label()))
+        .hint(format!("{first}: give it a lower priority number, or leave it out"))
 }
 
 /// Names out of tags overlap by nature; only names that someone wrote are told of.
-fn already_decided(
-    index: usize,
-    (target, (by, other)): Cover,
-    rules: &[(&ApplicationRule, &Place)],
-) -> Option<Finding> {
-    let span = *rules[index].1.patterns.get(target)?;
-    let pattern = &rules[index].0.targets[target].pattern;
-    let taker = &rules[by].0.targets[other].pattern;
+fn already_taken(index: usize, (target, (by, other)): Cover, rules: &[Ranked<'_>]) -> Option<Finding> {
+    let span = *rules[index].place.patterns.get(target)?;
+    let pattern = &rules[index].rule.targets[target].pattern;
+    let taker = &rules[by].rule.targets[other].pattern;
     let by = if by == index {
         "this rule itself".to_owned()
     } else {
-        format!("rule `{}`", rules[by].1.label)
+        format!("rule {}", rules[by].label())
     };
     let through = if taker == pattern {
         String::new()
@@ -98,23 +115,6 @@ fn already_decided(
         span,
         format!("`{pattern}` is already taken by {by}{through}"),
     ))
-}
-
-/// Application rules in the order of evaluation.
-fn in_order<'a>(policy: &'a Policy, places: &'a [Place]) -> Vec<(&'a ApplicationRule, &'a Place)> {
-    let mut rules = Vec::with_capacity(places.len());
-    let mut places = places.iter();
-    for group in &policy.groups {
-        for collection in &group.collections {
-            let Rules::Application(written) = &collection.rules else {
-                continue;
-            };
-            let rank = (group.priority, collection.priority);
-            rules.extend(written.iter().zip(&mut places).map(|(rule, place)| (rank, rule, place)));
-        }
-    }
-    rules.sort_by_key(|(rank, ..)| *rank);
-    rules.into_iter().map(|(_, rule, place)| (rule, place)).collect()
 }
 
 /// A pattern as a key.
@@ -139,19 +139,25 @@ impl<'a> Key<'a> {
 
 /// The patterns before the one that is looked at, with rule and target.
 struct Earlier<'a> {
-    rules: &'a [(&'a ApplicationRule, &'a Place)],
+    rules: &'a [Ranked<'a>],
     patterns: HashMap<Key<'a>, Vec<(usize, usize)>>,
     /// There is an [`FqdnPattern::EndsWith`]: without one, looking for them would cost a look-up per letter.
     cut_labels: bool,
 }
 
 impl<'a> Earlier<'a> {
+    fn add(&mut self, rule: usize, target: usize) {
+        let pattern = &self.rules[rule].rule.targets[target].pattern;
+        self.patterns.entry(Key::of(pattern)).or_default().push((rule, target));
+        self.cut_labels |= matches!(pattern, FqdnPattern::EndsWith(_));
+    }
+
     /// An earlier rule and target that take all that this target could.
     fn cover(&self, index: usize, target: usize) -> Option<(usize, usize)> {
-        let later = self.rules[index].0;
+        let later = self.rules[index].rule;
         let ports = effective_ports(later, &later.targets[target]);
         let takes = |&(rule, target): &(usize, usize)| {
-            let earlier = self.rules[rule].0;
+            let earlier = self.rules[rule].rule;
             let held = effective_ports(earlier, &earlier.targets[target]);
             let same_rule = rule == index;
             !ports.is_empty()

@@ -205,6 +205,11 @@ impl Report {
         self.errors += usize::from(error);
     }
 
+    /// Errors so far.
+    pub fn errors(&self) -> usize {
+        self.errors
+    }
+
     /// Whether the configuration does not load.
     pub fn failed(&self) -> bool {
         self.errors > 0

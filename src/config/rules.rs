@@ -1,82 +1,51 @@
 //! Groups, collections and rules: names and priorities used once, sources, protocols; network and DNAT rules.
 
+mod application;
+mod network;
+
 use super::{
     at::{At, Span},
-    dns::{fqdn, networks, read_nets},
-    file::{self, FileConfig, Texts},
-    nearest::nearest,
-    nets, overlap,
+    file::{self, FileConfig},
+    overlap,
     problem::{Finding, Report},
     settings::Settings,
+    sources::IpGroups,
     targets::Tags,
 };
-use crate::policy::{
-    Action, ApplicationRule, Mode, NatRule, NetworkRule, Policy, Priority, Protocol, ProtocolPort, RuleCollection,
-    RuleCollectionGroup, Rules, Sources,
-};
-use ipnet::{IpNet, Ipv4Net, Ipv6Net};
-use std::{
-    collections::{BTreeMap, HashSet},
-    net::SocketAddr,
-    sync::Arc,
-};
+use crate::policy::{Action, Mode, Policy, Priority, RuleCollection, RuleCollectionGroup, Rules};
+use std::{collections::HashSet, net::SocketAddr};
 
 /// Most rules of one file (threat F-12).
 const MOST_RULES: usize = 1_000_000;
-
-/// Most source prefixes, IP groups counted once for each rule that names them: about 180 MB of memory.
-const MOST_SOURCE_PREFIXES: usize = 10_000_000;
 
 /// Name and priority of the group that collections at top level belong to.
 const IMPLICIT_GROUP: (&str, u16) = ("default", 1000);
 
 /// All rules of the file.
 pub fn policy(file: &FileConfig, settings: &Settings, report: &mut Report) -> Policy {
-    let ip_groups = ip_groups(&file.ip_groups, report);
+    let listeners = &settings.listeners.proxy;
     let mut maker = Maker {
-        ip_groups: &ip_groups,
+        ip_groups: IpGroups::new(&file.ip_groups, report),
         tags: Tags::new(&file.fqdn_tag),
         mode: mode(file.mode.as_deref()),
-        open_listener: settings
-            .listeners
-            .proxy
-            .iter()
-            .copied()
-            .find(|address| !address.ip().is_loopback()),
+        open_listener: listeners.iter().copied().find(|address| !address.ip().is_loopback()),
         places: Vec::new(),
         rules: 0,
-        source_prefixes: 0,
         report,
     };
     let groups = maker.groups(file);
-    let places = std::mem::take(&mut maker.places);
-    maker.finish();
+
     let policy = Policy {
         name: settings.azure.policy.clone(),
-        mode: mode(file.mode.as_deref()),
+        mode: maker.mode,
         parent_groups: Vec::new(),
         groups,
-        ip_groups,
+        ip_groups: maker.ip_groups.finish(maker.report),
     };
-    if !report.failed() {
-        overlap::warn(&policy, &places, report);
+    if !maker.report.failed() {
+        overlap::warn(&policy, &maker.places, maker.report);
     }
     policy
-}
-
-fn ip_groups(written: &BTreeMap<String, At<Vec<At<String>>>>, report: &mut Report) -> BTreeMap<Arc<str>, Vec<IpNet>> {
-    let mut groups = BTreeMap::new();
-    for (name, members) in written {
-        if members.is_empty() {
-            report.add(Finding::warning(
-                members.span,
-                format!("IP group `{name}` is empty: it matches nobody"),
-            ));
-        }
-        let nets = members.iter().flat_map(|member| read_nets(member, report)).collect();
-        groups.insert(name.as_str().into(), nets);
-    }
-    groups
 }
 
 fn mode(written: Option<&file::Mode>) -> Mode {
@@ -154,14 +123,13 @@ pub struct Place {
 }
 
 struct Maker<'a> {
-    ip_groups: &'a BTreeMap<Arc<str>, Vec<IpNet>>,
+    ip_groups: IpGroups,
     tags: Tags<'a>,
     mode: Mode,
     /// A proxy listener that others than this machine can reach.
     open_listener: Option<SocketAddr>,
     places: Vec<Place>,
     rules: usize,
-    source_prefixes: usize,
     report: &'a mut Report,
 }
 
@@ -250,10 +218,7 @@ impl<'a> Maker<'a> {
                 name,
                 &application.rule,
                 |rule| &rule.name,
-                |maker, rule| {
-                    maker.place(format!("{}/{name}/{}", view.name, text_of(&rule.name)), rule);
-                    maker.application_rule(rule, action)
-                },
+                |maker, rule| maker.application_rule(rule, action),
             );
             collections.push(self.filter(application, Rules::Application(rules)));
         }
@@ -338,194 +303,6 @@ impl<'a> Maker<'a> {
     fn filter<R>(&self, written: &file::Collection<R>, rules: Rules) -> RuleCollection {
         let mode = written.mode.as_deref().map_or(self.mode, |written| mode(Some(written)));
         collection(&written.name, &written.priority, action(written.action), mode, rules)
-    }
-
-    fn place(&mut self, label: String, rule: &file::ApplicationRule) {
-        let patterns = rule
-            .destination_fqdns
-            .iter()
-            .flat_map(|list| list.iter())
-            .map(|pattern| pattern.span)
-            .collect();
-        self.places.push(Place {
-            label,
-            span: span_of(&rule.name),
-            patterns,
-        });
-    }
-
-    fn application_rule(&mut self, rule: &'a file::ApplicationRule, action: Action) -> ApplicationRule {
-        let sources = self.sources(&rule.source_addresses, &rule.source_ip_groups);
-        if let (Some(listener), Sources::Any { written: false }, Action::Allow) = (self.open_listener, &sources, action)
-        {
-            let found = format!(
-                "rule `{}` names no source, and `{listener}` is open to others",
-                text_of(&rule.name)
-            );
-            let finding = Finding::error(span_of(&rule.name), found);
-            self.report.add(
-                finding
-                    .expected("`source_addresses` or `source_ip_groups`")
-                    .hint("write `[\"*\"]` if anyone is meant"),
-            );
-        }
-        ApplicationRule {
-            name: text_of(&rule.name).into(),
-            sources,
-            protocols: self.protocols(rule),
-            targets: self.tags.targets(rule, self.report),
-            resolves_into: networks(&rule.resolves_into, self.report),
-            private_endpoints: rule.private_endpoints.map(Into::into),
-        }
-    }
-
-    fn protocols(&mut self, rule: &file::ApplicationRule) -> Vec<ProtocolPort> {
-        let Some(written) = &rule.protocols else {
-            return vec![ProtocolPort {
-                protocol: Protocol::Https,
-                port: 443,
-            }];
-        };
-        if written.is_empty() {
-            let finding = Finding::warning(
-                written.span,
-                format!("rule `{}` has no protocol: it never matches", text_of(&rule.name)),
-            );
-            self.report.add(finding.hint("leave the key out for `Https` 443"));
-        }
-        let read = |written: &file::Protocol| {
-            let (protocol, usual) = match written.kind? {
-                file::ProtocolType::Http => (Protocol::Http, 80),
-                file::ProtocolType::Https => (Protocol::Https, 443),
-            };
-            let port = written
-                .port
-                .as_ref()
-                .map_or(Some(usual), |port| u16::try_from(**port).ok())?;
-            Some(ProtocolPort { protocol, port })
-        };
-        written.iter().filter_map(read).collect()
-    }
-
-    fn sources(&mut self, addresses: &Texts, groups: &Texts) -> Sources {
-        if addresses.is_none() && groups.is_none() {
-            return Sources::Any { written: false };
-        }
-        let mut nets = self.group_members(groups);
-        let mut any = false;
-        for text in addresses.iter().flat_map(|list| list.iter()) {
-            match text.as_str() {
-                "*" => any = true,
-                _ => nets.extend(read_nets(text, self.report)),
-            }
-        }
-        if any {
-            return Sources::Any { written: true };
-        }
-        if nets.is_empty() && !self.report.failed() {
-            let span = addresses
-                .as_ref()
-                .or(groups.as_ref())
-                .map_or(Span::default(), |list| list.span);
-            self.report.add(Finding::warning(
-                span,
-                "the rule's sources are empty: it matches nobody",
-            ));
-        }
-        self.source_prefixes += nets.len();
-        if self.source_prefixes > MOST_SOURCE_PREFIXES {
-            nets.clear();
-        }
-        Sources::Nets(nets)
-    }
-
-    fn group_members(&mut self, groups: &Texts) -> Vec<IpNet> {
-        let mut nets = Vec::new();
-        for name in groups.iter().flat_map(|list| list.iter()) {
-            match self.ip_groups.get(name.as_str()) {
-                Some(members) => nets.extend(members),
-                None => {
-                    let finding = Finding::error(name.span, format!("no IP group `{}`", name.value));
-                    let near = nearest(name, self.ip_groups.keys().map(|known| &**known));
-                    self.report.add(match near {
-                        Some(near) => finding.expected(format!("`{near}`")),
-                        None => finding.hint("define it under `[ip_groups]`"),
-                    });
-                }
-            }
-        }
-        nets
-    }
-
-    fn network_rule(&mut self, rule: &'a file::NetworkRule) -> NetworkRule {
-        let mut destinations = self.group_members(&rule.destination_ip_groups);
-        for text in rule.destination_addresses.iter().flat_map(|list| list.iter()) {
-            destinations.extend(self.nets_or_all(text));
-        }
-        let names = rule.destination_fqdns.iter().flat_map(|list| list.iter());
-        NetworkRule {
-            name: text_of(&rule.name).into(),
-            sources: self.sources(&rule.source_addresses, &rule.source_ip_groups),
-            ip_protocols: rule
-                .protocols
-                .iter()
-                .flatten()
-                .map(|protocol| format!("{protocol:?}").into())
-                .collect(),
-            destination_addresses: destinations,
-            destination_fqdns: names.filter_map(|name| fqdn(name, self.report)).collect(),
-            destination_ports: self.ports(&rule.destination_ports),
-        }
-    }
-
-    fn nat_rule(&mut self, rule: &'a file::NatRule) -> NatRule {
-        NatRule {
-            name: text_of(&rule.name).into(),
-            sources: self.sources(&rule.source_addresses, &rule.source_ip_groups),
-            destination_addresses: rule
-                .destination_address
-                .iter()
-                .flat_map(|text| self.nets_or_all(text))
-                .collect(),
-            destination_ports: self.ports(&rule.destination_ports),
-            translated_address: text_of(&rule.translated_address).into(),
-            translated_port: rule
-                .translated_port
-                .as_ref()
-                .and_then(|port| u16::try_from(**port).ok())
-                .unwrap_or(0),
-        }
-    }
-
-    fn nets_or_all(&mut self, text: &At<String>) -> Vec<IpNet> {
-        match text.as_str() {
-            "*" => vec![Ipv4Net::default().into(), Ipv6Net::default().into()],
-            _ => read_nets(text, self.report),
-        }
-    }
-
-    fn ports(&mut self, written: &Texts) -> Vec<(u16, u16)> {
-        let mut ranges = Vec::new();
-        for text in written.iter().flat_map(|list| list.iter()) {
-            match nets::ports(text) {
-                Some(range) => ranges.push(range),
-                None => {
-                    let finding = Finding::error(text.span, format!("`{}` is no port", text.value));
-                    self.report.add(finding.expected("`443`, `8000-8100` or `*`"));
-                }
-            }
-        }
-        ranges
-    }
-
-    /// What can be said only once all rules are read.
-    fn finish(self) {
-        if self.source_prefixes > MOST_SOURCE_PREFIXES {
-            let found = format!("the rules hold {} source prefixes", self.source_prefixes);
-            let finding = Finding::error(Span::default(), found).expected(format!("at most {MOST_SOURCE_PREFIXES}"));
-            self.report
-                .add(finding.hint("an IP group counts once for each rule that names it"));
-        }
     }
 }
 

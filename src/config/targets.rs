@@ -28,6 +28,7 @@ impl<'a> Tags<'a> {
     pub fn targets(&mut self, rule: &'a file::ApplicationRule, report: &mut Report) -> Vec<TargetFqdn> {
         let name = rule.name.as_ref().map_or("", |name| name.as_str());
         let span = rule.name.as_ref().map_or(Span::default(), |name| name.span);
+        let errors = report.errors();
         let wide = rule.allow_wide.unwrap_or(false);
         let own = rule.destination_fqdns.iter().flat_map(|list| list.iter());
         let mut targets: Vec<TargetFqdn> = own.filter_map(|text| own_target(text, wide, report)).collect();
@@ -39,7 +40,7 @@ impl<'a> Tags<'a> {
                 let finding = Finding::error(span, format!("rule `{name}` names no destination"));
                 report.add(finding.expected("`destination_fqdns` or `destination_fqdn_tags`"));
             }
-            (names, tags) if targets.is_empty() && !report.failed() => {
+            (names, tags) if targets.is_empty() && report.errors() == errors => {
                 let list = names.as_ref().or(tags.as_ref()).map_or(span, |list| list.span);
                 report.add(Finding::warning(
                     list,

@@ -1,0 +1,78 @@
+//! Application rules: who, what is spoken, and where in the file it stands. The names are in [`super::super::targets`].
+
+use super::{Maker, Place, span_of, text_of};
+use crate::{
+    config::{file, problem::Finding, sources::networks},
+    policy::{Action, ApplicationRule, Protocol, ProtocolPort, Sources},
+};
+
+impl<'a> Maker<'a> {
+    pub(super) fn application_rule(&mut self, rule: &'a file::ApplicationRule, action: Action) -> ApplicationRule {
+        self.place(rule);
+        let sources = self
+            .ip_groups
+            .sources(&rule.source_addresses, &rule.source_ip_groups, self.report);
+        if let (Some(listener), Sources::Any { written: false }, Action::Allow) = (self.open_listener, &sources, action)
+        {
+            let found = format!(
+                "rule `{}` names no source, and `{listener}` is open to others",
+                text_of(&rule.name)
+            );
+            let finding = Finding::error(span_of(&rule.name), found);
+            self.report.add(
+                finding
+                    .expected("`source_addresses` or `source_ip_groups`")
+                    .hint("write `[\"*\"]` if anyone is meant"),
+            );
+        }
+        ApplicationRule {
+            name: text_of(&rule.name).into(),
+            sources,
+            protocols: self.protocols(rule),
+            targets: self.tags.targets(rule, self.report),
+            resolves_into: networks(&rule.resolves_into, self.report),
+            private_endpoints: rule.private_endpoints.map(Into::into),
+        }
+    }
+
+    fn protocols(&mut self, rule: &file::ApplicationRule) -> Vec<ProtocolPort> {
+        let Some(written) = &rule.protocols else {
+            return vec![ProtocolPort {
+                protocol: Protocol::Https,
+                port: 443,
+            }];
+        };
+        if written.is_empty() {
+            let finding = Finding::warning(
+                written.span,
+                format!("rule `{}` has no protocol: it never matches", text_of(&rule.name)),
+            );
+            self.report.add(finding.hint("leave the key out for `Https` 443"));
+        }
+        let read = |written: &file::Protocol| {
+            let (protocol, usual) = match written.kind? {
+                file::ProtocolType::Http => (Protocol::Http, 80),
+                file::ProtocolType::Https => (Protocol::Https, 443),
+            };
+            let port = written
+                .port
+                .as_ref()
+                .map_or(Some(usual), |port| u16::try_from(**port).ok())?;
+            Some(ProtocolPort { protocol, port })
+        };
+        written.iter().filter_map(read).collect()
+    }
+
+    fn place(&mut self, rule: &file::ApplicationRule) {
+        let patterns = rule
+            .destination_fqdns
+            .iter()
+            .flat_map(|list| list.iter())
+            .map(|pattern| pattern.span)
+            .collect();
+        self.places.push(Place {
+            span: span_of(&rule.name),
+            patterns,
+        });
+    }
+}
