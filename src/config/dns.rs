@@ -285,7 +285,7 @@ pub fn addresses(file: &FileConfig, report: &mut Report) -> AddressPlan {
             .mode
             .map(PrivateEndpoints::from)
             .unwrap_or_default(),
-        private_link: PrivateLinkZones::default(),
+        private_link: PrivateLinkZones::embedded(),
         own: Arc::default(),
     }
 }

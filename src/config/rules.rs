@@ -114,8 +114,6 @@ struct Used<'a> {
 /// Where an application rule and its own patterns stand, for warnings about overlaps.
 #[derive(Debug)]
 pub struct Place {
-    /// `group/collection/rule`
-    pub label: String,
     /// The rule's name.
     pub span: Span,
     /// The rule's own patterns, in the order of its targets; those of tags come behind and have none.
