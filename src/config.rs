@@ -126,7 +126,8 @@ fn checked(
     hash: Arc<str>,
     mut report: Report,
 ) -> Result<Checked, Vec<Problem>> {
-    let built = file.map(|file| build::build(file, &mut report));
+    let base = Path::new(&**name).parent().unwrap_or(Path::new(""));
+    let built = file.map(|file| build::build(file, base, &mut report));
     let failed = report.failed();
     let problems = report.problems(name, text);
     match built {

@@ -15,7 +15,11 @@ use crate::{
     dns::DnsPlan,
     policy::{AddressPlan, Policy},
 };
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 /// A configuration without the name and text that it came from. It can run only if nothing was reported as an error.
 #[derive(Debug)]
@@ -32,8 +36,8 @@ pub struct Built {
     pub overrides: Vec<DialOverride>,
 }
 
-/// Checks everything that a schema cannot say.
-pub fn build(file: &FileConfig, report: &mut Report) -> Built {
+/// Checks everything that a schema cannot say. `base`: the folder of the file, for relative paths.
+pub fn build(file: &FileConfig, base: &Path, report: &mut Report) -> Built {
     let settings = Settings {
         listeners: listeners(&file.listeners, report),
         proxy: proxy(&file.proxy),
@@ -46,7 +50,7 @@ pub fn build(file: &FileConfig, report: &mut Report) -> Built {
         report
             .add(finding.hint("explicit flows are judged by application rules alone, as in Azure; leave the key out"));
     }
-    let policy = rules::policy(file, &settings, report);
+    let policy = rules::policy(file, base, &settings, report);
     let dns = dns::plan(file, &settings, report);
     let addresses = dns::addresses(file, report);
     let overrides = file

@@ -44,6 +44,9 @@ pub struct FileConfig {
     /// Narrowing of FQDN tags: per tag, placeholder to values, and `keep`, `features`.
     #[serde(default)]
     pub fqdn_tag: BTreeMap<String, Binding>,
+    /// Where FQDN tags come from.
+    #[serde(default)]
+    pub catalogue: Catalogue,
     /// Rule collection groups.
     #[serde(default)]
     pub rule_collection_group: Vec<Group>,
@@ -206,6 +209,15 @@ pub enum PrivateEndpoints {
     Log,
     /// Nothing is asked.
     Off,
+}
+
+/// `[catalogue]`
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Catalogue {
+    /// Folder of tag files of your own, beside those that are built in; relative to this file. Read at start and at reload.
+    #[schemars(length(min = 1))]
+    pub folder: Option<At<String>>,
 }
 
 /// `[[rule_collection_group]]`

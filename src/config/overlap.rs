@@ -41,7 +41,7 @@ pub fn warn(policy: &Policy, places: &[Place], report: &mut Report) {
     let rules = in_order(policy, places);
     let mut earlier = Earlier {
         rules: &rules,
-        patterns: HashMap::new(),
+        patterns: HashMap::with_capacity(rules.iter().map(|ranked| ranked.rule.targets.len()).sum()),
         cut_labels: false,
     };
     for (index, ranked) in rules.iter().enumerate() {
@@ -148,28 +148,31 @@ struct Earlier<'a> {
 impl<'a> Earlier<'a> {
     fn add(&mut self, rule: usize, target: usize) {
         let pattern = &self.rules[rule].rule.targets[target].pattern;
-        self.patterns.entry(Key::of(pattern)).or_default().push((rule, target));
+        self.patterns
+            .entry(Key::of(pattern))
+            .or_insert_with(|| Vec::with_capacity(1))
+            .push((rule, target));
         self.cut_labels |= matches!(pattern, FqdnPattern::EndsWith(_));
     }
 
     /// An earlier rule and target that take all that this target could.
     fn cover(&self, index: usize, target: usize) -> Option<(usize, usize)> {
-        let later = self.rules[index].rule;
-        let ports = effective_ports(later, &later.targets[target]);
-        let takes = |&(rule, target): &(usize, usize)| {
-            let earlier = self.rules[rule].rule;
-            let held = effective_ports(earlier, &earlier.targets[target]);
-            let same_rule = rule == index;
-            !ports.is_empty()
-                && ports.iter().all(|port| held.contains(port))
-                && (same_rule || cover_sources(&earlier.sources, &later.sources))
-        };
-        let keys = wider(&later.targets[target].pattern, self.cut_labels);
-        let candidates = keys.filter_map(|key| self.patterns.get(&key));
-        candidates
-            .flat_map(|found| found.iter().take(MOST_CANDIDATES))
-            .find(|candidate| takes(candidate))
+        let pattern = &self.rules[index].rule.targets[target].pattern;
+        let candidates = wider(pattern, self.cut_labels).filter_map(|key| self.patterns.get(&key));
+        let mut looked_at = candidates.flat_map(|found| found.iter().take(MOST_CANDIDATES));
+        looked_at
+            .find(|earlier| self.takes(**earlier, (index, target)))
             .copied()
+    }
+
+    /// Whether the earlier target, whose pattern is as wide, also admits all ports and sources of the later one.
+    fn takes(&self, earlier: (usize, usize), later: (usize, usize)) -> bool {
+        let (wide, narrow) = (self.rules[earlier.0].rule, self.rules[later.0].rule);
+        let held = effective_ports(wide, &wide.targets[earlier.1]);
+        let ports = effective_ports(narrow, &narrow.targets[later.1]);
+        !ports.is_empty()
+            && ports.iter().all(|port| held.contains(port))
+            && (earlier.0 == later.0 || cover_sources(&wide.sources, &narrow.sources))
     }
 }
 

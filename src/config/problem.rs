@@ -217,6 +217,10 @@ impl Report {
 
     /// The findings with their places in `text`, in the order of the text.
     pub fn problems(mut self, file: &Arc<str>, text: Option<&str>) -> Vec<Problem> {
+        // Only a text with problems pays for their places.
+        if self.findings.is_empty() {
+            return Vec::new();
+        }
         self.findings.sort_by_key(|finding| finding.span);
         let mut problems: Vec<Problem> = match text {
             None => self
@@ -297,8 +301,8 @@ fn quote(line: &str, column: usize, width: usize) -> Quote {
     }
 }
 
-/// The path of the key or value that starts where a finding does. The document is read again for it: only a text with
-/// problems pays, and no check needs to know where it is.
+/// The path of the key or value that starts where a finding does. The document is read again for it, so that no check needs
+/// to know where it is.
 fn keys_at(text: &str, findings: &[Finding]) -> HashMap<u32, String> {
     let mut keys: HashMap<u32, String> = findings
         .iter()

@@ -13,20 +13,23 @@ use super::{
     targets::Tags,
 };
 use crate::policy::{Action, Mode, Policy, Priority, RuleCollection, RuleCollectionGroup, Rules};
-use std::{collections::HashSet, net::SocketAddr};
+use std::{collections::HashSet, net::SocketAddr, path::Path};
 
 /// Most rules of one file (threat F-12).
 const MOST_RULES: usize = 1_000_000;
+
+/// Why a name may not stand twice.
+const EACH_NAME_ONCE: &str = "rows name a rule by group, collection and rule: each name once";
 
 /// Name and priority of the group that collections at top level belong to.
 const IMPLICIT_GROUP: (&str, u16) = ("default", 1000);
 
 /// All rules of the file.
-pub fn policy(file: &FileConfig, settings: &Settings, report: &mut Report) -> Policy {
+pub fn policy(file: &FileConfig, base: &Path, settings: &Settings, report: &mut Report) -> Policy {
     let listeners = &settings.listeners.proxy;
     let mut maker = Maker {
         ip_groups: IpGroups::new(&file.ip_groups, report),
-        tags: Tags::new(&file.fqdn_tag),
+        tags: Tags::new(file, base, report),
         mode: mode(file.mode.as_deref()),
         open_listener: listeners.iter().copied().find(|address| !address.ip().is_loopback()),
         places: Vec::new(),
@@ -34,6 +37,7 @@ pub fn policy(file: &FileConfig, settings: &Settings, report: &mut Report) -> Po
         report,
     };
     let groups = maker.groups(file);
+    maker.tags.finish(maker.report);
 
     let policy = Policy {
         name: settings.azure.policy.clone(),
@@ -59,31 +63,48 @@ fn mode(written: Option<&file::Mode>) -> Mode {
 struct GroupView<'a> {
     name: &'a str,
     span: Span,
-    priority: Priority,
+    priority: Option<Priority>,
     priority_span: Span,
     application: &'a [file::Collection<file::ApplicationRule>],
     network: &'a [file::Collection<file::NetworkRule>],
     nat: &'a [file::NatCollection],
 }
 
-fn implicit_group(file: &FileConfig) -> Option<GroupView<'_>> {
-    let application = file
-        .application_rule_collection
-        .iter()
-        .map(|collection| &collection.name);
-    let network = file.network_rule_collection.iter().map(|collection| &collection.name);
-    let nat = file.nat_rule_collection.iter().map(|collection| &collection.name);
-    let first = application.chain(network).chain(nat).next()?;
-    let span = span_of(first);
-    Some(GroupView {
-        name: IMPLICIT_GROUP.0,
-        span,
-        priority: Priority::new(IMPLICIT_GROUP.1)?,
-        priority_span: span,
-        application: &file.application_rule_collection,
-        network: &file.network_rule_collection,
-        nat: &file.nat_rule_collection,
-    })
+impl<'a> GroupView<'a> {
+    fn written(group: &'a file::Group) -> Self {
+        Self {
+            name: text_of(&group.name),
+            span: span_of(&group.name),
+            priority: priority(&group.priority),
+            priority_span: group
+                .priority
+                .as_ref()
+                .map_or(Span::default(), |priority| priority.span),
+            application: &group.application_rule_collection,
+            network: &group.network_rule_collection,
+            nat: &group.nat_rule_collection,
+        }
+    }
+
+    /// Collections at top level; `None` if there are none.
+    fn implicit(file: &'a FileConfig) -> Option<Self> {
+        let application = file
+            .application_rule_collection
+            .iter()
+            .map(|collection| &collection.name);
+        let network = file.network_rule_collection.iter().map(|collection| &collection.name);
+        let nat = file.nat_rule_collection.iter().map(|collection| &collection.name);
+        let span = span_of(application.chain(network).chain(nat).next()?);
+        Some(Self {
+            name: IMPLICIT_GROUP.0,
+            span,
+            priority: Priority::new(IMPLICIT_GROUP.1),
+            priority_span: span,
+            application: &file.application_rule_collection,
+            network: &file.network_rule_collection,
+            nat: &file.nat_rule_collection,
+        })
+    }
 }
 
 /// The span of a name; without a name the schema has already complained.
@@ -95,20 +116,14 @@ fn text_of(name: &Option<At<String>>) -> &str {
     name.as_ref().map_or("", |name| name.as_str())
 }
 
+/// `None` if there is none in range: then the schema has already complained.
 fn priority(written: &Option<At<i64>>) -> Option<Priority> {
     Priority::new(u16::try_from(**written.as_ref()?).ok()?)
 }
 
-/// Stands for a priority that the schema has already refused.
-fn placeholder() -> Priority {
-    Priority::new(u16::MAX - 535).expect("65000 is in range")
-}
-
-/// Names and priorities that were used in one scope.
-#[derive(Default)]
-struct Used<'a> {
-    names: HashSet<&'a str>,
-    priorities: HashSet<u16>,
+/// Stands for a priority that the schema has refused: what holds it never runs.
+fn or_last(priority: Option<Priority>) -> Priority {
+    priority.unwrap_or_else(|| Priority::new(65_000).expect("65000 is in range"))
 }
 
 /// Where an application rule and its own patterns stand, for warnings about overlaps.
@@ -133,44 +148,29 @@ struct Maker<'a> {
 
 impl<'a> Maker<'a> {
     fn groups(&mut self, file: &'a FileConfig) -> Vec<RuleCollectionGroup> {
-        let written = file.rule_collection_group.iter().map(|group| GroupView {
-            name: text_of(&group.name),
-            span: span_of(&group.name),
-            priority: priority(&group.priority).unwrap_or_else(placeholder),
-            priority_span: group
-                .priority
-                .as_ref()
-                .map_or(Span::default(), |priority| priority.span),
-            application: &group.application_rule_collection,
-            network: &group.network_rule_collection,
-            nat: &group.nat_rule_collection,
-        });
-        let mut used = Used::default();
-        let views: Vec<GroupView<'a>> = written.chain(implicit_group(file)).collect();
-        let mut groups = Vec::with_capacity(views.len());
-        for view in &views {
-            self.name_once(&mut used, view.name, view.span, "rule collection group", "");
-            self.priority_once(&mut used, view.priority, view.priority_span, "group");
-            groups.push(self.group(view));
+        let (mut names, mut priorities) = (HashSet::new(), HashSet::new());
+        let mut groups = Vec::new();
+        for view in file
+            .rule_collection_group
+            .iter()
+            .map(GroupView::written)
+            .chain(GroupView::implicit(file))
+        {
+            self.name_once(&mut names, view.name, view.span, "rule collection group", "");
+            self.priority_once(&mut priorities, view.priority, view.priority_span, "group");
+            groups.push(self.group(&view));
         }
         groups
     }
 
     fn group(&mut self, view: &GroupView<'a>) -> RuleCollectionGroup {
-        let mut names = Used::default();
         let mut collections = Vec::new();
-        let mut used = Used::default();
+        let mut names = HashSet::new();
+        let mut priorities = HashSet::new();
         for nat in view.nat {
-            self.enter(
-                &mut names,
-                &mut used,
-                view,
-                &nat.name,
-                &nat.priority,
-                "nat_rule_collection",
-            );
+            self.enter(&mut names, &mut priorities, view, &nat.name, &nat.priority);
             self.not_matched_yet(&nat.name, "DNAT rules");
-            let rules = self.each(view, text_of(&nat.name), &nat.rule, |rule| &rule.name, Self::nat_rule);
+            let rules = self.each(view, &nat.name, &nat.rule, |rule| &rule.name, Self::nat_rule);
             collections.push(collection(
                 &nat.name,
                 &nat.priority,
@@ -179,81 +179,66 @@ impl<'a> Maker<'a> {
                 Rules::Nat(rules),
             ));
         }
-        let mut used = Used::default();
+        priorities.clear();
         for network in view.network {
-            self.enter(
-                &mut names,
-                &mut used,
-                view,
-                &network.name,
-                &network.priority,
-                "network_rule_collection",
-            );
+            self.enter(&mut names, &mut priorities, view, &network.name, &network.priority);
             self.not_matched_yet(&network.name, "network rules");
             let rules = self.each(
                 view,
-                text_of(&network.name),
+                &network.name,
                 &network.rule,
                 |rule| &rule.name,
                 Self::network_rule,
             );
             collections.push(self.filter(network, Rules::Network(rules)));
         }
-        let mut used = Used::default();
-        for application in view.application {
-            let name = text_of(&application.name);
-            self.enter(
-                &mut names,
-                &mut used,
-                view,
-                &application.name,
-                &application.priority,
-                "application_rule_collection",
-            );
-            let action = action(application.action);
-            let rules = self.each(
-                view,
-                name,
-                &application.rule,
-                |rule| &rule.name,
-                |maker, rule| maker.application_rule(rule, action),
-            );
-            collections.push(self.filter(application, Rules::Application(rules)));
+        priorities.clear();
+        for written in view.application {
+            self.enter(&mut names, &mut priorities, view, &written.name, &written.priority);
+            let action = action(written.action);
+            let make = |maker: &mut Self, rule| maker.application_rule(rule, action);
+            let rules = self.each(view, &written.name, &written.rule, |rule| &rule.name, make);
+            collections.push(self.filter(written, Rules::Application(rules)));
         }
         RuleCollectionGroup {
             name: view.name.into(),
-            priority: view.priority,
+            priority: or_last(view.priority),
             collections,
         }
     }
 
+    /// A collection's name is its own in the group; its priority among the collections of its kind.
     fn enter(
         &mut self,
-        names: &mut Used<'a>,
-        used: &mut Used<'a>,
+        names: &mut HashSet<&'a str>,
+        priorities: &mut HashSet<u16>,
         view: &GroupView<'a>,
         name: &'a Option<At<String>>,
-        written: &'a Option<At<i64>>,
-        kind: &str,
+        written: &Option<At<i64>>,
     ) {
         let within = format!(" in group `{}`", view.name);
         self.name_once(names, text_of(name), span_of(name), "rule collection", &within);
-        if let (Some(priority), Some(place)) = (priority(written), written) {
-            self.priority_once(used, priority, place.span, &format!("{kind} of group `{}`", view.name));
-        }
+        let span = written.as_ref().map_or(Span::default(), |written| written.span);
+        self.priority_once(
+            priorities,
+            priority(written),
+            span,
+            "collection of this kind in the group",
+        );
     }
 
-    fn name_once(&mut self, used: &mut Used<'a>, name: &'a str, span: Span, what: &str, within: &str) {
-        if !name.is_empty() && !used.names.insert(name) {
+    fn name_once(&mut self, names: &mut HashSet<&'a str>, name: &'a str, span: Span, what: &str, within: &str) {
+        if !name.is_empty() && !names.insert(name) {
             let finding = Finding::error(span, format!("{what} `{name}` is there twice{within}"));
-            self.report
-                .add(finding.hint("rows name a rule by group, collection and rule: each name once"));
+            self.report.add(finding.hint(EACH_NAME_ONCE));
         }
     }
 
-    fn priority_once(&mut self, used: &mut Used<'a>, priority: Priority, span: Span, what: &str) {
-        if !used.priorities.insert(priority.value()) {
-            let number = priority.value();
+    fn priority_once(&mut self, used: &mut HashSet<u16>, priority: Option<Priority>, span: Span, what: &str) {
+        let Some(number) = priority.map(Priority::value) else {
+            return;
+        };
+        if !used.insert(number) {
             let finding = Finding::error(span, format!("priority {number} is taken by another {what}"));
             self.report
                 .add(finding.hint("equal priorities would leave the order to chance"));
@@ -264,21 +249,17 @@ impl<'a> Maker<'a> {
     fn each<R, M>(
         &mut self,
         view: &GroupView<'a>,
-        collection: &str,
+        collection: &Option<At<String>>,
         written: &'a [R],
-        name: impl Fn(&R) -> &Option<At<String>>,
+        name: impl Fn(&'a R) -> &'a Option<At<String>>,
         make: impl Fn(&mut Self, &'a R) -> M,
     ) -> Vec<M> {
         let mut used = HashSet::new();
+        let within = format!(" in `{}/{}`", view.name, text_of(collection));
         let mut rules = Vec::with_capacity(written.len().min(MOST_RULES));
         for rule in written {
             let (text, span) = (text_of(name(rule)), span_of(name(rule)));
-            if !text.is_empty() && !used.insert(text.to_owned()) {
-                let within = format!("`{}/{collection}`", view.name);
-                let finding = Finding::error(span, format!("rule `{text}` is there twice in {within}"));
-                self.report
-                    .add(finding.hint("rows name a rule by group, collection and rule: each name once"));
-            }
+            self.name_once(&mut used, text, span, "rule", &within);
             self.rules += 1;
             if self.rules == MOST_RULES + 1 {
                 let finding = Finding::error(span, format!("more than {MOST_RULES} rules"));
@@ -298,8 +279,14 @@ impl<'a> Maker<'a> {
             .add(finding.hint("flows through the proxy port are judged by application rules alone, as in Azure"));
     }
 
-    fn filter<R>(&self, written: &file::Collection<R>, rules: Rules) -> RuleCollection {
-        let mode = written.mode.as_deref().map_or(self.mode, |written| mode(Some(written)));
+    fn filter<R>(&mut self, written: &file::Collection<R>, rules: Rules) -> RuleCollection {
+        let own = written.mode.as_ref();
+        if let Some(own) = own.filter(|own| self.mode == Mode::Audit && ***own == file::Mode::Enforce) {
+            let finding = Finding::warning(own.span, "`enforce` has no effect: the whole policy is in audit mode");
+            self.report
+                .add(finding.hint("leave the global `mode` out, and write `mode = \"audit\"` where it is meant"));
+        }
+        let mode = own.map_or(self.mode, |own| mode(Some(&own.value)));
         collection(&written.name, &written.priority, action(written.action), mode, rules)
     }
 }
@@ -318,10 +305,9 @@ fn collection(
     mode: Mode,
     rules: Rules,
 ) -> RuleCollection {
-    let priority = priority(written).unwrap_or_else(placeholder);
     RuleCollection {
         name: text_of(name).into(),
-        priority,
+        priority: or_last(priority(written)),
         action,
         mode,
         rules,

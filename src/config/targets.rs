@@ -2,26 +2,45 @@
 
 use super::{
     at::{At, Span},
-    file,
+    file::{self, Binding, FileConfig},
     nearest::nearest,
     problem::{Finding, Report},
 };
-use crate::policy::{FqdnPattern, TargetFqdn};
-use std::collections::{BTreeMap, HashMap};
+use crate::{
+    catalogue::{Catalogue, FqdnTag, TagError},
+    policy::{FqdnPattern, TargetFqdn},
+};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, HashMap},
+    path::Path,
+};
 
-/// `[fqdn_tag.X]` sections and what each tag came to.
+/// The keys of a `[fqdn_tag.X]` section that are no placeholders.
+const KEEP: &str = "keep";
+const FEATURES: &str = "features";
+
+/// The catalogue, what the file binds of it, and what each tag came to.
 pub struct Tags<'a> {
-    written: &'a BTreeMap<String, file::Binding>,
+    catalogue: Cow<'static, Catalogue>,
+    bindings: &'a BTreeMap<String, Binding>,
     resolved: HashMap<&'a str, Vec<TargetFqdn>>,
 }
 
 impl<'a> Tags<'a> {
-    /// Takes the sections; each tag is resolved when a rule first names it.
-    pub fn new(written: &'a BTreeMap<String, file::Binding>) -> Self {
-        Self {
-            written,
+    /// Each tag is resolved when a rule first names it. `base`: what a relative `catalogue.folder` starts from.
+    pub fn new(file: &'a FileConfig, base: &Path, report: &mut Report) -> Self {
+        let tags = Self {
+            catalogue: catalogue(&file.catalogue, base, report),
+            bindings: &file.fqdn_tag,
             resolved: HashMap::new(),
+        };
+        for (name, binding) in tags.bindings {
+            if tags.catalogue.tag(name).is_none() {
+                report.add(tags.no_such_tag(name, binding.span));
+            }
         }
+        tags
     }
 
     /// The names that a rule admits, its own first.
@@ -31,7 +50,7 @@ impl<'a> Tags<'a> {
         let errors = report.errors();
         let wide = rule.allow_wide.unwrap_or(false);
         let own = rule.destination_fqdns.iter().flat_map(|list| list.iter());
-        let mut targets: Vec<TargetFqdn> = own.filter_map(|text| own_target(text, wide, report)).collect();
+        let mut targets: Vec<TargetFqdn> = own.filter_map(|text| self.own(text, wide, report)).collect();
         for tag in rule.destination_fqdn_tags.iter().flat_map(|list| list.iter()) {
             targets.extend_from_slice(self.tag(tag, report));
         }
@@ -42,64 +61,146 @@ impl<'a> Tags<'a> {
             }
             (names, tags) if targets.is_empty() && report.errors() == errors => {
                 let list = names.as_ref().or(tags.as_ref()).map_or(span, |list| list.span);
-                report.add(Finding::warning(
-                    list,
-                    format!("rule `{name}` has an empty list of names: it never matches"),
-                ));
+                report.add(Finding::warning(list, format!("rule `{name}` has no name left: it never matches")));
             }
             _ => {}
         }
         targets
     }
 
+    fn own(&self, text: &At<String>, allow_wide: bool, report: &mut Report) -> Option<TargetFqdn> {
+        let pattern = match FqdnPattern::parse(text) {
+            Ok(pattern) => pattern,
+            Err(fault) => {
+                report.add(bad_pattern(text, &fault.to_string()));
+                return None;
+            }
+        };
+        if pattern.needs_allow_wide() && !allow_wide {
+            let finding = Finding::error(text.span, format!("`{pattern}` admits names of everybody"));
+            report.add(finding.hint("name the domain that is meant, or say `allow_wide = true` in this rule"));
+            return None;
+        }
+        let exact = matches!(pattern, FqdnPattern::Exact(_));
+        let shared = if exact || allow_wide { None } else { self.catalogue.multi_tenant(&pattern) };
+        if let Some(suffix) = shared {
+            let found = format!("`{pattern}` admits every tenant's resources under `{suffix}`: an exfiltration path");
+            report.add(Finding::warning(text.span, found).hint("name the resources that are meant, or bind the FQDN tag"));
+        }
+        Some(TargetFqdn { pattern, tag: None, ports: None, wide: shared.is_some() })
+    }
+
     fn tag(&mut self, tag: &'a At<String>, report: &mut Report) -> &[TargetFqdn] {
         if !self.resolved.contains_key(tag.as_str()) {
-            let near = nearest(tag, self.written.keys().map(String::as_str)).unwrap_or_default();
-            report.add(Finding::warning(
-                tag.span,
-                format!("no catalogue yet for FQDN tag `{}`{near}", tag.value),
-            ));
+            let targets = match self.catalogue.tag(tag) {
+                Some(known) => entries(known, tag.span, self.bindings.get(tag.as_str()), report),
+                None => {
+                    report.add(self.no_such_tag(tag, tag.span));
+                    Vec::new()
+                }
+            };
+            self.resolved.insert(tag, targets);
         }
-        self.resolved.entry(tag).or_default()
+        &self.resolved[tag.as_str()]
+    }
+
+    fn no_such_tag(&self, name: &str, span: Span) -> Finding {
+        let finding = Finding::error(span, format!("no FQDN tag `{name}`"));
+        match nearest(name, self.catalogue.tags().map(FqdnTag::name)) {
+            Some(near) => finding.expected(format!("`{near}`")),
+            None => {
+                let known: Vec<&str> = self.catalogue.tags().map(FqdnTag::name).collect();
+                finding.hint(format!("there are {}", known.join(", ")))
+            }
+        }
+    }
+
+    /// What can be said only once all rules are read.
+    pub fn finish(&self, report: &mut Report) {
+        for (name, binding) in self.bindings {
+            if !self.resolved.contains_key(name.as_str()) && self.catalogue.tag(name).is_some() {
+                report.add(Finding::warning(binding.span, format!("tag `{name}` is bound, and no rule names it")));
+            }
+        }
     }
 }
 
-fn own_target(text: &At<String>, allow_wide: bool, report: &mut Report) -> Option<TargetFqdn> {
-    let pattern = match FqdnPattern::parse(text) {
-        Ok(pattern) => pattern,
-        Err(fault) => {
-            report.add(bad_pattern(text, &fault.to_string()));
-            return None;
+fn catalogue(section: &file::Catalogue, base: &Path, report: &mut Report) -> Cow<'static, Catalogue> {
+    let loaded = section.folder.as_ref().map(|folder| (folder.span, Catalogue::load(&base.join(folder.as_str()))));
+    match loaded {
+        Some((_, Ok(catalogue))) => Cow::Owned(catalogue),
+        Some((span, Err(error))) => {
+            report.add(Finding::error(span, error.to_string()));
+            Cow::Borrowed(Catalogue::embedded())
         }
-    };
-    if pattern.needs_allow_wide() && !allow_wide {
-        let finding = Finding::error(
-            text.span,
-            format!("`{pattern}` admits everything below a top-level domain"),
-        );
-        report.add(finding.hint("name the domain that is meant, or say `allow_wide = true` in this rule"));
-        return None;
+        None => Cow::Borrowed(Catalogue::embedded()),
     }
-    Some(TargetFqdn {
-        pattern,
-        tag: None,
-        ports: None,
-        wide: false,
-    })
+}
+
+/// What a tag comes to as it is bound; `used` is where a rule names it.
+fn entries(tag: &FqdnTag, used: Span, binding: Option<&Binding>, report: &mut Report) -> Vec<TargetFqdn> {
+    let list = |key: &str| -> Vec<String> {
+        let texts = binding.and_then(|binding| binding.get(key)).into_iter().flatten();
+        texts.map(|text| text.value.clone()).collect()
+    };
+    let placeholders = binding.into_iter().flat_map(|binding| binding.value.keys());
+    let bound: BTreeMap<String, Vec<String>> = placeholders
+        .filter(|key| *key != KEEP && *key != FEATURES)
+        .map(|key| (key.clone(), list(key)))
+        .collect();
+    match tag.entries(&bound, &list(KEEP), &list(FEATURES)) {
+        Ok(targets) => {
+            warn_of_wide(tag, used, &targets, !bound.is_empty(), report);
+            targets
+        }
+        Err(error) => {
+            report.add(Finding::error(place_of(&error, binding).unwrap_or(used), error.to_string()));
+            Vec::new()
+        }
+    }
+}
+
+/// Bound, only what `keep` names is wide; unbound, every placeholder.
+fn warn_of_wide(tag: &FqdnTag, used: Span, targets: &[TargetFqdn], bound: bool, report: &mut Report) {
+    let mut wide = targets.iter().filter(|target| target.wide).map(|target| format!("`{}`", target.pattern));
+    let Some(first) = wide.next() else { return };
+    let more = match wide.count() {
+        0 => String::new(),
+        more => format!(" (and {more} more)"),
+    };
+    let name = tag.name();
+    let state = if bound { "keeps wildcards" } else { "is not bound" };
+    let found = format!("tag `{name}` {state}: {first}{more} admits every tenant's resource, an exfiltration path");
+    let finding = Finding::warning(used, found);
+    report.add(match tag.placeholder() {
+        Some(_) if !bound => finding.hint(format!("write `[fqdn_tag.{name}]` with `resource = [\"your-resource\"]`")),
+        _ => finding,
+    });
+}
+
+/// The text of the section that an error speaks of.
+fn place_of(error: &TagError, binding: Option<&Binding>) -> Option<Span> {
+    let binding = binding?;
+    let text = |key: &str, value: &str| {
+        binding.get(key)?.iter().find(|text| text.value == value).map(|text| text.span)
+    };
+    let found = match error {
+        TagError::BadValue { value, .. } => binding.value.keys().find_map(|key| text(key, value)),
+        TagError::UnknownKeep { keep, .. } => text(KEEP, keep),
+        TagError::UnknownFeature { feature, .. } => text(FEATURES, feature),
+        _ => None,
+    };
+    Some(found.unwrap_or(binding.span))
 }
 
 /// URLs, ports and addresses are what people write here by mistake.
 fn bad_pattern(text: &At<String>, fault: &str) -> Finding {
     let finding = Finding::error(text.span, format!("`{}`: {fault}", text.value));
     if text.contains("://") || text.contains('/') {
-        return finding
-            .expected("a host name")
-            .hint("a name has no scheme and no path: URL rules need TLS inspection");
+        return finding.expected("a host name").hint("a name has no scheme and no path: URL rules need TLS inspection");
     }
     if text.contains(':') {
-        return finding
-            .expected("a host name")
-            .hint("ports belong in `protocols = [{ type = \"Https\", port = 443 }]`");
+        return finding.expected("a host name").hint("ports belong in `protocols = [{ type = \"Https\", port = 443 }]`");
     }
     finding.expected("`api.contoso.com`, `*.contoso.com` or `*`")
 }
