@@ -426,7 +426,7 @@ fn fixed_settings(old: &Settings, new: &Settings) -> Vec<&'static str> {
         ("azure", old.azure != new.azure),
         ("limits.workers", old.limits.workers != new.limits.workers),
         (
-            "limits.log_queue_bytes",
+            "limits.log_queue_mib",
             old.limits.log_queue_bytes != new.limits.log_queue_bytes,
         ),
     ];

@@ -11,7 +11,14 @@ use crate::{
     policy::{Mode, Rules},
 };
 use anyhow::{Context, bail};
-use std::{collections::BTreeSet, path::Path, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeSet,
+    io::{IsTerminal, stderr},
+    net::SocketAddr,
+    path::Path,
+    sync::Arc,
+    time::Duration,
+};
 use tokio::{
     runtime,
     signal::unix::{Signal, SignalKind, signal},
@@ -50,8 +57,13 @@ pub fn run(args: &RunArgs) -> anyhow::Result<Answer> {
         .block_on(async { Signals::new() })
         .context("cannot catch signals")?;
     let gateway = Arc::new(Gateway::start(checked, GatewayOptions::default())?);
-    let addresses: Vec<String> = gateway.proxy_addrs().iter().map(ToString::to_string).collect();
-    tracing::info!(listening = addresses.join(", "), "ready");
+    let list = |addresses: &[SocketAddr]| addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    tracing::info!(
+        listening = list(gateway.proxy_addrs()),
+        health = list(gateway.health_addrs()),
+        admin = list(gateway.admin_addrs()),
+        "ready"
+    );
     runtime.block_on(serve(&gateway, signals, watch, args.lab, drain_time));
     Ok(Answer::Yes)
 }
@@ -181,7 +193,7 @@ fn notices(checked: &Checked) -> Vec<String> {
     });
     let mut notices = Vec::new();
     if rules.clone().next().is_none() {
-        notices.push("NO RULES: every attempt is denied. Give --allow or --config.".into());
+        notices.push("NO RULES: every attempt is denied. Rules come from --allow or --config.".into());
     }
     if policy.mode == Mode::Audit {
         notices.push("AUDIT MODE: what the policy would deny is let through and recorded.".into());
@@ -213,7 +225,8 @@ fn diagnostics(level: Level) {
         Level::Trace => tracing::Level::TRACE,
     };
     let subscriber = tracing_subscriber::fmt()
-        .with_writer(std::io::stderr)
+        .with_writer(stderr)
+        .with_ansi(stderr().is_terminal())
         .with_max_level(level)
         .with_target(false);
     // Another subscriber is there only in tests, and then it is the one that is wanted.

@@ -91,9 +91,10 @@ fn never_matches(ranked: &Ranked<'_>, covered: &[Cover], rules: &[Ranked<'_>]) -
     } else {
         String::new()
     };
-    let first = format!("{}{more} come first and take all of it", shown.join(", "));
-    Finding::warning(ranked.place.span, format!("rule {} never matches", ranked.label()))
-        .hint(format!("{first}: give it a lower priority number, or leave it out"))
+    let by = shown.join(", ");
+    Finding::warning(ranked.place.span, format!("rule {} never matches", ranked.label())).hint(format!(
+        "all of it is taken before by {by}{more}: give it a lower priority number, or leave it out"
+    ))
 }
 
 /// Names out of tags overlap by nature; only names that someone wrote are told of.

@@ -61,7 +61,10 @@ impl<'a> Tags<'a> {
             }
             (names, tags) if targets.is_empty() && report.errors() == errors => {
                 let list = names.as_ref().or(tags.as_ref()).map_or(span, |list| list.span);
-                report.add(Finding::warning(list, format!("rule `{name}` has no name left: it never matches")));
+                report.add(Finding::warning(
+                    list,
+                    format!("rule `{name}` has no name left: it never matches"),
+                ));
             }
             _ => {}
         }
@@ -82,12 +85,23 @@ impl<'a> Tags<'a> {
             return None;
         }
         let exact = matches!(pattern, FqdnPattern::Exact(_));
-        let shared = if exact || allow_wide { None } else { self.catalogue.multi_tenant(&pattern) };
+        let shared = if exact || allow_wide {
+            None
+        } else {
+            self.catalogue.multi_tenant(&pattern)
+        };
         if let Some(suffix) = shared {
             let found = format!("`{pattern}` admits every tenant's resources under `{suffix}`: an exfiltration path");
-            report.add(Finding::warning(text.span, found).hint("name the resources that are meant, or bind the FQDN tag"));
+            report.add(
+                Finding::warning(text.span, found).hint("name the resources that are meant, or bind the FQDN tag"),
+            );
         }
-        Some(TargetFqdn { pattern, tag: None, ports: None, wide: shared.is_some() })
+        Some(TargetFqdn {
+            pattern,
+            tag: None,
+            ports: None,
+            wide: shared.is_some(),
+        })
     }
 
     fn tag(&mut self, tag: &'a At<String>, report: &mut Report) -> &[TargetFqdn] {
@@ -119,14 +133,20 @@ impl<'a> Tags<'a> {
     pub fn finish(&self, report: &mut Report) {
         for (name, binding) in self.bindings {
             if !self.resolved.contains_key(name.as_str()) && self.catalogue.tag(name).is_some() {
-                report.add(Finding::warning(binding.span, format!("tag `{name}` is bound, and no rule names it")));
+                report.add(Finding::warning(
+                    binding.span,
+                    format!("tag `{name}` is bound, and no rule names it"),
+                ));
             }
         }
     }
 }
 
 fn catalogue(section: &file::Catalogue, base: &Path, report: &mut Report) -> Cow<'static, Catalogue> {
-    let loaded = section.folder.as_ref().map(|folder| (folder.span, Catalogue::load(&base.join(folder.as_str()))));
+    let loaded = section
+        .folder
+        .as_ref()
+        .map(|folder| (folder.span, Catalogue::load(&base.join(folder.as_str()))));
     match loaded {
         Some((_, Ok(catalogue))) => Cow::Owned(catalogue),
         Some((span, Err(error))) => {
@@ -154,7 +174,10 @@ fn entries(tag: &FqdnTag, used: Span, binding: Option<&Binding>, report: &mut Re
             targets
         }
         Err(error) => {
-            report.add(Finding::error(place_of(&error, binding).unwrap_or(used), error.to_string()));
+            report.add(Finding::error(
+                place_of(&error, binding).unwrap_or(used),
+                error.to_string(),
+            ));
             Vec::new()
         }
     }
@@ -162,7 +185,10 @@ fn entries(tag: &FqdnTag, used: Span, binding: Option<&Binding>, report: &mut Re
 
 /// Bound, only what `keep` names is wide; unbound, every placeholder.
 fn warn_of_wide(tag: &FqdnTag, used: Span, targets: &[TargetFqdn], bound: bool, report: &mut Report) {
-    let mut wide = targets.iter().filter(|target| target.wide).map(|target| format!("`{}`", target.pattern));
+    let mut wide = targets
+        .iter()
+        .filter(|target| target.wide)
+        .map(|target| format!("`{}`", target.pattern));
     let Some(first) = wide.next() else { return };
     let more = match wide.count() {
         0 => String::new(),
@@ -173,7 +199,9 @@ fn warn_of_wide(tag: &FqdnTag, used: Span, targets: &[TargetFqdn], bound: bool, 
     let found = format!("tag `{name}` {state}: {first}{more} admits every tenant's resource, an exfiltration path");
     let finding = Finding::warning(used, found);
     report.add(match tag.placeholder() {
-        Some(_) if !bound => finding.hint(format!("write `[fqdn_tag.{name}]` with `resource = [\"your-resource\"]`")),
+        Some(_) if !bound => finding.hint(format!(
+            "write `[fqdn_tag.{name}]` with `resource = [\"your-resource\"]`"
+        )),
         _ => finding,
     });
 }
@@ -182,7 +210,11 @@ fn warn_of_wide(tag: &FqdnTag, used: Span, targets: &[TargetFqdn], bound: bool, 
 fn place_of(error: &TagError, binding: Option<&Binding>) -> Option<Span> {
     let binding = binding?;
     let text = |key: &str, value: &str| {
-        binding.get(key)?.iter().find(|text| text.value == value).map(|text| text.span)
+        binding
+            .get(key)?
+            .iter()
+            .find(|text| text.value == value)
+            .map(|text| text.span)
     };
     let found = match error {
         TagError::BadValue { value, .. } => binding.value.keys().find_map(|key| text(key, value)),
@@ -197,10 +229,14 @@ fn place_of(error: &TagError, binding: Option<&Binding>) -> Option<Span> {
 fn bad_pattern(text: &At<String>, fault: &str) -> Finding {
     let finding = Finding::error(text.span, format!("`{}`: {fault}", text.value));
     if text.contains("://") || text.contains('/') {
-        return finding.expected("a host name").hint("a name has no scheme and no path: URL rules need TLS inspection");
+        return finding
+            .expected("a host name")
+            .hint("a name has no scheme and no path: URL rules need TLS inspection");
     }
     if text.contains(':') {
-        return finding.expected("a host name").hint("ports belong in `protocols = [{ type = \"Https\", port = 443 }]`");
+        return finding
+            .expected("a host name")
+            .hint("ports belong in `protocols = [{ type = \"Https\", port = 443 }]`");
     }
     finding.expected("`api.contoso.com`, `*.contoso.com` or `*`")
 }

@@ -53,28 +53,30 @@ fn rules(it: &Explanation, text: &mut String) {
         return;
     }
     text.push_str("\nrules, in the order in which they are judged\n");
-    let width = it
-        .steps
+    let runs: Vec<&[Step]> = it.steps.chunk_by(|one, next| !told(one) && !told(next)).collect();
+    let shown = runs
         .iter()
-        .filter(|step| told(step))
-        .map(|step| it.label(step.rule).len())
-        .max()
-        .unwrap_or(0);
-    let mut steps = it.steps.as_slice();
-    while let Some(first) = steps.first() {
-        let run = steps.iter().take_while(|step| !told(step)).count();
-        if run > LONGEST_RUN {
-            let _ = writeln!(text, "  .. {run} rules that do not name it");
-            steps = &steps[run..];
+        .filter(|run| run.len() <= LONGEST_RUN)
+        .flat_map(|run| run.iter());
+    let width = shown.map(|step| it.label(step.rule).len()).max().unwrap_or(0);
+    for run in runs {
+        if run.len() > LONGEST_RUN {
+            let _ = writeln!(text, "  .. {} rules that do not name it", run.len());
             continue;
         }
-        let label = it.label(first.rule);
-        let action = it.policy.action(first.rule);
-        let _ = writeln!(text, "  {label:width$}  {action:?}  {}", it.outcome(first));
-        steps = &steps[1..];
+        for step in run {
+            let (label, action) = (it.label(step.rule), it.policy.action(step.rule));
+            let _ = writeln!(
+                text,
+                "  {label:width$}  {:5}  {}",
+                format!("{action:?}"),
+                it.outcome(step)
+            );
+        }
     }
 }
 
+/// Whether the rule names the target.
 fn told(step: &Step) -> bool {
     step.outcome != RuleOutcome::NameDiffers
 }

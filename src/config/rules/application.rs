@@ -22,7 +22,7 @@ impl<'a> Maker<'a> {
             self.report.add(
                 finding
                     .expected("`source_addresses` or `source_ip_groups`")
-                    .hint("write `[\"*\"]` if anyone is meant"),
+                    .hint("if anyone is meant, write `[\"*\"]`; on the command line `--clients`"),
             );
         }
         ApplicationRule {

@@ -1,0 +1,281 @@
+//! What the commands print, word for word: `tests/golden/`.
+//!
+//! `EGRET_GOLDEN=write cargo test --test golden` rewrites the files; the change is then reviewed as a diff. Nothing here
+//! listens, resolves or connects.
+
+use egret::config::{self, Settings, schema::schema};
+use serde_json::Value;
+use std::{env, fmt::Write, fs, path::Path, process::Command};
+
+/// Name of the file in `tests/golden/`, and the command line. It runs in `tests/data/config/`.
+const CASES: &[(&str, &str)] = &[
+    ("check-whole", "check whole.toml"),
+    ("check-problems", "check problems.toml"),
+    ("check-dubious", "check dubious.toml"),
+    ("check-several", "check explain.toml not-there.toml"),
+    (
+        "explain-allowed",
+        "explain https://Contoso-AI.openai.azure.com./ --source 10.1.0.7 --config explain.toml",
+    ),
+    (
+        "explain-other-source",
+        "explain contoso-ai.openai.azure.com:443 --source 10.9.0.7 --config explain.toml",
+    ),
+    (
+        "explain-other-port",
+        "explain api.contoso.com:8443 --source 10.1.0.7 --config explain.toml",
+    ),
+    (
+        "explain-not-named",
+        "explain other.openai.azure.com:443 --source 10.1.0.7 --config explain.toml",
+    ),
+    (
+        "explain-deny-rule",
+        "explain old.contoso.com:443 --source 10.1.0.7 --config explain.toml",
+    ),
+    (
+        "explain-audit",
+        "explain paste.example:443 --source 10.1.0.7 --config explain.toml",
+    ),
+    (
+        "explain-connect-80",
+        "explain deb.example.org:80 --source 10.1.0.7 --config explain.toml",
+    ),
+    (
+        "explain-mapped-source",
+        "explain http://deb.example.org --source ::ffff:10.1.0.7 --config explain.toml",
+    ),
+    ("explain-address", "explain 203.0.113.5:443 --allow *.example.com"),
+    ("explain-no-port", "explain api.example.com:0 --allow *.example.com"),
+    ("explain-bad-name", "explain api..example.com:443 --allow *.example.com"),
+    ("explain-wide", "explain other.openai.azure.com:443 --allow AzureOpenAI"),
+    (
+        "explain-json",
+        "explain api.contoso.com:8443 --source 10.1.0.7 --config explain.toml --json",
+    ),
+    (
+        "explain-resolved",
+        "explain contoso-ai.openai.azure.com:443 --source 10.1.0.7 --config explain.toml --resolve",
+    ),
+    (
+        "explain-rebound",
+        "explain rebind.contoso.com:443 --source 10.1.0.7 --config explain.toml --resolve",
+    ),
+    (
+        "explain-resolved-json",
+        "explain rebind.contoso.com:443 --source 10.1.0.7 --config explain.toml --resolve --json",
+    ),
+    (
+        "explain-bad-config",
+        "explain api.example.com:443 --config not-there.toml",
+    ),
+    ("env-sh", "env"),
+    ("env-powershell", "env --shell powershell"),
+    ("env-docker", "env --shell docker --config whole.toml"),
+    ("env-k8s", "env --shell k8s"),
+    ("run-both", "run --config whole.toml --allow a.example"),
+    (
+        "run-bad-flags",
+        "run --listen 0.0.0.0:0 --allow AzureOpenIA --allow *.com --allow a.example:0",
+    ),
+    ("run-overrides", "run --config whole.toml"),
+];
+
+fn output(line: &str) -> String {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/config");
+    let done = Command::new(env!("CARGO_BIN_EXE_egret"))
+        .args(line.split(' '))
+        .current_dir(folder)
+        .output()
+        .expect("the binary of this package");
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("output is UTF-8");
+    let code = done.status.code().expect("an exit code");
+    let (stdout, stderr) = (text(done.stdout), text(done.stderr));
+    let stderr = if stderr.is_empty() {
+        stderr
+    } else {
+        format!("--- standard error ---\n{stderr}")
+    };
+    format!("$ egret {line}\n{stdout}{stderr}--- exit code {code} ---\n")
+}
+
+/// Whether the files are to be rewritten.
+fn writing() -> bool {
+    env::var_os("EGRET_GOLDEN").is_some_and(|value| value == "write")
+}
+
+#[test]
+fn commands_say_what_they_said() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
+    let mut differing = Vec::new();
+    for (name, line) in CASES {
+        let path = folder.join(format!("{name}.txt"));
+        let found = output(line);
+        if writing() {
+            fs::write(&path, found).expect("tests/golden can be written");
+        } else if fs::read_to_string(&path).unwrap_or_default() != found {
+            differing.push(format!("{}:\n{found}", path.display()));
+        }
+    }
+    assert!(
+        differing.is_empty(),
+        "EGRET_GOLDEN=write rewrites these:\n{}",
+        differing.join("\n")
+    );
+}
+
+const MARK: &str = "<!-- keys: written by EGRET_GOLDEN=write cargo test --test golden -->\n";
+
+#[test]
+fn docs_list_every_key_of_the_configuration() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/config.md");
+    let found = fs::read_to_string(&path).expect("docs/config.md");
+    let (head, _) = found.split_once(MARK).expect("the mark is in docs/config.md");
+    let mut wanted = format!("{head}{MARK}");
+    section(&mut wanted, "", &schema(), false);
+    if writing() {
+        fs::write(&path, wanted).expect("docs can be written");
+    } else {
+        assert!(
+            found == wanted,
+            "docs/config.md is not as the schema is: EGRET_GOLDEN=write rewrites it"
+        );
+    }
+}
+
+/// A table of the plain keys of a section, then the sections in it.
+fn section(text: &mut String, path: &str, schema: &Value, list: bool) {
+    let properties = schema["properties"].as_object().expect("a table has properties");
+    let required = |key: &str| {
+        schema["required"]
+            .as_array()
+            .is_some_and(|keys| keys.iter().any(|known| known == key))
+    };
+    let (tables, plain): (Vec<_>, Vec<_>) = properties.iter().partition(|(_, value)| table_of(value).is_some());
+    if !plain.is_empty() {
+        let title = match (path, list) {
+            ("", _) => "At top level".to_owned(),
+            (path, false) => format!("`[{path}]`"),
+            (path, true) => format!("`[[{path}]]`"),
+        };
+        let _ = writeln!(text, "\n### {title}\n\n| key | value | what it is |\n|---|---|---|");
+        for (key, value) in plain {
+            let name = if required(key) {
+                format!("**`{key}`**")
+            } else {
+                format!("`{key}`")
+            };
+            let what = value["description"].as_str().expect("every key is described");
+            let _ = writeln!(text, "| {name} | {} | {what} |", kind(value));
+        }
+    }
+    for (key, value) in tables {
+        let inner = if path.is_empty() {
+            key.clone()
+        } else {
+            format!("{path}.{key}")
+        };
+        if inner.starts_with("rule_collection_group.") {
+            let _ = writeln!(text, "\n`[[{inner}]]`: as `[[{key}]]`, in this group.");
+            continue;
+        }
+        section(
+            text,
+            &inner,
+            table_of(value).expect("partitioned"),
+            value["type"] == "array",
+        );
+    }
+}
+
+/// The schema of a table, or of the tables in a list.
+fn table_of(value: &Value) -> Option<&Value> {
+    let inner = if value["type"] == "array" {
+        &value["items"]
+    } else {
+        value
+    };
+    inner.get("properties").map(|_| inner)
+}
+
+fn kind(value: &Value) -> String {
+    let choices = || {
+        let described = value["oneOf"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .map(|form| &form["const"]);
+        let bare = value["enum"].as_array().into_iter().flatten();
+        let texts: Vec<String> = described
+            .chain(bare)
+            .filter_map(Value::as_str)
+            .map(|text| format!("`{text}`"))
+            .collect();
+        texts.join(", ")
+    };
+    match value["type"].as_str() {
+        _ if value.get("oneOf").is_some() || value.get("enum").is_some() => choices(),
+        Some("integer") => format!("{} to {}", value["minimum"], value["maximum"]),
+        Some("array") if value["items"].get("enum").is_some() => format!("list of {}", kind(&value["items"])),
+        Some("array") => "list of texts".into(),
+        Some("object") => "table: name to list of texts".into(),
+        Some("boolean") => "true or false".into(),
+        _ => "text".into(),
+    }
+}
+
+#[test]
+fn docs_write_every_default_out() {
+    let docs =
+        fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/config.md")).expect("docs/config.md");
+    let block = docs
+        .split("## Every default, written out")
+        .nth(1)
+        .and_then(|rest| rest.split("```toml\n").nth(1));
+    let block = block
+        .and_then(|rest| rest.split("```").next())
+        .expect("the block of defaults");
+    let written = config::from_text("docs/config.md", block).expect("it loads");
+    let bare = config::from_text("bare.toml", "mode = \"enforce\"\n").expect("it loads");
+    assert_eq!(written.settings, Settings::default());
+    assert_eq!((written.dns, written.warnings.len()), (bare.dns, 0));
+    assert_eq!(written.addresses.private_endpoints, bare.addresses.private_endpoints);
+    let keys = block.lines().filter(|line| line.contains(" = ")).count();
+    let unset = ["forwarders", "workers", "networks", "file"];
+    let known = count(
+        &schema(),
+        &unset,
+        &[
+            "rule_collection_group",
+            "application_rule_collection",
+            "network_rule_collection",
+            "nat_rule_collection",
+            "ip_groups",
+            "fqdn_tag",
+            "zone",
+            "record",
+            "override",
+            "catalogue",
+            "explicit_network_rules",
+        ],
+    );
+    assert_eq!(
+        keys, known,
+        "a key with a default is missing, or one is there that has none"
+    );
+}
+
+/// Keys that are no tables, but for those that have no default of their own.
+fn count(schema: &Value, unset: &[&str], skipped: &[&str]) -> usize {
+    let properties = schema["properties"].as_object().into_iter().flatten();
+    let wanted = properties.filter(|(key, _)| !unset.contains(&key.as_str()) && !skipped.contains(&key.as_str()));
+    wanted
+        .map(|(_, value)| {
+            if table_of(value).is_some() {
+                count(value, unset, skipped)
+            } else {
+                1
+            }
+        })
+        .sum()
+}
