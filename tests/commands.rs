@@ -212,29 +212,6 @@ fn without_rules_everything_is_denied_and_said_so() {
 }
 
 #[test]
-fn health_asks_the_running_process() {
-    let folder = Folder::new("health");
-    let mut egret = Egret::with_file(&folder.file("egret.toml", &config("\"one.example\"")));
-    let line = egret.says(&["ready", "health"]);
-    let health = line
-        .split("health=\"")
-        .nth(1)
-        .and_then(|rest| rest.split('"').next())
-        .unwrap();
-    let ask = || {
-        Command::new(env!("CARGO_BIN_EXE_egret"))
-            .args(["health", health])
-            .output()
-            .unwrap()
-    };
-    let answer = ask();
-    assert_eq!(answer.status.code(), Some(0), "{answer:?}");
-    egret.signal(Signal::TERM);
-    assert_eq!(egret.code(), Some(0));
-    assert_eq!(ask().status.code(), Some(2), "nobody answers");
-}
-
-#[test]
 fn a_second_signal_cuts_what_is_left() {
     let folder = Folder::new("hurry");
     let upstream = TcpListener::bind("127.0.0.1:0").unwrap();
