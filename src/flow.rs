@@ -418,7 +418,7 @@ async fn established(client: &TcpStream) -> bool {
 }
 
 /// Refuse before the 200: row, answer, close.
-async fn refuse(client: TcpStream, denial: Denial, attempted: Attempted, mut record: Record) {
+async fn refuse(client: TcpStream, denial: Denial, mut attempted: Attempted, mut record: Record) {
     record.denied(&denial);
     if denial.reason == Reason::ClientClosed {
         return;
@@ -426,8 +426,14 @@ async fn refuse(client: TcpStream, denial: Denial, attempted: Attempted, mut rec
     if record.name.is_empty() {
         record.name = attempted.target();
     }
+    let snapshot = attempted
+        .snapshot
+        .get_or_insert_with(|| record.shared.snapshot())
+        .clone();
+    record.generation = snapshot.generation;
     attempted.write_denial(&record, &denial);
-    let proxy = record.shared.snapshot().settings.proxy;
+    let proxy = snapshot.settings.proxy;
+    drop(snapshot);
     let words = answer::words(
         denial.reason,
         denial.detail.as_deref(),

@@ -118,10 +118,11 @@ pub(crate) struct Attempted {
 impl Attempted {
     /// From the parts of a CONNECT head.
     pub(crate) fn connect(bytes: &[u8], raw: Option<&Range<usize>>, host_header: Option<&Range<usize>>) -> Self {
-        let part = |range: &Range<usize>| bytes[range.clone()].to_vec();
         Self {
-            requested: raw.map(part).unwrap_or_default(),
-            host_header: host_header.map(part),
+            requested: raw
+                .map(|range| without_userinfo(&bytes[range.clone()]))
+                .unwrap_or_default(),
+            host_header: host_header.map(|range| bytes[range.clone()].to_vec()),
             name_source: Some(NameSource::Connect),
             ..Self::default()
         }
@@ -210,5 +211,13 @@ impl Attempted {
             overrides: snapshot.is_some_and(|s| !s.overrides.is_empty()),
             detail,
         }));
+    }
+}
+
+/// A row shows what was asked, never a password.
+pub(crate) fn without_userinfo(target: &[u8]) -> Vec<u8> {
+    match target.iter().rposition(|byte| *byte == b'@') {
+        Some(at) => [b"***", &target[at..]].concat(),
+        None => target.to_vec(),
     }
 }

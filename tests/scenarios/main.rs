@@ -1,4 +1,6 @@
 //! Scenarios: whole parts of egret over real sockets on loopback; a module per capability, each test named after the threat
 //! that it answers.
 
+mod connect;
 mod dns;
+mod world;
