@@ -21,10 +21,8 @@ pub fn run(args: &HealthArgs) -> anyhow::Result<Answer> {
         TcpStream::connect_timeout(&address, PATIENCE).with_context(|| format!("no egret answers on {address}"))?;
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
-    write!(
-        stream,
-        "GET /readyz HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n"
-    )?;
+    let request = format!("GET /readyz HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes())?;
     let mut answer = Vec::new();
     stream
         .take(LONGEST_ANSWER)

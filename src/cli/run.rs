@@ -201,12 +201,17 @@ fn notices(checked: &Checked) -> Vec<String> {
         notices.push("AUDIT MODE in some collections: what they would deny is let through and recorded.".into());
     }
     let wide = rules.flat_map(|rule| &rule.targets).filter(|target| target.wide);
-    for name in wide
-        .map(|target| target.tag.as_deref().unwrap_or("*"))
-        .collect::<BTreeSet<_>>()
-    {
+    let names: BTreeSet<String> = wide
+        .map(|target| {
+            target
+                .tag
+                .as_ref()
+                .map_or_else(|| target.pattern.to_string(), |tag| format!("tag {tag}"))
+        })
+        .collect();
+    for name in names {
         notices.push(format!(
-            "WIDE: {name} is not bound and admits every tenant's resource: an exfiltration path."
+            "WIDE: {name} admits every tenant's resources, an exfiltration path."
         ));
     }
     if !checked.overrides.is_empty() {

@@ -20,6 +20,7 @@ pub type Binding = At<BTreeMap<String, Vec<At<String>>>>;
 
 /// Configuration of egret, an egress firewall.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[schemars(title = "egret.toml")]
 #[serde(deny_unknown_fields)]
 pub struct FileConfig {
     /// `audit`: denials by policy are let through and recorded. Default `enforce`.
@@ -289,7 +290,7 @@ pub struct ApplicationRule {
     pub destination_fqdns: Texts,
     /// FQDN tags of the catalogue.
     pub destination_fqdn_tags: Texts,
-    /// A star over a whole top-level domain, or `*`, is meant. Default false.
+    /// A star over a whole top-level domain or a suffix that tenants share, or `*`, is meant. Default false.
     pub allow_wide: Option<bool>,
     /// Private prefixes that these names may resolve into, whatever server answered.
     pub resolves_into: Texts,

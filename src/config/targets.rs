@@ -85,16 +85,16 @@ impl<'a> Tags<'a> {
             return None;
         }
         let exact = matches!(pattern, FqdnPattern::Exact(_));
-        let shared = if exact || allow_wide {
+        let shared = if exact {
             None
         } else {
             self.catalogue.multi_tenant(&pattern)
         };
-        if let Some(suffix) = shared {
+        if let Some(suffix) = shared.filter(|_| !allow_wide) {
             let found = format!("`{pattern}` admits every tenant's resources under `{suffix}`: an exfiltration path");
-            report.add(
-                Finding::warning(text.span, found).hint("name the resources that are meant, or bind the FQDN tag"),
-            );
+            let finding = Finding::warning(text.span, found);
+            report
+                .add(finding.hint("name the resources that are meant, bind the FQDN tag, or say `allow_wide = true`"));
         }
         Some(TargetFqdn {
             pattern,

@@ -1,5 +1,6 @@
 use super::*;
 use crate::policy::{Action, FqdnPattern, Mode, Rules, Sources};
+use proptest::{prelude::*, sample::select};
 use std::time::{Duration, Instant};
 
 fn load_text(text: &str) -> Checked {
@@ -196,6 +197,8 @@ fn l_03_an_empty_file_is_refused_and_an_empty_list_denies() {
 fn l_04_what_is_no_file_is_told() {
     let folder = std::env::temp_dir();
     let problems = load(&folder).expect_err("a directory");
+    assert!(problems[0].found.contains("not a regular file"), "{}", problems[0]);
+    let problems = load(Path::new("/dev/null")).expect_err("a device");
     assert!(problems[0].found.contains("not a regular file"), "{}", problems[0]);
     let problems = load(&folder.join("egret-is-not-there.toml")).expect_err("nothing");
     assert!(problems[0].found.contains("cannot be read"), "{}", problems[0]);
@@ -808,4 +811,31 @@ fn f_12_a_hundred_thousand_names_load_in_time() {
     let checked = load_text(&text);
     assert_eq!(checked.warnings, []);
     assert!(start.elapsed() < Duration::from_secs(20), "{:?}", start.elapsed());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// Whatever is cut out of a file or doubled in it: every problem has its place, and nothing panics.
+    #[test]
+    fn a_mangled_file_is_told_of_or_loads(
+        name in select(vec!["whole.toml", "dubious.toml", "problems.toml", "explain.toml"]),
+        from in 0_usize..3000,
+        length in 0_usize..400,
+        doubled: bool,
+    ) {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/config").join(name);
+        let bytes = fs::read(path).unwrap();
+        let from = from.min(bytes.len());
+        let to = (from + length).min(bytes.len());
+        let part = if doubled { &bytes[from..to] } else { &[] };
+        let mangled = [&bytes[..from], part, part, &bytes[to..]].concat();
+        let lines = mangled.split(|byte| *byte == b'\n').count();
+        if let Err(problems) = from_bytes("t.toml", mangled) {
+            prop_assert!(problems.iter().any(|problem| problem.severity == Severity::Error));
+            for problem in problems {
+                prop_assert!((1..=lines).contains(&(problem.line as usize)), "{}", problem);
+            }
+        }
+    }
 }
