@@ -62,7 +62,7 @@ impl Denial {
         }
     }
 
-    fn detail(self, detail: String) -> Self {
+    pub(crate) fn detail(self, detail: String) -> Self {
         Self {
             detail: Some(detail),
             ..self
@@ -92,7 +92,8 @@ pub(crate) async fn serve(client: TcpStream, source: SocketAddr, shared: Arc<Sha
             bytes.drain(..head_end);
             tunnel(client, bytes, target, attempted, record).await;
         }
-        Ok(Intent::Http) => crate::flow::http::serve_absolute(client, bytes, record).await,
+        // Boxed, so that a tunnel does not carry the size of what it never does.
+        Ok(Intent::Http) => Box::pin(http::serve_absolute(client, bytes, record)).await,
         Err(IntentError::Closed(_)) => record.denied(&Denial::new(Reason::ClientClosed, Stage::Intent)),
         Err(IntentError::Refused(reason, raw)) => {
             let attempted = Attempted::connect(&bytes, raw.as_ref(), None);
@@ -126,7 +127,8 @@ async fn tunnel(client: TcpStream, mut held: Vec<u8>, target: Target, mut attemp
         Expected::Either => gate::first_byte(&client, &mut held, &settings.limits).await,
     };
     if matches!(spoken, Ok(Spoken::Http)) {
-        return crate::flow::http::serve_tunnel(client, held, name, upstream, record).await;
+        drop(attempted);
+        return Box::pin(http::serve_tunnel(client, held, name, upstream, record)).await;
     }
     attempted.protocol = Some(Protocol::Https);
     record.protocol = Some(Protocol::Https);
@@ -161,32 +163,48 @@ async fn open_target(
     record: &mut Record,
 ) -> Result<(Fqdn, Expected, Upstream), Denial> {
     let snapshot = begin(attempted, record)?;
-    let name = match &target.host {
-        Host::Name(name) => name.clone(),
-        Host::Address(ip) => {
-            record.name = ip.to_string();
-            attempted.name.clone_from(&record.name);
-            let looped = record.shared.is_own_listener(SocketAddr::new(*ip, target.port));
-            return Err(Denial::new(
-                if looped { Reason::Loop } else { Reason::IpLiteral },
-                Stage::Decide,
-            ));
-        }
-    };
-    record.name = name.as_str().to_string();
-    attempted.name.clone_from(&record.name);
+    let name = named(target, attempted, record)?;
     let (expected, decision) = decide_connect(&snapshot, record.source.ip(), &name, target.port);
     attempted.decision = Some(decision);
     if !decision.permits() {
         return Err(Denial::new(decision.reason, Stage::Decide));
     }
+    let upstream = reach(&snapshot, &name, decision, attempted, record).await?;
+    Ok((name, expected, upstream))
+}
+
+/// The name of a target. Explicit flows are judged by application rules alone, which know no addresses.
+pub(crate) fn named(target: &Target, attempted: &mut Attempted, record: &mut Record) -> Result<Fqdn, Denial> {
+    let name = match &target.host {
+        Host::Name(name) => Ok(name.clone()),
+        Host::Address(ip) => Err(ip),
+    };
+    record.name = match &name {
+        Ok(name) => name.as_str().to_string(),
+        Err(ip) => ip.to_string(),
+    };
+    attempted.name.clone_from(&record.name);
+    name.map_err(|ip| {
+        let looped = record.shared.is_own_listener(SocketAddr::new(*ip, target.port));
+        Denial::new(if looped { Reason::Loop } else { Reason::IpLiteral }, Stage::Decide)
+    })
+}
+
+/// resolve -> vet -> connect for a name that the policy permits, under one deadline.
+pub(crate) async fn reach(
+    snapshot: &Snapshot,
+    name: &Fqdn,
+    decision: Decision,
+    attempted: &mut Attempted,
+    record: &mut Record,
+) -> Result<Upstream, Denial> {
     let deadline = Instant::now() + snapshot.settings.limits.connect_time;
-    let vetted = resolve(&record.shared, &snapshot, &name, decision, deadline, attempted).await?;
+    let vetted = resolve(&record.shared, snapshot, name, decision, deadline, attempted).await?;
     record.stage = Stage::Connect;
-    let upstream = connect::connect(&vetted, &snapshot, &record.shared.limits, deadline).await?;
+    let upstream = connect::connect(&vetted, snapshot, &record.shared.limits, deadline).await?;
     attempted.address = Some(upstream.address);
     record.address = Some(upstream.address);
-    Ok((name, expected, upstream))
+    Ok(upstream)
 }
 
 /// What every attempt passes before it is judged: its source's rate, and a log that can take its row. Takes the snapshot
@@ -341,7 +359,7 @@ async fn open_gate(
 }
 
 /// Enter the table of tunnels, and be judged again if the policy changed since the decision.
-fn enter(
+pub(crate) fn enter(
     name: &Fqdn,
     upstream: &Upstream,
     attempted: &mut Attempted,
@@ -353,7 +371,7 @@ fn enter(
         record.source,
         name.clone(),
         attempted.port,
-        Protocol::Https,
+        attempted.protocol.unwrap_or(Protocol::Https),
         upstream.candidate.clone(),
         record.generation,
     );

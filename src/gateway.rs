@@ -214,6 +214,7 @@ impl Gateway {
     pub fn drain(&self, limit: Duration) {
         self.health.set_draining();
         self.phase.send_replace(Phase::Draining);
+        self.shared.drain();
         let deadline = Instant::now() + limit;
         while self.connections() > 0 && Instant::now() < deadline && !self.hurry.load(Relaxed) {
             thread::sleep(Duration::from_millis(10));

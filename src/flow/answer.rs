@@ -99,21 +99,29 @@ pub(crate) fn shown(text: &str) -> String {
 }
 
 impl Words {
-    /// The whole response, with the `Connection: close` that the lingering close behind it keeps.
+    /// Header fields. `Connection: close` is kept by the lingering close behind the answer.
+    pub(crate) fn fields(&self) -> [(&'static str, &str); 5] {
+        [
+            ("Proxy-Status", &self.proxy_status),
+            ("X-Egret-Reason", &self.phrase),
+            ("Content-Type", "text/plain; charset=utf-8"),
+            ("Cache-Control", "no-store"),
+            ("Connection", "close"),
+        ]
+    }
+
+    /// The whole response.
     pub(crate) fn response(&self) -> Vec<u8> {
         let Self {
-            status,
-            phrase,
-            proxy_status,
-            body,
+            status, phrase, body, ..
         } = self;
-        format!(
-            "HTTP/1.1 {status} {phrase}\r\nProxy-Status: {proxy_status}\r\nX-Egret-Reason: {phrase}\r\n\
-             Content-Type: text/plain; charset=utf-8\r\nContent-Length: {}\r\nCache-Control: no-store\r\n\
-             Connection: close\r\n\r\n{body}",
-            body.len()
-        )
-        .into_bytes()
+        let fields: String = self
+            .fields()
+            .iter()
+            .map(|(name, value)| format!("{name}: {value}\r\n"))
+            .collect();
+        let length = body.len();
+        format!("HTTP/1.1 {status} {phrase}\r\n{fields}Content-Length: {length}\r\n\r\n{body}").into_bytes()
     }
 }
 

@@ -8,6 +8,7 @@ use crate::snapshot::Snapshot;
 use arc_swap::ArcSwap;
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
+use tokio::sync::watch;
 
 /// Shared by all workers of a gateway.
 pub(crate) struct Shared {
@@ -18,6 +19,7 @@ pub(crate) struct Shared {
     pub tunnels: Arc<Tunnels>,
     listeners: OnceLock<Vec<SocketAddr>>,
     self_test: String,
+    draining: watch::Sender<bool>,
 }
 
 impl Shared {
@@ -30,7 +32,20 @@ impl Shared {
             tunnels: Tunnels::new(),
             listeners: OnceLock::new(),
             self_test,
+            draining: watch::channel(false).0,
         })
+    }
+
+    /// No more requests on connections that are kept alive.
+    pub(crate) fn drain(&self) {
+        self.draining.send_replace(true);
+    }
+
+    /// Resolves when egret is draining.
+    pub(crate) async fn draining(&self) {
+        let mut draining = self.draining.subscribe();
+        // The sender lives as long as `self`.
+        let _ = draining.wait_for(|draining| *draining).await;
     }
 
     /// The snapshot of this moment.

@@ -1,0 +1,384 @@
+//! One request: decide -> resolve -> vet -> connect -> send on, and its response back. Every request is an attempt of its
+//! own, also on a connection that is kept alive.
+//!
+//! In: a request that hyper has read and what its guard said of the same bytes. Out: upstream's response, or a denial that
+//! the client can show. Nothing of a request reaches upstream before it is judged.
+
+use super::fields;
+use super::framing::{Framing, Violation};
+use super::guard::{Arrived, Line, Sending};
+use super::head::RequestHead;
+use super::target::{self, Wanted};
+use super::upstream::{Connection, NoResponse};
+use crate::flow::connect::Upstream;
+use crate::flow::intent::Target;
+use crate::flow::record::{Attempted, Record};
+use crate::flow::{Denial, answer, begin, decide, enter, named, reach};
+use crate::log::{FlowEndKind, NameSource, Stage};
+use crate::policy::{Decision, Fqdn, Protocol, Reason};
+use crate::proof::{Guard, off};
+use crate::snapshot::Snapshot;
+use http_body_util::{Either, Full};
+use hyper::body::{Bytes, Incoming};
+use hyper::ext::ReasonPhrase;
+use hyper::header::{HOST, HeaderName, HeaderValue, TRANSFER_ENCODING};
+use hyper::{Method, Request, Response, StatusCode, Uri, Version};
+use std::sync::Arc;
+
+/// What a client gets: a text of ours, or what upstream sends.
+pub(super) type Reply = Either<Full<Bytes>, Incoming>;
+
+/// How requests on a client connection name where they go.
+#[derive(Clone, Debug)]
+pub(super) enum Route {
+    /// Absolute-form on the proxy port.
+    Absolute,
+    /// Origin-form inside a tunnel that was opened for this name and port.
+    Tunnel(Fqdn, u16),
+}
+
+/// What became of a client connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// It goes on, or ended in order.
+    Open,
+    /// Its last request was denied.
+    Denied,
+    /// What came first in a tunnel is another protocol. `tls`: it looks like TLS.
+    NotHttp {
+        /// An alert will be understood.
+        tls: bool,
+    },
+    /// Upstream agreed to speak WebSocket.
+    Switched,
+}
+
+/// The first bytes of a tunnel are not HTTP: there is no answer in HTTP.
+#[derive(Debug, thiserror::Error)]
+#[error("the tunnel does not carry HTTP")]
+pub(super) struct NoAnswer;
+
+/// One client connection's requests, one after the other.
+pub(super) struct Conversation {
+    pub record: Record,
+    pub outcome: Outcome,
+    /// Where the last request went; used again where the next one may go there too.
+    pub connection: Option<Connection>,
+    route: Route,
+    line: Arc<Line>,
+    /// The attempt that is under way.
+    attempted: Attempted,
+    /// The first decision, for the proof of the tests.
+    first: Option<Decision>,
+}
+
+impl Conversation {
+    pub(super) fn new(record: Record, route: Route, line: Arc<Line>) -> Self {
+        Self {
+            record,
+            outcome: Outcome::Open,
+            connection: None,
+            route,
+            line,
+            attempted: Attempted::default(),
+            first: None,
+        }
+    }
+
+    /// A tunnel starts with the upstream that its CONNECT opened.
+    pub(super) async fn adopt(&mut self, upstream: Upstream, name: &Fqdn) -> Result<(), Denial> {
+        self.attempted = self.attempt();
+        self.open(upstream, name).await
+    }
+
+    /// Answer one request.
+    pub(super) async fn answer(&mut self, request: Request<Incoming>) -> Result<Response<Reply>, NoAnswer> {
+        self.attempted = self.attempt();
+        let denial = match self.line.next() {
+            Some(Arrived::Request(head)) => match self.exchange(request, head).await {
+                Ok(response) => return Ok(response),
+                Err(denial) => denial,
+            },
+            Some(Arrived::Refused { violation, first }) => self.refused(violation, first)?,
+            None => Denial::new(Reason::Internal, Stage::Intent),
+        };
+        Ok(self.deny(denial))
+    }
+
+    fn attempt(&self) -> Attempted {
+        let port = match &self.route {
+            Route::Absolute => 80,
+            Route::Tunnel(_, port) => *port,
+        };
+        Attempted {
+            port,
+            protocol: Some(Protocol::Http),
+            name_source: Some(NameSource::Host),
+            ..Attempted::default()
+        }
+    }
+
+    /// A head that the guard refused. Only what comes first in a tunnel can be another protocol.
+    fn refused(&mut self, mut violation: Violation, first: u8) -> Result<Denial, NoAnswer> {
+        if violation.reason == Reason::NotHttp {
+            if let (Route::Tunnel(..), None) = (&self.route, self.first) {
+                let denial = denial_of(violation);
+                self.record.denied(&denial);
+                self.attempted.write_denial(&self.record, &denial);
+                self.outcome = Outcome::NotHttp { tls: first == 22 };
+                return Err(NoAnswer);
+            }
+            violation.reason = Reason::BadRequest;
+        }
+        Ok(denial_of(violation))
+    }
+
+    async fn exchange(&mut self, request: Request<Incoming>, head: RequestHead) -> Result<Response<Reply>, Denial> {
+        let wanted = self.wanted(&request, &head).map_err(denial_of)?;
+        let (snapshot, name, decision) = self.judge(&wanted.target)?;
+        let (mut parts, body) = request.into_parts();
+        if parts.method == Method::OPTIONS && fields::take_forward(&mut parts.headers) == Some(0) {
+            self.passed(decision);
+            return Ok(self.own_options());
+        }
+        self.connect(&snapshot, &name, decision).await?;
+        self.passed(decision);
+        let body = match head.body {
+            Framing::NONE => Sending::nothing(self.line.clone()),
+            _ => Sending::new(body, self.line.clone()),
+        };
+        let request = Request::from_parts(for_upstream(parts, &wanted, &name, &head)?, body);
+        match self.send(request, &head, (&snapshot, &name, decision)).await {
+            Ok(response) => Ok(self.from_upstream(response, head.websocket)),
+            Err(failure) => {
+                self.connection = None;
+                Err(self.why(failure))
+            }
+        }
+    }
+
+    /// Where the request wants to go, and what must not go there whatever the policy says.
+    fn wanted(&mut self, request: &Request<Incoming>, head: &RequestHead) -> Result<Wanted, Violation> {
+        let host = head.host.as_deref();
+        self.attempted.host_header = head.host.clone();
+        let wanted = match &self.route {
+            Route::Absolute => target::absolute(&head.target, request.method()),
+            Route::Tunnel(name, port) => target::origin(&head.target, host, name, *port),
+        }?;
+        self.attempted.requested.clone_from(&wanted.authority);
+        self.attempted.target_url = Some(wanted.shown());
+        self.attempted.port = wanted.target.port;
+        self.record.port = wanted.target.port;
+        self.record.protocol = Some(Protocol::Http);
+        // RFC 9110 section 9.3.8: it shows a script the credentials that it may not read.
+        if request.method() == Method::TRACE {
+            return Err(Violation::bad_request("TRACE"));
+        }
+        if fields::came_through_us(request.headers()) {
+            return Err(Violation {
+                reason: Reason::Loop,
+                what: "the request came through this egret before",
+            });
+        }
+        Ok(wanted)
+    }
+
+    fn judge(&mut self, target: &Target) -> Result<(Arc<Snapshot>, Fqdn, Decision), Denial> {
+        let snapshot = begin(&mut self.attempted, &mut self.record)?;
+        let name = named(target, &mut self.attempted, &mut self.record)?;
+        let decision = match self.first {
+            Some(first) if off(Guard::PerRequest) => first,
+            _ => decide(&snapshot, self.record.source.ip(), Protocol::Http, &name, target.port),
+        };
+        self.first.get_or_insert(decision);
+        self.attempted.decision = Some(decision);
+        if decision.permits() {
+            Ok((snapshot, name, decision))
+        } else {
+            Err(Denial::new(decision.reason, Stage::Decide))
+        }
+    }
+
+    /// The connection at hand, if it was opened for the same name and port under the same generation; else a new one.
+    async fn connect(&mut self, snapshot: &Snapshot, name: &Fqdn, decision: Decision) -> Result<(), Denial> {
+        let port = self.attempted.port;
+        if let Some(open) = &self.connection
+            && open.serves(name, port, snapshot.generation)
+        {
+            self.attempted.address = Some(open.address);
+            return Ok(());
+        }
+        self.connection = None;
+        let upstream = reach(snapshot, name, decision, &mut self.attempted, &mut self.record).await?;
+        self.open(upstream, name).await
+    }
+
+    async fn open(&mut self, upstream: Upstream, name: &Fqdn) -> Result<(), Denial> {
+        let entry = enter(name, &upstream, &mut self.attempted, &mut self.record)?;
+        let generation = self.record.generation;
+        let opened = Connection::open(upstream, entry, generation, self.line.clone()).await;
+        self.connection = Some(opened.map_err(|_| Denial::new(Reason::UpstreamClosed, Stage::Connect))?);
+        Ok(())
+    }
+
+    /// The row of the decision, before the first byte goes up.
+    fn passed(&mut self, decision: Decision) {
+        self.attempted.write_passed(&self.record);
+        self.record.stage = Stage::Relay;
+        self.record.reason = decision.reason;
+    }
+
+    /// Send it. A kept connection may have been closed by upstream at the same moment: what was not sent, or does no harm
+    /// when it is sent twice, goes over a new one (RFC 9112 section 9.3.1).
+    async fn send(
+        &mut self,
+        request: Request<Sending>,
+        head: &RequestHead,
+        judged: (&Snapshot, &Fqdn, Decision),
+    ) -> Result<Response<Incoming>, NoResponse> {
+        let Some(connection) = &mut self.connection else {
+            return Err(NoResponse::Closed);
+        };
+        let harmless = request.method().is_safe() && head.body == Framing::NONE;
+        let spare = (connection.used() && harmless).then(|| again(&request, &self.line));
+        let used = connection.used();
+        let (failure, unsent) = match connection.send(request, head.websocket).await {
+            Ok(response) => return Ok(response),
+            Err(failed) => failed,
+        };
+        let (Some(request), NoResponse::Closed, true) = (unsent.or(spare), failure, used) else {
+            return Err(failure);
+        };
+        let (snapshot, name, decision) = judged;
+        self.connection = None;
+        self.connect(snapshot, name, decision)
+            .await
+            .map_err(|_| NoResponse::Closed)?;
+        let Some(connection) = &mut self.connection else {
+            return Err(NoResponse::Closed);
+        };
+        connection
+            .send(request, head.websocket)
+            .await
+            .map_err(|(failure, _)| failure)
+    }
+
+    fn from_upstream(&mut self, response: Response<Incoming>, websocket: bool) -> Response<Reply> {
+        let (mut parts, body) = response.into_parts();
+        let switched = parts.status == StatusCode::SWITCHING_PROTOCOLS;
+        match (websocket, switched) {
+            (_, true) => self.outcome = Outcome::Switched,
+            (true, false) => self.line.stays_http(),
+            (false, false) => {}
+        }
+        fields::clean_response(&mut parts.headers, switched);
+        fields::add_via(&mut parts.headers, u8::from(parts.version != Version::HTTP_10));
+        parts.version = Version::HTTP_11;
+        Response::from_parts(parts, Either::Right(body))
+    }
+
+    /// Why upstream gave no response, in the words of a denial.
+    fn why(&self, failure: NoResponse) -> Denial {
+        if let Some(violation) = self.line.spoilt() {
+            return denial_of(violation);
+        }
+        match failure {
+            NoResponse::Invalid(what) => Denial::new(Reason::UpstreamInvalid, Stage::Relay).detail(what.to_string()),
+            NoResponse::Stopped(FlowEndKind::Drained) => Denial::new(Reason::Draining, Stage::Relay),
+            NoResponse::Stopped(_) => Denial::new(Reason::Revoked, Stage::Relay),
+            NoResponse::Closed => Denial::new(Reason::UpstreamClosed, Stage::Relay),
+        }
+    }
+
+    /// A denial that came too late for an answer: the row alone.
+    pub(super) fn denied_late(&mut self) {
+        let Some(violation) = self.line.spoilt().filter(|_| self.outcome == Outcome::Open) else {
+            return;
+        };
+        let denial = denial_of(violation);
+        self.record.denied(&denial);
+        self.attempted.write_denial(&self.record, &denial);
+    }
+
+    /// Row and answer of a denial. The connection ends with it.
+    fn deny(&mut self, denial: Denial) -> Response<Reply> {
+        self.outcome = Outcome::Denied;
+        self.record.denied(&denial);
+        if self.record.name.is_empty() {
+            self.record.name = self.attempted.target();
+        }
+        self.attempted.write_denial(&self.record, &denial);
+        let proxy = self.record.shared.snapshot().settings.proxy;
+        let detail = denial.detail.as_deref();
+        let words = answer::words(denial.reason, detail, &self.attempted.target(), self.record.id, &proxy);
+        response_of(words)
+    }
+
+    /// The last hop of an OPTIONS is this one (RFC 9110 section 7.6.2).
+    fn own_options(&self) -> Response<Reply> {
+        let mut response = Response::new(Either::Left(Full::default()));
+        fields::add_via(response.headers_mut(), 1);
+        response
+    }
+}
+
+fn denial_of(violation: Violation) -> Denial {
+    Denial::new(violation.reason, Stage::Intent).detail(violation.what.to_string())
+}
+
+fn response_of(words: answer::Words) -> Response<Reply> {
+    let fields = words.fields().map(|(name, value)| {
+        // `words` holds printable ASCII alone
+        (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_str(value))
+    });
+    let mut response = Response::new(Either::Left(Full::default()));
+    for pair in fields {
+        if let (Ok(name), Ok(value)) = pair {
+            response.headers_mut().append(name, value);
+        }
+    }
+    *response.status_mut() = StatusCode::from_u16(words.status).unwrap_or(StatusCode::FORBIDDEN);
+    if let Ok(phrase) = ReasonPhrase::try_from(words.phrase) {
+        response.extensions_mut().insert(phrase);
+    }
+    *response.body_mut() = Either::Left(Full::from(words.body));
+    response
+}
+
+/// The head that upstream gets: what was judged, and nothing that is meant for us.
+fn for_upstream(
+    mut parts: hyper::http::request::Parts,
+    wanted: &Wanted,
+    name: &Fqdn,
+    head: &RequestHead,
+) -> Result<hyper::http::request::Parts, Denial> {
+    let bad = || Denial::new(Reason::BadRequest, Stage::Intent);
+    parts.uri = Uri::try_from(&wanted.origin_form[..]).map_err(|_| bad())?;
+    parts.version = Version::HTTP_11;
+    fields::clean_request(&mut parts.headers, head.websocket);
+    let host = match wanted.target.port {
+        80 => name.as_str().to_string(),
+        port => format!("{name}:{port}"),
+    };
+    parts
+        .headers
+        .insert(HOST, HeaderValue::try_from(host).map_err(|_| bad())?);
+    if matches!(head.body, Framing::Chunked(_)) {
+        // hyper would leave the body out of methods that rarely have one
+        parts
+            .headers
+            .insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+    }
+    fields::add_via(&mut parts.headers, head.minor);
+    Ok(parts)
+}
+
+/// The same request without a body, once more.
+fn again(request: &Request<Sending>, line: &Arc<Line>) -> Request<Sending> {
+    let mut copy = Request::new(Sending::nothing(line.clone()));
+    copy.method_mut().clone_from(request.method());
+    copy.uri_mut().clone_from(request.uri());
+    copy.headers_mut().clone_from(request.headers());
+    copy.extensions_mut().clone_from(request.extensions());
+    copy
+}
