@@ -3,4 +3,5 @@
 
 mod connect;
 mod dns;
+mod plain_http;
 mod world;

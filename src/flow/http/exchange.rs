@@ -149,7 +149,7 @@ impl Conversation {
         };
         let request = Request::from_parts(for_upstream(parts, &wanted, &name, &head)?, body);
         match self.send(request, &head, (&snapshot, &name, decision)).await {
-            Ok(response) => Ok(self.from_upstream(response, head.websocket)),
+            Ok(response) => Ok(self.received(response, head.websocket)),
             Err(failure) => {
                 self.connection = None;
                 Err(self.why(failure))
@@ -163,7 +163,7 @@ impl Conversation {
         self.attempted.host_header = head.host.clone();
         let wanted = match &self.route {
             Route::Absolute => target::absolute(&head.target, request.method()),
-            Route::Tunnel(name, port) => target::origin(&head.target, host, name, *port),
+            Route::Tunnel(name, port) => target::origin(&head.target, request.method(), host, (name, *port)),
         }?;
         self.attempted.requested.clone_from(&wanted.authority);
         self.attempted.target_url = Some(wanted.shown());
@@ -263,7 +263,7 @@ impl Conversation {
             .map_err(|(failure, _)| failure)
     }
 
-    fn from_upstream(&mut self, response: Response<Incoming>, websocket: bool) -> Response<Reply> {
+    fn received(&mut self, response: Response<Incoming>, websocket: bool) -> Response<Reply> {
         let (mut parts, body) = response.into_parts();
         let switched = parts.status == StatusCode::SWITCHING_PROTOCOLS;
         match (websocket, switched) {

@@ -5,6 +5,7 @@
 use super::framing::Violation;
 use crate::flow::intent::{Target, parse_port};
 use crate::policy::{Fqdn, Host, HostError, Reason};
+use hyper::Method;
 
 /// Port of `http` where none is written (RFC 9110 section 4.2.1).
 const HTTP_PORT: u16 = 80;
@@ -33,7 +34,7 @@ impl Wanted {
 }
 
 /// `absolute-form` (RFC 9112 section 3.2.2) of scheme `http`. What URL parsers differ in is refused.
-pub(super) fn absolute(raw: &[u8], method: &hyper::Method) -> Result<Wanted, Violation> {
+pub(super) fn absolute(raw: &[u8], method: &Method) -> Result<Wanted, Violation> {
     let Some(rest) = strip_scheme(raw) else {
         return Err(Violation::bad_request(match raw {
             [b'/', ..] | b"*" => "a proxy wants the whole URL in the request line",
@@ -51,7 +52,7 @@ pub(super) fn absolute(raw: &[u8], method: &hyper::Method) -> Result<Wanted, Vio
         Some(b'/') => path.to_vec(),
         Some(_) => [b"/", path].concat(),
         // RFC 9112 section 3.2.4: the last proxy makes it the server's own OPTIONS.
-        None if *method == hyper::Method::OPTIONS => b"*".to_vec(),
+        None if *method == Method::OPTIONS => b"*".to_vec(),
         None => b"/".to_vec(),
     };
     Ok(Wanted {
@@ -62,8 +63,14 @@ pub(super) fn absolute(raw: &[u8], method: &hyper::Method) -> Result<Wanted, Vio
 }
 
 /// `origin-form` inside a tunnel that was opened for `name:port`. Its Host must say the same.
-pub(super) fn origin(raw: &[u8], host: Option<&[u8]>, name: &Fqdn, port: u16) -> Result<Wanted, Violation> {
-    if raw.first() != Some(&b'/') && raw != b"*" {
+pub(super) fn origin(
+    raw: &[u8],
+    method: &Method,
+    host: Option<&[u8]>,
+    (name, port): (&Fqdn, u16),
+) -> Result<Wanted, Violation> {
+    let asks_server = raw == b"*" && *method == Method::OPTIONS;
+    if raw.first() != Some(&b'/') && !asks_server {
         return Err(Violation::bad_request("inside a tunnel the request line holds a path"));
     }
     let mismatch = Violation {
@@ -124,7 +131,6 @@ fn parse_host_port(authority: &[u8]) -> Result<Target, Violation> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use hyper::Method;
 
     fn goes_to(url: &str) -> Result<String, Reason> {
         match absolute(url.as_bytes(), &Method::GET) {
@@ -225,7 +231,8 @@ mod tests {
     fn inside_a_tunnel_host_is_what_the_tunnel_was_opened_for() {
         let name = Fqdn::parse("api.example.com").unwrap();
         let ask = |target: &str, host: &str, port| {
-            origin(target.as_bytes(), Some(host.as_bytes()), &name, port).map_err(|violation| violation.reason)
+            origin(target.as_bytes(), &Method::GET, Some(host.as_bytes()), (&name, port))
+                .map_err(|violation| violation.reason)
         };
         for (host, port) in [
             ("api.example.com", 80),
@@ -248,11 +255,15 @@ mod tests {
         ] {
             assert_eq!(ask("/", host, port), Err(Reason::HostMismatch), "{host}");
         }
+        assert_eq!(ask("*", "api.example.com", 80), Err(Reason::BadRequest));
         assert_eq!(
             ask("http://api.example.com/", "api.example.com", 80),
             Err(Reason::BadRequest)
         );
-        assert_eq!(origin(b"/", None, &name, 80).unwrap_err().reason, Reason::BadRequest);
+        assert_eq!(
+            origin(b"/", &Method::GET, None, (&name, 80)).unwrap_err().reason,
+            Reason::BadRequest
+        );
     }
 
     #[test]
