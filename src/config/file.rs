@@ -472,7 +472,7 @@ pub struct Limits {
     #[schemars(range(min = 1_024, max = 1_048_576))]
     pub head_bytes: Option<At<i64>>,
     /// Most header fields in a request. Default 100.
-    #[schemars(range(min = 8, max = 1_000))]
+    #[schemars(range(min = 8, max = 256))]
     pub head_fields: Option<At<i64>>,
     /// Time for a whole request head, in seconds. Default 10.
     #[schemars(range(min = 1, max = 300))]

@@ -249,7 +249,7 @@ static ROWS: [ReasonRow; 46] = [
         "http_request_error",
         Actor::Workload,
         "The request head was not complete within the time limit.",
-        "Look at why the client sends slowly, or raise limits.head_time.",
+        "Look at why the client sends slowly, or raise limits.head_seconds.",
     ),
     row(
         Reason::SniMissing,
