@@ -23,12 +23,12 @@ pub struct Cli {
 
 const EXAMPLES: &str = "\
 Examples:
-  egret lab                                       a whole world on loopback: who gets where, and why not
-  egret run --allow AzureOpenAI=contoso-ai        a sidecar that lets one Azure OpenAI resource through
-  egret run --config egret.toml                   everything, from a file
-  egret check egret.toml                          every problem of a file, with its line
-  egret explain contoso-ai.openai.azure.com:443 --config egret.toml
-  eval \"$(egret env)\"                             point the clients of this shell at the proxy";
+  egret lab                                 a whole world on loopback
+  egret run --allow AzureOpenAI=contoso-ai  a sidecar for one resource
+  egret run --config egret.toml             everything, from a file
+  egret check egret.toml                    every problem of a file, with its line
+  egret explain https://contoso-ai.openai.azure.com --config egret.toml
+  eval \"$(egret env)\"                       point this shell's clients at the proxy";
 
 /// The commands.
 #[derive(Debug, Subcommand)]
@@ -212,8 +212,14 @@ pub(crate) fn refuse(problems: &[Problem]) -> anyhow::Error {
 /// Prints problems on standard error.
 pub(crate) fn tell(problems: &[Problem]) {
     for problem in problems {
-        eprintln!("{problem}\n");
+        say(&format!("{problem}\n"));
     }
+}
+
+/// A line on standard error. If nobody reads it, egret goes on.
+pub(crate) fn say(line: &str) {
+    use std::io::Write;
+    let _ = writeln!(std::io::stderr(), "{line}");
 }
 
 /// `1 error`, `2 errors`.

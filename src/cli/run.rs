@@ -1,6 +1,6 @@
 //! `egret run`: start a gateway, carry signals and changes of the file to it, drain it.
 
-use super::{Answer, RunArgs, refuse, tell};
+use super::{Answer, RunArgs, refuse, say, tell};
 use crate::{
     config::{
         self, Checked, Problem,
@@ -43,7 +43,7 @@ pub fn run(args: &RunArgs) -> anyhow::Result<Answer> {
     diagnostics(checked.settings.log.level);
     tell(&checked.warnings);
     for notice in notices(&checked) {
-        eprintln!("egret: {notice}");
+        say(&format!("egret: {notice}"));
     }
     let watch = args
         .config
