@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     dns::DnsPlan,
-    policy::{AddressPlan, Policy},
+    policy::{AddressPlan, FqdnPattern, Policy, PrivateEndpoints, Rules},
 };
 use std::{
     net::SocketAddr,
@@ -52,7 +52,8 @@ pub fn build(file: &FileConfig, base: &Path, report: &mut Report) -> Built {
     }
     let policy = rules::policy(file, base, &settings, report);
     let dns = dns::plan(file, &settings, report);
-    let addresses = dns::addresses(file, report);
+    let mut addresses = dns::addresses(file, report);
+    addresses.tagged = tagged(file, &policy, report);
     let overrides = file
         .dial
         .overrides
@@ -66,6 +67,30 @@ pub fn build(file: &FileConfig, base: &Path, report: &mut Report) -> Built {
         dns,
         overrides,
     }
+}
+
+/// `private_endpoints.tags`: the patterns of each tag, as the rules that name it came to hold them.
+fn tagged(file: &FileConfig, policy: &Policy, report: &mut Report) -> Vec<(FqdnPattern, PrivateEndpoints)> {
+    let collections = policy.groups.iter().flat_map(|group| &group.collections);
+    let rules = collections.flat_map(|collection| match &collection.rules {
+        Rules::Application(rules) => rules.as_slice(),
+        Rules::Network(_) | Rules::Nat(_) => &[],
+    });
+    let targets: Vec<_> = rules.flat_map(|rule| &rule.targets).collect();
+    let mut tagged = Vec::new();
+    for (tag, mode) in file.private_endpoints.tags.iter().flatten() {
+        let of_tag = targets.iter().filter(|target| target.tag.as_deref() == Some(tag));
+        let before = tagged.len();
+        tagged.extend(of_tag.map(|target| (target.pattern.clone(), PrivateEndpoints::from(**mode))));
+        if tagged.len() == before {
+            let finding = Finding::warning(
+                mode.span,
+                format!("no rule names the FQDN tag `{tag}`: this has no effect"),
+            );
+            report.add(finding);
+        }
+    }
+    tagged
 }
 
 fn listeners(file: &file::Listeners, report: &mut Report) -> Listeners {

@@ -285,6 +285,7 @@ pub fn addresses(file: &FileConfig, report: &mut Report) -> AddressPlan {
             .mode
             .map(PrivateEndpoints::from)
             .unwrap_or_default(),
+        tagged: Vec::new(),
         private_link: PrivateLinkZones::embedded(),
         own: Arc::default(),
     }

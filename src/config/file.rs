@@ -198,6 +198,8 @@ pub struct PrivateEndpointsSection {
     pub mode: Option<PrivateEndpoints>,
     /// Where private endpoints live. Default: every private range.
     pub networks: Texts,
+    /// `mode` for the names of one FQDN tag: `AzureOpenAI = "require"`. A rule's own `private_endpoints` goes before it.
+    pub tags: Option<BTreeMap<String, At<PrivateEndpoints>>>,
 }
 
 /// `private_endpoints`, for all names or those of one rule.

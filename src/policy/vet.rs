@@ -1,7 +1,7 @@
 //! `vet`: which addresses of an answer may be dialled (design: vetting, two tiers; private endpoints).
 
 use super::{
-    Answer, Fqdn, PrivateEndpoints, PrivateLinkZones, Reason,
+    Answer, Fqdn, FqdnPattern, PrivateEndpoints, PrivateLinkZones, Reason,
     address::{Tier, nat64, tier},
     fqdn::is_below,
     private_link::{PRIVATE_LINK_LABEL, without_private_link},
@@ -23,6 +23,8 @@ pub struct AddressPlan {
     pub networks: Vec<IpNet>,
     /// `private_endpoints.mode`.
     pub private_endpoints: PrivateEndpoints,
+    /// `private_endpoints.tags`: the first pattern that admits the asked name goes before the mode above.
+    pub tagged: Vec<(FqdnPattern, PrivateEndpoints)>,
     /// Private-link zones and their public pairs.
     pub private_link: PrivateLinkZones,
     /// Every address of this machine and of egret's listeners.
@@ -167,13 +169,24 @@ impl AddressPlan {
         match tier(candidate.ip) {
             Tier::Private if self.trusts(asked, candidate, rule) => Ok(Passed::Plain),
             Tier::Never | Tier::Private => Err(Reason::AddressDenied),
-            Tier::Public => match rule.private_endpoints.unwrap_or(self.private_endpoints) {
+            Tier::Public => match self.mode_for(asked, rule) {
                 PrivateEndpoints::Off => Ok(Passed::Plain),
                 _ if !self.wants_private(asked, candidate) => Ok(Passed::Plain),
                 PrivateEndpoints::Log => Ok(Passed::PublicForPrivate),
                 PrivateEndpoints::Require => Err(Reason::PublicResolution),
             },
         }
+    }
+
+    /// What is asked of private endpoints for this name: the rule says it, or its tag, or the global mode.
+    fn mode_for(&self, asked: &Fqdn, rule: RuleScope<'_>) -> PrivateEndpoints {
+        let by_tag = || {
+            self.tagged
+                .iter()
+                .find(|(pattern, _)| pattern.matches(asked))
+                .map(|(_, mode)| *mode)
+        };
+        rule.private_endpoints.or_else(by_tag).unwrap_or(self.private_endpoints)
     }
 
     /// Whether the address is one of this machine, also as a NAT64 would reach it.

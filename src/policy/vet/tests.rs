@@ -357,6 +357,25 @@ fn a_rule_may_ask_for_other_private_endpoints_than_the_default() {
 }
 
 #[test]
+fn a_tag_may_ask_for_other_private_endpoints_than_the_default_and_a_rule_goes_before_it() {
+    let public = answer(&OPENAI, &["203.0.113.7"]);
+    let tagged = |mode| AddressPlan {
+        tagged: vec![(FqdnPattern::parse("*.openai.azure.com").unwrap(), mode)],
+        ..plan()
+    };
+    let requiring = tagged(PrivateEndpoints::Require);
+    assert_eq!(
+        vet_for(&requiring, &public, RuleScope::default()),
+        Err(Reason::PublicResolution)
+    );
+    let off = RuleScope {
+        private_endpoints: Some(PrivateEndpoints::Off),
+        ..RuleScope::default()
+    };
+    assert!(vet_for(&requiring, &public, off).is_ok());
+}
+
+#[test]
 fn d10_private_answers_cannot_be_pulled_across_zones() {
     let linked = AddressPlan {
         private: vec![scope("privatelink.svc.example.net", true, &[])],
