@@ -16,6 +16,9 @@ use std::io::Write;
 /// Longest row in bytes, line end included. A sink's chunk always holds one.
 pub(super) const MAX_ROW_BYTES: usize = 8 << 10;
 
+/// What every row starts with.
+pub(super) const START: &[u8] = b"{\"category\":\"";
+
 // Longest fields in bytes, as written. A name has at most 253; what is longer was never one. Together, with all else, they
 // stay under `MAX_ROW_BYTES`: `the_longest_row_is_bounded` adds them up.
 const NAME: usize = 512;
@@ -58,7 +61,7 @@ impl Envelope {
             Row::FlowEnd(_) => "EgretFlow",
             Row::Loss(_) => "EgretLogLoss",
         };
-        out.extend_from_slice(b"{\"category\":\"");
+        out.extend_from_slice(START);
         out.extend_from_slice(category.as_bytes());
         out.extend_from_slice(b"\",\"time\":\"");
         time::push(out, row.time());

@@ -223,7 +223,6 @@ macro_rules! closed_set {
         }
     };
 }
-pub(crate) use closed_set;
 
 closed_set! {
     /// How a flow ended.
@@ -286,6 +285,11 @@ impl FlowId {
         };
         OWN.set((next.wrapping_add(1), left - 1));
         Self(next)
+    }
+
+    /// The flow with this number, as read back from a row.
+    pub const fn from_value(value: u64) -> Self {
+        Self(value)
     }
 
     /// The last 8 of its 16 hex digits: enough to find the row, short enough for a reason phrase.

@@ -1,0 +1,147 @@
+//! Rows for people: one line each, fields by name after the first few words. Nothing in it can drive a terminal.
+
+use super::{
+    azfw,
+    escape::{self, Style},
+    row::{ApplicationRow, FlowEnd, Loss, Row},
+    time,
+};
+use crate::policy::{Action, Protocol};
+use std::{fmt::Display, io::Write, net::SocketAddr};
+
+/// Refused addresses shown: as many as a row can carry.
+const SHOWN_REFUSED: usize = 8;
+
+/// Longest name in bytes, as written.
+const NAME: usize = 512;
+
+/// Appends one line.
+pub(super) fn push(out: &mut Vec<u8>, row: &Row<'_>) {
+    time::push(out, row.time());
+    match row {
+        Row::Application(row) => application(out, row),
+        Row::FlowEnd(row) => flow_end(out, row),
+        Row::Loss(row) => loss(out, row),
+    }
+    out.push(b'\n');
+}
+
+/// `.. ALLOW 10.1.0.4:51000 https contoso-ai.openai.azure.com:443 RuleMatched rule=ai/azure-ai/openai address=10.1.2.4 ..`
+fn application(out: &mut Vec<u8>, row: &ApplicationRow<'_>) {
+    let word = match row.outcome() {
+        Action::Allow if row.let_through() => "AUDIT",
+        Action::Allow => "ALLOW",
+        Action::Deny => "DENY ",
+    };
+    target(out, word, row.source, Some(row.protocol), row.fqdn, row.port);
+    shown(out, row.reason.name());
+    if let Some(rule) = row.rule {
+        key(out, "rule");
+        escaped(
+            out,
+            format!("{}/{}/{}", rule.group, rule.collection, rule.rule).as_bytes(),
+        );
+    }
+    if let Some(address) = row.address {
+        field(out, "address", address.ip().to_canonical());
+    }
+    for ip in row.refused_addresses.iter().take(SHOWN_REFUSED) {
+        field(out, "refused", ip.to_canonical());
+    }
+    for (name, raw) in [
+        ("requested", row.requested),
+        ("sni", row.sni),
+        ("host", row.host_header),
+    ] {
+        if let Some(raw) = raw {
+            key(out, name);
+            escaped(out, raw);
+        }
+    }
+    if let Some(ech) = row.ech {
+        field(out, "ech", ech);
+    }
+    for (name, flag) in [
+        ("wide", row.wide),
+        ("public-resolution", row.public_resolution),
+        ("overrides", row.overrides),
+    ] {
+        if flag {
+            shown(out, name);
+        }
+    }
+    field(out, "mode", azfw::mode(row.mode));
+    field(out, "generation", row.generation);
+    field(out, "flow", row.flow);
+    if let Some(detail) = row.detail {
+        key(out, "detail");
+        escaped(out, detail.as_bytes());
+    }
+}
+
+/// `.. END   10.1.0.4:51000 https contoso-ai.openai.azure.com:443 UpstreamClosed sent=517 received=4096 ms=12.345 ..`
+fn flow_end(out: &mut Vec<u8>, row: &FlowEnd<'_>) {
+    target(out, "END  ", row.source, row.protocol, row.fqdn, row.port);
+    shown(out, row.end.name());
+    field(out, "sent", row.sent);
+    field(out, "received", row.received);
+    let micros = row.duration.as_micros();
+    field(out, "ms", format_args!("{}.{:03}", micros / 1000, micros % 1000));
+    if let Some(address) = row.address {
+        field(out, "address", address.ip().to_canonical());
+    }
+    field(out, "stage", row.stage.name());
+    field(out, "reason", row.reason.name());
+    field(out, "generation", row.generation);
+    field(out, "flow", row.flow);
+}
+
+/// `.. LOST  120 rows of stdout, 70000 bytes, QueueFull, from 2026-.. to 2026-..`
+fn loss(out: &mut Vec<u8>, row: &Loss) {
+    let Loss { sink, rows, bytes, .. } = row;
+    shown(
+        out,
+        format_args!(
+            "LOST  {rows} rows of {sink}, {bytes} bytes, {}, from ",
+            row.cause.name()
+        ),
+    );
+    time::push(out, row.first);
+    out.extend_from_slice(b" to ");
+    time::push(out, row.last);
+}
+
+fn target(out: &mut Vec<u8>, word: &str, source: SocketAddr, protocol: Option<Protocol>, fqdn: &str, port: u16) {
+    let protocol = match protocol {
+        Some(Protocol::Http) => "http",
+        Some(Protocol::Https) => "https",
+        None => "-",
+    };
+    let source = SocketAddr::new(source.ip().to_canonical(), source.port());
+    shown(out, format_args!("{word} {source} {protocol} "));
+    escaped(out, fqdn.as_bytes());
+    write!(out, ":{port}").expect("writing to a Vec cannot fail");
+}
+
+fn shown(out: &mut Vec<u8>, value: impl Display) {
+    write!(out, " {value}").expect("writing to a Vec cannot fail");
+}
+
+fn field(out: &mut Vec<u8>, name: &str, value: impl Display) {
+    shown(out, format_args!("{name}={value}"));
+}
+
+fn key(out: &mut Vec<u8>, name: &str) {
+    shown(out, format_args!("{name}="));
+}
+
+/// Bare if it is one plain word, else in quotes: no value can pass for another field.
+fn escaped(out: &mut Vec<u8>, raw: &[u8]) {
+    let word = |&b: &u8| b.is_ascii_alphanumeric() || b"._-:[]/*".contains(&b);
+    if !raw.is_empty() && raw.len() <= NAME && raw.iter().all(word) {
+        return out.extend_from_slice(raw);
+    }
+    out.push(b'"');
+    escape::push(out, raw, NAME, Style::Plain);
+    out.push(b'"');
+}
