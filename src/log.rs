@@ -22,6 +22,7 @@ mod time;
 mod writer;
 
 pub use memory::MemoryLog;
+pub(crate) use row::let_through;
 pub use row::{ApplicationRow, FlowEnd, FlowEndKind, FlowId, Loss, LossCause, NameSource, Row, Stage};
 
 use crate::config::settings::{Azure, Limits, LogFormat, LogSettings, OnFull};

@@ -69,7 +69,7 @@ impl Drop for Record {
         }
         self.shared
             .metrics
-            .flow_ended(self.end, self.stage, self.sent, self.received);
+            .flow_ended(self.end, self.stage, self.reason, self.sent, self.received);
         if self.shared.is_self_test(&self.name) {
             return;
         }
@@ -168,11 +168,14 @@ impl Attempted {
 
     fn write(&self, record: &Record, reason: Reason, detail: Option<&str>, refused: &[IpAddr]) {
         let action = self.action(reason);
-        record.shared.metrics.decided(action, reason);
+        let snapshot = self.snapshot.as_deref();
+        let mode = self
+            .decision
+            .map_or_else(|| snapshot.map_or(Mode::Enforce, |s| s.policy.mode()), |d| d.mode);
+        record.shared.metrics.decided(action, mode, reason);
         if record.shared.is_self_test(&self.name) {
             return;
         }
-        let snapshot = self.snapshot.as_deref();
         let rule = self
             .decision
             .and_then(|d| d.rule)
@@ -191,9 +194,7 @@ impl Attempted {
             requested: (!self.requested.is_empty()).then_some(&self.requested),
             target_url: self.target_url.as_deref(),
             action,
-            mode: self
-                .decision
-                .map_or_else(|| snapshot.map_or(Mode::Enforce, |s| s.policy.mode()), |d| d.mode),
+            mode,
             rule,
             reason,
             explicit: true,

@@ -95,15 +95,18 @@ pub struct ApplicationRow<'a> {
 impl ApplicationRow<'_> {
     /// A denial that audit mode let through: only what the rules say is softened, never gate, vetting, parser or limits.
     pub fn let_through(&self) -> bool {
-        self.action == Action::Deny
-            && self.mode == Mode::Audit
-            && matches!(self.reason, Reason::RuleMatched | Reason::NoRuleMatched)
+        let_through(self.action, self.mode, self.reason)
     }
 
     /// What happened to the attempt.
     pub fn outcome(&self) -> Action {
         if self.let_through() { Action::Allow } else { self.action }
     }
+}
+
+/// See [`ApplicationRow::let_through`].
+pub(crate) fn let_through(action: Action, mode: Mode, reason: Reason) -> bool {
+    action == Action::Deny && mode == Mode::Audit && matches!(reason, Reason::RuleMatched | Reason::NoRuleMatched)
 }
 
 /// The end of a flow.
