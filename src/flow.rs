@@ -112,7 +112,7 @@ async fn tunnel(client: TcpStream, mut held: Vec<u8>, target: Target, mut attemp
         opened = open_target(&target, &mut attempted, &mut record) => opened,
         () = gone(&client, &mut held) => Err(Denial::new(Reason::ClientClosed, Stage::Connect)),
     };
-    let (name, expected, upstream) = match opened {
+    let (name, expected, mut upstream) = match opened {
         Ok(opened) => opened,
         Err(denial) => return refuse(client, denial, attempted, record).await,
     };
@@ -134,7 +134,7 @@ async fn tunnel(client: TcpStream, mut held: Vec<u8>, target: Target, mut attemp
     record.protocol = Some(Protocol::Https);
     let first = held.first().copied();
     let gate = match spoken {
-        Ok(_) => open_gate(&client, &mut held, &name, &upstream, &mut attempted, &record).await,
+        Ok(_) => open_gate(&client, &mut held, &name, &mut upstream, &mut attempted, &mut record).await,
         Err(denial) => Err(denial),
     };
     let entry = match gate.and_then(|name| enter(&name, &upstream, &mut attempted, &mut record)) {
@@ -145,10 +145,11 @@ async fn tunnel(client: TcpStream, mut held: Vec<u8>, target: Target, mut attemp
         }
     };
     attempted.write_passed(&record);
+    // In audit mode a tunnel may be open that no rule allows.
+    record.reason = attempted.decision.map_or(Reason::RuleMatched, |decision| decision.reason);
     // A tunnel outlives what decided it: the snapshot and the row's parts go before the relay starts.
     drop(attempted);
     record.stage = Stage::Relay;
-    record.reason = Reason::RuleMatched;
     let idle = settings.limits.idle;
     drop(settings);
     let passed = gate::open(held);
@@ -283,6 +284,7 @@ pub(crate) async fn resolve(
     match snapshot.addresses.vet(&answer, port, snapshot.rule_scope(decision)) {
         Ok(vetted) => {
             attempted.public_resolution = vetted.public_resolution();
+            attempted.refused = vetted.refused().to_vec();
             Ok(vetted)
         }
         Err(refusal) => {
@@ -318,9 +320,9 @@ async fn open_gate(
     client: &TcpStream,
     held: &mut Vec<u8>,
     asked: &Fqdn,
-    upstream: &Upstream,
+    upstream: &mut Upstream,
     attempted: &mut Attempted,
-    record: &Record,
+    record: &mut Record,
 ) -> Result<Fqdn, Denial> {
     let settings = record.shared.snapshot().settings.clone();
     let opening = gate::tls(
@@ -351,11 +353,10 @@ async fn open_gate(
     // The tunnel ends where the CONNECT host led: another name may use it only if it leads there too.
     let deadline = Instant::now() + snapshot.settings.limits.connect_time;
     let vetted = resolve(&record.shared, &snapshot, &sni, decision, deadline, attempted).await?;
-    if vetted.addresses().iter().any(|c| c.ip == upstream.candidate.ip) {
-        Ok(sni)
-    } else {
-        Err(Denial::new(Reason::SniMismatch, Stage::Gate))
-    }
+    let there = vetted.addresses().iter().find(|c| c.ip == upstream.candidate.ip);
+    upstream.candidate = there.ok_or(Denial::new(Reason::SniMismatch, Stage::Gate))?.clone();
+    record.name.clone_from(&attempted.name);
+    Ok(sni)
 }
 
 /// Enter the table of tunnels, and be judged again if the policy changed since the decision.

@@ -482,7 +482,7 @@ pub struct Limits {
     /// Longest ClientHello, in bytes. Default 65536.
     #[schemars(range(min = 4_096, max = 1_048_576))]
     pub client_hello_bytes: Option<At<i64>>,
-    /// Time for a whole ClientHello after the 200, in seconds. Default 5.
+    /// Time for the first byte after the 200, and again for the rest of a ClientHello, in seconds. Default 5.
     #[schemars(range(min = 1, max = 300))]
     pub client_hello_seconds: Option<At<i64>>,
     /// Open tunnels and client connections in all. Default 50000.

@@ -123,7 +123,7 @@ pub struct Limits {
     pub head_time: Duration,
     /// Longest ClientHello, in bytes. Default 64 KiB.
     pub client_hello_bytes: usize,
-    /// Time for a whole ClientHello after the 200. Default 5 s.
+    /// Time for the first byte after the 200, and again for the rest of a ClientHello. Default 5 s.
     pub client_hello_time: Duration,
     /// Open tunnels and client connections in all. Default 50 000.
     pub tunnels: usize,

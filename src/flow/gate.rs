@@ -77,12 +77,19 @@ pub(crate) async fn tls(
     ech: EchPolicy,
     seen: &mut FirstFlight,
 ) -> Result<Opening, Denial> {
-    let deadline = Instant::now() + limits.client_hello_time;
+    let mut deadline = Instant::now() + limits.client_hello_time;
     loop {
         match client_hello::parse(held) {
             _ if off(Guard::Gate) && !held.is_empty() => return Ok(Opening::Same),
             Parsed::Incomplete if held.len() >= limits.client_hello_bytes => return Err(denial(Reason::TlsTooLarge)),
-            Parsed::Incomplete => read_more(client, held, limits, deadline, Reason::TlsIncomplete).await?,
+            Parsed::Incomplete => {
+                let silent = held.is_empty();
+                read_more(client, held, limits, deadline, Reason::TlsIncomplete).await?;
+                // The time for a hello runs from its first byte: a client may think first, and be slow then.
+                if silent {
+                    deadline = Instant::now() + limits.client_hello_time;
+                }
+            }
             Parsed::NotTls => return Err(denial(Reason::NotTls)),
             Parsed::Sslv2 => return Err(denial(Reason::TlsSslv2)),
             Parsed::Malformed(what) => return Err(denial(Reason::TlsMalformed).detail(what.to_string())),
