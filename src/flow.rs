@@ -146,7 +146,9 @@ async fn tunnel(client: TcpStream, mut held: Vec<u8>, target: Target, mut attemp
     };
     attempted.write_passed(&record);
     // In audit mode a tunnel may be open that no rule allows.
-    record.reason = attempted.decision.map_or(Reason::RuleMatched, |decision| decision.reason);
+    record.reason = attempted
+        .decision
+        .map_or(Reason::RuleMatched, |decision| decision.reason);
     // A tunnel outlives what decided it: the snapshot and the row's parts go before the relay starts.
     drop(attempted);
     record.stage = Stage::Relay;

@@ -2,6 +2,10 @@
 //! that it answers.
 
 mod connect;
+mod corpus;
 mod dns;
+mod flight;
+mod gate;
 mod plain_http;
+mod sink;
 mod world;
