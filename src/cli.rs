@@ -95,7 +95,7 @@ pub struct RunArgs {
 }
 
 /// `egret lab`
-#[derive(Clone, Debug, Default, Args)]
+#[derive(Clone, Debug, Args)]
 pub struct LabArgs {
     /// Exit after the scenarios: 0 if each went as expected, 1 if not
     #[arg(long)]
@@ -106,6 +106,9 @@ pub struct LabArgs {
     /// Make the attempts through another proxy instead of egret
     #[arg(long, value_name = "URL", conflicts_with = "direct")]
     pub proxy: Option<String>,
+    /// Where the lab's DNS server listens for the proxy under test, which must ask it alone
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:53530", requires = "proxy")]
+    pub dns_listen: std::net::SocketAddr,
     /// Make the attempts without any proxy
     #[arg(long)]
     pub direct: bool,
@@ -179,7 +182,7 @@ impl From<bool> for Answer {
 pub fn dispatch(cli: Cli) -> anyhow::Result<Answer> {
     match cli.command {
         Command::Run(args) => run::run(&args),
-        Command::Lab(_) => anyhow::bail!("the lab is not wired in yet"),
+        Command::Lab(args) => crate::lab::run(&args).map(Answer::from),
         Command::Check(args) => check::run(&args),
         Command::Explain(args) => explain::run(&args),
         Command::Env(args) => env::run(&args),

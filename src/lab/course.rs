@@ -1,0 +1,339 @@
+//! Plays a whole scenario: each attempt through egret, another proxy or nothing, and the controls of each denial.
+//!
+//! In: a scenario and a [`Way`]. Out: a [`Finding`] for each attempt. Whatever holds is shown by bytes counted at the
+//! sites, never by what a proxy says of itself.
+
+use super::{
+    client::{Client, Road},
+    judge::{self, Heard},
+    play::{Played, play},
+    row::Row,
+    scenario::{Attempt, Scenario},
+    world::{Ground, World, WorldError},
+};
+use crate::{
+    config::{self, Checked, Problem},
+    gateway::{Gateway, GatewayOptions, StartError},
+    log::{Log, MemoryLog},
+    policy::{
+        Action, ApplicationRule, FqdnPattern, Mode, Policy, Priority, PrivateEndpoints, Protocol, ProtocolPort, Reason,
+        RuleCollection, RuleCollectionGroup, Rules, Sources, TargetFqdn,
+    },
+};
+use std::{
+    fmt::Write,
+    net::{IpAddr, SocketAddr},
+    time::{Duration, Instant},
+};
+use tokio::time::sleep;
+
+/// How long bytes that are under way may take to arrive at a site, and a row to be written.
+const SETTLING: Duration = Duration::from_secs(5);
+
+/// How attempts go out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// Through egret.
+    Egret,
+    /// Through another proxy.
+    Proxy(SocketAddr),
+    /// Without any.
+    Direct,
+}
+
+/// Why a scenario could not be played.
+#[derive(Debug, thiserror::Error)]
+pub enum CourseError {
+    /// egret's configuration in it does not load.
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
+    Config(Vec<Problem>),
+    /// The world could not be built.
+    #[error(transparent)]
+    World(#[from] WorldError),
+    /// A gateway did not start.
+    #[error(transparent)]
+    Gateway(#[from] StartError),
+}
+
+/// What came of one attempt.
+#[derive(Clone, Debug)]
+pub struct Finding {
+    /// What was tried.
+    pub attempt: Attempt,
+    /// What the client saw.
+    pub played: Played,
+    /// egret's row; `None` where another proxy or none was used.
+    pub row: Option<Row>,
+    /// How its controls went.
+    pub controls: Vec<Control>,
+    /// What is not as expected, in sentences; empty if all is.
+    pub faults: Vec<String>,
+}
+
+/// One control of a denial.
+#[derive(Clone, Debug)]
+pub struct Control {
+    /// `direct`, `allow-all` or `open proxy`.
+    pub by: &'static str,
+    /// Bytes that reached a forbidden site.
+    pub bytes: u64,
+}
+
+/// A scenario's world with egret in it.
+pub struct Course {
+    /// Sites and DNS servers.
+    pub world: World,
+    /// egret with the scenario's policy; `None` on other ways.
+    pub gateway: Option<Gateway>,
+    /// Its rows.
+    pub rows: Option<MemoryLog>,
+    scenario: Scenario,
+    way: Way,
+    allow_all: Option<Gateway>,
+    open_proxy: Option<SocketAddr>,
+}
+
+impl Course {
+    /// Build the world, and for [`Way::Egret`] the gateways. Must not be called inside a runtime.
+    ///
+    /// # Errors
+    /// See [`CourseError`].
+    pub fn new(scenario: Scenario, way: Way, ground: &Ground) -> Result<Self, CourseError> {
+        let world = World::start(scenario.sites.clone(), &scenario.views, ground)?;
+        let mut course = Self {
+            world,
+            gateway: None,
+            rows: None,
+            scenario,
+            way,
+            allow_all: None,
+            open_proxy: None,
+        };
+        if way == Way::Egret {
+            let checked = course.checked()?;
+            let (log, rows) = Log::memory();
+            course.allow_all = Some(start(allowing_all(checked.clone()), Log::memory().0)?);
+            course.gateway = Some(start(checked, log)?);
+            course.rows = Some(rows);
+            course.open_proxy = Some(course.world.open_proxy()?);
+        }
+        Ok(course)
+    }
+
+    /// The scenario.
+    pub fn scenario(&self) -> &Scenario {
+        &self.scenario
+    }
+
+    /// Where egret listens.
+    pub fn proxy(&self) -> Option<SocketAddr> {
+        self.gateway
+            .as_ref()
+            .and_then(|gateway| gateway.proxy_addrs().first().copied())
+    }
+
+    fn checked(&self) -> Result<Checked, CourseError> {
+        let config = &self.scenario.config;
+        let mut text = config.with_views(&self.world.servers());
+        // Behind everything else, so that the lines of the scenario keep their numbers.
+        text.push_str(
+            "\n[listeners]\nproxy = [\"127.0.0.1:0\"]\nhealth = [\"127.0.0.1:0\"]\nadmin = [\"127.0.0.1:0\"]\n",
+        );
+        for (net, port, to) in &self.world.map().0 {
+            let port = port.map_or("*".to_owned(), |port| port.to_string());
+            let net = if net.addr().is_ipv6() {
+                format!("[{net}]")
+            } else {
+                net.to_string()
+            };
+            let _ = write!(text, "[[dial.override]]\nfrom = \"{net}:{port}\"\nto = \"{to}\"\n");
+        }
+        config::from_text(&config.file, &text).map_err(|mut problems| {
+            for problem in &mut problems {
+                problem.line += config.lines_above * u32::from(problem.line > 0);
+            }
+            CourseError::Config(problems)
+        })
+    }
+
+    /// Play every attempt in order, one at a time: what a site hears then belongs to it.
+    pub async fn play(&self) -> Vec<Finding> {
+        let mut findings = Vec::new();
+        for attempt in &self.scenario.attempts {
+            findings.push(self.find(attempt).await);
+        }
+        findings
+    }
+
+    async fn find(&self, attempt: &Attempt) -> Finding {
+        let attempt = match self.way {
+            Way::Proxy(_) => in_stand_ins(attempt, &self.world),
+            Way::Egret | Way::Direct => attempt.clone(),
+        };
+        let (played, heard) = self.try_by(&attempt, self.road()).await;
+        let mut finding = Finding {
+            played,
+            row: None,
+            controls: Vec::new(),
+            faults: Vec::new(),
+            attempt,
+        };
+        let Some(rows) = &self.rows else {
+            finding.faults = judge::through_other(&finding.attempt, &finding.played, &heard);
+            return finding;
+        };
+        finding.row = last_row(rows, &finding.played).await;
+        finding.faults = judge::through_egret(&finding.attempt, &finding.played, &heard, finding.row.as_ref());
+        if finding.attempt.needs_control() {
+            self.control(&mut finding).await;
+        }
+        finding
+    }
+
+    /// The same attempt where no firewall stands, and where one allows all, must reach a forbidden site.
+    async fn control(&self, finding: &mut Finding) {
+        let by_policy = matches!(
+            finding.attempt.expect.reason,
+            Reason::NoRuleMatched | Reason::RuleMatched
+        );
+        let refused = finding.attempt.expect.refused();
+        // What egret enforces under any policy has no policy that allows it: its control is a proxy that decides nothing.
+        let second = match &self.allow_all {
+            Some(gateway) if by_policy && refused => ("allow-all", gateway.proxy_addrs().first().copied()),
+            _ => ("open proxy", self.open_proxy),
+        };
+        let roads = [
+            ("direct", Some(Road::Direct(self.world.internet()))),
+            (second.0, second.1.map(Road::Proxy)),
+        ];
+        for (by, road) in roads {
+            let Some(road) = road else { continue };
+            let (played, heard) = self.try_by(&finding.attempt, road).await;
+            let bytes = heard.iter().map(|(_, bytes)| bytes).sum();
+            finding.controls.push(Control { by, bytes });
+            if bytes == 0 {
+                finding
+                    .faults
+                    .push(format!("control {by} reached no forbidden site: {}", played.told()));
+            }
+        }
+    }
+
+    fn road(&self) -> Road {
+        match (self.way, self.proxy()) {
+            (Way::Egret, Some(proxy)) | (Way::Proxy(proxy), _) => Road::Proxy(proxy),
+            (Way::Egret, None) | (Way::Direct, _) => Road::Direct(self.world.internet()),
+        }
+    }
+
+    async fn try_by(&self, attempt: &Attempt, road: Road) -> (Played, Heard) {
+        let before = self.heard(attempt);
+        let client = Client::new(attempt.source, road, self.world.authority.clone());
+        let played = play(&client, attempt).await;
+        drop(client);
+        let deadline = Instant::now() + SETTLING;
+        while self.world.open() > 0 && Instant::now() < deadline {
+            sleep(Duration::from_millis(1)).await;
+        }
+        let after = self.heard(attempt);
+        let heard = before
+            .into_iter()
+            .zip(after)
+            .map(|((site, before), (_, after))| (site, after - before));
+        (played, heard.filter(|(_, bytes)| *bytes > 0).collect())
+    }
+
+    fn heard(&self, attempt: &Attempt) -> Heard {
+        let sites = attempt.forbidden.iter().filter_map(|name| self.world.site(name));
+        sites.map(|site| (site.name().to_owned(), site.bytes())).collect()
+    }
+}
+
+fn start(checked: Checked, log: Log) -> Result<Gateway, StartError> {
+    Gateway::start(checked, GatewayOptions { log: Some(log) })
+}
+
+/// The row of the attempt's last decision, found by the client's addresses.
+async fn last_row(rows: &MemoryLog, played: &Played) -> Option<Row> {
+    let deadline = Instant::now() + SETTLING;
+    loop {
+        let lines = rows.lines();
+        let mut found = lines.iter().rev().filter_map(|line| Row::parse(line));
+        let row = found.find(|row| played.sources.contains(&row.source));
+        if row.is_some() || Instant::now() > deadline {
+            return row;
+        }
+        sleep(Duration::from_millis(1)).await;
+    }
+}
+
+/// The same configuration under a policy that allows every name for everybody, and asks nothing of private endpoints.
+fn allowing_all(checked: Checked) -> Checked {
+    let protocols = [(Protocol::Https, 443), (Protocol::Http, 80)];
+    let rule = ApplicationRule {
+        name: "all".into(),
+        sources: Sources::Any { written: true },
+        protocols: protocols
+            .map(|(protocol, port)| ProtocolPort { protocol, port })
+            .to_vec(),
+        targets: vec![TargetFqdn {
+            pattern: FqdnPattern::Any,
+            tag: None,
+            ports: None,
+            wide: true,
+        }],
+        resolves_into: Vec::new(),
+        private_endpoints: Some(PrivateEndpoints::Off),
+    };
+    let priority = Priority::new(100).expect("100 is the first priority");
+    let collection = RuleCollection {
+        name: "all".into(),
+        priority,
+        action: Action::Allow,
+        mode: Mode::Enforce,
+        rules: Rules::Application(vec![rule]),
+    };
+    let group = RuleCollectionGroup {
+        name: "allow-all".into(),
+        priority,
+        collections: vec![collection],
+    };
+    Checked {
+        policy: Policy {
+            groups: vec![group],
+            ..Policy::default()
+        },
+        ..checked
+    }
+}
+
+/// Literal addresses in what an attempt asks become those that stand for them, so that nothing leaves the machine.
+fn in_stand_ins(attempt: &Attempt, world: &World) -> Attempt {
+    let replaced = |authority: &str| {
+        let (host, port) = authority.rsplit_once(':').unwrap_or((authority, ""));
+        let stand_in = host.parse::<IpAddr>().ok().and_then(|ip| world.stand_in(ip));
+        stand_in.map(|ip| {
+            if port.is_empty() {
+                ip.to_string()
+            } else {
+                format!("{ip}:{port}")
+            }
+        })
+    };
+    let mut attempt = attempt.clone();
+    if let Some(target) = &mut attempt.connect
+        && let Some(stand_in) = replaced(target)
+    {
+        *target = stand_in;
+    }
+    for request in &mut attempt.requests {
+        let Some(rest) = request.target.strip_prefix("http://") else {
+            continue;
+        };
+        let (authority, path) = rest.find('/').map_or((rest, "/"), |at| rest.split_at(at));
+        if let Some(stand_in) = replaced(authority) {
+            request.target = format!("http://{stand_in}{path}");
+        }
+    }
+    attempt
+}

@@ -1,0 +1,328 @@
+//! What a play of a scenario looks like: the table, JSON lines, a line for each later row, and how to try it by hand.
+
+use super::{
+    course::{Course, Finding, Way},
+    row::Row,
+};
+use crate::policy::Action;
+use anyhow::Context;
+use comfy_table::{ContentArrangement, Table, presets};
+use serde_json::json;
+use std::{
+    fmt::Write,
+    fs,
+    io::{IsTerminal, Write as _},
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    path::{Path, PathBuf},
+};
+
+/// Columns of a table that is not shown on a terminal.
+const WIDTH: u16 = 160;
+
+/// Columns of the widest table, however wide the terminal is.
+const WIDEST: u16 = 180;
+
+/// The table, what went otherwise than expected, and a summary.
+pub fn text(course: &Course, way: Way, findings: &[Finding]) -> String {
+    let mut text = format!("\n{}: {}\n\n", course.scenario().title, through(way));
+    let _ = writeln!(
+        text,
+        "{}",
+        if way == Way::Egret {
+            egret_table(findings)
+        } else {
+            other_table(findings)
+        }
+    );
+    let faulty: Vec<_> = findings.iter().filter(|finding| !finding.faults.is_empty()).collect();
+    for finding in &faulty {
+        let _ = writeln!(text, "\n{} tries: {}", finding.attempt.client, finding.attempt.name);
+        for fault in &finding.faults {
+            let _ = writeln!(text, "  {fault}");
+        }
+        if !finding.attempt.why.is_empty() && way != Way::Egret {
+            let _ = writeln!(text, "  why it matters: {}", finding.attempt.why);
+        }
+    }
+    let controls: usize = findings.iter().map(|finding| finding.controls.len()).sum();
+    let _ = match way {
+        Way::Egret => writeln!(
+            text,
+            "\n{} attempts, {} as expected; {controls} controls of denials, each of which must reach a forbidden site.",
+            findings.len(),
+            findings.len() - faulty.len()
+        ),
+        _ => writeln!(
+            text,
+            "\n{} attempts, {} as a firewall should treat them, {} not.",
+            findings.len(),
+            findings.len() - faulty.len(),
+            faulty.len()
+        ),
+    };
+    text
+}
+
+fn through(way: Way) -> String {
+    match way {
+        Way::Egret => "through egret".to_owned(),
+        Way::Proxy(proxy) => format!("through the proxy at {proxy}; 127.88.0.0/16 stands for the lab's addresses"),
+        Way::Direct => "without a firewall".to_owned(),
+    }
+}
+
+fn table(columns: &[&str]) -> Table {
+    let mut table = Table::new();
+    table
+        .load_style(presets::NOTHING)
+        .set_content_arrangement(ContentArrangement::Dynamic);
+    let terminal = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
+    let wanted = terminal.filter(|_| std::io::stdout().is_terminal()).unwrap_or(WIDTH);
+    table.set_width(wanted.min(WIDEST));
+    table.set_header(columns);
+    table
+}
+
+fn egret_table(findings: &[Finding]) -> Table {
+    let mut table = table(&[
+        "",
+        "who",
+        "tries",
+        "decision",
+        "rule",
+        "reason",
+        "DNS path [zone]",
+        "ms",
+        "control",
+    ]);
+    for finding in findings {
+        let row = finding.row.as_ref();
+        let cell = |text: Option<String>| text.unwrap_or_default();
+        table.add_row([
+            mark(finding).to_owned(),
+            finding.attempt.client.clone(),
+            finding.attempt.name.clone(),
+            row.map_or("no row", decision).to_owned(),
+            cell(
+                row.and_then(|row| row.rule.as_deref())
+                    .map(|rule| rule.split_once('/').map_or(rule, |(_, rest)| rest).to_owned()),
+            ),
+            cell(
+                row.filter(|row| row.action == Action::Deny)
+                    .map(|row| row.reason.clone()),
+            ),
+            cell(row.map(Row::path)),
+            format!("{:.1}", finding.played.took.as_secs_f64() * 1000.0),
+            controls(finding),
+        ]);
+    }
+    table
+}
+
+fn other_table(findings: &[Finding]) -> Table {
+    let mut table = table(&["", "who", "tries", "should be", "client was told", "let through", "ms"]);
+    for finding in findings {
+        let expect = &finding.attempt.expect;
+        let let_through: Vec<&str> = finding
+            .faults
+            .iter()
+            .filter_map(|fault| fault.strip_prefix("let through: "))
+            .collect();
+        table.add_row([
+            mark(finding).to_owned(),
+            finding.attempt.client.clone(),
+            finding.attempt.name.clone(),
+            if expect.refused() {
+                format!("denied, {}", expect.reason)
+            } else {
+                "let through".to_owned()
+            },
+            finding.played.told(),
+            let_through.join("; "),
+            format!("{:.1}", finding.played.took.as_secs_f64() * 1000.0),
+        ]);
+    }
+    table
+}
+
+fn mark(finding: &Finding) -> &'static str {
+    if finding.faults.is_empty() { "ok" } else { "NOT OK" }
+}
+
+fn decision(row: &Row) -> &'static str {
+    match (row.action, row.audit) {
+        (Action::Allow, _) => "Allow",
+        (Action::Deny, false) => "Deny",
+        (Action::Deny, true) => "Deny (audit: let through)",
+    }
+}
+
+fn controls(finding: &Finding) -> String {
+    let shown = finding.controls.iter().map(|control| match control.bytes {
+        0 => format!("{}: NOTHING", control.by),
+        bytes => format!("{} {bytes} B", control.by),
+    });
+    shown.collect::<Vec<_>>().join(", ")
+}
+
+/// One JSON line for each attempt.
+pub fn json(findings: &[Finding]) -> String {
+    let line = |finding: &Finding| {
+        let controls = finding
+            .controls
+            .iter()
+            .map(|c| json!({ "by": c.by, "bytes_at_forbidden": c.bytes }));
+        json!({
+            "client": finding.attempt.client,
+            "attempt": finding.attempt.name,
+            "ok": finding.faults.is_empty(),
+            "faults": finding.faults,
+            "told": finding.played.told(),
+            "milliseconds": finding.played.took.as_secs_f64() * 1000.0,
+            "controls": controls.collect::<Vec<_>>(),
+            "row": finding.row.as_ref().map(|row| &row.json),
+        })
+    };
+    findings
+        .iter()
+        .fold(String::new(), |text, finding| text + &line(finding).to_string() + "\n")
+}
+
+/// A later row in a line.
+pub fn line(row: &Row) -> String {
+    let text = |key: &str| row.json["properties"][key].as_str().unwrap_or_default().to_owned();
+    let rule = row.rule.as_deref().map(|rule| format!("  {rule}")).unwrap_or_default();
+    let path = row.path();
+    let path = if path.is_empty() { path } else { format!("  {path}") };
+    let name = crate::flow::answer::shown(&text("Fqdn"));
+    format!(
+        "{}  {}  {name}:{}  {}{rule}{path}\n",
+        row.source.ip(),
+        decision(row),
+        row.json["properties"]["DestinationPort"],
+        row.reason
+    )
+}
+
+/// How to go on by hand: files for other programs, and what to type.
+pub struct ByHand {
+    /// What to print.
+    pub text: String,
+    folder: PathBuf,
+}
+
+impl ByHand {
+    /// Write the lab's certificate authority and a file of variables into a folder of our own.
+    ///
+    /// # Errors
+    /// The folder for temporary files cannot be written.
+    pub fn prepare(course: &Course) -> anyhow::Result<Self> {
+        let proxy = course.proxy().context("egret does not listen")?;
+        let folder = std::env::temp_dir().join(format!("egret-lab-{}", std::process::id()));
+        // Created by us alone, and readable by us alone: a name in a shared folder can be foreseen.
+        fs::DirBuilder::new()
+            .mode(0o700)
+            .create(&folder)
+            .with_context(|| format!("cannot create {}", folder.display()))?;
+        let (ca, variables) = (folder.join("ca.pem"), folder.join("env"));
+        let url = format!("http://{proxy}");
+        let exports: String = ["HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"]
+            .iter()
+            .map(|name| format!("export {name}={url}\n"))
+            .chain(
+                [
+                    "SSL_CERT_FILE",
+                    "REQUESTS_CA_BUNDLE",
+                    "CURL_CA_BUNDLE",
+                    "NODE_EXTRA_CA_CERTS",
+                ]
+                .iter()
+                .map(|name| format!("export {name}={}\n", ca.display())),
+            )
+            .collect();
+        write(&ca, course.world.authority.pem())?;
+        write(&variables, &exports)?;
+        let text = by_hand(course, &url, &ca, &variables);
+        Ok(Self { text, folder })
+    }
+}
+
+impl Drop for ByHand {
+    fn drop(&mut self) {
+        // Left behind at worst: two files without a secret.
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}
+
+fn write(path: &Path, text: &str) -> anyhow::Result<()> {
+    let file = fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path);
+    file.and_then(|mut file| file.write_all(text.as_bytes()))
+        .with_context(|| format!("cannot write {}", path.display()))
+}
+
+fn by_hand(course: &Course, url: &str, ca: &Path, variables: &Path) -> String {
+    let clients = &course.scenario().clients;
+    let attempts = &course.scenario().attempts;
+    let https = |allowed: bool| {
+        attempts.iter().find(move |a| {
+            let tls = matches!(
+                &a.speaks,
+                super::scenario::Speaks::Tls {
+                    sni: Some(_),
+                    split: None,
+                    ..
+                }
+            );
+            tls && a.connect.is_some() && (a.expect.decision == Action::Allow) == allowed && !a.expect.audit
+        })
+    };
+    let curl = |attempt: &super::scenario::Attempt| {
+        let host = attempt.connect.as_deref().unwrap_or_default().trim_end_matches(":443");
+        let path = attempt.requests.first().map_or("/", |request| request.target.as_str());
+        let body = attempt.requests.first().filter(|request| !request.body.is_empty());
+        let data = body
+            .map(|request| format!(" -d '{}'", request.body))
+            .unwrap_or_default();
+        let header = if data.is_empty() {
+            ""
+        } else {
+            " -H 'Content-Type: application/json'"
+        };
+        let from = format!("--interface {}", attempt.source);
+        format!(
+            "curl -i {from} -x {url} --cacert {}{header}{data} 'https://{host}{path}'",
+            ca.display()
+        )
+    };
+    let mut text = format!("\negret stays up at {url}. Who is who, by source address:\n");
+    for (name, address) in clients {
+        let _ = writeln!(text, "  {name:12} {address}");
+    }
+    let model = attempts
+        .iter()
+        .find(|a| a.expect.decision == Action::Allow && a.name.contains("chat"))
+        .or(https(true));
+    for (what, attempt) in [("allowed", model), ("denied", https(false))] {
+        if let Some(attempt) = attempt {
+            let _ = writeln!(text, "\n{what} ({}):\n  {}", attempt.name, curl(attempt));
+        }
+    }
+    let admin = course
+        .gateway
+        .as_ref()
+        .and_then(|gateway| gateway.admin_addrs().first());
+    let _ = writeln!(
+        text,
+        "\nfor other programs (they come from 127.0.0.1, which is in no group of this scenario):"
+    );
+    let _ = writeln!(text, "  . {}", variables.display());
+    if let Some(admin) = admin {
+        let _ = writeln!(text, "metrics: http://{admin}/metrics");
+    }
+    let _ = writeln!(text, "\nEach decision is shown here. Ctrl-C ends the lab.");
+    text
+}
