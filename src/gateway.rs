@@ -17,7 +17,7 @@ use std::net::{IpAddr, SocketAddr, TcpListener as StdListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::watch;
 
@@ -124,7 +124,7 @@ impl Gateway {
         let snapshot = snapshot(checked, 1, resolver)?;
         let shared = Shared::new(snapshot, log, metrics, self_test.clone());
         shared.bound([&bound.proxy[..], &bound.health, &bound.admin].concat());
-        let health = Health::new();
+        let health = Health::new(shared.log.clone());
         let gateway = Self {
             shared,
             health,
@@ -288,6 +288,7 @@ impl Gateway {
         let state = Arc::new(AdminView {
             shared: self.shared.clone(),
             health: self.health.clone(),
+            started: SystemTime::now(),
         });
         for listener in admin_on {
             let listener = tokio::net::TcpListener::from_std(listener)?;
@@ -457,4 +458,5 @@ fn random() -> u64 {
 pub struct AdminView {
     pub(crate) shared: Arc<Shared>,
     pub(crate) health: Arc<Health>,
+    pub(crate) started: SystemTime,
 }

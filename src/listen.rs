@@ -5,6 +5,7 @@
 
 pub mod admin;
 pub mod health;
+mod read_only;
 
 use crate::flow::answer::{self, words};
 use crate::flow::limits::ConnectionPermit;

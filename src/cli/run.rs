@@ -113,6 +113,10 @@ async fn serve(
             wish = signals.next() => Some(wish),
             _ = look.tick() => None,
         };
+        if wish == Some(Wish::Reload) {
+            // Whoever rotates the log from outside signals afterwards.
+            gateway.log().reopen();
+        }
         match (wish, &mut watch) {
             (Some(Wish::Stop), _) => break,
             (Some(Wish::Reload), Some(watch)) => match watch.now() {

@@ -70,6 +70,11 @@ impl Limits {
         self.connections.load(Relaxed)
     }
 
+    /// Dials that have not connected yet.
+    pub(crate) fn dials(&self) -> usize {
+        self.dials.load(Relaxed)
+    }
+
     /// A place for a new client connection: `LimitTunnels` or `LimitSourceTunnels` where there is none.
     pub(crate) fn admit(self: &Arc<Self>, source: IpAddr, settings: &Settings) -> Result<ConnectionPermit, Reason> {
         let unbounded = off(Guard::Limits);
