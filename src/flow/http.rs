@@ -92,6 +92,12 @@ async fn serve(guard: ClientGuard<TcpStream>, conversation: Conversation, line: 
                 biased;
                 result = &mut connection => break if result.is_ok() { End::InOrder } else { End::Failed },
                 () = &mut idle => break End::Idle,
+                () = line.stopped() => {
+                    // Locked: a request is under way, and fails by itself.
+                    if conversation.try_lock().is_ok_and(|mut conversation| conversation.let_go()) {
+                        break End::Failed;
+                    }
+                }
                 () = &mut draining, if !told => {
                     told = true;
                     std::pin::Pin::new(&mut connection).graceful_shutdown();

@@ -3,6 +3,7 @@
 
 mod world;
 
+use serde_json::json;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use world::{Origin, World, checked, eventually, fields, status};
@@ -33,6 +34,42 @@ async fn c_25_the_target_decides_and_replaces_host() {
         "names keep their case: {heard}"
     );
     assert!(!heard.contains("evil"), "{heard}");
+    let row = world.last_decision();
+    assert_eq!(
+        (&row["Fqdn"], &row["Action"]),
+        (&json!("api.example.com"), &json!("Allow")),
+        "{row}"
+    );
+    let egret = &row["egret"];
+    assert_eq!(
+        (&egret["requested"], &egret["host"]),
+        (&json!("API.example.com.:80"), &json!("evil.test")),
+        "{row}"
+    );
+    assert_eq!(&egret["name_source"], "host", "{row}");
+}
+
+#[tokio::test]
+async fn g_02_no_secret_of_a_url_or_head_is_in_a_row() {
+    let world = World::hello().await;
+    let mut client = world.client().await;
+    client
+        .say(
+            "GET http://api.example.com/a/b?api-key=SECRET HTTP/1.1\r\nHost: api.example.com\r\nCookie: SECRET\r\n\
+             Authorization: SECRET\r\n\r\nGET http://me:SECRET@api.example.com/ HTTP/1.1\r\nHost: a\r\n\r\n",
+        )
+        .await;
+    assert_eq!(client.response().await.status(), 200);
+    assert_eq!(world.last_decision()["TargetUrl"], "http://api.example.com/a/b");
+    let denied = client.rest().await;
+    assert_eq!(status(&denied), 400, "{denied}");
+    drop(client);
+    world.ended().await;
+    assert!(
+        !world.log().contains("SECRET") && !denied.contains("SECRET"),
+        "{}",
+        world.log()
+    );
 }
 
 #[tokio::test]
@@ -85,6 +122,12 @@ async fn c_38_c_39_every_request_of_a_connection_is_judged() {
     assert_eq!((status(first), status(second)), (200, 403), "{both}");
     assert!(!world.origin.heard_all().contains("evil"));
     assert_eq!(world.origin.heard_all().matches("GET / ").count(), 2);
+    let pair = ["api.example.com Allow RuleMatched", "evil.test Deny NoRuleMatched"];
+    assert_eq!(
+        world.decisions(),
+        [pair, pair].concat(),
+        "a row for every request that was answered"
+    );
 }
 
 #[tokio::test]
@@ -218,9 +261,11 @@ async fn c_33_c_34_a_spoilt_body_goes_no_further_than_its_first_fault() {
         assert_eq!(status(&answer), 400, "{bad:?}: {answer}");
         assert!(answer.contains("Framing"), "{bad:?}: {answer}");
     }
+    let rows = ["api.example.com Allow RuleMatched", "api.example.com Deny Framing"].repeat(11);
+    assert_eq!(world.decisions(), rows);
     // The origin waits for the end of a body, which must not have come.
     let heard = world.origin.heard_all();
-    assert!(!heard.contains("0\r\n\r\n") && !heard.contains("evil"), "{heard}");
+    assert!(!heard.contains("\r\n0\r\n") && !heard.contains("evil"), "{heard}");
     let mut client = world.client().await;
     client
         .say(format!("{head}4;x=y\r\ngood\r\n0\r\nX-Sum: 1\r\n\r\n"))
@@ -636,6 +681,11 @@ async fn s_21_an_http_tunnel_that_carries_another_protocol_is_closed() {
         let mut client = world.tunnel("api.example.com:80").await;
         client.say(bytes).await;
         assert_eq!(client.whole().await.unwrap(), answer, "{why}");
+        assert_eq!(
+            world.decisions().pop().unwrap(),
+            "api.example.com Deny NotHttp",
+            "{why}"
+        );
     }
     let mut client = world.tunnel("api.example.com:80").await;
     client.say("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await;
@@ -674,11 +724,68 @@ async fn r_04_an_idle_connection_is_reset() {
     client.say(HELLO).await;
     let started = Instant::now();
     assert!(client.whole().await.is_err());
+    assert_eq!(world.ended().await["End"], "Idle");
     assert!(
         started.elapsed() > Duration::from_millis(1400),
         "bytes kept it: {:?}",
         started.elapsed()
     );
+}
+
+#[tokio::test]
+async fn an_upstream_that_never_answers_is_a_504_within_the_idle_limit() {
+    let origin = Origin::serving(|mut served| async move { while served.more().await {} }).await;
+    let world = World::adjusted(origin, |checked| {
+        checked.settings.limits.idle = Duration::from_millis(300)
+    })
+    .await;
+    let response = world.client().await.get("api.example.com").await;
+    assert!(
+        response.status() == 504 && response.head.contains("UpstreamTimeout"),
+        "{}",
+        response.head
+    );
+}
+
+#[tokio::test]
+async fn a_method_with_an_unusual_body_keeps_it_and_one_without_gets_none() {
+    let origin = Origin::serving(|mut served| async move {
+        while let Some(head) = served.head().await {
+            if head.contains("chunked") {
+                served.until("\r\n0\r\n\r\n").await;
+            }
+            served.say("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await;
+        }
+    })
+    .await;
+    let world = World::with(origin).await;
+    let mut client = world.client().await;
+    for (request, sent) in [
+        (
+            "GET http://api.example.com/1 HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
+            "3\r\nabc\r\n0\r\n\r\n",
+        ),
+        (
+            "POST http://api.example.com/2 HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n",
+            "Content-Length: 0\r\n",
+        ),
+        (
+            "DELETE http://api.example.com/3 HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc",
+            "\r\n\r\nabc",
+        ),
+        (
+            "PURGE http://api.example.com/4 HTTP/1.1\r\nHost: a\r\n\r\n",
+            "PURGE /4 HTTP/1.1\r\nHost: api.example.com\r\nVia",
+        ),
+    ] {
+        client.say(request).await;
+        assert_eq!(client.response().await.status(), 200, "{request:?}");
+        let heard = world.origin.heard_all();
+        assert!(heard.contains(sent), "{sent:?} in {heard}");
+    }
+    let heard = world.origin.heard_all();
+    assert_eq!(heard.matches("Transfer-Encoding").count(), 1, "{heard}");
+    assert_eq!(world.origin.heard().len(), 1);
 }
 
 const NOTHING: &str = r#"
@@ -721,8 +828,36 @@ async fn l_08_a_revoked_name_is_denied_on_the_next_request_and_cut_in_the_middle
     let started = Instant::now();
     assert!(streaming.whole().await.is_err(), "cut, not ended");
     assert!(started.elapsed() < Duration::from_secs(1));
+    eventually("the row of the revocation", || {
+        world.decisions().contains(&"api.example.com Deny Revoked".into())
+    })
+    .await;
     assert_eq!(kept.get("api.example.com").await.status(), 403);
     assert_eq!(world.origin.heard_all().matches("GET ").count(), 2);
+}
+
+#[tokio::test]
+async fn l_07_a_tunnel_of_a_revoked_name_is_cut_whether_it_is_used_or_not() {
+    let origin = Origin::serving(|mut served| async move { while served.head().await.is_some() {} }).await;
+    let world = World::with(origin).await;
+    let mut idle = world.tunnel("api.example.com:80").await;
+    let mut waiting = world.tunnel("api.example.com:80").await;
+    waiting.say("GET / HTTP/1.1\r\nHost: api.example.com\r\n\r\n").await;
+    eventually("the request is on its way", || world.origin.heard_all().contains("GET")).await;
+    let (gateway, next) = (world.gateway.clone(), checked(world.origin.address, NOTHING));
+    let (_, revoked) = tokio::task::spawn_blocking(move || gateway.reload(next).unwrap())
+        .await
+        .unwrap();
+    assert_eq!(revoked, 2);
+    let started = Instant::now();
+    assert!(idle.whole().await.is_err(), "cut");
+    let response = waiting.response().await;
+    assert!(
+        response.status() == 403 && response.head.contains("Revoked"),
+        "{}",
+        response.head
+    );
+    assert!(started.elapsed() < Duration::from_secs(1));
 }
 
 #[tokio::test]

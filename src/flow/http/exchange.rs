@@ -24,6 +24,7 @@ use hyper::ext::ReasonPhrase;
 use hyper::header::{HOST, HeaderName, HeaderValue, TRANSFER_ENCODING};
 use hyper::{Method, Request, Response, StatusCode, Uri, Version};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// What a client gets: a text of ours, or what upstream sends.
 pub(super) type Reply = Either<Full<Bytes>, Incoming>;
@@ -106,11 +107,12 @@ impl Conversation {
     }
 
     fn attempt(&self) -> Attempted {
-        let port = match &self.route {
-            Route::Absolute => 80,
-            Route::Tunnel(_, port) => *port,
+        let (name, port) = match &self.route {
+            Route::Absolute => (String::new(), 80),
+            Route::Tunnel(name, port) => (name.as_str().to_string(), *port),
         };
         Attempted {
+            name,
             port,
             protocol: Some(Protocol::Http),
             name_source: Some(NameSource::Host),
@@ -122,9 +124,7 @@ impl Conversation {
     fn refused(&mut self, mut violation: Violation, first: u8) -> Result<Denial, NoAnswer> {
         if violation.reason == Reason::NotHttp {
             if let (Route::Tunnel(..), None) = (&self.route, self.first) {
-                let denial = denial_of(violation);
-                self.record.denied(&denial);
-                self.attempted.write_denial(&self.record, &denial);
+                self.write_denial(&denial_of(violation));
                 self.outcome = Outcome::NotHttp { tls: first == 22 };
                 return Err(NoAnswer);
             }
@@ -141,14 +141,17 @@ impl Conversation {
             self.passed(decision);
             return Ok(self.own_options());
         }
-        self.connect(&snapshot, &name, decision).await?;
-        self.passed(decision);
-        let body = match head.body {
+        let request = match head.body {
             Framing::NONE => Sending::nothing(self.line.clone()),
             _ => Sending::new(body, self.line.clone()),
         };
-        let request = Request::from_parts(for_upstream(parts, &wanted, &name, &head)?, body);
-        match self.send(request, &head, (&snapshot, &name, decision)).await {
+        let request = Request::from_parts(for_upstream(parts, &wanted, &name, &head)?, request);
+        self.connect(&snapshot, &name, decision).await?;
+        self.passed(decision);
+        // A response may take its time and last: what decided it does not wait with it.
+        let idle = snapshot.settings.limits.idle;
+        drop(snapshot);
+        match self.send(request, &head, (&name, decision), idle).await {
             Ok(response) => Ok(self.received(response, head.websocket)),
             Err(failure) => {
                 self.connection = None;
@@ -160,11 +163,14 @@ impl Conversation {
     /// Where the request wants to go, and what must not go there whatever the policy says.
     fn wanted(&mut self, request: &Request<Incoming>, head: &RequestHead) -> Result<Wanted, Violation> {
         let host = head.host.as_deref();
-        self.attempted.host_header = head.host.clone();
+        self.attempted.host_header.clone_from(&head.host);
         let wanted = match &self.route {
             Route::Absolute => target::absolute(&head.target, request.method()),
             Route::Tunnel(name, port) => target::origin(&head.target, request.method(), host, (name, *port)),
         }?;
+        if self.attempted.host_header.as_ref() == Some(&wanted.authority) {
+            self.attempted.host_header = None;
+        }
         self.attempted.requested.clone_from(&wanted.authority);
         self.attempted.target_url = Some(wanted.shown());
         self.attempted.port = wanted.target.port;
@@ -224,43 +230,43 @@ impl Conversation {
     /// The row of the decision, before the first byte goes up.
     fn passed(&mut self, decision: Decision) {
         self.attempted.write_passed(&self.record);
+        self.attempted.decision = None;
+        self.attempted.snapshot = None;
+        self.attempted.answer = None;
         self.record.stage = Stage::Relay;
         self.record.reason = decision.reason;
     }
 
     /// Send it. A kept connection may have been closed by upstream at the same moment: what was not sent, or does no harm
-    /// when it is sent twice, goes over a new one (RFC 9112 section 9.3.1).
+    /// when it is sent twice, goes over a new one (RFC 9112 section 9.3.1), unless the policy has changed meanwhile.
     async fn send(
         &mut self,
         request: Request<Sending>,
         head: &RequestHead,
-        judged: (&Snapshot, &Fqdn, Decision),
+        (name, decision): (&Fqdn, Decision),
+        idle: Duration,
     ) -> Result<Response<Incoming>, NoResponse> {
-        let Some(connection) = &mut self.connection else {
-            return Err(NoResponse::Closed);
-        };
-        let harmless = request.method().is_safe() && head.body == Framing::NONE;
-        let spare = (connection.used() && harmless).then(|| again(&request, &self.line));
+        let connection = self.connection.as_mut().ok_or(NoResponse::Closed)?;
         let used = connection.used();
-        let (failure, unsent) = match connection.send(request, head.websocket).await {
+        let harmless = request.method().is_safe() && head.body == Framing::NONE;
+        let spare = (used && harmless).then(|| again(&request, &self.line));
+        let (failure, unsent) = match connection.send(request, head.websocket, idle).await {
             Ok(response) => return Ok(response),
             Err(failed) => failed,
         };
+        let snapshot = self.record.shared.snapshot();
         let (Some(request), NoResponse::Closed, true) = (unsent.or(spare), failure, used) else {
             return Err(failure);
         };
-        let (snapshot, name, decision) = judged;
+        if snapshot.generation != self.record.generation {
+            return Err(failure);
+        }
         self.connection = None;
-        self.connect(snapshot, name, decision)
-            .await
-            .map_err(|_| NoResponse::Closed)?;
-        let Some(connection) = &mut self.connection else {
-            return Err(NoResponse::Closed);
-        };
-        connection
-            .send(request, head.websocket)
-            .await
-            .map_err(|(failure, _)| failure)
+        let opened = self.connect(&snapshot, name, decision).await;
+        drop(snapshot);
+        let connection = self.connection.as_mut().filter(|_| opened.is_ok()).ok_or(failure)?;
+        let sent = connection.send(request, head.websocket, idle).await;
+        sent.map_err(|(failure, _)| failure)
     }
 
     fn received(&mut self, response: Response<Incoming>, websocket: bool) -> Response<Reply> {
@@ -287,6 +293,7 @@ impl Conversation {
             NoResponse::Stopped(FlowEndKind::Drained) => Denial::new(Reason::Draining, Stage::Relay),
             NoResponse::Stopped(_) => Denial::new(Reason::Revoked, Stage::Relay),
             NoResponse::Closed => Denial::new(Reason::UpstreamClosed, Stage::Relay),
+            NoResponse::Silent => Denial::new(Reason::UpstreamTimeout, Stage::Relay),
         }
     }
 
@@ -295,23 +302,48 @@ impl Conversation {
         let Some(violation) = self.line.spoilt().filter(|_| self.outcome == Outcome::Open) else {
             return;
         };
-        let denial = denial_of(violation);
-        self.record.denied(&denial);
-        self.attempted.write_denial(&self.record, &denial);
+        self.write_denial(&denial_of(violation));
+    }
+
+    /// The upstream connection was revoked or drained while no request was under way. Whether the client's must end too:
+    /// that of a tunnel, which is for this upstream alone.
+    pub(super) fn let_go(&mut self) -> bool {
+        let stopped = self.connection.as_ref().is_some_and(Connection::stopped);
+        match self.route {
+            Route::Tunnel(..) => stopped,
+            Route::Absolute if stopped => {
+                self.connection = None;
+                false
+            }
+            Route::Absolute => false,
+        }
     }
 
     /// Row and answer of a denial. The connection ends with it.
     fn deny(&mut self, denial: Denial) -> Response<Reply> {
         self.outcome = Outcome::Denied;
-        self.record.denied(&denial);
         if self.record.name.is_empty() {
             self.record.name = self.attempted.target();
         }
-        self.attempted.write_denial(&self.record, &denial);
+        self.write_denial(&denial);
         let proxy = self.record.shared.snapshot().settings.proxy;
         let detail = denial.detail.as_deref();
         let words = answer::words(denial.reason, detail, &self.attempted.target(), self.record.id, &proxy);
         response_of(words)
+    }
+
+    /// The row of a denial. One that comes after the decision is made under the policy of this moment; trouble upstream is no
+    /// decision of its own, and the end of the flow tells of it.
+    fn write_denial(&mut self, denial: &Denial) {
+        self.record.denied(denial);
+        let decided = denial.stage == Stage::Relay;
+        if decided && !matches!(denial.reason, Reason::Revoked | Reason::Draining) {
+            return;
+        }
+        if self.attempted.snapshot.is_none() {
+            self.attempted.snapshot = Some(self.record.shared.snapshot());
+        }
+        self.attempted.write_denial(&self.record, denial);
     }
 
     /// The last hop of an OPTIONS is this one (RFC 9110 section 7.6.2).

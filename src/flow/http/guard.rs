@@ -16,6 +16,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::Notify;
 use tokio::time::{Instant, Sleep, sleep};
 
 /// Empty lines that may stand before a request line (RFC 9112 section 2.2 asks for one at least).
@@ -64,7 +65,10 @@ pub(super) enum Arrived {
 
 /// What the guard, the judge and the clock of one client connection tell each other.
 #[derive(Debug)]
-pub(super) struct Line(Mutex<LineState>);
+pub(super) struct Line {
+    state: Mutex<LineState>,
+    stopped: Notify,
+}
 
 #[derive(Debug)]
 struct LineState {
@@ -97,19 +101,22 @@ pub(super) enum Gone {
 
 impl Line {
     pub(super) fn new() -> Arc<Self> {
-        Arc::new(Self(Mutex::new(LineState {
-            arrived: VecDeque::new(),
-            spoilt: None,
-            asking: Asking::No,
-            gone: None,
-            last: Instant::now(),
-            sent: 0,
-            received: 0,
-        })))
+        Arc::new(Self {
+            state: Mutex::new(LineState {
+                arrived: VecDeque::new(),
+                spoilt: None,
+                asking: Asking::No,
+                gone: None,
+                last: Instant::now(),
+                sent: 0,
+                received: 0,
+            }),
+            stopped: Notify::new(),
+        })
     }
 
     fn state(&self) -> MutexGuard<'_, LineState> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The head that belongs to the request that hyper has just read.
@@ -127,6 +134,16 @@ impl Line {
         if let Asking::Asked(Some(waker)) = std::mem::take(&mut self.state().asking) {
             waker.wake();
         }
+    }
+
+    /// The upstream connection was revoked or drained.
+    pub(super) fn stop(&self) {
+        self.stopped.notify_one();
+    }
+
+    /// Resolves when that has happened.
+    pub(super) async fn stopped(&self) {
+        self.stopped.notified().await;
     }
 
     /// How the client left, if it did.

@@ -20,6 +20,7 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
@@ -69,6 +70,8 @@ pub(super) enum NoResponse {
     Stopped(FlowEndKind),
     /// Upstream closed or reset it.
     Closed,
+    /// Nothing moved for the idle limit.
+    Silent,
 }
 
 /// One connection to upstream.
@@ -79,6 +82,7 @@ pub(super) struct Connection {
     pub address: SocketAddr,
     generation: u64,
     used: bool,
+    line: Arc<Line>,
     sender: http1::SendRequest<Sending>,
     link: Arc<Link>,
     driver: JoinHandle<Option<(TcpStream, Vec<u8>)>>,
@@ -100,7 +104,7 @@ impl Connection {
     ) -> Result<Self, hyper::Error> {
         let address = upstream.address;
         let link = Arc::new(Link::default());
-        let guard = UpstreamGuard::new(upstream.into_stream(), link.clone(), line);
+        let guard = UpstreamGuard::new(upstream.into_stream(), link.clone(), line.clone());
         let (sender, connection) = http1::Builder::new()
             .preserve_header_case(true)
             .title_case_headers(true)
@@ -108,12 +112,13 @@ impl Connection {
             .max_buf_size(MAX_RESPONSE_HEAD_BYTES + 1024)
             .handshake(TokioIo::new(guard))
             .await?;
-        let driver = tokio::spawn(drive(connection, entry.tunnel.clone(), link.clone()));
+        let driver = tokio::spawn(drive(connection, entry.tunnel.clone(), link.clone(), line.clone()));
         Ok(Self {
             entry,
             address,
             generation,
             used: false,
+            line,
             sender,
             link,
             driver,
@@ -131,12 +136,18 @@ impl Connection {
         self.used
     }
 
-    /// Send a request and wait for the head of its final response. On failure the request comes back if nothing of it was
-    /// sent.
+    /// Whether it was revoked or drained.
+    pub(super) fn stopped(&self) -> bool {
+        self.link.state().stopped.is_some()
+    }
+
+    /// Send a request and wait for the head of its final response, as long as anything moves within `idle`. On failure the
+    /// request comes back if nothing of it was sent.
     pub(super) async fn send(
         &mut self,
         request: Request<Sending>,
         websocket: bool,
+        idle: Duration,
     ) -> Result<Response<Incoming>, (NoResponse, Option<Request<Sending>>)> {
         self.used = true;
         // Until it is ready, hyper takes a request only to give it back.
@@ -145,10 +156,11 @@ impl Connection {
             to_head: request.method() == hyper::Method::HEAD,
             websocket,
         });
-        match self.sender.try_send_request(request).await {
-            Ok(response) => Ok(response),
-            Err(mut failed) => Err((self.failure(), failed.take_message())),
-        }
+        let response = tokio::select! {
+            response = self.sender.try_send_request(request) => response,
+            () = self.line.idle(idle) => return Err((NoResponse::Silent, None)),
+        };
+        response.map_err(|mut failed| (self.failure(), failed.take_message()))
     }
 
     /// Why it failed.
@@ -172,6 +184,7 @@ async fn drive(
     mut connection: http1::Connection<TokioIo<UpstreamGuard<TcpStream>>, Sending>,
     tunnel: Arc<Tunnel>,
     link: Arc<Link>,
+    line: Arc<Line>,
 ) -> Option<(TcpStream, Vec<u8>)> {
     let stopped = tokio::select! {
         biased;
@@ -180,12 +193,13 @@ async fn drive(
     };
     let parts = connection.into_parts();
     let (stream, switched) = parts.io.into_inner().into_inner();
-    if stopped.is_some() {
-        link.state().stopped = stopped;
-        relay::reset(&stream);
+    if stopped.is_none() {
+        return Some((stream, [&parts.read_buf[..], &switched?].concat()));
     }
-    let held = switched.filter(|_| stopped.is_none())?;
-    Some((stream, [&parts.read_buf[..], &held].concat()))
+    link.state().stopped = stopped;
+    relay::reset(&stream);
+    line.stop();
+    None
 }
 
 /// Upstream's socket as hyper sees it.

@@ -3,7 +3,9 @@
 use egret::{
     config::{self, Checked},
     gateway::{Gateway, GatewayOptions},
+    log::{Log, MemoryLog},
 };
+use serde_json::Value;
 use std::{
     collections::HashMap,
     future::Future,
@@ -144,6 +146,7 @@ impl Served {
 pub struct World {
     pub gateway: Arc<Gateway>,
     pub origin: Origin,
+    log: MemoryLog,
 }
 
 const POLICY: &str = r#"
@@ -179,12 +182,52 @@ impl World {
     pub async fn adjusted(origin: Origin, adjust: impl FnOnce(&mut Checked)) -> Self {
         let mut checked = checked(origin.address, POLICY);
         adjust(&mut checked);
-        let start = move || Gateway::start(checked, GatewayOptions::default()).expect("a gateway");
+        let (log, memory) = Log::memory();
+        let start = move || Gateway::start(checked, GatewayOptions { log: Some(log) }).expect("a gateway");
         let gateway = tokio::task::spawn_blocking(start).await.unwrap();
         Self {
             gateway: Arc::new(gateway),
             origin,
+            log: memory,
         }
+    }
+
+    /// `properties` of all rows of a table so far.
+    fn rows(&self, category: &str) -> Vec<Value> {
+        let rows = self.log.rows().into_iter();
+        rows.filter(|row| row["category"] == category)
+            .map(|mut row| row["properties"].take())
+            .collect()
+    }
+
+    /// The rule rows so far: name, action and reason.
+    pub fn decisions(&self) -> Vec<String> {
+        let text = |row: &Value| {
+            let (name, action, reason) = (&row["Fqdn"], &row["Action"], &row["egret"]["reason"]);
+            format!(
+                "{} {} {}",
+                name.as_str().unwrap(),
+                action.as_str().unwrap(),
+                reason.as_str().unwrap()
+            )
+        };
+        self.rows("AZFWApplicationRule").iter().map(text).collect()
+    }
+
+    /// The latest rule row.
+    pub fn last_decision(&self) -> Value {
+        self.rows("AZFWApplicationRule").pop().expect("a rule row")
+    }
+
+    /// The row of a flow's end, once it is there.
+    pub async fn ended(&self) -> Value {
+        eventually("the flow ends", || !self.rows("EgretFlow").is_empty()).await;
+        self.rows("EgretFlow").pop().unwrap()
+    }
+
+    /// All rows as they were written.
+    pub fn log(&self) -> String {
+        self.log.lines().join("\n")
     }
 
     pub async fn hello() -> Self {
