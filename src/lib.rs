@@ -20,6 +20,8 @@ pub mod cli;
 pub mod config;
 pub mod dns;
 pub mod flow;
+#[doc(hidden)]
+pub mod fuzz;
 pub mod gateway;
 pub mod lab;
 pub mod listen;

@@ -45,7 +45,29 @@ const TARGETS: &[Target] = &[
         mutate: mutate::bytes,
         check: invariants::dns_message,
     },
+    Target {
+        name: "http_request",
+        seeds: || texts(&mutate::REQUESTS),
+        mutate: mutate::http,
+        check: egret::fuzz::http_request,
+    },
+    Target {
+        name: "http_response",
+        seeds: || texts(&mutate::RESPONSES),
+        mutate: mutate::http,
+        check: egret::fuzz::http_response,
+    },
+    Target {
+        name: "authority",
+        seeds: || texts(&mutate::AUTHORITIES),
+        mutate: mutate::http,
+        check: egret::fuzz::authority,
+    },
 ];
+
+fn texts(seeds: &[&str]) -> Vec<Vec<u8>> {
+    seeds.iter().map(|seed| seed.as_bytes().to_vec()).collect()
+}
 
 fn main() {
     let mut args = std::env::args().skip(1);
@@ -80,7 +102,7 @@ fn run(target: &Target, time: Duration, seed: u64) {
     while started.elapsed() < time {
         for _ in 0..256 {
             let mut input = rng.pick(&seeds).clone();
-            for _ in 0..=rng.below(4) {
+            for _ in 0..1 << rng.below(5) {
                 (target.mutate)(&mut rng, &mut input, &seeds);
             }
             if let Err(panic) = catch_unwind(AssertUnwindSafe(|| (target.check)(&input))) {

@@ -181,6 +181,74 @@ fn split(block: &[u8]) -> Vec<Vec<u8>> {
     list
 }
 
+/// Requests of every framing.
+pub const REQUESTS: [&str; 5] = [
+    "GET http://api.example.com/a?b HTTP/1.1\r\nHost: api.example.com\r\nX-A:\t1 \r\nX-B:\r\n\r\n",
+    "POST http://api.example.com:80 HTTP/1.0\r\nContent-Length: 5\r\n\r\nhello",
+    "PUT /x HTTP/1.1\r\nhost: a\r\nTransfer-Encoding: chunked\r\n\r\n5;a=\"b\"\r\nhello\r\n0\r\nX-Sum: 1\r\n\r\nGET",
+    "GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n",
+    "OPTIONS * HTTP/1.1\r\nHost: [2001:db8::1]:80\r\nConnection: close, X-A\r\nTE: trailers\r\n\r\n",
+];
+
+/// Responses of every framing.
+pub const RESPONSES: [&str; 4] = [
+    "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello",
+    "HTTP/1.1 200\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\nHTTP/1.1 200 OK\r\n\r\n",
+    "HTTP/1.0 404 Not Found\r\nSet-Cookie: a\r\nSet-Cookie: b\r\n\r\nuntil the end",
+    "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n",
+];
+
+/// Targets of CONNECT.
+pub const AUTHORITIES: [&str; 6] = [
+    "api.example.com:443",
+    "API.Example.com.:80",
+    "xn--bcher-kva.example:443",
+    "203.0.113.5:443",
+    "[2001:db8::1]:443",
+    "[::ffff:127.0.0.1]:8443",
+];
+
+/// What heads, chunks and authorities are spoilt with.
+const WORDS: [&str; 26] = [
+    "\r\n",
+    "\n",
+    "\r",
+    " ",
+    "\t",
+    "\0",
+    ":",
+    ",",
+    ";",
+    "@",
+    "[",
+    "]",
+    "%25",
+    ".",
+    "0x7f",
+    "#",
+    "\\",
+    "\u{b}",
+    "Host: b\r\n",
+    "Content-Length: 5\r\n",
+    "Content-Length: 05\r\n",
+    "Transfer-Encoding: chunked\r\n",
+    "0\r\n\r\n",
+    "HTTP/1.1",
+    "\r\n ",
+    "FFFFFFFFFFFFFFFF\r\n",
+];
+
+/// One change to a text protocol.
+pub fn http(rng: &mut Rng, input: &mut Vec<u8>, seeds: &[Vec<u8>]) {
+    if rng.below(2) == 0 {
+        return bytes(rng, input, seeds);
+    }
+    let at = rng.below(input.len() + 1);
+    let end = (at + rng.below(3)).min(input.len());
+    let word = rng.pick::<&str>(&WORDS);
+    input.splice(at..end, word.bytes());
+}
+
 pub fn from_hex(text: &str) -> Vec<u8> {
     let digits: Vec<u32> = text.chars().filter_map(|digit| digit.to_digit(16)).collect();
     digits

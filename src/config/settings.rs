@@ -3,6 +3,7 @@
 //! Pure values: no sockets, no clock, `Default` has no side effects. The keys of the TOML file that set them are listed in
 //! `docs/config.md`.
 
+use crate::tls::client_hello::MAX_CLIENT_HELLO_BYTES;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::{
@@ -152,7 +153,7 @@ impl Default for Limits {
             head_bytes: 16 << 10,
             head_fields: 100,
             head_time: Duration::from_secs(10),
-            client_hello_bytes: 64 << 10,
+            client_hello_bytes: MAX_CLIENT_HELLO_BYTES,
             client_hello_time: Duration::from_secs(5),
             tunnels: 50_000,
             tunnels_per_source: 5_000,

@@ -10,10 +10,14 @@
 mod exchange;
 mod fields;
 mod framing;
+pub(crate) mod fuzz;
 mod guard;
 mod head;
+mod line;
+mod message;
 mod target;
 mod upstream;
+mod upstream_guard;
 
 use super::answer;
 use super::connect::Upstream;
@@ -23,12 +27,15 @@ use super::relay::{self, Transfer};
 use crate::config::settings::Limits;
 use crate::log::FlowEndKind;
 use crate::policy::Fqdn;
-use exchange::{Conversation, NoAnswer, Outcome, Reply, Route};
-use guard::{Bounds, ClientGuard, Gone, Line};
+use exchange::{Conversation, NoAnswer, Outcome, Route};
+use guard::{Bounds, ClientGuard};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response, body::Incoming};
 use hyper_util::rt::TokioIo;
+use line::{Gone, Line};
+use message::Reply;
+
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;

@@ -6,8 +6,9 @@
 
 use super::fields;
 use super::framing::{Framing, Violation};
-use super::guard::{Arrived, Line, Sending};
 use super::head::RequestHead;
+use super::line::{Arrived, Line, Sending};
+use super::message::{Reply, again, for_upstream, response_of};
 use super::target::{self, Wanted};
 use super::upstream::{Connection, NoResponse};
 use crate::flow::connect::Upstream;
@@ -19,15 +20,10 @@ use crate::policy::{Decision, Fqdn, Protocol, Reason};
 use crate::proof::{Guard, off};
 use crate::snapshot::Snapshot;
 use http_body_util::{Either, Full};
-use hyper::body::{Bytes, Incoming};
-use hyper::ext::ReasonPhrase;
-use hyper::header::{HOST, HeaderName, HeaderValue, TRANSFER_ENCODING};
-use hyper::{Method, Request, Response, StatusCode, Uri, Version};
+use hyper::body::Incoming;
+use hyper::{Method, Request, Response, StatusCode, Version};
 use std::sync::Arc;
 use std::time::Duration;
-
-/// What a client gets: a text of ours, or what upstream sends.
-pub(super) type Reply = Either<Full<Bytes>, Incoming>;
 
 /// How requests on a client connection name where they go.
 #[derive(Clone, Debug)]
@@ -356,61 +352,4 @@ impl Conversation {
 
 fn denial_of(violation: Violation) -> Denial {
     Denial::new(violation.reason, Stage::Intent).detail(violation.what.to_string())
-}
-
-fn response_of(words: answer::Words) -> Response<Reply> {
-    let fields = words.fields().map(|(name, value)| {
-        // `words` holds printable ASCII alone
-        (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_str(value))
-    });
-    let mut response = Response::new(Either::Left(Full::default()));
-    for pair in fields {
-        if let (Ok(name), Ok(value)) = pair {
-            response.headers_mut().append(name, value);
-        }
-    }
-    *response.status_mut() = StatusCode::from_u16(words.status).unwrap_or(StatusCode::FORBIDDEN);
-    if let Ok(phrase) = ReasonPhrase::try_from(words.phrase) {
-        response.extensions_mut().insert(phrase);
-    }
-    *response.body_mut() = Either::Left(Full::from(words.body));
-    response
-}
-
-/// The head that upstream gets: what was judged, and nothing that is meant for us.
-fn for_upstream(
-    mut parts: hyper::http::request::Parts,
-    wanted: &Wanted,
-    name: &Fqdn,
-    head: &RequestHead,
-) -> Result<hyper::http::request::Parts, Denial> {
-    let bad = || Denial::new(Reason::BadRequest, Stage::Intent);
-    parts.uri = Uri::try_from(&wanted.origin_form[..]).map_err(|_| bad())?;
-    parts.version = Version::HTTP_11;
-    fields::clean_request(&mut parts.headers, head.websocket);
-    let host = match wanted.target.port {
-        80 => name.as_str().to_string(),
-        port => format!("{name}:{port}"),
-    };
-    parts
-        .headers
-        .insert(HOST, HeaderValue::try_from(host).map_err(|_| bad())?);
-    if matches!(head.body, Framing::Chunked(_)) {
-        // hyper would leave the body out of methods that rarely have one
-        parts
-            .headers
-            .insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
-    }
-    fields::add_via(&mut parts.headers, head.minor);
-    Ok(parts)
-}
-
-/// The same request without a body, once more.
-fn again(request: &Request<Sending>, line: &Arc<Line>) -> Request<Sending> {
-    let mut copy = Request::new(Sending::nothing(line.clone()));
-    copy.method_mut().clone_from(request.method());
-    copy.uri_mut().clone_from(request.uri());
-    copy.headers_mut().clone_from(request.headers());
-    copy.extensions_mut().clone_from(request.extensions());
-    copy
 }

@@ -2,21 +2,19 @@
 //!
 //! In: whatever the client sends. Out: to hyper, whole heads and bodies that were judged; to the judge, an [`Arrived`] for
 //! each head, in order. Where a head is refused hyper gets a plain one in its place, so that the answers keep their order;
-//! where a body is, hyper gets its end, and [`Sending`] turns that end into an error before upstream can take it for one.
+//! where a body is, hyper gets its end, and [`Sending`](super::line::Sending) turns that end into an error before upstream can take it for one.
 
 use super::framing::{Framing, Progress, Violation, section_end};
 use super::head::{self, RequestHead};
+use super::line::{Arrived, Asking, Gone, Line};
 use crate::config::settings::Limits;
 use crate::policy::Reason;
-use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
-use std::collections::VecDeque;
 use std::io;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Waker, ready};
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::sync::Notify;
 use tokio::time::{Instant, Sleep, sleep};
 
 /// Empty lines that may stand before a request line (RFC 9112 section 2.2 asks for one at least).
@@ -45,140 +43,6 @@ impl From<&Limits> for Bounds {
             head_bytes: limits.head_bytes,
             head_fields: limits.head_fields,
             head_time: limits.head_time,
-        }
-    }
-}
-
-/// A head as the judge gets it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Arrived {
-    /// hyper has it too.
-    Request(RequestHead),
-    /// hyper has a stand-in. The first byte tells which alert the client may understand.
-    Refused {
-        /// What was wrong.
-        violation: Violation,
-        /// First byte of what was sent; 0 if nothing was.
-        first: u8,
-    },
-}
-
-/// What the guard, the judge and the clock of one client connection tell each other.
-#[derive(Debug)]
-pub(super) struct Line {
-    state: Mutex<LineState>,
-    stopped: Notify,
-}
-
-#[derive(Debug)]
-struct LineState {
-    arrived: VecDeque<Arrived>,
-    spoilt: Option<Violation>,
-    asking: Asking,
-    gone: Option<Gone>,
-    last: Instant,
-    sent: u64,
-    received: u64,
-}
-
-/// How far a request for WebSocket has come.
-#[derive(Debug, Default)]
-enum Asking {
-    #[default]
-    No,
-    /// What follows is held; the guard waits here.
-    Asked(Option<Waker>),
-}
-
-/// How the client left.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Gone {
-    /// It ended its side.
-    Closed,
-    /// Its socket failed.
-    Reset,
-}
-
-impl Line {
-    pub(super) fn new() -> Arc<Self> {
-        Arc::new(Self {
-            state: Mutex::new(LineState {
-                arrived: VecDeque::new(),
-                spoilt: None,
-                asking: Asking::No,
-                gone: None,
-                last: Instant::now(),
-                sent: 0,
-                received: 0,
-            }),
-            stopped: Notify::new(),
-        })
-    }
-
-    fn state(&self) -> MutexGuard<'_, LineState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The head that belongs to the request that hyper has just read.
-    pub(super) fn next(&self) -> Option<Arrived> {
-        self.state().arrived.pop_front()
-    }
-
-    /// What is wrong with the body on its way, if it is.
-    pub(super) fn spoilt(&self) -> Option<Violation> {
-        self.state().spoilt
-    }
-
-    /// Upstream will not speak WebSocket: what the guard held is the next request.
-    pub(super) fn stays_http(&self) {
-        if let Asking::Asked(Some(waker)) = std::mem::take(&mut self.state().asking) {
-            waker.wake();
-        }
-    }
-
-    /// The upstream connection was revoked or drained.
-    pub(super) fn stop(&self) {
-        self.stopped.notify_one();
-    }
-
-    /// Resolves when that has happened.
-    pub(super) async fn stopped(&self) {
-        self.stopped.notified().await;
-    }
-
-    /// How the client left, if it did.
-    pub(super) fn gone(&self) -> Option<Gone> {
-        self.state().gone
-    }
-
-    /// Bytes went to upstream.
-    pub(super) fn sent(&self, bytes: usize) {
-        let mut state = self.state();
-        state.sent += bytes as u64;
-        state.last = Instant::now();
-    }
-
-    /// Bytes came from upstream.
-    pub(super) fn received(&self, bytes: usize) {
-        let mut state = self.state();
-        state.received += bytes as u64;
-        state.last = Instant::now();
-    }
-
-    /// Bytes to and from upstream so far.
-    pub(super) fn moved(&self) -> (u64, u64) {
-        let state = self.state();
-        (state.sent, state.received)
-    }
-
-    /// Resolves when nothing has moved on any side for `limit`.
-    pub(super) async fn idle(&self, limit: Duration) {
-        loop {
-            let deadline = self.state().last + limit;
-            if Instant::now() >= deadline {
-                return;
-            }
-            tokio::time::sleep_until(deadline).await;
         }
     }
 }
@@ -339,7 +203,7 @@ impl<S> ClientGuard<S> {
         self.end_with(STAND_IN);
     }
 
-    /// hyper reads the end of the body, and [`Sending`] an error in its place.
+    /// hyper reads the end of the body, and [`Sending`](super::line::Sending) an error in its place.
     fn spoil(&mut self, violation: Violation, end: &[u8]) {
         self.line.state().spoilt = Some(violation);
         self.end_with(end);
@@ -470,48 +334,145 @@ impl<S> ClientGuard<S> {
     }
 }
 
-/// A request body on its way to upstream: as hyper reads it, but a spoilt one ends in an error.
-pub(super) struct Sending {
-    body: Option<Incoming>,
-    line: Arc<Line>,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 
-impl Sending {
-    pub(super) fn new(body: Incoming, line: Arc<Line>) -> Self {
-        Self { body: Some(body), line }
+    const BOUNDS: Bounds = Bounds {
+        head_bytes: 512,
+        head_fields: 10,
+        head_time: Duration::from_secs(10),
+    };
+
+    /// A guard, the line it talks on, and the far end of its socket.
+    fn guard() -> (ClientGuard<DuplexStream>, Arc<Line>, DuplexStream) {
+        let (near, far) = duplex(64 * 1024);
+        let line = Line::new();
+        (ClientGuard::new(near, Vec::new(), BOUNDS, line.clone()), line, far)
     }
 
-    /// No body.
-    pub(super) fn nothing(line: Arc<Line>) -> Self {
-        Self { body: None, line }
+    /// What passes of these bytes, written in pieces of `size`, up to a refusal or their end.
+    async fn passed(bytes: &[u8], size: usize) -> (String, Arc<Line>) {
+        let (mut guard, line, mut far) = guard();
+        let mut out = Vec::new();
+        let mut buffer = [0; 100];
+        for piece in bytes.chunks(size) {
+            far.write_all(piece).await.unwrap();
+            // everything that is ready, and no more
+            while let Ok(Ok(count)) = tokio::time::timeout(Duration::ZERO, guard.read(&mut buffer)).await {
+                out.extend_from_slice(&buffer[..count]);
+            }
+        }
+        (String::from_utf8(out).unwrap(), line)
     }
-}
 
-impl Body for Sending {
-    type Data = Bytes;
-    type Error = io::Error;
+    const GET: &str = "GET http://a.example/ HTTP/1.1\r\nHost: a.example\r\n\r\n";
+    const POST: &str = "POST http://a.example/ HTTP/1.1\r\nHost: a.example\r\nContent-Length: 5\r\n\r\nhello";
+    const CHUNKED: &str = "POST http://a.example/ HTTP/1.1\r\nHost: a.example\r\nTransfer-Encoding: chunked\r\n\r\n\
+                           5\r\nhello\r\n0\r\nX-A: 1\r\n\r\n";
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
-        let Some(body) = &mut self.body else {
-            return Poll::Ready(None);
-        };
-        match ready!(Pin::new(body).poll_frame(cx)) {
-            Some(frame) => Poll::Ready(Some(frame.map_err(io::Error::other))),
-            None => Poll::Ready(
-                self.line
-                    .spoilt()
-                    .map(|violation| Err(io::Error::other(violation.what))),
+    #[tokio::test]
+    async fn what_is_well_formed_passes_unchanged_however_it_is_cut() {
+        let all = [GET, POST, CHUNKED, GET, CHUNKED, POST].concat();
+        for size in [1, 2, 3, 7, 50, 1000] {
+            let (out, line) = passed(all.as_bytes(), size).await;
+            assert_eq!(out, all, "in pieces of {size}");
+            let mut heads = 0;
+            while let Some(arrived) = line.next() {
+                assert!(matches!(arrived, Arrived::Request(_)));
+                heads += 1;
+            }
+            assert_eq!(heads, 6);
+        }
+        let (out, _) = passed(format!("\r\n{GET}\r\n\r\n{GET}").as_bytes(), 1).await;
+        assert_eq!(out, [GET, GET].concat(), "empty lines end here");
+    }
+
+    #[tokio::test]
+    async fn a_refused_head_is_replaced_and_nothing_behind_it_is_read() {
+        let stand_in = std::str::from_utf8(STAND_IN).unwrap();
+        let long = format!("GET http://a.example/{} HTTP/1.1\r\n", "a".repeat(600));
+        for (bad, reason) in [
+            ("GET / HTTP/1.1\r\n\r\n", Reason::BadRequest),
+            ("GET http://a.example/ HTTP/1.1\nHost: a\n\n", Reason::BadRequest),
+            ("\r\n\r\n\r\n", Reason::BadRequest),
+            ("\u{16}\u{3}\u{1}", Reason::NotHttp),
+            ("EHLO mail.example\r\n", Reason::NotHttp),
+            (&long, Reason::HeadTooLarge),
+            (
+                "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: +5\r\n\r\n",
+                Reason::Framing,
             ),
+        ] {
+            for size in [1, 5, 2000] {
+                let (out, line) = passed(format!("{GET}{bad}{GET}").as_bytes(), size).await;
+                assert_eq!(out, [GET, stand_in].concat(), "{bad:?} in pieces of {size}");
+                assert!(matches!(line.next(), Some(Arrived::Request(_))));
+                let Some(Arrived::Refused { violation, first }) = line.next() else {
+                    panic!("{bad:?}")
+                };
+                assert_eq!((violation.reason, line.next()), (reason, None), "{bad:?}");
+                assert!(first == bad.as_bytes()[0], "{bad:?}");
+            }
         }
     }
 
-    fn is_end_stream(&self) -> bool {
-        self.body
-            .as_ref()
-            .is_none_or(|body| body.is_end_stream() && self.line.spoilt().is_none())
+    #[tokio::test]
+    async fn a_spoilt_body_ends_where_it_is_spoilt() {
+        for (start, bad, end) in [
+            ("", "0x5\r\n", "0\r\n\r\n"),
+            ("5\r\nhello\r\n", "5 \r\n", "0\r\n\r\n"),
+            ("5\r\nhello", "!\r\n", "\r\n0\r\n\r\n"),
+            ("0\r\n", "Host: b\r\n\r\n", "\r\n"),
+        ] {
+            let head = CHUNKED.split_inclusive("\r\n\r\n").next().unwrap();
+            for size in [1, 4, 2000] {
+                let (out, line) = passed(format!("{head}{start}{bad}{GET}").as_bytes(), size).await;
+                assert_eq!(out, [head, start, end].concat(), "{bad:?} in pieces of {size}");
+                assert_eq!(line.spoilt().map(|violation| violation.reason), Some(Reason::Framing));
+            }
+        }
     }
 
-    fn size_hint(&self) -> SizeHint {
-        self.body.as_ref().map_or(SizeHint::with_exact(0), Body::size_hint)
+    #[tokio::test]
+    async fn what_follows_a_websocket_request_waits_for_its_answer() {
+        let ask = "GET http://a.example/ HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
+        let (out, _) = passed(format!("{ask}{GET}").as_bytes(), 10).await;
+        assert_eq!(out, ask);
+        let (mut guard, line, mut far) = guard();
+        far.write_all(format!("{ask}{GET}").as_bytes()).await.unwrap();
+        let mut buffer = vec![0; ask.len()];
+        guard.read_exact(&mut buffer).await.unwrap();
+        let next = tokio::spawn(async move {
+            let mut buffer = vec![0; GET.len()];
+            guard.read_exact(&mut buffer).await.unwrap();
+            buffer
+        });
+        tokio::task::yield_now().await;
+        line.stays_http();
+        assert_eq!(next.await.unwrap(), GET.as_bytes());
+    }
+
+    #[tokio::test]
+    async fn the_time_of_a_head_starts_with_its_first_byte() {
+        let (guard, line, mut far) = guard();
+        let head_time = Duration::from_millis(150);
+        let mut guard = ClientGuard {
+            bounds: Bounds { head_time, ..BOUNDS },
+            ..guard
+        };
+        let mut buffer = [0; 200];
+        let silent = tokio::time::timeout(head_time * 2, guard.read(&mut buffer)).await;
+        assert!(silent.is_err(), "nothing was sent: nothing is late");
+        let started = Instant::now();
+        far.write_all(b"GET ").await.unwrap();
+        let count = guard.read(&mut buffer).await.unwrap();
+        assert_eq!(&buffer[..count], STAND_IN);
+        assert!(started.elapsed() >= head_time);
+        let Some(Arrived::Refused { violation, .. }) = line.next() else {
+            panic!()
+        };
+        assert_eq!(violation.reason, Reason::HeadTimeout);
     }
 }
