@@ -20,12 +20,11 @@ pub(crate) mod shared;
 pub mod tunnels;
 
 pub use crate::log::FlowId;
-pub(crate) use shared::Shared;
+pub(crate) use shared::{Phase, Shared};
 
 use crate::config::settings::SniMismatch;
 use crate::log::{FlowEndKind, NameSource, Stage};
 use crate::policy::{Action, Attempt, Decision, Fqdn, Host, NoTrace, Protocol, Reason, Vetted};
-use crate::proof::{Guard, off};
 use crate::snapshot::Snapshot;
 use connect::Upstream;
 use gate::{Opening, Spoken};
@@ -81,7 +80,12 @@ pub(crate) async fn serve(client: TcpStream, source: SocketAddr, shared: Arc<Sha
     record.stage = Stage::Intent;
     let settings = record.shared.snapshot().settings.clone();
     let mut bytes = Vec::new();
-    match intent::read(&client, &mut bytes, &settings.limits).await {
+    let intent = tokio::select! {
+        biased;
+        intent = intent::read(&client, &mut bytes, &settings.limits) => intent,
+        () = record.shared.until(Phase::Draining) => Err(IntentError::Refused(Reason::Draining, None)),
+    };
+    match intent {
         Ok(Intent::Connect {
             target,
             raw,
@@ -109,10 +113,11 @@ async fn tunnel(client: TcpStream, mut held: Vec<u8>, target: Target, mut attemp
     attempted.port = target.port;
     let opened = tokio::select! {
         biased;
-        opened = open_target(&target, &mut attempted, &mut record) => opened,
-        () = gone(&client, &mut held) => Err(Denial::new(Reason::ClientClosed, Stage::Connect)),
+        opened = open_target(&target, &mut attempted, &mut record) => Some(opened),
+        () = gone(&client, &mut held) => None,
     };
-    let (name, expected, mut upstream) = match opened {
+    let left = || Err(Denial::new(Reason::ClientClosed, record.stage));
+    let (name, expected, mut upstream) = match opened.unwrap_or_else(left) {
         Ok(opened) => opened,
         Err(denial) => return refuse(client, denial, attempted, record).await,
     };
@@ -202,6 +207,7 @@ pub(crate) async fn reach(
     record: &mut Record,
 ) -> Result<Upstream, Denial> {
     let deadline = Instant::now() + snapshot.settings.limits.connect_time;
+    record.stage = Stage::Resolve;
     let vetted = resolve(&record.shared, snapshot, name, decision, deadline, attempted).await?;
     record.stage = Stage::Connect;
     let upstream = connect::connect(&vetted, snapshot, &record.shared.limits, deadline).await?;
@@ -356,6 +362,7 @@ async fn open_gate(
     let deadline = Instant::now() + snapshot.settings.limits.connect_time;
     let vetted = resolve(&record.shared, &snapshot, &sni, decision, deadline, attempted).await?;
     let there = vetted.addresses().iter().find(|c| c.ip == upstream.candidate.ip);
+    // After a reload the address is vetted for this name, by this name's records.
     upstream.candidate = there.ok_or(Denial::new(Reason::SniMismatch, Stage::Gate))?.clone();
     record.name.clone_from(&attempted.name);
     Ok(sni)
@@ -380,11 +387,10 @@ pub(crate) fn enter(
     );
     let entry = shared.tunnels.register(tunnel);
     let snapshot = shared.snapshot();
-    if snapshot.generation == record.generation || off(Guard::Rejudging) {
+    let Some(verdict) = entry.catch_up(&snapshot) else {
         return Ok(entry);
-    }
+    };
     record.generation = snapshot.generation;
-    let verdict = entry.tunnel.judge(&snapshot);
     attempted.decision = Some(match &verdict {
         Ok(decision) => *decision,
         Err(revoked) => revoked.decision,
@@ -400,10 +406,11 @@ pub(crate) fn ended(entry: &Registered, transfer: Transfer, record: &mut Record)
     record.sent = transfer.sent;
     record.received = transfer.received;
     record.end = transfer.end;
+    let tunnel = &entry.tunnel;
+    record.generation = tunnel.generation();
     if transfer.end != FlowEndKind::Revoked {
         return;
     }
-    let tunnel = &entry.tunnel;
     record.reason = Reason::Revoked;
     let Some(revoked) = tunnel.revoked() else { return };
     record.generation = revoked.snapshot.generation;

@@ -5,7 +5,7 @@
 
 use crate::config::{Checked, Settings};
 use crate::dns::Resolver;
-use crate::flow::{Shared, limits};
+use crate::flow::{Phase, Shared, limits};
 use crate::listen::health::Health;
 use crate::listen::{self, admin, health};
 use crate::log::{Log, LogError};
@@ -73,19 +73,11 @@ pub struct GatewayOptions {
 pub struct Gateway {
     shared: Arc<Shared>,
     health: Arc<Health>,
-    phase: watch::Sender<Phase>,
     control: Handle,
     threads: Mutex<Vec<JoinHandle<()>>>,
     bound: Bound,
     reloading: Mutex<()>,
     hurry: AtomicBool,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Phase {
-    Running,
-    Draining,
-    Ended,
 }
 
 #[derive(Default)]
@@ -122,13 +114,12 @@ impl Gateway {
         let self_test = format!("selftest-{:016x}.egret.invalid", random());
         let resolver = Resolver::new(Arc::new(checked.dns.clone()), control.clone());
         let snapshot = snapshot(checked, 1, resolver)?;
-        let shared = Shared::new(snapshot, log, metrics, self_test.clone());
+        let shared = Shared::new(snapshot, log, metrics, self_test.clone(), phase);
         shared.bound([&bound.proxy[..], &bound.health, &bound.admin].concat());
         let health = Health::new(shared.log.clone());
         let gateway = Self {
             shared,
             health,
-            phase,
             control,
             threads: Mutex::new(threads),
             bound,
@@ -185,10 +176,25 @@ impl Gateway {
     /// Nothing changes when it fails.
     pub fn reload(&self, checked: Checked) -> Result<(u64, usize), ReloadError> {
         let _one_at_a_time = self.reloading.lock().unwrap_or_else(PoisonError::into_inner);
+        match self.next(checked) {
+            Ok(next) => self.shared.swap(next),
+            Err(error) => {
+                self.reload_failed(&error.to_string());
+                return Err(error);
+            }
+        }
+        self.shared.metrics.reloaded(true);
+        self.health.set_reload_error(None);
+        self.report();
+        let now = self.shared.snapshot();
+        Ok((now.generation, self.shared.tunnels.judge_again(&now)))
+    }
+
+    /// The snapshot after the one that runs.
+    fn next(&self, checked: Checked) -> Result<Snapshot, ReloadError> {
         let old = self.shared.snapshot();
         let fixed = fixed_settings(&old.settings, &checked.settings);
         if !fixed.is_empty() {
-            self.shared.metrics.reloaded(false);
             return Err(ReloadError::Fixed(fixed));
         }
         let resolver = if **old.resolver.plan() == checked.dns {
@@ -196,15 +202,10 @@ impl Gateway {
         } else {
             old.resolver.renewed(Arc::new(checked.dns.clone()))
         };
-        self.shared.swap(snapshot(checked, old.generation + 1, resolver)?);
-        drop(old);
-        self.shared.metrics.reloaded(true);
-        let now = self.shared.snapshot();
-        self.report();
-        Ok((now.generation, self.shared.tunnels.judge_again(&now)))
+        Ok(snapshot(checked, old.generation + 1, resolver)?)
     }
 
-    /// A reload whose configuration did not check out: counted, shown in health.
+    /// A reload that did not come to be, also one whose configuration did not check out: counted, shown in health.
     pub fn reload_failed(&self, why: &str) {
         self.shared.metrics.reloaded(false);
         self.health.set_reload_error(Some(why.to_string()));
@@ -213,8 +214,7 @@ impl Gateway {
     /// Stop accepting, let open tunnels live for `limit`, then cut and record them. Blocks until all is written.
     pub fn drain(&self, limit: Duration) {
         self.health.set_draining();
-        self.phase.send_replace(Phase::Draining);
-        self.shared.drain();
+        self.shared.enter(Phase::Draining);
         let deadline = Instant::now() + limit;
         while self.connections() > 0 && Instant::now() < deadline && !self.hurry.load(Relaxed) {
             thread::sleep(Duration::from_millis(10));
@@ -234,7 +234,7 @@ impl Gateway {
     }
 
     fn end(&self) {
-        self.phase.send_replace(Phase::Ended);
+        self.shared.enter(Phase::Ended);
         let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
         for thread in threads {
             // A worker that panicked has said so on stderr already.
@@ -269,10 +269,10 @@ impl Gateway {
                 .iter()
                 .map(StdListener::try_clone)
                 .collect::<io::Result<Vec<_>>>()?;
-            let (shared, phase) = (self.shared.clone(), self.phase.subscribe());
+            let shared = self.shared.clone();
             let runtime = runtime()?;
             let thread = thread::Builder::new().name(format!("worker-{index}")).spawn(move || {
-                runtime.block_on(work(listeners, shared, phase));
+                runtime.block_on(work(listeners, shared));
             })?;
             self.threads.lock().unwrap_or_else(PoisonError::into_inner).push(thread);
         }
@@ -338,18 +338,14 @@ impl Drop for Gateway {
     }
 }
 
-async fn work(listeners: Vec<StdListener>, shared: Arc<Shared>, mut phase: watch::Receiver<Phase>) {
-    let mut accepting = tokio::task::JoinSet::new();
+async fn work(listeners: Vec<StdListener>, shared: Arc<Shared>) {
     for listener in listeners {
         match tokio::net::TcpListener::from_std(listener) {
-            Ok(listener) => drop(accepting.spawn(listen::accept(listener, shared.clone()))),
+            Ok(listener) => drop(tokio::spawn(listen::accept(listener, shared.clone()))),
             Err(error) => tracing::error!(%error, "a worker cannot use its listener"),
         }
     }
-    let _ = phase.wait_for(|phase| *phase != Phase::Running).await;
-    // Listeners close here: new connections are refused by the kernel at once.
-    accepting.shutdown().await;
-    let _ = phase.wait_for(|phase| *phase == Phase::Ended).await;
+    shared.until(Phase::Ended).await;
 }
 
 fn runtime() -> io::Result<Runtime> {

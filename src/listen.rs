@@ -2,25 +2,30 @@
 //!
 //! All workers accept from one shared listening socket: whichever is free takes the next connection, and no other process
 //! of the user can join the port, as SO_REUSEPORT would let it.
+//!
+//! Whoever is not served is told why: at a limit, without a descriptor left, at the end.
 
 pub mod admin;
 pub mod health;
 mod read_only;
 
-use crate::flow::answer::{self, words};
-use crate::flow::limits::ConnectionPermit;
+use crate::flow::answer::{self, Words, words};
 use crate::flow::record::Record;
-use crate::flow::{self, Denial, Shared};
+use crate::flow::{self, Denial, Phase, Shared};
 use crate::log::Stage;
 use crate::policy::Reason;
 use socket2::{Domain, Protocol, Socket, Type};
 use std::fs::File;
+use std::future::poll_fn;
 use std::io::{Error, ErrorKind};
 use std::net::{SocketAddr, TcpListener as StdListener};
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::task::Poll;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::time::timeout;
 
 /// Connections that wait in the kernel for a worker. The kernel cuts it to `net.core.somaxconn`.
 const BACKLOG: i32 = 4096;
@@ -30,6 +35,9 @@ const LINGERING_REFUSALS: usize = 256;
 
 /// Pause after the process ran out of file descriptors, so that the loop does not spin until one is free.
 const OUT_OF_FILES_PAUSE: Duration = Duration::from_millis(10);
+
+/// How long the one descriptor that is kept for such a moment may be taken up by one client.
+const OUT_OF_FILES_LINGER: Duration = Duration::from_millis(100);
 
 /// Bind a listener that workers share.
 pub(crate) fn bind(address: SocketAddr) -> Result<StdListener, Error> {
@@ -46,22 +54,24 @@ pub(crate) fn bind(address: SocketAddr) -> Result<StdListener, Error> {
     Ok(socket.into())
 }
 
-/// Accept until the returned future is dropped.
+/// Accept until egret drains; what waits in the kernel then is told so.
 pub(crate) async fn accept(listener: TcpListener, shared: Arc<Shared>) {
-    let mut spare = File::open("/dev/null").ok();
+    let mut spare = spare_file();
     let lingering = Arc::new(AtomicUsize::new(0));
+    let mut draining = pin!(shared.until(Phase::Draining));
     loop {
-        match listener.accept().await {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = &mut draining => break,
+        };
+        match accepted {
             Ok((client, source)) => arrive(client, source, &shared, &lingering),
             Err(error) if out_of_files(&error) => {
                 shared.metrics.accept_failed();
-                // The descriptor kept for this moment takes one connection off the queue, to be told why.
                 drop(spare.take());
-                if let Ok((client, source)) = listener.accept().await {
-                    turn_away(client, source, &shared, &lingering, Reason::LimitFiles);
-                }
+                refuse_for_files(&listener, &shared).await;
+                spare = spare_file();
                 tokio::time::sleep(OUT_OF_FILES_PAUSE).await;
-                spare = File::open("/dev/null").ok();
             }
             // The client was gone before it was accepted.
             Err(error) if error.kind() == ErrorKind::ConnectionAborted => {}
@@ -70,6 +80,32 @@ pub(crate) async fn accept(listener: TcpListener, shared: Arc<Shared>) {
                 tokio::time::sleep(OUT_OF_FILES_PAUSE).await;
             }
         }
+    }
+    while let Some((client, source)) = waiting(&listener).await {
+        turn_away(client, source, &shared, &lingering, Reason::Draining);
+    }
+}
+
+/// A descriptor that is given up when there is no other.
+fn spare_file() -> Option<File> {
+    File::open("/dev/null").ok()
+}
+
+/// A connection that waits in the kernel, if one does: another worker may have taken it.
+async fn waiting(listener: &TcpListener) -> Option<(TcpStream, SocketAddr)> {
+    poll_fn(|cx| match listener.poll_accept(cx) {
+        Poll::Ready(Ok(accepted)) => Poll::Ready(Some(accepted)),
+        Poll::Ready(Err(_)) | Poll::Pending => Poll::Ready(None),
+    })
+    .await
+}
+
+/// Take one connection off the queue with the last descriptor and tell it why. Waited for, unlike other refusals: the next
+/// one needs the same descriptor.
+async fn refuse_for_files(listener: &TcpListener, shared: &Arc<Shared>) {
+    if let Some((client, source)) = waiting(listener).await {
+        let words = refused(canonical(source), shared, Reason::LimitFiles);
+        let _ = timeout(OUT_OF_FILES_LINGER, answer::refuse(client, &words)).await;
     }
 }
 
@@ -83,13 +119,10 @@ fn out_of_files(error: &Error) -> bool {
 
 fn arrive(client: TcpStream, source: SocketAddr, shared: &Arc<Shared>, lingering: &Arc<AtomicUsize>) {
     shared.metrics.accepted();
-    let source = SocketAddr::new(source.ip().to_canonical(), source.port());
+    let source = canonical(source);
     let settings = &shared.snapshot().settings;
     match shared.limits.admit(source.ip(), &settings.limits) {
-        Ok(permit) => {
-            let permit: ConnectionPermit = permit;
-            tokio::spawn(flow::serve(client, source, shared.clone(), permit));
-        }
+        Ok(permit) => drop(tokio::spawn(flow::serve(client, source, shared.clone(), permit))),
         Err(reason) => turn_away(client, source, shared, lingering, reason),
     }
 }
@@ -102,18 +135,25 @@ fn turn_away(
     lingering: &Arc<AtomicUsize>,
     reason: Reason,
 ) {
-    let mut record = Record::new(shared.clone(), source);
-    record.denied(&Denial::new(reason, Stage::Accept));
+    let words = refused(canonical(source), shared, reason);
     if lingering.fetch_add(1, Relaxed) >= LINGERING_REFUSALS {
         lingering.fetch_sub(1, Relaxed);
         return;
     }
     let lingering = lingering.clone();
-    let proxy = shared.snapshot().settings.proxy;
     tokio::spawn(async move {
-        let words = words(reason, None, "", record.id, &proxy);
-        drop(record);
         answer::refuse(client, &words).await;
         lingering.fetch_sub(1, Relaxed);
     });
+}
+
+/// The record of a connection that is not served, and what it is told.
+fn refused(source: SocketAddr, shared: &Arc<Shared>, reason: Reason) -> Words {
+    let mut record = Record::new(shared.clone(), source);
+    record.denied(&Denial::new(reason, Stage::Accept));
+    words(reason, None, "", record.id, &shared.snapshot().settings.proxy)
+}
+
+fn canonical(source: SocketAddr) -> SocketAddr {
+    SocketAddr::new(source.ip().to_canonical(), source.port())
 }

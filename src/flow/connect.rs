@@ -48,16 +48,11 @@ pub(crate) async fn connect(
     limits: &Arc<Limits>,
     deadline: Instant,
 ) -> Result<Upstream, Denial> {
-    let _permit = limits
-        .dial(&snapshot.settings.limits)
-        .map_err(|reason| Denial::new(reason, Stage::Connect))?;
     let ordered = interleave(vetted.addresses());
-    let race = race(&ordered, vetted.port(), snapshot);
-    let (index, stream) = match timeout_at(deadline, race).await {
-        Err(_) => return Err(Denial::new(Reason::UpstreamTimeout, Stage::Connect)),
-        Ok(Err(error)) => return Err(Denial::new(reason_of(&error), Stage::Connect).detail(error.to_string())),
-        Ok(Ok(won)) => won,
-    };
+    let race = race(&ordered, vetted.port(), snapshot, limits);
+    let (index, stream) = timeout_at(deadline, race)
+        .await
+        .unwrap_or_else(|_| Err(Denial::new(Reason::UpstreamTimeout, Stage::Connect)))?;
     let candidate = ordered[index].clone();
     let address = SocketAddr::new(candidate.ip, vetted.port());
     if snapshot.dialled(address) == address && ends_here(&stream) {
@@ -95,18 +90,32 @@ fn interleave(candidates: &[Candidate]) -> Vec<&Candidate> {
     }
 }
 
-async fn race(ordered: &[&Candidate], port: u16, snapshot: &Snapshot) -> Result<(usize, TcpStream), Error> {
-    let dial = |index: usize| snapshot.dialled(SocketAddr::new(ordered[index].ip, port));
+/// The first of them to connect. Where none does: why the last one did not.
+async fn race(
+    ordered: &[&Candidate],
+    port: u16,
+    snapshot: &Snapshot,
+    limits: &Arc<Limits>,
+) -> Result<(usize, TcpStream), Denial> {
+    let dial = |index: usize| {
+        let address = snapshot.dialled(SocketAddr::new(ordered[index].ip, port));
+        let permit = limits.dial(&snapshot.settings.limits);
+        async move {
+            let _permit = permit.map_err(|reason| Denial::new(reason, Stage::Connect))?;
+            let failed = |e: Error| Denial::new(reason_of(&e), Stage::Connect).detail(e.to_string());
+            dial_one(address).await.map_err(failed)
+        }
+    };
     if let [_] = ordered {
-        return Ok((0, dial_one(dial(0)).await?));
+        return Ok((0, dial(0).await?));
     }
     let mut dials = JoinSet::new();
     let mut next = 0;
-    let mut last_error = Error::from(ErrorKind::AddrNotAvailable);
+    let mut last = Denial::new(Reason::UpstreamUnreachable, Stage::Connect);
     loop {
         if next < ordered.len() {
-            let (index, address) = (next, dial(next));
-            dials.spawn(async move { (index, dial_one(address).await) });
+            let (index, dialled) = (next, dial(next));
+            dials.spawn(async move { (index, dialled.await) });
             next += 1;
         }
         let head_start = Instant::now() + CONNECTION_ATTEMPT_DELAY;
@@ -114,9 +123,9 @@ async fn race(ordered: &[&Candidate], port: u16, snapshot: &Snapshot) -> Result<
             tokio::select! {
                 ended = dials.join_next() => match ended {
                     Some(Ok((index, Ok(stream)))) => return Ok((index, stream)),
-                    Some(Ok((_, Err(error)))) => { last_error = error; break }
+                    Some(Ok((_, Err(denial)))) => { last = denial; break }
                     Some(Err(_)) => break,
-                    None => return Err(last_error),
+                    None => return Err(last),
                 },
                 () = sleep_until(head_start), if next < ordered.len() => break,
             }
@@ -190,11 +199,23 @@ mod tests {
     }
 
     #[test]
-    fn errors_of_the_kernel_have_their_reasons() {
-        let of = |code| reason_of(&Error::from_raw_os_error(code));
-        assert_eq!(of(111), Reason::UpstreamRefused);
-        assert_eq!(of(113), Reason::UpstreamUnreachable, "no route to host");
-        assert_eq!(of(99), Reason::UpstreamPorts, "no source port left");
-        assert_eq!(of(24), Reason::LimitFiles);
+    fn r_09_r_10_errors_of_the_kernel_have_their_reasons() {
+        for (code, reason, status, what) in [
+            (111, Reason::UpstreamRefused, 502, "connection refused"),
+            (
+                113,
+                Reason::UpstreamUnreachable,
+                502,
+                "no route to host, also TTL exceeded",
+            ),
+            (101, Reason::UpstreamUnreachable, 502, "no route to the network"),
+            (110, Reason::UpstreamTimeout, 504, "the kernel gave up"),
+            (99, Reason::UpstreamPorts, 503, "no source port left"),
+            (24, Reason::LimitFiles, 503, "no descriptor left for the process"),
+            (23, Reason::LimitFiles, 503, "no descriptor left on the machine"),
+        ] {
+            let found = reason_of(&Error::from_raw_os_error(code));
+            assert_eq!((found, found.row().status), (reason, status), "{what}");
+        }
     }
 }

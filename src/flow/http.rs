@@ -24,6 +24,7 @@ use super::connect::Upstream;
 use super::gate::Passed;
 use super::record::Record;
 use super::relay::{self, Transfer};
+use super::shared::Phase;
 use crate::config::settings::Limits;
 use crate::log::FlowEndKind;
 use crate::policy::Fqdn;
@@ -92,7 +93,7 @@ async fn serve(guard: ClientGuard<TcpStream>, conversation: Conversation, line: 
         .serve_connection(TokioIo::new(guard), service);
     let end = {
         let mut idle = pin!(line.idle(limits.idle));
-        let mut draining = pin!(shared.draining());
+        let mut draining = pin!(shared.until(Phase::Draining));
         let mut told = false;
         loop {
             tokio::select! {

@@ -6,7 +6,7 @@ use crate::config::settings::Limits as Settings;
 use crate::policy::Reason;
 use crate::proof::{Guard, off};
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
@@ -28,6 +28,7 @@ pub(crate) struct Limits {
     shards: Box<[Mutex<HashMap<IpAddr, Source>>]>,
 }
 
+/// One source address. An IPv6 source is its address too, not its /64: a subnet of Azure is exactly a /64, and shared.
 #[derive(Debug)]
 struct Source {
     connections: usize,
@@ -45,15 +46,6 @@ pub(crate) struct ConnectionPermit {
 /// One half-open dial's place.
 #[derive(Debug)]
 pub(crate) struct DialPermit(Arc<Limits>);
-
-/// An IPv6 host usually owns a /64 and can send from any address of it: counted as one source.
-fn counted_as(source: IpAddr) -> IpAddr {
-    match source {
-        IpAddr::V4(_) => source,
-        IpAddr::V6(v6) if v6.is_loopback() => source,
-        IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() & !u128::from(u64::MAX))),
-    }
-}
 
 impl Limits {
     pub(crate) fn new() -> Arc<Self> {
@@ -78,27 +70,25 @@ impl Limits {
     /// A place for a new client connection: `LimitTunnels` or `LimitSourceTunnels` where there is none.
     pub(crate) fn admit(self: &Arc<Self>, source: IpAddr, settings: &Settings) -> Result<ConnectionPermit, Reason> {
         let unbounded = off(Guard::Limits);
-        let key = counted_as(source);
-        let mut shard = self.shard(key);
-        if self.connections.load(Relaxed) >= settings.tunnels && !unbounded {
-            return Err(Reason::LimitTunnels);
-        }
-        if shard.len() >= SOURCES_PER_SHARD && !shard.contains_key(&key) {
+        let mut shard = self.shard(source);
+        let known = shard.get(&source).map(|entry| entry.connections);
+        let full = known.is_none() && shard.len() >= SOURCES_PER_SHARD;
+        if (full || known.is_some_and(|open| open >= settings.tunnels_per_source)) && !unbounded {
             return Err(Reason::LimitSourceTunnels);
         }
-        let entry = shard.entry(key).or_insert_with(|| Source {
+        let room = |open: usize| (open < settings.tunnels || unbounded).then_some(open + 1);
+        self.connections
+            .fetch_update(Relaxed, Relaxed, room)
+            .map_err(|_| Reason::LimitTunnels)?;
+        let entry = shard.entry(source).or_insert_with(|| Source {
             connections: 0,
             tokens: burst(settings),
             refilled: Instant::now(),
         });
-        if entry.connections >= settings.tunnels_per_source && !unbounded {
-            return Err(Reason::LimitSourceTunnels);
-        }
         entry.connections += 1;
-        self.connections.fetch_add(1, Relaxed);
         Ok(ConnectionPermit {
             limits: self.clone(),
-            source: key,
+            source,
         })
     }
 
@@ -106,9 +96,8 @@ impl Limits {
     ///
     /// One client was seen to send 490 CONNECTs a second for ever when it was refused without an answer.
     pub(crate) fn attempt(&self, source: IpAddr, settings: &Settings) -> Result<(), Reason> {
-        let key = counted_as(source);
-        let mut shard = self.shard(key);
-        let Some(entry) = shard.get_mut(&key) else {
+        let mut shard = self.shard(source);
+        let Some(entry) = shard.get_mut(&source) else {
             return Ok(());
         };
         entry.refill(settings);
@@ -143,10 +132,10 @@ impl Limits {
         }
     }
 
-    fn shard(&self, key: IpAddr) -> MutexGuard<'_, HashMap<IpAddr, Source>> {
-        let bits = match key {
+    fn shard(&self, source: IpAddr) -> MutexGuard<'_, HashMap<IpAddr, Source>> {
+        let bits = match source {
             IpAddr::V4(v4) => u64::from(v4.to_bits()),
-            IpAddr::V6(v6) => (v6.to_bits() >> 64) as u64,
+            IpAddr::V6(v6) => (v6.to_bits() >> 64) as u64 ^ v6.to_bits() as u64,
         };
         let spread = bits.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 58;
         lock(&self.shards[spread as usize % SHARDS])
@@ -241,14 +230,36 @@ mod tests {
     }
 
     #[test]
-    fn addresses_of_one_ipv6_network_are_one_source() {
+    fn an_ipv6_source_is_one_address() {
         let (limits, settings) = (Limits::new(), settings(10, 1, 100));
         let _held = limits.admit(source("2001:db8::1"), &settings).unwrap();
         assert_eq!(
-            limits.admit(source("2001:db8::2"), &settings).unwrap_err(),
+            limits.admit(source("2001:db8::1"), &settings).unwrap_err(),
             Reason::LimitSourceTunnels
         );
-        assert!(limits.admit(source("2001:db8:0:1::2"), &settings).is_ok());
+        let neighbour = limits.admit(source("2001:db8::2"), &settings);
+        assert!(neighbour.is_ok(), "a whole subnet of Azure is one /64");
+    }
+
+    #[test]
+    fn f_08_the_last_place_is_given_once() {
+        let (limits, settings) = (Limits::new(), settings(100, 100, 100));
+        let admitted: usize = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..4)
+                .map(|n| {
+                    let (limits, settings) = (&limits, &settings);
+                    scope.spawn(move || {
+                        let ask = |k| limits.admit(source(&format!("10.0.{n}.{k}")), settings);
+                        let held: Vec<_> = (0..50).filter_map(|k| ask(k).ok()).collect();
+                        let count = held.len();
+                        std::mem::forget(held);
+                        count
+                    })
+                })
+                .collect();
+            threads.into_iter().map(|t| t.join().unwrap()).sum()
+        });
+        assert_eq!((admitted, limits.connections()), (100, 100));
     }
 
     #[test]

@@ -66,6 +66,10 @@ impl Drop for Record {
         if std::thread::panicking() {
             self.reason = Reason::Internal;
             self.shared.metrics.panicked();
+        } else if self.reason == Reason::Internal && self.shared.is_ending() {
+            // Nobody told it to end: its thread did.
+            self.reason = Reason::Draining;
+            self.end = FlowEndKind::Drained;
         }
         self.shared
             .metrics

@@ -19,11 +19,28 @@ pub(crate) struct Shared {
     pub tunnels: Arc<Tunnels>,
     listeners: OnceLock<Vec<SocketAddr>>,
     self_test: String,
-    draining: watch::Sender<bool>,
+    phase: watch::Sender<Phase>,
+}
+
+/// How far a gateway is from its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Phase {
+    /// New flows are taken.
+    Running,
+    /// They are refused; open tunnels and requests may end.
+    Draining,
+    /// Threads end, and what is left with them.
+    Ended,
 }
 
 impl Shared {
-    pub(crate) fn new(snapshot: Snapshot, log: Log, metrics: Arc<Metrics>, self_test: String) -> Arc<Self> {
+    pub(crate) fn new(
+        snapshot: Snapshot,
+        log: Log,
+        metrics: Arc<Metrics>,
+        self_test: String,
+        phase: watch::Sender<Phase>,
+    ) -> Arc<Self> {
         Arc::new(Self {
             snapshot: ArcSwap::from_pointee(snapshot),
             log,
@@ -32,20 +49,25 @@ impl Shared {
             tunnels: Tunnels::new(),
             listeners: OnceLock::new(),
             self_test,
-            draining: watch::channel(false).0,
+            phase,
         })
     }
 
-    /// No more requests on connections that are kept alive.
-    pub(crate) fn drain(&self) {
-        self.draining.send_replace(true);
+    /// Go on to this phase.
+    pub(crate) fn enter(&self, phase: Phase) {
+        self.phase.send_replace(phase);
     }
 
-    /// Resolves when egret is draining.
-    pub(crate) async fn draining(&self) {
-        let mut draining = self.draining.subscribe();
+    /// Whether egret takes no new flows any more.
+    pub(crate) fn is_ending(&self) -> bool {
+        *self.phase.borrow() != Phase::Running
+    }
+
+    /// Resolves when this phase has come.
+    pub(crate) async fn until(&self, phase: Phase) {
+        let mut phases = self.phase.subscribe();
         // The sender lives as long as `self`.
-        let _ = draining.wait_for(|draining| *draining).await;
+        let _ = phases.wait_for(|now| *now >= phase).await;
     }
 
     /// The snapshot of this moment.

@@ -117,10 +117,10 @@ impl Tunnel {
         self.verdict.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// The first order stands: a tunnel that was revoked is not recorded as drained.
     fn stop(&self, order: u8) {
-        self.order.store(order, SeqCst);
+        let _ = self.order.compare_exchange(GO_ON, order, SeqCst, SeqCst);
         self.notify.notify_waiters();
-        self.notify.notify_one();
     }
 
     /// Judge it under `snapshot`. A tunnel that is now denied is told to stop; the answer says whether it may go on.
@@ -133,7 +133,8 @@ impl Tunnel {
                 .addresses
                 .vet_again(&self.name, &self.candidate, snapshot.rule_scope(decision))
         };
-        self.generation.store(snapshot.generation, Relaxed);
+        // Two threads may judge it at once, under different generations.
+        self.generation.fetch_max(snapshot.generation, Relaxed);
         verdict.map(|()| decision).map_err(|cause| {
             let revoked = Revoked {
                 snapshot: snapshot.clone(),
@@ -171,6 +172,17 @@ pub(crate) struct Registered {
     pub tunnel: Arc<Tunnel>,
 }
 
+impl Registered {
+    /// Judge it under `now` if the policy changed since it was decided; `None`: it did not, or a reload has judged it.
+    ///
+    /// `now` is loaded after it was entered. So a swap that came before the entry is seen here, and one that came after it
+    /// found the entry in the table: no tunnel slips between.
+    pub(crate) fn catch_up(&self, now: &Arc<Snapshot>) -> Option<Result<Decision, Revoked>> {
+        let behind = self.tunnel.generation() < now.generation;
+        (behind && !off(Guard::Rejudging)).then(|| self.tunnel.judge(now))
+    }
+}
+
 impl Drop for Registered {
     fn drop(&mut self) {
         self.tunnels.shard(self.tunnel.flow).remove(&self.tunnel.flow);
@@ -195,7 +207,7 @@ impl Tunnels {
         shard
     }
 
-    /// Enter it. The caller compares generations afterwards: a swap that came before this entry did not see it.
+    /// Enter it, to be judged by every reload from now on. Those before: [`Registered::catch_up`].
     pub(crate) fn register(self: &Arc<Self>, tunnel: Arc<Tunnel>) -> Registered {
         self.shard(tunnel.flow).insert(tunnel.flow, tunnel.clone());
         Registered {
