@@ -98,7 +98,7 @@ pub(crate) async fn serve(client: TcpStream, source: SocketAddr, shared: Arc<Sha
         }
         // Boxed, so that a tunnel does not carry the size of what it never does.
         Ok(Intent::Http) => Box::pin(http::serve_absolute(client, bytes, record)).await,
-        Err(IntentError::Closed(_)) => record.denied(&Denial::new(Reason::ClientClosed, Stage::Intent)),
+        Err(IntentError::Closed) => record.denied(&Denial::new(Reason::ClientClosed, Stage::Intent)),
         Err(IntentError::Refused(reason, raw)) => {
             let attempted = Attempted::connect(&bytes, raw.as_ref(), None);
             refuse(client, Denial::new(reason, Stage::Intent), attempted, record).await;

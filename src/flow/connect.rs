@@ -119,16 +119,14 @@ async fn race(
             next += 1;
         }
         let head_start = Instant::now() + CONNECTION_ATTEMPT_DELAY;
-        loop {
-            tokio::select! {
-                ended = dials.join_next() => match ended {
-                    Some(Ok((index, Ok(stream)))) => return Ok((index, stream)),
-                    Some(Ok((_, Err(denial)))) => { last = denial; break }
-                    Some(Err(_)) => break,
-                    None => return Err(last),
-                },
-                () = sleep_until(head_start), if next < ordered.len() => break,
-            }
+        tokio::select! {
+            ended = dials.join_next() => match ended {
+                Some(Ok((index, Ok(stream)))) => return Ok((index, stream)),
+                Some(Ok((_, Err(denial)))) => last = denial,
+                Some(Err(_)) => {}
+                None => return Err(last),
+            },
+            () = sleep_until(head_start), if next < ordered.len() => {}
         }
     }
 }

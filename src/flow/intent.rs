@@ -48,8 +48,8 @@ pub(crate) enum Intent {
 /// Why there is no intent.
 #[derive(Debug)]
 pub(crate) enum IntentError {
-    /// The client went away before it had sent a whole head. `true`: it had sent something.
-    Closed(bool),
+    /// The client went away before it had sent a whole head.
+    Closed,
     /// The head is refused; the range is the request target, if there was one to show.
     Refused(Reason, Option<Range<usize>>),
 }
@@ -61,14 +61,14 @@ pub(crate) async fn read(stream: &TcpStream, bytes: &mut Vec<u8>, limits: &Limit
     loop {
         match timeout_at(deadline, stream.readable()).await {
             Err(_) => return Err(IntentError::Refused(Reason::HeadTimeout, None)),
-            Ok(Err(_)) => return Err(IntentError::Closed(!bytes.is_empty())),
+            Ok(Err(_)) => return Err(IntentError::Closed),
             Ok(Ok(())) => {}
         }
         match read_some(stream, bytes, limits.head_bytes) {
-            Ok(0) => return Err(IntentError::Closed(!bytes.is_empty())),
+            Ok(0) => return Err(IntentError::Closed),
             Ok(_) => {}
             Err(e) if e.kind() == std::io::ErrorKind::WouldBlock => continue,
-            Err(_) => return Err(IntentError::Closed(!bytes.is_empty())),
+            Err(_) => return Err(IntentError::Closed),
         }
         if let Some(intent) = parse(bytes, &mut scanned, limits)? {
             return Ok(intent);
