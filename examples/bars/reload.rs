@@ -3,27 +3,27 @@
 //! Both allow `always`, neither allows `never`, and each allows one of the `turn` names. So every row can be held against
 //! the policy whose hash it carries, and every held tunnel against the policy in force.
 
+mod client;
+mod library;
+mod rows;
+
+pub use library::serve;
+
 use crate::{
     Pace, policy,
     process::{Egret, How, facts},
     report::{Report, mib, ms, slope},
-    rows::{OnRow, Row},
-    tunnel::{Refusal, Tunnel, source},
+    tunnel::Tunnel,
     world::World,
 };
 use clap::{Args, ValueEnum};
-use egret::{
-    config,
-    gateway::{Gateway, GatewayOptions},
-};
+use client::Client;
+use rows::Kept;
 use std::{
-    cell::RefCell,
     collections::BTreeMap,
-    io::{self, BufRead},
-    net::SocketAddr,
+    io,
     path::Path,
     rc::Rc,
-    sync::{Arc, Mutex, PoisonError},
     thread,
     time::{Duration, Instant},
 };
@@ -88,35 +88,6 @@ pub fn run(binary: &Path, args: &ReloadArgs) -> io::Result<bool> {
     Ok(held)
 }
 
-/// Rows kept as they come, judged at the end.
-type Kept = Arc<Mutex<Vec<Seen>>>;
-
-struct Seen {
-    generation: u64,
-    hash: String,
-    name: String,
-    reason: String,
-    allowed: bool,
-    loss: bool,
-}
-
-fn keep(kept: &Kept) -> OnRow {
-    let kept = kept.clone();
-    Box::new(move |row: &Row| {
-        if !row.is_decision() && !row.is_loss() {
-            return;
-        }
-        kept.lock().unwrap_or_else(PoisonError::into_inner).push(Seen {
-            generation: row.generation(),
-            hash: row.policy_hash().into(),
-            name: row.fqdn().into(),
-            reason: row.reason().into(),
-            allowed: row.allowed(),
-            loss: row.is_loss(),
-        });
-    })
-}
-
 fn measure(binary: &Path, by: By, args: &ReloadArgs) -> io::Result<bool> {
     let world = World::start()?;
     let configs = TURNS.map(|turn| {
@@ -128,16 +99,13 @@ fn measure(binary: &Path, by: By, args: &ReloadArgs) -> io::Result<bool> {
         By::Signal => How::Binary(binary.into()),
     };
     let kept = Kept::default();
-    let mut egret = Egret::spawn(&how, &configs[0], keep(&kept))?;
+    let mut egret = Egret::spawn(&how, &configs[0], kept.keeper())?;
     egret.ready()?;
     let mut hashes = BTreeMap::from([(egret.policy()?.1, 0)]);
     egret.reload(&configs[1])?;
     hashes.insert(egret.policy()?.1, 1);
     egret.reload(&configs[0])?;
-    let client = Rc::new(Client {
-        proxy: egret.proxy,
-        ..Client::default()
-    });
+    let client = Rc::new(Client::of(egret.proxy));
     let mut report = Report::default();
     let local = LocalSet::new();
     let egret = crate::block_on(local.run_until(async {
@@ -156,91 +124,12 @@ fn measure(binary: &Path, by: By, args: &ReloadArgs) -> io::Result<bool> {
         io::Result::Ok(egret)
     }))?;
     egret.stop()?;
-    let kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
-    judge_rows(&kept, &hashes, &client.counts.borrow(), &mut report);
+    kept.judge(&hashes, &client.counts.borrow(), &mut report);
     let title = match by {
         By::Library => "reload by library",
         By::Signal => "reload by SIGHUP",
     };
     Ok(report.print(title))
-}
-
-/// What the clients saw.
-#[derive(Default)]
-struct Counts {
-    attempts: u64,
-    permitted_lost: u64,
-    forbidden_passed: u64,
-    cut: u64,
-    longest: Duration,
-}
-
-struct Client {
-    proxy: SocketAddr,
-    counts: RefCell<Counts>,
-    /// Tunnels of each turn name that stand now.
-    live: RefCell<[i64; 2]>,
-}
-
-impl Default for Client {
-    fn default() -> Self {
-        Self {
-            proxy: SocketAddr::from(([0; 4], 0)),
-            counts: RefCell::default(),
-            live: RefCell::default(),
-        }
-    }
-}
-
-impl Client {
-    async fn open(&self, n: usize, name: &str) -> Result<Tunnel, Refusal> {
-        self.counts.borrow_mut().attempts += 1;
-        Tunnel::open(self.proxy, source(n % SOURCES), name).await
-    }
-
-    /// A tunnel that both policies allow: nothing may happen to it.
-    async fn permitted(&self, n: usize) {
-        let done = async {
-            let mut tunnel = self.open(n, ALWAYS).await.map_err(|e| e.to_string())?;
-            tunnel
-                .echo(b"some bytes of the workload")
-                .await
-                .map_err(|e| e.to_string())?;
-            tunnel.close(n.is_multiple_of(2)).await.map_err(|e| e.to_string())
-        };
-        if let Err(why) = done.await {
-            self.counts.borrow_mut().permitted_lost += 1;
-            eprintln!("  permitted tunnel lost: {why}");
-        }
-    }
-
-    /// A name that neither policy allows.
-    async fn forbidden(&self, n: usize) {
-        match self.open(n, NEVER).await {
-            Err(Refusal::Answered(line)) if line.contains("NoRuleMatched") => {}
-            Err(other) => eprintln!("  forbidden tunnel: {other}"),
-            Ok(_) => self.counts.borrow_mut().forbidden_passed += 1,
-        }
-    }
-
-    /// A tunnel that one policy allows: held until it is cut. `over` resolves when nothing is measured any more.
-    async fn in_turn(&self, n: usize, turn: usize, mut over: watch::Receiver<bool>) {
-        // Refused when the other policy is in force: as it should be.
-        let Ok(mut tunnel) = self.open(n, TURNS[turn]).await else {
-            return;
-        };
-        let since = Instant::now();
-        self.live.borrow_mut()[turn] += 1;
-        tokio::select! {
-            () = tunnel.cut() => {
-                let mut counts = self.counts.borrow_mut();
-                counts.cut += 1;
-                counts.longest = counts.longest.max(since.elapsed());
-                self.live.borrow_mut()[turn] -= 1;
-            }
-            _ = over.wait_for(|over| *over) => {}
-        }
-    }
 }
 
 async fn stand(client: &Rc<Client>) -> io::Result<Vec<Tunnel>> {
@@ -407,66 +296,4 @@ fn reload_all_the_time(mut egret: Egret, configs: [String; 2], by: By, rate: u64
         }
     }
     Ok(egret)
-}
-
-/// Every decision must be what the policy says that its row names.
-fn judge_rows(rows: &[Seen], hashes: &BTreeMap<String, usize>, counts: &Counts, report: &mut Report) {
-    let mut of_generation: BTreeMap<u64, &str> = BTreeMap::new();
-    let (mut unexplained, mut two_policies, mut decisions, mut revoked) = (0, 0, 0, 0);
-    for row in rows.iter().filter(|row| !row.loss) {
-        let hash = *of_generation.entry(row.generation).or_insert(&row.hash);
-        two_policies += u64::from(hash != row.hash);
-        let turn = hashes.get(&row.hash);
-        let expected = turn.map(|turn| row.name == ALWAYS || row.name == TURNS[*turn]);
-        let known = ["RuleMatched", "NoRuleMatched", "Revoked"].contains(&row.reason.as_str());
-        if expected != Some(row.allowed) || !known {
-            unexplained += 1;
-            if unexplained <= 5 {
-                let Seen {
-                    generation,
-                    hash,
-                    name,
-                    reason,
-                    allowed,
-                    ..
-                } = row;
-                eprintln!("  unexplained: generation {generation} ({hash}), {name}, {reason}, allowed {allowed}");
-            }
-        }
-        match row.reason.as_str() {
-            "Revoked" => revoked += 1,
-            _ => decisions += 1,
-        }
-    }
-    report.exactly("rows of decisions, one an attempt", decisions, counts.attempts);
-    report.exactly("rows of cut tunnels", revoked, counts.cut);
-    report.note("generations that decided something", of_generation.len());
-    report.none("generations with two policies", two_policies);
-    report.none("rows that their generation's policy does not explain", unexplained);
-    report.none("rows lost", rows.iter().filter(|row| row.loss).count() as u64);
-}
-
-/// `bars serve`: a gateway in this process. Standard input says when to reload; its end is the end.
-pub fn serve(file: &Path) -> io::Result<()> {
-    let read = |file: &Path| config::load(file).map_err(|problems| io::Error::other(format!("{problems:?}")));
-    let gateway = Gateway::start(read(file)?, GatewayOptions::default()).map_err(io::Error::other)?;
-    let reload = |file: &Path| gateway.reload(read(file)?).map(|_| ()).map_err(io::Error::other);
-    for line in io::stdin().lock().lines() {
-        let line = line?;
-        match line.split(' ').collect::<Vec<_>>()[..] {
-            ["reload", file] => reload(Path::new(file))?,
-            ["storm", rate, seconds, one, other] => {
-                let (rate, seconds): (u64, u64) = (rate.parse().unwrap_or(1), seconds.parse().unwrap_or(1));
-                let begin = Instant::now();
-                for n in 1..=rate * seconds {
-                    reload(Path::new(if n % 2 == 1 { one } else { other }))?;
-                    let due = Duration::from_secs_f64(n as f64 / rate as f64);
-                    thread::sleep(due.saturating_sub(begin.elapsed()));
-                }
-            }
-            _ => return Err(io::Error::other(format!("not a command: {line}"))),
-        }
-    }
-    gateway.drain(Duration::from_secs(1));
-    Ok(())
 }

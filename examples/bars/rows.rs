@@ -25,6 +25,11 @@ struct Properties {
     action: String,
     #[serde(rename = "Fqdn")]
     fqdn: String,
+    /// How a flow ended, and why: of the row of its end.
+    #[serde(rename = "End")]
+    end: String,
+    #[serde(rename = "Reason")]
+    reason: String,
     egret: Ours,
 }
 
@@ -32,7 +37,6 @@ struct Properties {
 #[serde(default)]
 struct Ours {
     reason: String,
-    end: String,
     policy_hash: String,
     generation: u64,
 }
@@ -58,14 +62,18 @@ impl Row {
         &self.properties.fqdn
     }
 
-    /// Why.
+    /// Why, in either row.
     pub fn reason(&self) -> &str {
-        &self.properties.egret.reason
+        if self.is_decision() {
+            &self.properties.egret.reason
+        } else {
+            &self.properties.reason
+        }
     }
 
     /// How the flow ended, in the row of its end.
     pub fn end(&self) -> &str {
-        &self.properties.egret.end
+        &self.properties.end
     }
 
     /// Which configuration decided.
