@@ -158,10 +158,8 @@ impl Egret {
     fn ask(&self, path: &str) -> io::Result<String> {
         let mut stream = TcpStream::connect(self.health)?;
         stream.set_read_timeout(Some(Duration::from_secs(2)))?;
-        write!(
-            stream,
-            "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
-        )?;
+        let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes())?;
         let mut answer = String::new();
         stream.read_to_string(&mut answer)?;
         Ok(answer)
@@ -264,7 +262,7 @@ fn free_ports() -> io::Result<[SocketAddr; 3]> {
 /// Passes on what is not the ordinary course of things; a storm of reloads says so a hundred times a second.
 fn show_faults(stderr: ChildStderr) {
     for line in BufReader::new(stderr).lines().map_while(Result::ok) {
-        if ["ERROR", "panicked", "error:", "failed"]
+        if ["ERROR", "panicked", "error:", "failed", "bars:"]
             .iter()
             .any(|sign| line.contains(sign))
         {

@@ -219,7 +219,7 @@ async fn storm(
         .join()
         .map_err(|_| io::Error::other("the reloading thread panicked"))??;
     sleep(MAX_CUT).await;
-    let (generation, hash) = egret.policy()?;
+    let (generation, _) = egret.policy()?;
     let live = *client.live.borrow();
     over.send_replace(true);
     for one in opened {
@@ -228,16 +228,13 @@ async fn storm(
     let reloads = generation - before;
     let wanted = args.rate * args.seconds;
     let figure = format!("reloads in {:.0} s", length.as_secs_f64());
-    match by {
-        By::Library => report.bar(figure, reloads, format!(">= {wanted}"), reloads >= wanted),
-        By::Signal => report.note(figure, reloads),
-    }
+    // A signal that comes before the last one was taken up says nothing new: that way waits, and may fall short a little.
+    let least = if by == By::Signal { wanted * 9 / 10 } else { wanted };
+    report.bar(figure, reloads, format!(">= {least}"), reloads >= least);
     report.note(
         "new tunnels per second",
         format!("{:.0}", (args.tunnels * args.seconds) as f64 / took.as_secs_f64()),
     );
-    report.note("policy in force at the end", hash);
-    // The last reload was of the policy with the same parity as the first.
     judge_storm(client, live, generation, &memory, report);
     Ok(egret)
 }

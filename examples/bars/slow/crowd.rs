@@ -195,10 +195,11 @@ async fn one_stay(proxy: SocketAddr, n: usize, standing: &AtomicI64) -> Result<T
             stream.write_all(&hello(name)).await?;
             loop {
                 sleep(DRIBBLE).await;
-                match stream.read_u8().await {
-                    Ok(_) => {}
-                    Err(e) if e.kind() == io::ErrorKind::ConnectionReset => return Ok(Told::Reset),
-                    Err(e) => return Err(Refusal::AtGate(e.to_string())),
+                // Asked for by itself: bytes that came before a reset would be read before it.
+                match stream.take_error()? {
+                    None => drop(stream.read_u8().await?),
+                    Some(e) if e.kind() == io::ErrorKind::ConnectionReset => return Ok(Told::Reset),
+                    Some(e) => return Err(Refusal::AtGate(e.to_string())),
                 }
             }
         }
