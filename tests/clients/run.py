@@ -62,3 +62,101 @@ def install(folder):
         subprocess.run(npm, cwd=node, check=True)
     shutil.copy(HERE / "chat.mjs", node)
     return python, node
+
+
+class Lab:
+    """`egret lab`, staying up: where its proxy is, and what it says at its end."""
+
+    def __init__(self, egret, folder):
+        self.env_file = folder / "lab.env"
+        self.env_file.unlink(missing_ok=True)
+        self.output = open(folder / "lab.log", "w+")
+        self.process = subprocess.Popen(
+            [egret, "lab", "--env-file", self.env_file],
+            stdin=subprocess.DEVNULL,
+            stdout=self.output,
+            stderr=subprocess.STDOUT,
+        )
+        deadline = time.monotonic() + 60
+        while not self.env_file.exists():
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                sys.exit(f"the lab did not start:\n{self.said()}")
+            time.sleep(0.05)
+        lines = self.env_file.read_text().splitlines()
+        self.environment = dict(line.split("=", 1) for line in lines if "=" in line)
+
+    def said(self):
+        self.output.seek(0)
+        return self.output.read()
+
+    def stop(self):
+        """Ends it and gives back the rows, and what each site heard."""
+        self.process.send_signal(signal.SIGTERM)
+        self.process.wait(timeout=30)
+        lines = [line for line in self.said().splitlines() if line.startswith("{")]
+        return [json.loads(line) for line in lines]
+
+
+def calls(command, environment, folder):
+    """The JSON lines of a client."""
+    done = subprocess.run(
+        command, env=environment, cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=PATIENCE
+    )
+    if done.returncode != 0:
+        check(" ".join(map(str, command)), False, done.stdout + done.stderr)
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def judge(call):
+    client, case, said = call["client"], call["case"], call["said"]
+    if case == "denied":
+        check(f"{client}: a denied call shows what it can", re.search(SHOWS[client], said, re.S), said)
+    else:
+        check(f"{client}: {case} chat", said == WORDS, said)
+
+
+def curl(arguments, environment):
+    command = ["curl", "--silent", "--show-error", "--verbose", "--max-time", "30", *arguments]
+    done = subprocess.run(command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    return done.returncode, done.stdout, done.stderr
+
+
+def with_curl(environment):
+    body = json.dumps({"messages": [{"role": "user", "content": "Say hello."}]})
+    chat = ["--header", "api-key: lab", "--json", body]
+    code, out, err = curl([*chat, f"https://{ALLOWED}{CHAT}"], environment)
+    check("curl: plain chat", code == 0 and WORDS in out, out + err)
+    streamed = ["--header", "api-key: lab", "--json", json.dumps({**json.loads(body), "stream": True})]
+    code, out, err = curl([*streamed, "--no-buffer", f"https://{ALLOWED}{CHAT}"], environment)
+    check("curl: streamed chat", code == 0 and "data: [DONE]" in out, out + err)
+    code, out, err = curl([*chat, f"https://{DENIED}{CHAT}"], environment)
+    check("curl: a denied call ends with exit code 56", code == 56, code)
+    check("curl: and shows name and reason", re.search(f"< HTTP/1.1 {REASON}", err), err)
+    check("curl: and the same in the header Proxy-Status", re.search(r'< proxy-status: .*NoRuleMatched', err, re.I), err)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--egret", type=Path, default=HERE.parent.parent / "target/release/egret")
+    parser.add_argument("--folder", type=Path, default=HERE.parent.parent / "target/clients")
+    arguments = parser.parse_args()
+    folder = arguments.folder.resolve()
+    folder.mkdir(parents=True, exist_ok=True)
+    python, node = install(folder)
+
+    lab = Lab(arguments.egret.resolve(), folder)
+    ours = {k: v for k, v in os.environ.items() if not k.lower().endswith("_proxy")}
+    environment = {**ours, **lab.environment}
+    try:
+        with_curl(environment)
+        for call in calls([python, HERE / "chat.py", ALLOWED, DENIED], environment, folder):
+            judge(call)
+        for call in calls(["node", "chat.mjs", ALLOWED, DENIED], environment, node):
+            judge(call)
+    finally:
+        rows = lab.stop()
+    print(f"{checks['passed']} passed, {checks['failed']} failed")
+    sys.exit(1 if checks["failed"] else 0)
+
+
+main()
