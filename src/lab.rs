@@ -47,8 +47,10 @@ pub fn run(args: &LabArgs) -> anyhow::Result<bool> {
     })?;
     if !args.once && way == Way::Egret {
         let by_hand = report::ByHand::prepare(&course)?;
-        crate::cli::print(&by_hand.text)?;
-        runtime.block_on(stay(&course));
+        crate::cli::print(if args.json { &by_hand.json } else { &by_hand.text })?;
+        let before = report::forbidden(&course);
+        runtime.block_on(stay(&course, args.json));
+        crate::cli::print(&report::heard(&before, &report::forbidden(&course), args.json))?;
     }
     Ok(findings.iter().all(|finding| finding.faults.is_empty()))
 }
@@ -69,7 +71,7 @@ fn proxy_address(url: &str) -> anyhow::Result<SocketAddr> {
 }
 
 /// Until Ctrl-C or SIGTERM, showing each new row in a line.
-async fn stay(course: &Course) {
+async fn stay(course: &Course, json: bool) {
     use tokio::signal::unix::{SignalKind, signal};
     let Ok(mut terminate) = signal(SignalKind::terminate()) else {
         return;
@@ -85,7 +87,7 @@ async fn stay(course: &Course) {
         let lines = rows.lines();
         for row in lines.iter().skip(shown).filter_map(|line| row::Row::parse(line)) {
             // A closed standard output is no reason to end a lab that somebody uses.
-            let _ = crate::cli::print(&report::line(&row));
+            let _ = crate::cli::print(&if json { format!("{}\n", row.json) } else { report::line(&row) });
         }
         shown = lines.len();
     }

@@ -204,10 +204,32 @@ pub fn line(row: &Row) -> String {
     )
 }
 
+/// The sites that no denied attempt may reach, and the bytes that each has heard.
+pub fn forbidden(course: &Course) -> Vec<(String, u64)> {
+    let sites = course.world.sites().iter().filter(|site| site.spec().forbidden);
+    sites.map(|site| (site.name().to_owned(), site.bytes())).collect()
+}
+
+/// What the forbidden sites heard in between.
+pub fn heard(before: &[(String, u64)], after: &[(String, u64)], json: bool) -> String {
+    let heard = before
+        .iter()
+        .zip(after)
+        .map(|((name, before), (_, after))| (name, after - before));
+    if json {
+        let bytes: serde_json::Map<_, _> = heard.map(|(name, bytes)| (name.clone(), bytes.into())).collect();
+        return format!("{}\n", json!({ "bytes_at_forbidden": bytes }));
+    }
+    let each: Vec<String> = heard.map(|(name, bytes)| format!("{name} {bytes} B")).collect();
+    format!("\nthe sites that nobody may reach heard by hand: {}\n", each.join(", "))
+}
+
 /// How to go on by hand: files for other programs, and what to type.
 pub struct ByHand {
     /// What to print.
     pub text: String,
+    /// The same for programs: one JSON line with the proxy's URL and the paths of the files.
+    pub json: String,
     folder: PathBuf,
 }
 
@@ -243,7 +265,12 @@ impl ByHand {
         write(&ca, course.world.authority.pem())?;
         write(&variables, &exports)?;
         let text = by_hand(course, &url, &ca, &variables);
-        Ok(Self { text, folder })
+        let json = json!({ "by_hand": { "proxy": url, "ca": ca, "variables": variables } });
+        Ok(Self {
+            text,
+            json: format!("{json}\n"),
+            folder,
+        })
     }
 }
 
@@ -317,7 +344,7 @@ fn by_hand(course: &Course, url: &str, ca: &Path, variables: &Path) -> String {
         .and_then(|gateway| gateway.admin_addrs().first());
     let _ = writeln!(
         text,
-        "\nfor other programs (they come from 127.0.0.1, which is in no group of this scenario):"
+        "\nfor other programs, which come from 127.0.0.1:"
     );
     let _ = writeln!(text, "  . {}", variables.display());
     if let Some(admin) = admin {
