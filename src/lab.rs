@@ -87,7 +87,11 @@ async fn stay(course: &Course, json: bool) {
         let lines = rows.lines();
         for row in lines.iter().skip(shown).filter_map(|line| row::Row::parse(line)) {
             // A closed standard output is no reason to end a lab that somebody uses.
-            let _ = crate::cli::print(&if json { format!("{}\n", row.json) } else { report::line(&row) });
+            let _ = crate::cli::print(&if json {
+                format!("{}\n", row.json)
+            } else {
+                report::line(&row)
+            });
         }
         shown = lines.len();
     }

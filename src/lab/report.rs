@@ -342,10 +342,7 @@ fn by_hand(course: &Course, url: &str, ca: &Path, variables: &Path) -> String {
         .gateway
         .as_ref()
         .and_then(|gateway| gateway.admin_addrs().first());
-    let _ = writeln!(
-        text,
-        "\nfor other programs, which come from 127.0.0.1:"
-    );
+    let _ = writeln!(text, "\nfor other programs, which come from 127.0.0.1:");
     let _ = writeln!(text, "  . {}", variables.display());
     if let Some(admin) = admin {
         let _ = writeln!(text, "metrics: http://{admin}/metrics");
