@@ -48,11 +48,9 @@ fn application(out: &mut Vec<u8>, row: &ApplicationRow<'_>) {
     for ip in row.refused_addresses.iter().take(SHOWN_REFUSED) {
         field(out, "refused", ip.to_canonical());
     }
-    for (name, raw) in [
-        ("requested", row.requested),
-        ("sni", row.sni),
-        ("host", row.host_header),
-    ] {
+    let asked = format!("{}:{}", row.fqdn, row.port);
+    let requested = row.requested.filter(|raw| *raw != asked.as_bytes());
+    for (name, raw) in [("requested", requested), ("sni", row.sni), ("host", row.host_header)] {
         if let Some(raw) = raw {
             key(out, name);
             escaped(out, raw);

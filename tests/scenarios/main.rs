@@ -1,11 +1,13 @@
 //! Scenarios: whole parts of egret over real sockets on loopback; a module per capability, each test named after the threat
 //! that it answers.
 
+mod admin;
 mod connect;
 mod corpus;
 mod dns;
 mod flight;
 mod gate;
+mod logs;
 mod plain_http;
 mod sink;
 mod world;
