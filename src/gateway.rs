@@ -11,6 +11,7 @@ use crate::listen::{self, admin, health};
 use crate::log::{Log, LogError};
 use crate::metrics::Metrics;
 use crate::policy::{CompiledPolicy, Mode};
+use crate::proof::{Guard, off};
 use crate::snapshot::Snapshot;
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpListener as StdListener, TcpStream};
@@ -367,10 +368,14 @@ fn spawn_control(mut phase: watch::Receiver<Phase>, threads: &mut Vec<JoinHandle
 fn snapshot(checked: Checked, generation: u64, resolver: Arc<Resolver>) -> io::Result<Snapshot> {
     let mut addresses = checked.addresses;
     addresses.own = own_addresses()?.into();
+    let mut settings = checked.settings;
+    if off(Guard::Limits) {
+        settings.limits = settings.limits.unbounded();
+    }
     Ok(Snapshot {
         generation,
         hash: checked.hash,
-        settings: Arc::new(checked.settings),
+        settings: Arc::new(settings),
         policy: CompiledPolicy::new(checked.policy),
         addresses,
         resolver,

@@ -168,6 +168,27 @@ impl Default for Limits {
     }
 }
 
+impl Limits {
+    /// The same without a bound that a client could reach, for the proof of the tests.
+    pub(crate) fn unbounded(self) -> Self {
+        const NEVER: Duration = Duration::from_secs(3600);
+        Self {
+            head_bytes: 1 << 30,
+            head_fields: 256,
+            head_time: NEVER,
+            client_hello_bytes: 1 << 30,
+            client_hello_time: NEVER,
+            tunnels: usize::MAX,
+            tunnels_per_source: usize::MAX,
+            attempts_per_second_per_source: u32::MAX,
+            attempts_burst_per_source: u32::MAX,
+            dials: usize::MAX,
+            idle: NEVER,
+            ..self
+        }
+    }
+}
+
 /// Where decision rows go, and how much diagnostics say.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogSettings {

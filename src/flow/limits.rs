@@ -4,7 +4,6 @@
 
 use crate::config::settings::Limits as Settings;
 use crate::policy::Reason;
-use crate::proof::{Guard, off};
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -69,14 +68,13 @@ impl Limits {
 
     /// A place for a new client connection: `LimitTunnels` or `LimitSourceTunnels` where there is none.
     pub(crate) fn admit(self: &Arc<Self>, source: IpAddr, settings: &Settings) -> Result<ConnectionPermit, Reason> {
-        let unbounded = off(Guard::Limits);
         let mut shard = self.shard(source);
         let known = shard.get(&source).map(|entry| entry.connections);
         let full = known.is_none() && shard.len() >= SOURCES_PER_SHARD;
-        if (full || known.is_some_and(|open| open >= settings.tunnels_per_source)) && !unbounded {
+        if full || known.is_some_and(|open| open >= settings.tunnels_per_source) {
             return Err(Reason::LimitSourceTunnels);
         }
-        let room = |open: usize| (open < settings.tunnels || unbounded).then_some(open + 1);
+        let room = |open: usize| (open < settings.tunnels).then_some(open + 1);
         self.connections
             .fetch_update(Relaxed, Relaxed, room)
             .map_err(|_| Reason::LimitTunnels)?;
@@ -101,7 +99,7 @@ impl Limits {
             return Ok(());
         };
         entry.refill(settings);
-        if entry.tokens < 1.0 && !off(Guard::Limits) {
+        if entry.tokens < 1.0 {
             return Err(Reason::LimitSourceRate);
         }
         entry.tokens -= 1.0;
@@ -110,7 +108,7 @@ impl Limits {
 
     /// A place for a dial that has not connected yet: `LimitDials` where there is none.
     pub(crate) fn dial(self: &Arc<Self>, settings: &Settings) -> Result<DialPermit, Reason> {
-        if self.dials.fetch_add(1, Relaxed) >= settings.dials && !off(Guard::Limits) {
+        if self.dials.fetch_add(1, Relaxed) >= settings.dials {
             self.dials.fetch_sub(1, Relaxed);
             return Err(Reason::LimitDials);
         }

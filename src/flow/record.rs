@@ -2,7 +2,7 @@
 
 use super::{Denial, FlowId, Shared, gate::FirstFlight};
 use crate::log::{ApplicationRow, FlowEnd, FlowEndKind, NameSource, Row, Stage};
-use crate::policy::{Action, Answer, Decision, Mode, Protocol, Reason};
+use crate::policy::{Action, Answer, Decision, Protocol, Reason};
 use crate::snapshot::Snapshot;
 use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
@@ -127,7 +127,7 @@ impl Attempted {
                 .map(|range| without_userinfo(&bytes[range.clone()]))
                 .unwrap_or_default(),
             host_header: host_header.map(|range| bytes[range.clone()].to_vec()),
-            name_source: Some(NameSource::Connect),
+            name_source: raw.map(|_| NameSource::Connect),
             ..Self::default()
         }
     }
@@ -172,10 +172,9 @@ impl Attempted {
 
     fn write(&self, record: &Record, reason: Reason, detail: Option<&str>, refused: &[IpAddr]) {
         let action = self.action(reason);
-        let snapshot = self.snapshot.as_deref();
-        let mode = self
-            .decision
-            .map_or_else(|| snapshot.map_or(Mode::Enforce, |s| s.policy.mode()), |d| d.mode);
+        // What is refused before it is judged is refused under the policy of this moment.
+        let snapshot = self.snapshot.clone().unwrap_or_else(|| record.shared.snapshot());
+        let mode = self.decision.map_or_else(|| snapshot.policy.mode(), |d| d.mode);
         record.shared.metrics.decided(action, mode, reason);
         if record.shared.is_self_test(&self.name) {
             return;
@@ -183,7 +182,7 @@ impl Attempted {
         let rule = self
             .decision
             .and_then(|d| d.rule)
-            .and_then(|rule| Some(snapshot?.policy.rule_ref(rule)));
+            .map(|rule| snapshot.policy.rule_ref(rule));
         record.shared.log.write(&Row::Application(ApplicationRow {
             time: SystemTime::now(),
             flow: record.id,
@@ -206,14 +205,14 @@ impl Attempted {
             sni: self.flight.sni.as_deref(),
             host_header: self.host_header.as_deref(),
             ech: self.flight.ech,
-            generation: snapshot.map_or(0, |s| s.generation),
-            policy_hash: snapshot.map_or("", |s| &s.hash),
+            generation: snapshot.generation,
+            policy_hash: &snapshot.hash,
             dns: self.answer.as_deref(),
             address: self.address,
             refused_addresses: refused,
             wide: self.decision.is_some_and(|d| d.wide),
             public_resolution: self.public_resolution,
-            overrides: snapshot.is_some_and(|s| !s.overrides.is_empty()),
+            overrides: !snapshot.overrides.is_empty(),
             detail,
         }));
     }
