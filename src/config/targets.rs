@@ -84,6 +84,14 @@ impl<'a> Tags<'a> {
             report.add(finding.hint("name the domain that is meant, or say `allow_wide = true` in this rule"));
             return None;
         }
+        if let FqdnPattern::EndsWith(ending) = &pattern
+            && !allow_wide
+            && !ending.starts_with('-')
+        {
+            let found = format!("`{pattern}` admits `evil{ending}` too, as Azure Firewall's star does");
+            let hint = format!("write `*.{ending}` and `{ending}`, or say `allow_wide = true`");
+            report.add(Finding::warning(text.span, found).hint(hint));
+        }
         let exact = matches!(pattern, FqdnPattern::Exact(_));
         let shared = if exact {
             None

@@ -82,6 +82,50 @@ fn a_file_that_says_only_its_mode_runs_with_every_default() {
 }
 
 #[test]
+fn n_01_a_star_that_cuts_a_label_is_told_of() {
+    let with = |pattern: &str| rule(&format!("destination_fqdns = [\"{pattern}\"]"));
+    let told_of = told(&with("*openai.example.com"));
+    assert!(
+        told_of.starts_with("7:22 warning: `*openai.example.com` admits `evilopenai.example.com` too"),
+        "{told_of}"
+    );
+    for quiet in ["*.openai.example.com", "*-a.example.com"] {
+        assert_eq!(told(&with(quiet)), "", "{quiet} ends at a border");
+    }
+    let meant = with("*openai.example.com").replace("name = \"r\"", "name = \"r\"\nallow_wide = true");
+    assert_eq!(told(&meant), "", "it is meant");
+}
+
+#[test]
+fn c_20_letters_beyond_ascii_become_the_a_label_that_clients_send() {
+    let patterns = |text: &str| -> Vec<String> {
+        let policy = load_text(&rule(&format!("destination_fqdns = [\"{text}\"]"))).policy;
+        let Rules::Application(rules) = &policy.groups[0].collections[0].rules else {
+            panic!("application rules")
+        };
+        rules[0]
+            .targets
+            .iter()
+            .map(|target| target.pattern.to_string())
+            .collect()
+    };
+    for (written, converted) in [
+        ("bücher.example", "xn--bcher-kva.example"),
+        ("*.Bücher.example", "*.xn--bcher-kva.example"),
+        ("XN--BCHER-KVA.example", "xn--bcher-kva.example"),
+        // Non-transitional: ß stays itself and does not become ss (UTS 46 section 2.3).
+        ("faß.example", "xn--fa-hia.example"),
+    ] {
+        assert_eq!(patterns(written), [converted], "{written}");
+    }
+    let refused = told(&rule("destination_fqdns = [\"\u{2488}com.example\"]"));
+    assert!(
+        refused.starts_with("7:22 error") && refused.contains("A-label"),
+        "{refused}"
+    );
+}
+
+#[test]
 fn n_06_a_star_stands_at_the_far_left_only() {
     for pattern in [
         "api.*.example.com",
@@ -106,6 +150,65 @@ fn n_06_a_star_over_everybody_needs_allow_wide() {
         let meant = load_text(&rule(&format!("{lines}\nallow_wide = true")));
         assert_eq!(meant.warnings, [], "{pattern} is meant");
     }
+}
+
+#[test]
+fn n_14_one_priority_is_for_one_collection_and_a_rule_in_the_shadow_is_named() {
+    let of = |name: &str, priority: u16, action: &str, target: &str| {
+        format!(
+            "[[application_rule_collection]]\nname = \"{name}\"\npriority = {priority}\naction = \"{action}\"\n\
+             [[application_rule_collection.rule]]\nname = \"{name}-r\"\ndestination_fqdns = [\"{target}\"]\n"
+        )
+    };
+    let equal = of("allow", 100, "Allow", "*.openai.example.com") + &of("deny", 100, "Deny", "bad.openai.example.com");
+    let problems = from_text("t.toml", &equal).expect_err("equal numbers");
+    assert_eq!(problems[0].place(), "t.toml:10:12");
+    assert!(problems[0].found.contains("priority 100 is taken"), "{}", problems[0]);
+    let shadowed =
+        of("allow", 100, "Allow", "*.openai.example.com") + &of("deny", 200, "Deny", "bad.openai.example.com");
+    let warnings = load_text(&shadowed).warnings;
+    assert_eq!(warnings[0].place(), "t.toml:13:8");
+    assert!(
+        warnings[0].found.contains("`default/deny/deny-r` never matches")
+            && warnings[0].hint.contains("`default/allow/allow-r`"),
+        "{}",
+        warnings[0]
+    );
+    let right = of("deny", 100, "Deny", "bad.openai.example.com") + &of("allow", 200, "Allow", "*.openai.example.com");
+    assert_eq!(
+        told(&right),
+        "",
+        "a denial in front of a wider allowance is how it is done"
+    );
+}
+
+#[test]
+fn n_17_regular_expressions_are_not_offered() {
+    for pattern in [
+        r"(a+)+\.example\.com",
+        r"^api\.example\.com$",
+        "api.example.com$",
+        "(api|www).example.com",
+        "api[0-9].example.com",
+        "api?.example.com",
+        "/api.*/",
+        ".*",
+        ".+",
+    ] {
+        let text = rule(&format!("destination_fqdns = ['{pattern}']"));
+        let problems = from_text("t.toml", &text).expect_err(pattern);
+        assert_eq!(
+            (problems.len(), problems[0].place().as_str()),
+            (1, "t.toml:7:22"),
+            "{pattern}: {}",
+            problems[0]
+        );
+    }
+    // Nor is a dot anything but a dot.
+    let policy =
+        crate::policy::CompiledPolicy::new(load_text(&rule("destination_fqdns = [\"api.example.com\"]")).policy);
+    let near = crate::policy::Fqdn::parse("apixexample.com").unwrap();
+    assert!(!policy.could_allow(&near));
 }
 
 #[test]

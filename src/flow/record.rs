@@ -4,6 +4,7 @@ use super::{Denial, FlowId, Shared, gate::FirstFlight};
 use crate::log::{ApplicationRow, FlowEnd, FlowEndKind, NameSource, Row, Stage};
 use crate::policy::{Action, Answer, Decision, Protocol, Reason};
 use crate::snapshot::Snapshot;
+use std::borrow::Cow;
 use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
 use std::sync::Arc;
@@ -183,6 +184,10 @@ impl Attempted {
             .decision
             .and_then(|d| d.rule)
             .map(|rule| snapshot.policy.rule_ref(rule));
+        let fqdn = match &self.name[..] {
+            "" => Cow::Owned(self.requested.escape_ascii().to_string()),
+            name => Cow::Borrowed(name),
+        };
         record.shared.log.write(&Row::Application(ApplicationRow {
             time: SystemTime::now(),
             flow: record.id,
@@ -193,7 +198,7 @@ impl Attempted {
                 Protocol::Https
             }),
             port: self.port,
-            fqdn: &self.name,
+            fqdn: &fqdn,
             requested: (!self.requested.is_empty()).then_some(&self.requested),
             target_url: self.target_url.as_deref(),
             action,

@@ -96,7 +96,14 @@ impl Conversation {
                 Ok(response) => return Ok(response),
                 Err(denial) => denial,
             },
-            Some(Arrived::Refused { violation, first }) => self.refused(violation, first)?,
+            Some(Arrived::Refused {
+                violation,
+                first,
+                target,
+            }) => {
+                self.attempted.requested = target;
+                self.refused(violation, first)?
+            }
             None => Denial::new(Reason::Internal, Stage::Intent),
         };
         Ok(self.deny(denial))
@@ -160,6 +167,7 @@ impl Conversation {
     fn wanted(&mut self, request: &Request<Incoming>, head: &RequestHead) -> Result<Wanted, Violation> {
         let host = head.host.as_deref();
         self.attempted.host_header.clone_from(&head.host);
+        self.attempted.requested = target::safe(&head.target);
         let wanted = match &self.route {
             Route::Absolute => target::absolute(&head.target, request.method()),
             Route::Tunnel(name, port) => target::origin(&head.target, request.method(), host, (name, *port)),
@@ -335,9 +343,6 @@ impl Conversation {
         let decided = denial.stage == Stage::Relay;
         if decided && !matches!(denial.reason, Reason::Revoked | Reason::Draining) {
             return;
-        }
-        if self.attempted.snapshot.is_none() {
-            self.attempted.snapshot = Some(self.record.shared.snapshot());
         }
         self.attempted.write_denial(&self.record, denial);
     }

@@ -7,6 +7,7 @@
 use super::framing::{Framing, Progress, Violation, section_end};
 use super::head::{self, RequestHead};
 use super::line::{Arrived, Asking, Gone, Line};
+use super::target;
 use crate::config::settings::Limits;
 use crate::policy::Reason;
 use std::io;
@@ -22,6 +23,9 @@ const MAX_EMPTY_LINES: u8 = 2;
 
 /// Bytes behind a WebSocket request that are held until upstream has answered it.
 const MAX_HELD_BYTES: usize = 16 * 1024;
+
+/// Bytes that are kept of the target of a head that was refused.
+const SHOWN_BYTES: usize = 512;
 
 /// What hyper reads in place of a head that was refused.
 const STAND_IN: &[u8] = b"GET / HTTP/1.1\r\nHost: egret\r\nConnection: close\r\n\r\n";
@@ -195,11 +199,14 @@ impl<S> ClientGuard<S> {
 
     /// hyper reads a request that the judge answers with this violation.
     fn refuse(&mut self, violation: Violation) {
-        let first = self.buffer.first().copied().unwrap_or_default();
-        self.line
-            .state()
-            .arrived
-            .push_back(Arrived::Refused { violation, first });
+        let mut words = self.buffer.split(|byte| matches!(byte, b' ' | b'\r' | b'\n'));
+        let mut target = words.nth(1).map(target::safe).unwrap_or_default();
+        target.truncate(SHOWN_BYTES);
+        self.line.state().arrived.push_back(Arrived::Refused {
+            violation,
+            first: self.buffer.first().copied().unwrap_or_default(),
+            target,
+        });
         self.end_with(STAND_IN);
     }
 
@@ -409,7 +416,7 @@ mod tests {
                 let (out, line) = passed(format!("{GET}{bad}{GET}").as_bytes(), size).await;
                 assert_eq!(out, [GET, stand_in].concat(), "{bad:?} in pieces of {size}");
                 assert!(matches!(line.next(), Some(Arrived::Request(_))));
-                let Some(Arrived::Refused { violation, first }) = line.next() else {
+                let Some(Arrived::Refused { violation, first, .. }) = line.next() else {
                     panic!("{bad:?}")
                 };
                 assert_eq!((violation.reason, line.next()), (reason, None), "{bad:?}");

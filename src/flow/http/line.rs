@@ -17,12 +17,14 @@ use tokio::time::Instant;
 pub(super) enum Arrived {
     /// hyper has it too.
     Request(RequestHead),
-    /// hyper has a stand-in. The first byte tells which alert the client may understand.
+    /// hyper has a stand-in.
     Refused {
         /// What was wrong.
         violation: Violation,
-        /// First byte of what was sent; 0 if nothing was.
+        /// First byte of what was sent, which tells which alert the client may understand; 0 if nothing was.
         first: u8,
+        /// What stands where the target should, cut to `guard::SHOWN_BYTES`: for the row.
+        target: Vec<u8>,
     },
 }
 

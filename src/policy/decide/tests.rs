@@ -166,6 +166,31 @@ fn n01_n02_n03_n11_n20_n21_c21_names_that_no_pattern_admits_match_no_rule() {
     }
 }
 
+/// The catalogue's million rules, scaled down: what is counted does not grow with their number.
+#[test]
+fn n_16_a_near_miss_looks_at_no_rule_however_many_there_are() {
+    let tail = (0..20).map(|n| format!("l{n}.")).collect::<String>() + "example.com";
+    let host = |n: usize| format!("h{n}.{tail}");
+    let shared = format!("*.only.{tail}");
+    for count in [10, 20_000] {
+        let mut rules: Vec<_> = (0..count).map(|n| rule(&[&host(n)])).collect();
+        rules.push(rule(&[&shared]));
+        let policy = compiled(vec![collection(100, Action::Allow, rules)]);
+        for n in 0..100 {
+            let near = Fqdn::parse(&format!("h{n}x.{tail}")).unwrap();
+            let looked_at: usize = policy.names.lists(near.as_str()).map(|(_, list)| list.len()).sum();
+            assert_eq!(looked_at, 0, "{near} among {count}");
+            assert_eq!(ask(&policy, near.as_str()).reason, Reason::NoRuleMatched, "{near}");
+        }
+        let last = ask(&policy, &host(count - 1));
+        assert_eq!(
+            last.rule,
+            Some(RuleId(u32::try_from(count - 1).unwrap())),
+            "the hit among them"
+        );
+    }
+}
+
 #[test]
 fn n15_a_denied_name_is_denied_in_every_spelling() {
     let policy = compiled(vec![
