@@ -171,7 +171,7 @@ impl World {
         };
         assert_eq!(told, alert, "{reason}");
         assert_eq!(self.row_of(wire)["properties"]["Action"], "Deny");
-        assert_eq!(sink.bytes(), 0, "{reason}: bytes reached the origin");
+        assert_eq!(sink.bytes().await, 0, "{reason}: bytes reached the origin");
         assert_eq!(self.upstream_bytes(), 0, "{reason}: bytes reached an origin");
         reason
     }

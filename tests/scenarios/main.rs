@@ -2,6 +2,7 @@
 //! that it answers.
 
 mod admin;
+mod addresses;
 mod connect;
 mod corpus;
 mod dns;
@@ -9,5 +10,7 @@ mod flight;
 mod gate;
 mod logs;
 mod plain_http;
+mod private_endpoints;
 mod sink;
+mod verdicts;
 mod world;

@@ -62,6 +62,8 @@ pub struct World {
 #[derive(Default)]
 pub struct Builder {
     records: Vec<String>,
+    private: Vec<String>,
+    keys: String,
     top: String,
     policy: Option<String>,
     limits: String,
@@ -71,6 +73,19 @@ impl Builder {
     /// One more line of the forwarder: `name [ttl] TYPE value`.
     pub fn record(mut self, line: &str) -> Self {
         self.records.push(line.to_string());
+        self
+    }
+
+    /// One more line of the server of private zones, which knows nothing else. `{private}` is its address.
+    pub fn private_record(mut self, line: &str) -> Self {
+        self.private.push(line.to_string());
+        self
+    }
+
+    /// A key at top level: `mode = "audit"`.
+    pub fn key(mut self, line: &str) -> Self {
+        self.keys.push_str(line);
+        self.keys.push('\n');
         self
     }
 
@@ -103,20 +118,29 @@ impl Builder {
     }
 
     fn start_blocking(self) -> World {
+        let parse = |line: &str| ZoneRecord::parse(line).unwrap();
         let records = RECORDS.iter().copied().chain(self.records.iter().map(String::as_str));
-        let records = records.map(|line| ZoneRecord::parse(line).unwrap()).collect();
-        let views = BTreeMap::from([("public".to_string(), records)]);
+        let views = BTreeMap::from([
+            ("public".to_string(), records.map(parse).collect()),
+            (
+                "private".to_string(),
+                self.private.iter().map(|line| parse(line)).collect(),
+            ),
+        ]);
         let lab = Lab::start(sites(), &views, &Ground::Mapped).unwrap();
-        let dns = lab.servers()["public"];
+        let (dns, private) = (lab.servers()["public"], lab.servers()["private"]);
         let limits = if self.limits.contains("workers") {
             self.limits
         } else {
             format!("workers = 1\n{}", self.limits)
         };
         let mut base = format!(
-            "[listeners]\nproxy = [\"127.0.0.1:0\"]\nhealth = [\"127.0.0.1:0\"]\nadmin = [\"127.0.0.1:0\"]\n\
+            "{}[listeners]\nproxy = [\"127.0.0.1:0\"]\nhealth = [\"127.0.0.1:0\"]\nadmin = [\"127.0.0.1:0\"]\n\
              [dns]\nforwarders = [\"{dns}\"]\n[limits]\n{limits}\n{}\n",
-            self.top.replace("{dns}", &dns.to_string()),
+            self.keys,
+            self.top
+                .replace("{dns}", &dns.to_string())
+                .replace("{private}", &private.to_string()),
         );
         for (net, port, to) in &lab.map().0 {
             let port = port.map_or("*".to_string(), |port| port.to_string());
@@ -208,6 +232,11 @@ impl World {
     /// The forwarder.
     pub fn dns(&self) -> &LabDns {
         self.lab.dns("public").unwrap()
+    }
+
+    /// The server of private zones.
+    pub fn private_dns(&self) -> &LabDns {
+        self.lab.dns("private").unwrap()
     }
 
     /// All rule rows so far.

@@ -1,0 +1,260 @@
+//! What a verdict means: loops, audit mode, and the wordings of a denial.
+
+use crate::flight::with_sink;
+use crate::sink::Sink;
+use crate::world::{World, until};
+use egret::lab::client::Hello;
+use serde_json::{Value, json};
+
+fn connect(target: &str) -> String {
+    format!("CONNECT {target} HTTP/1.1\r\n\r\n")
+}
+
+fn egret(row: &Value) -> &Value {
+    &row["properties"]["egret"]
+}
+
+#[tokio::test]
+async fn c_46_x_05_egrets_own_listeners_are_no_destination() {
+    let sink = Sink::start().await;
+    let world = World::builder()
+        .config(&sink.instead_of(&["0.0.0.0/0", "[::]/0"]))
+        .record("own.openai.example.com A 127.0.0.1")
+        .record("both.openai.example.com A 127.0.0.1")
+        .record("both.openai.example.com AAAA ::1")
+        .start()
+        .await;
+    let gateway = &world.gateway;
+    let listeners = [
+        gateway.proxy_addrs()[0],
+        gateway.health_addrs()[0],
+        gateway.admin_addrs()[0],
+    ];
+    let protocols: String = listeners
+        .iter()
+        .map(|at| at.port())
+        .map(|port| format!("{{ type = \"Https\", port = {port} }}, {{ type = \"Http\", port = {port} }},"))
+        .collect();
+    // Even a policy that asks for it.
+    world.reload(&format!(
+        "[[application_rule_collection]]\nname = \"a\"\npriority = 100\naction = \"Allow\"\n\
+         [[application_rule_collection.rule]]\nname = \"own\"\nsource_addresses = [\"*\"]\nprotocols = [{protocols}]\n\
+         destination_fqdns = [\"*.openai.example.com\", \"localhost\"]\nresolves_into = [\"127.0.0.0/8\"]\n"
+    ));
+    let mut asked = 0;
+    for port in listeners.map(|at| at.port()) {
+        for (host, reasons) in [
+            ("127.0.0.1", &["Loop"][..]),
+            ("[::ffff:127.0.0.1]", &["Loop"]),
+            ("own.openai.example.com", &["Loop"]),
+            ("both.openai.example.com", &["Loop"]),
+            ("2130706433", &["IpLiteral", "Loop"]),
+            ("127.1", &["IpLiteral", "Loop"]),
+            ("[::1]", &["IpLiteral"]),
+            ("0.0.0.0", &["IpLiteral", "Loop"]),
+            ("localhost", &["NameInvalid", "DnsNxdomain", "NoRuleMatched"]),
+        ] {
+            let get = format!("GET http://{host}:{port}/metrics HTTP/1.1\r\nHost: {host}:{port}\r\n\r\n");
+            for head in [connect(&format!("{host}:{port}")), get] {
+                let (status, phrase) = world.ask(&head).await;
+                asked += 1;
+                assert!(status >= 400, "{head}: {phrase}");
+                assert!(reasons.contains(&world.last_reason().as_str()), "{head}: {phrase}");
+            }
+        }
+    }
+    assert_eq!(sink.dials().await, 0, "nobody was dialled");
+    assert_eq!(world.rule_rows().len(), asked, "and none of them came round again");
+}
+
+/// The catalogue's rules, an audited Deny collection in front of them and an enforced one.
+const DENIALS: &str = r#"
+[[application_rule_collection]]
+name = "tried out"
+priority = 100
+action = "Deny"
+mode = "audit"
+  [[application_rule_collection.rule]]
+  name = "tried out"
+  source_addresses = ["*"]
+  destination_fqdns = ["x.openai.example.com"]
+[[application_rule_collection]]
+name = "meant"
+priority = 110
+action = "Deny"
+  [[application_rule_collection.rule]]
+  name = "meant"
+  source_addresses = ["*"]
+  destination_fqdns = ["a.openai.example.com"]
+[[application_rule_collection]]
+name = "allowed"
+priority = 200
+action = "Allow"
+  [[application_rule_collection.rule]]
+  name = "allowed"
+  source_addresses = ["*"]
+  destination_fqdns = ["*.openai.example.com"]
+"#;
+
+#[tokio::test]
+async fn l_12_an_audited_collection_lets_through_what_it_would_deny_and_no_other_does() {
+    let world = World::builder()
+        .policy(DENIALS)
+        .record("x.blob.example.net A 203.0.113.10")
+        .start()
+        .await;
+    let mut tunnel = world.tunnel("x.openai.example.com:443").await;
+    tunnel.handshake(&Hello::to("x.openai.example.com")).await.unwrap();
+    let row = world.row_of(&tunnel);
+    assert_eq!(
+        row["properties"]["Action"], "Allow",
+        "Azure's columns tell what happened"
+    );
+    assert_eq!(
+        egret(&row)["audit"],
+        json!({ "action": "Deny" }),
+        "and what it would have been"
+    );
+    assert_eq!(egret(&row)["mode"], "audit");
+    assert_eq!(row["properties"]["RuleCollection"], "tried out");
+
+    for (target, rule) in [("a.openai.example.com:443", "meant"), ("evil.test:443", "")] {
+        assert_eq!(world.ask(connect(target)).await.0, 403, "{target}");
+        let row = world.last_row();
+        assert_eq!(row["properties"]["Action"], "Deny", "{target}");
+        assert_eq!(row["properties"]["Rule"], rule, "{target}");
+        assert_eq!(egret(&row)["audit"], Value::Null, "{target}");
+    }
+    let mut tunnel = world.tunnel("other.openai.example.com:443").await;
+    tunnel
+        .send(
+            &Hello::to("other.openai.example.com")
+                .bytes(&world.lab.authority)
+                .unwrap(),
+        )
+        .await
+        .unwrap();
+    until("the row", || world.find_row(&tunnel).is_some()).await;
+    assert_eq!(
+        egret(&world.row_of(&tunnel))["audit"],
+        Value::Null,
+        "allowed is allowed"
+    );
+}
+
+#[tokio::test]
+async fn l_12_audit_of_all_softens_the_rules_and_nothing_else() {
+    let (world, sink) = with_sink(
+        World::builder()
+            .key("mode = \"audit\"")
+            .record("to-sink.test A 203.0.113.200")
+            .record("rebind.test A 127.0.0.1")
+            .record("metadata.openai.example.com A 169.254.169.254"),
+    )
+    .await;
+    // What no rule allows goes through, recorded.
+    let mut tunnel = world.tunnel("evil.test:443").await;
+    tunnel.handshake(&Hello::to("evil.test")).await.unwrap();
+    let row = world.row_of(&tunnel);
+    assert_eq!(row["properties"]["Action"], "Allow");
+    assert_eq!(egret(&row)["reason"], "NoRuleMatched");
+    assert_eq!(egret(&row)["audit"], json!({ "action": "Deny" }));
+    assert!(world.site("forbidden").bytes() > 0);
+    let before = world.upstream_bytes();
+
+    // Vetting, parser and loops are enforced,
+    for (target, reason) in [
+        ("rebind.test:443", "AddressDenied"),
+        ("metadata.openai.example.com:443", "AddressDenied"),
+        ("169.254.169.254:443", "IpLiteral"),
+        ("no-such.test:443", "DnsNxdomain"),
+        ("bad..name:443", "NameInvalid"),
+        ("api.example.com", "BadAuthority"),
+        (&format!("127.0.0.1:{}", world.proxy().port()), "Loop"),
+    ] {
+        let (status, phrase) = world.ask(connect(target)).await;
+        assert!(status >= 400, "{target}: {phrase}");
+        assert_eq!(world.last_reason(), reason, "{target}");
+        let row = world.last_row();
+        assert_eq!(row["properties"]["Action"], "Deny", "{target}");
+        assert_eq!(egret(&row)["audit"], Value::Null, "{target}");
+    }
+    // and so is the gate.
+    let hello = |sni| Hello::to(sni).bytes(&world.lab.authority).unwrap();
+    for (flight, reason) in [
+        (hello("evil.test"), "SniMismatch"),
+        (
+            Hello {
+                sni: false,
+                ..Hello::to("to-sink.test")
+            }
+            .bytes(&world.lab.authority)
+            .unwrap(),
+            "SniMissing",
+        ),
+        (b"SSH-2.0-x\r\n".to_vec(), "NotTls"),
+    ] {
+        let mut tunnel = world.tunnel("to-sink.test:443").await;
+        tunnel.send(&flight).await.unwrap();
+        tunnel.to_end().await;
+        assert_eq!(world.reason_of(&tunnel), reason);
+        assert_eq!(world.row_of(&tunnel)["properties"]["Action"], "Deny", "{reason}");
+        assert_eq!(egret(&world.row_of(&tunnel))["audit"], Value::Null, "{reason}");
+    }
+    assert_eq!(sink.bytes().await, 0);
+    assert_eq!(world.upstream_bytes(), before);
+
+    drop(tunnel);
+    let of_evil = |row: &&Value| row["properties"]["Fqdn"] == "evil.test";
+    until("the end of the flow", || {
+        world.rows("EgretFlow").iter().any(|row| of_evil(&row))
+    })
+    .await;
+    let rows = world.rows("EgretFlow");
+    let flow = rows.iter().find(of_evil).unwrap();
+    assert_eq!(flow["properties"]["Reason"], "NoRuleMatched", "as in the rule row");
+}
+
+#[tokio::test]
+async fn a_denial_may_be_worded_as_azures() {
+    let world = World::builder()
+        .config("[proxy]\ndeny_response = \"azure\"")
+        .record("rebind.openai.example.com A 127.0.0.1")
+        .start()
+        .await;
+    let said = "Action: Deny. Reason: No rule matched. Proceeding with default action.";
+    let reply = world.client().ask(connect("evil.test:443")).await.unwrap();
+    assert_eq!((reply.status, reply.phrase.as_str()), (470, said));
+    assert_eq!(reply.text().trim_end(), said);
+    assert_eq!(reply.header("connection"), Some("close"));
+    assert_eq!(world.last_reason(), "NoRuleMatched", "rows are as ever");
+    // What is no matter of rules keeps its own status.
+    assert_eq!(world.ask(connect("api.example.com")).await.0, 400);
+    assert_eq!(world.ask(connect("no-such.openai.example.com:443")).await.0, 502);
+    world.tunnel("api.example.com:443").await;
+}
+
+#[tokio::test]
+async fn a_denial_may_tell_the_client_its_flow_alone() {
+    let world = World::builder()
+        .config("[proxy]\ndeny_detail = \"flow-id\"")
+        .record("rebind.openai.example.com A 127.0.0.1")
+        .start()
+        .await;
+    for (target, status, verb) in [
+        ("evil.test:443", 403, "denied"),
+        ("rebind.openai.example.com:443", 403, "denied"),
+        ("no-such.openai.example.com:443", 502, "failed"),
+    ] {
+        let reply = world.client().ask(connect(target)).await.unwrap();
+        let row = world.last_row();
+        let flow = egret(&row)["flow"].as_str().unwrap();
+        assert_eq!(reply.status, status, "{target}");
+        assert_eq!(reply.phrase, format!("egret: {verb} (flow {})", &flow[8..]), "{target}");
+        let host = target.split(':').next().unwrap();
+        let said = format!("{}{:?}{}", reply.phrase, reply.headers, reply.text());
+        for hidden in [host, egret(&row)["reason"].as_str().unwrap(), "catalogue", "127.0.0.1"] {
+            assert!(!said.contains(hidden), "{target}: {hidden} in {said}");
+        }
+    }
+}
