@@ -138,18 +138,22 @@ async fn s_05_an_address_is_no_sni() {
 
 #[tokio::test]
 async fn s_08_the_time_for_a_hello_runs_from_its_first_byte() {
-    let (world, sink) = with_sink(allowed().limits("client_hello_seconds = 1")).await;
+    let (world, sink) = with_sink(allowed().limits("client_hello_seconds = 2")).await;
     let flight = to_target().record();
+    let (slow, rest) = flight.split_at(flight.len() - 1);
     let mut tunnel = world.tunnel(TARGET).await;
     let start = Instant::now();
-    tokio::time::sleep(Duration::from_millis(700)).await;
-    for byte in flight.chunks(1) {
+    tokio::time::sleep(Duration::from_millis(1200)).await;
+    for byte in slow.chunks(1) {
         tunnel.send(byte).await.unwrap();
-        tokio::time::sleep(Duration::from_millis(1)).await;
+        if start.elapsed() < Duration::from_millis(2100) {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
+    tunnel.send(rest).await.unwrap();
     world.passed_the_gate(&sink, &tunnel, &flight).await;
     assert!(
-        start.elapsed() > Duration::from_secs(1),
+        start.elapsed() > Duration::from_secs(2),
         "it took longer than the limit"
     );
 }
@@ -204,7 +208,7 @@ async fn s_11_f_02_half_a_hello_is_refused_at_the_time_limit() {
     let reason = world.gate_refuses(&sink, TARGET, &flight[..flight.len() / 2]).await;
     assert_eq!(reason, "TlsIncomplete");
     assert!(
-        (1..4).contains(&start.elapsed().as_secs()),
+        (1..9).contains(&start.elapsed().as_secs()),
         "after {:?}",
         start.elapsed()
     );
@@ -340,7 +344,7 @@ async fn s_18_s_19_with_ech_denied_no_hello_with_it_passes() {
 #[tokio::test]
 async fn s_20_c_53_a_server_that_speaks_first_is_not_heard_before_the_client_was_judged() {
     let sink = Sink::that_says(b"220 mail.example.com ESMTP\r\n").await;
-    let (world, sink) = behind(allowed().limits("client_hello_seconds = 1"), sink).await;
+    let (world, sink) = behind(allowed().limits("client_hello_seconds = 2"), sink).await;
     let mut silent = world.tunnel(TARGET).await;
     assert_eq!(world.refused_at_gate(&sink, &mut silent).await, "TlsIncomplete");
     assert_eq!(sink.dials().await, 1, "it was connected, and it did speak");

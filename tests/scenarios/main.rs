@@ -1,8 +1,8 @@
 //! Scenarios: whole parts of egret over real sockets on loopback; a module per capability, each test named after the threat
 //! that it answers.
 
-mod admin;
 mod addresses;
+mod admin;
 mod connect;
 mod corpus;
 mod dns;

@@ -160,6 +160,16 @@ async fn l_12_audit_of_all_softens_the_rules_and_nothing_else() {
     assert_eq!(egret(&row)["reason"], "NoRuleMatched");
     assert_eq!(egret(&row)["audit"], json!({ "action": "Deny" }));
     assert!(world.site("forbidden").bytes() > 0);
+    drop(tunnel);
+    let of_evil = |row: &&Value| row["properties"]["Fqdn"] == "evil.test";
+    until("the end of the flow", || {
+        world.rows("EgretFlow").iter().any(|row| of_evil(&row))
+    })
+    .await;
+    let rows = world.rows("EgretFlow");
+    let flow = rows.iter().find(of_evil).unwrap();
+    assert_eq!(flow["properties"]["Reason"], "NoRuleMatched", "as in the rule row");
+    until("the site is done with it", || world.lab.open() == 0).await;
     let before = world.upstream_bytes();
 
     // Vetting, parser and loops are enforced,
@@ -203,16 +213,6 @@ async fn l_12_audit_of_all_softens_the_rules_and_nothing_else() {
     }
     assert_eq!(sink.bytes().await, 0);
     assert_eq!(world.upstream_bytes(), before);
-
-    drop(tunnel);
-    let of_evil = |row: &&Value| row["properties"]["Fqdn"] == "evil.test";
-    until("the end of the flow", || {
-        world.rows("EgretFlow").iter().any(|row| of_evil(&row))
-    })
-    .await;
-    let rows = world.rows("EgretFlow");
-    let flow = rows.iter().find(of_evil).unwrap();
-    assert_eq!(flow["properties"]["Reason"], "NoRuleMatched", "as in the rule row");
 }
 
 #[tokio::test]
