@@ -104,7 +104,8 @@ impl Queue {
             name,
             on_full,
             limit,
-            chunk: (limit / STRIPES).clamp(chunk_min, CHUNK_BYTES.max(chunk_min)),
+            // A stripe with one row holds a chunk: all of them together an eighth of the queue at most, where that can be.
+            chunk: (limit / STRIPES / 8).clamp(chunk_min, CHUNK_BYTES.max(chunk_min)),
             reserved: AtomicUsize::new(0),
             stripes: (0..STRIPES).map(|_| Padded::default()).collect(),
             awake: AtomicBool::new(true),

@@ -279,3 +279,89 @@ async fn g_07_names_that_clients_choose_make_no_series() {
         "{after}"
     );
 }
+
+#[tokio::test]
+async fn x_04_no_page_shows_what_clients_authenticate_with() {
+    let world = World::usual().await;
+    for request in [
+        "CONNECT user:hunter2@api.example.com:443 HTTP/1.1\r\nHost: x\r\nProxy-Authorization: Basic aHVudGVyMg==\r\n\r\n",
+        "GET http://evil.test/?api-key=hunter2 HTTP/1.1\r\nHost: evil.test\r\nAuthorization: Bearer hunter2\r\nCookie: s=hunter2\r\n\r\n",
+    ] {
+        world.ask(request).await;
+    }
+    let admin = world.gateway.admin_addrs()[0];
+    let mut pages = world.log.lines().join("\n");
+    for path in [
+        "/metrics",
+        "/status",
+        "/policy",
+        "/flows",
+        "/config",
+        "/debug",
+        "/debug/pprof",
+        "/core",
+    ] {
+        let (status, body) = get(admin, path).await;
+        assert_eq!(
+            status == 404,
+            ["/config", "/debug", "/debug/pprof", "/core"].contains(&path),
+            "{path}"
+        );
+        pages.push_str(&body);
+    }
+    for secret in ["hunter2", "aHVudGVyMg"] {
+        assert!(!pages.contains(secret), "{pages}");
+    }
+}
+
+#[tokio::test]
+async fn x_05_the_proxy_is_no_way_to_its_own_listeners() {
+    let policy = "
+[[application_rule_collection]]
+name = \"everything\"
+priority = 100
+action = \"Allow\"
+  [[application_rule_collection.rule]]
+  name = \"any\"
+  source_addresses = [\"*\"]
+  protocols = [{ type = \"Https\", port = ADMIN }, { type = \"Http\", port = HEALTH }]
+  destination_fqdns = [\"*\"]
+  allow_wide = true
+";
+    let world = World::builder()
+        .record("me.example.com A 127.0.0.1")
+        .record("mapped.example.com AAAA ::ffff:127.0.0.1")
+        .start()
+        .await;
+    let (admin, health) = (
+        world.gateway.admin_addrs()[0].port(),
+        world.gateway.health_addrs()[0].port(),
+    );
+    world.reload(
+        &policy
+            .replace("ADMIN", &admin.to_string())
+            .replace("HEALTH", &health.to_string()),
+    );
+    let mut vectors = Vec::new();
+    for host in [
+        "127.0.0.1",
+        "[::1]",
+        "[::ffff:127.0.0.1]",
+        "localhost",
+        "me.example.com",
+        "mapped.example.com",
+    ] {
+        vectors.push(format!("CONNECT {host}:{admin} HTTP/1.1\r\nHost: x\r\n\r\n"));
+        vectors.push(format!(
+            "GET http://{host}:{health}/readyz HTTP/1.1\r\nHost: {host}:{health}\r\n\r\n"
+        ));
+    }
+    let refused = [403, 502, 508];
+    world
+        .refuses(
+            vectors,
+            &refused,
+            &["IpLiteral", "AddressDenied", "Loop", "DnsNxdomain"],
+        )
+        .await;
+}

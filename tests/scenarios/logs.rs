@@ -2,7 +2,11 @@
 //!
 //! `EGRET_GOLDEN=write cargo test --test scenarios golden` rewrites the files of `tests/golden` that this compares with.
 
+use crate::world::{POLICY, World, until};
+use egret::config;
 use egret::config::settings::{Azure, FileLog, Limits, LogFormat, LogSettings, OnFull};
+use egret::gateway::{Gateway, GatewayOptions};
+use egret::lab::client::{Client, Hello, Road};
 use egret::log::{ApplicationRow, FlowEnd, FlowEndKind, FlowId, Log, Loss, LossCause, NameSource, Row, Stage};
 use egret::policy::{Action, Answer, AnswerAddress, Fqdn, Link, Mode, Protocol, Reason, RuleRef};
 use serde_json::{Value, json};
@@ -556,4 +560,109 @@ fn g_05_after_sigkill_rows_are_there_without_a_gap_and_the_next_start_leaves_non
         assert!(next > 1000);
     }
     fs::remove_file(&path).unwrap();
+}
+
+/// A folder that can be taken away: the disk of these tests.
+struct Disk(PathBuf);
+
+impl Disk {
+    fn new(name: &str) -> Self {
+        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}", std::process::id()));
+        fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+
+    fn file(&self) -> PathBuf {
+        self.0.join("egret.ndjson")
+    }
+
+    fn rows(&self) -> Vec<Value> {
+        let text = fs::read_to_string(self.file()).unwrap();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+#[tokio::test]
+async fn g_03_a_log_that_cannot_be_written_refuses_new_flows_and_leaves_open_tunnels_alone() {
+    let (world, disk) = (World::usual().await, Disk::new("gone"));
+    let log = file_log(disk.file());
+    let checked = config::from_text("scenario.toml", &world.text(POLICY)).unwrap();
+    let options = GatewayOptions { log: Some(log.clone()) };
+    let gateway = tokio::task::spawn_blocking(|| Gateway::start(checked, options))
+        .await
+        .unwrap()
+        .unwrap();
+    let road = Road::Proxy(gateway.proxy_addrs()[0]);
+    let client = Client::new("127.0.0.1".parse().unwrap(), road, world.lab.authority.clone());
+    let mut open = client.connect("api.example.com:443").await.unwrap().wire;
+    open.handshake(&Hello::to("api.example.com")).await.unwrap();
+
+    fs::remove_dir_all(&disk.0).unwrap();
+    // The row that finds out waits for the disk; it is not lost.
+    client.connect("evil.test:443").await.unwrap();
+    until("the log is found broken", || !log.accepts_new_flows()).await;
+    let refused = client.connect("api.example.com:443").await.unwrap();
+    assert_eq!(refused.status(), 503, "{}", refused.phrase());
+    assert!(refused.phrase().contains("LogUnavailable"), "{}", refused.phrase());
+    open.send(b"GET /hello HTTP/1.1\r\nHost: api.example.com\r\n\r\n")
+        .await
+        .unwrap();
+    assert_eq!(open.reply("GET").await.unwrap().status, 200, "the open tunnel lives");
+
+    fs::create_dir_all(&disk.0).unwrap();
+    until("the log is written again", || log.accepts_new_flows()).await;
+    assert_eq!(client.connect("api.example.com:443").await.unwrap().status(), 200);
+    log.flush();
+    let reasons: Vec<_> = disk
+        .rows()
+        .iter()
+        .map(|row| row["properties"]["egret"]["reason"].clone())
+        .collect();
+    assert!(
+        reasons.contains(&"NoRuleMatched".into()) && reasons.contains(&"LogUnavailable".into()),
+        "{reasons:?}"
+    );
+    tokio::task::spawn_blocking(move || drop(gateway)).await.unwrap();
+}
+
+#[tokio::test]
+async fn g_08_every_connection_has_a_row_however_it_ends() {
+    let world = World::usual().await;
+    let client = world.client();
+    client.get_https("api.example.com", "/hello").await.unwrap();
+    for request in [
+        "CONNECT evil.test:443 HTTP/1.1\r\nHost: x\r\n\r\n",
+        "CONNECT 127.0.0.1:443 HTTP/1.1\r\nHost: x\r\n\r\n",
+        "GET http://evil.test/ HTTP/1.1\r\nHost: evil.test\r\n\r\n",
+        "GARBAGE\r\n\r\n",
+        "\x16\x03\x01\x00\x05hello\r\n\r\n",
+    ] {
+        let _ = client.ask(request).await;
+    }
+    // One says nothing, one breaks off in its head, one in its tunnel.
+    drop(client.open().await.unwrap());
+    let mut broken = client.open().await.unwrap();
+    broken.send(b"CONNECT api.exa").await.unwrap();
+    drop(broken);
+    drop(client.connect("api.example.com:443").await.unwrap());
+    until("nine connections, nine rows", || world.rows("EgretFlow").len() >= 9).await;
+    assert_eq!(world.rows("EgretFlow").len(), 9);
+    let metrics = world.gateway.metrics();
+    let accepted = metrics.value(egret::metrics::Metric::Accepted, &[]).unwrap();
+    assert_eq!(accepted, 9 + 1, "and the self-test, which leaves no rows");
+    // A decision has a rule row, which names the flow that its end names.
+    let flows: Vec<_> = world
+        .rows("EgretFlow")
+        .iter()
+        .map(|row| row["properties"]["FlowId"].clone())
+        .collect();
+    for row in world.rule_rows() {
+        assert!(flows.contains(&row["properties"]["egret"]["flow"]), "{row}");
+    }
 }
