@@ -64,7 +64,9 @@ async fn g_02_no_secret_of_a_url_or_head_is_in_a_row() {
     let denied = client.rest().await;
     assert_eq!(status(&denied), 400, "{denied}");
     drop(client);
-    world.ended().await;
+    let end = world.ended().await;
+    let bytes = |key: &str| end[key].as_u64().unwrap();
+    assert!(bytes("BytesSent") > 60 && bytes("BytesReceived") == 43, "{end}");
     assert!(
         !world.log().contains("SECRET") && !denied.contains("SECRET"),
         "{}",

@@ -18,7 +18,7 @@ pub(super) const MAX_RESPONSE_HEAD_BYTES: usize = 64 * 1024;
 pub(super) const MAX_RESPONSE_FIELDS: usize = 256;
 
 /// Most interim responses (100 to 199) before a final one.
-const MAX_INTERIM_RESPONSES: u8 = 8;
+const MAX_INTERIM_RESPONSES: u8 = 32;
 
 /// What upstream, its guard and the judge tell each other.
 #[derive(Debug, Default)]
@@ -229,5 +229,78 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for UpstreamGuard<S> {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.io).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
+
+    /// What passes of these bytes to a request, written in pieces of `size`; the fault, where there is one.
+    async fn passed(bytes: &[u8], size: usize, due: Option<Due>) -> (String, Option<&'static str>) {
+        let (near, mut far) = duplex(64 * 1024);
+        let link = Arc::new(Link::default());
+        link.state().due = due;
+        let mut guard = UpstreamGuard::new(near, link.clone(), Line::new());
+        let (mut out, mut buffer) = (Vec::new(), [0; 100]);
+        for piece in bytes.chunks(size) {
+            far.write_all(piece).await.unwrap();
+            // everything that is ready, and no more
+            while let Ok(Ok(count)) = tokio::time::timeout(std::time::Duration::ZERO, guard.read(&mut buffer)).await {
+                out.extend_from_slice(&buffer[..count]);
+            }
+        }
+        let fault = link.state().invalid;
+        (String::from_utf8(out).unwrap(), fault)
+    }
+
+    const DUE: Due = Due {
+        to_head: false,
+        websocket: false,
+    };
+
+    #[tokio::test]
+    async fn one_response_passes_however_it_is_cut_and_a_second_does_not() {
+        for (response, to_head) in [
+            ("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello", false),
+            ("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", true),
+            ("HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\n", false),
+            (
+                "HTTP/1.1 103 Hints\r\n\r\nHTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n",
+                false,
+            ),
+            (
+                "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\nX-A: 1\r\n\r\n",
+                false,
+            ),
+        ] {
+            for size in [1, 2, 7, 1000] {
+                let due = Some(Due { to_head, ..DUE });
+                let (out, fault) = passed(response.as_bytes(), size, due).await;
+                assert_eq!((out.as_str(), fault), (response, None), "in pieces of {size}");
+                let two = [response, response].concat();
+                let (out, fault) = passed(two.as_bytes(), size, due).await;
+                let unasked = Some("bytes that no request asked for");
+                assert_eq!((out.as_str(), fault), (response, unasked), "in pieces of {size}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn what_no_request_asked_for_does_not_pass() {
+        let ok = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+        assert_eq!(passed(ok.as_bytes(), 5, None).await.0, "");
+        let switch = "HTTP/1.1 101 x\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n";
+        assert_eq!(passed(switch.as_bytes(), 5, Some(DUE)).await.0, "");
+        let websocket = Some(Due { websocket: true, ..DUE });
+        assert_eq!(
+            passed(format!("{switch}frames").as_bytes(), 5, websocket).await,
+            (switch.to_string(), None)
+        );
+        let flood = "HTTP/1.1 100 Continue\r\n\r\n".repeat(usize::from(MAX_INTERIM_RESPONSES) + 1);
+        assert!(passed(flood.as_bytes(), 1000, Some(DUE)).await.1.is_some());
+        let long = format!("HTTP/1.1 200 OK\r\nX: {}", "a".repeat(MAX_RESPONSE_HEAD_BYTES));
+        assert!(passed(long.as_bytes(), 10_000, Some(DUE)).await.1.is_some());
     }
 }
