@@ -3,7 +3,7 @@
 use crate::flight::with_sink;
 use crate::sink::Sink;
 use crate::world::{World, until};
-use egret::lab::client::Hello;
+use egret::lab::client::{Client, Hello, Road};
 use serde_json::{Value, json};
 
 fn connect(target: &str) -> String {
@@ -67,6 +67,18 @@ async fn c_46_x_05_egrets_own_listeners_are_no_destination() {
     assert_eq!(world.rule_rows().len(), asked, "and none of them came round again");
 }
 
+/// `mode` in what `/readyz` says.
+async fn mode_in_health(world: &World) -> String {
+    let health = Road::Proxy(world.gateway.health_addrs()[0]);
+    let prober = Client::new("127.0.0.1".parse().unwrap(), health, world.lab.authority.clone());
+    let reply = prober
+        .ask("GET /readyz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        .await
+        .unwrap();
+    let said: Value = serde_json::from_slice(&reply.body).unwrap();
+    said["mode"].as_str().unwrap().to_string()
+}
+
 /// The catalogue's rules, an audited Deny collection in front of them and an enforced one.
 const DENIALS: &str = r#"
 [[application_rule_collection]]
@@ -117,6 +129,7 @@ async fn l_12_an_audited_collection_lets_through_what_it_would_deny_and_no_other
     );
     assert_eq!(egret(&row)["mode"], "audit");
     assert_eq!(row["properties"]["RuleCollection"], "tried out");
+    assert_eq!(mode_in_health(&world).await, "audit", "a part of the policy is");
 
     for (target, rule) in [("a.openai.example.com:443", "meant"), ("evil.test:443", "")] {
         assert_eq!(world.ask(connect(target)).await.0, 403, "{target}");
@@ -152,6 +165,8 @@ async fn l_12_audit_of_all_softens_the_rules_and_nothing_else() {
             .record("metadata.openai.example.com A 169.254.169.254"),
     )
     .await;
+    assert_eq!(mode_in_health(&world).await, "audit");
+    assert_eq!(mode_in_health(&World::usual().await).await, "enforce");
     // What no rule allows goes through, recorded.
     let mut tunnel = world.tunnel("evil.test:443").await;
     tunnel.handshake(&Hello::to("evil.test")).await.unwrap();
