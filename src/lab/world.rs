@@ -12,6 +12,7 @@ use super::{
 };
 use crate::tls::authority::Authority;
 use ipnet::IpNet;
+use socket2::{Domain, Socket, Type};
 use std::{
     collections::{BTreeMap, BTreeSet},
     io,
@@ -39,6 +40,7 @@ pub struct World {
     sites: Vec<Arc<Site>>,
     fronts: Vec<Arc<Front>>,
     map: Arc<DialMap>,
+    nobody: Socket,
     stand_ins: BTreeMap<IpAddr, IpAddr>,
     dns: BTreeMap<String, LabDns>,
     handle: Handle,
@@ -65,45 +67,45 @@ pub enum WorldError {
 }
 
 impl World {
-    /// Binds and serves. Fails if the system refuses a listener or a thread.
+    /// Binds and serves, on a thread of its own. Fails if the system refuses a listener or a thread.
     pub fn start(
         specs: Vec<SiteSpec>,
         views: &BTreeMap<String, Vec<ZoneRecord>>,
         ground: &Ground,
     ) -> Result<Self, WorldError> {
-        let start = |e: &dyn std::fmt::Display| WorldError::Start(e.to_string());
-        let authority = Arc::new(Authority::new().map_err(|e| start(&e))?);
-        let sites: Vec<Arc<Site>> = specs.into_iter().map(Site::new).collect();
-        let stand_ins = stand_ins(&sites);
+        let authority = Arc::new(Authority::new().map_err(failed)?);
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
-            .map_err(|e| start(&e))?;
-        let handle = runtime.handle().clone();
+            .map_err(failed)?;
+        let sites: Vec<Arc<Site>> = specs.into_iter().map(Site::new).collect();
         let mut world = Self {
             authority,
+            stand_ins: stand_ins(&sites),
             sites,
             fronts: Vec::new(),
             map: Arc::default(),
-            stand_ins,
+            nobody: nobody().map_err(failed)?,
             dns: BTreeMap::new(),
-            handle,
+            handle: runtime.handle().clone(),
             stop: None,
             thread: None,
         };
-        runtime.block_on(async {
-            world.listen(ground)?;
-            world.answer(views, ground).await
-        })?;
-        let (stop, stopped) = oneshot::channel();
-        let serve = move || runtime.block_on(async { stopped.await.unwrap_or(()) });
-        world.thread = Some(
-            std::thread::Builder::new()
-                .name("lab".to_owned())
-                .spawn(serve)
-                .map_err(|e| start(&e))?,
-        );
+        world.listen(ground)?;
+        // The servers of DNS bind inside the runtime, which must not be entered from within another: hence the thread.
+        let (ready, answered) = std::sync::mpsc::channel();
+        let (stop, stopped) = oneshot::channel::<()>();
+        let servers = world.servers_of(views, ground);
+        let serve = move || {
+            runtime.block_on(async move {
+                let _ = ready.send(answer(servers).await);
+                let _ = stopped.await;
+            });
+        };
+        let thread = std::thread::Builder::new().name("lab".to_owned()).spawn(serve);
+        world.thread = Some(thread.map_err(failed)?);
         world.stop = Some(stop);
+        world.dns = answered.recv().map_err(failed)??;
         Ok(world)
     }
 
@@ -195,27 +197,25 @@ impl World {
             self.handle.spawn(front.clone().serve(listener));
             self.fronts.push(front);
         }
+        if let (Ground::Mapped, Some(nobody)) = (ground, self.nobody.local_addr().map_err(failed)?.as_socket()) {
+            // Nothing that is dialled by mistake leaves this machine.
+            map.0
+                .extend(["0.0.0.0/0", "::/0"].map(|all| (all.parse().expect("a prefix"), None, nobody)));
+        }
         self.map = Arc::new(map);
         Ok(())
     }
 
-    async fn answer(&mut self, views: &BTreeMap<String, Vec<ZoneRecord>>, ground: &Ground) -> Result<(), WorldError> {
+    /// Each DNS server: its name, where it listens, what it says.
+    fn servers_of(&self, views: &BTreeMap<String, Vec<ZoneRecord>>, ground: &Ground) -> Vec<Server> {
         let loopback = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        let servers = match ground {
+        match ground {
             Ground::Mapped => views
                 .iter()
                 .map(|(view, records)| (view.clone(), loopback, records.clone()))
                 .collect(),
             Ground::StandIns(at) => vec![("public".to_owned(), *at, self.in_stand_ins(views))],
-        };
-        for (view, at, records) in servers {
-            let dns = LabDns::start_at(at)
-                .await
-                .map_err(|cause| WorldError::Bind { at, cause, hint: "" })?;
-            records.iter().for_each(|record| record.say(&dns));
-            self.dns.insert(view, dns);
         }
-        Ok(())
     }
 
     /// What one server for everybody says: a name that an inner server knows is said as that one says it.
@@ -248,6 +248,30 @@ impl World {
         };
         bind().map_err(|cause| WorldError::Bind { at, cause, hint })
     }
+}
+
+type Server = (String, SocketAddr, Vec<ZoneRecord>);
+
+async fn answer(servers: Vec<Server>) -> Result<BTreeMap<String, LabDns>, WorldError> {
+    let mut running = BTreeMap::new();
+    for (view, at, records) in servers {
+        let bound = LabDns::start_at(at).await;
+        let dns = bound.map_err(|cause| WorldError::Bind { at, cause, hint: "" })?;
+        records.iter().for_each(|record| record.say(&dns));
+        running.insert(view, dns);
+    }
+    Ok(running)
+}
+
+fn failed(e: impl std::fmt::Display) -> WorldError {
+    WorldError::Start(e.to_string())
+}
+
+/// A port that is taken and on which nobody listens: who dials it is refused.
+fn nobody() -> io::Result<Socket> {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+    socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into())?;
+    Ok(socket)
 }
 
 impl Drop for World {

@@ -81,18 +81,17 @@ impl ZoneRecord {
     /// Makes a server say this.
     pub fn say(&self, dns: &LabDns) {
         let name = self.name.as_str();
-        let data = match &self.data {
-            ZoneData::A(ip) => RData::A(A(*ip)),
-            ZoneData::Aaaa(ip) => RData::AAAA(AAAA(*ip)),
-            ZoneData::Cname(to) => match Name::from_ascii(format!("{}.", to.as_str())) {
-                Ok(to) => RData::CNAME(CNAME(to)),
-                Err(_) => return, // a checked name is a DNS name
-            },
-            ZoneData::Nxdomain => return drop(dns.behave(name, Behaviour::Code(ResponseCode::NXDomain))),
-            ZoneData::Servfail => return drop(dns.behave(name, Behaviour::Code(ResponseCode::ServFail))),
-            ZoneData::Silent => return drop(dns.behave(name, Behaviour::Silent)),
+        match &self.data {
+            ZoneData::A(ip) => dns.record(name, self.ttl, RData::A(A(*ip))),
+            ZoneData::Aaaa(ip) => dns.record(name, self.ttl, RData::AAAA(AAAA(*ip))),
+            ZoneData::Cname(to) => {
+                let to = Name::from_ascii(format!("{}.", to.as_str())).expect("a checked name is a DNS name");
+                dns.record(name, self.ttl, RData::CNAME(CNAME(to)))
+            }
+            ZoneData::Nxdomain => dns.behave(name, Behaviour::Code(ResponseCode::NXDomain)),
+            ZoneData::Servfail => dns.behave(name, Behaviour::Code(ResponseCode::ServFail)),
+            ZoneData::Silent => dns.behave(name, Behaviour::Silent),
         };
-        dns.record(name, self.ttl, data);
     }
 
     /// The address, if it is one.
