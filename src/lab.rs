@@ -4,6 +4,7 @@
 //! egret, through another proxy or without any, with a control for every denial; [`report`] shows it. Nothing here leaves
 //! the machine, and nothing needs privileges but [`world::Ground::StandIns`].
 
+pub mod by_hand;
 pub mod client;
 pub mod course;
 pub mod dns;
@@ -46,7 +47,7 @@ pub fn run(args: &LabArgs) -> anyhow::Result<bool> {
         report::text(&course, way, &findings)
     })?;
     if !args.once && way == Way::Egret {
-        let by_hand = report::ByHand::prepare(&course)?;
+        let by_hand = by_hand::ByHand::prepare(&course)?;
         crate::cli::print(if args.json { &by_hand.json } else { &by_hand.text })?;
         let before = report::forbidden(&course);
         runtime.block_on(stay(&course, args.json));

@@ -8,7 +8,7 @@ use super::{
     judge::{self, Heard},
     play::{Played, play},
     row::Row,
-    scenario::{Attempt, Scenario},
+    scenario::{Attempt, Scenario, split_url},
     world::{Ground, World, WorldError},
 };
 use crate::{
@@ -21,6 +21,7 @@ use crate::{
     },
 };
 use std::{
+    collections::BTreeSet,
     fmt::Write,
     net::{IpAddr, SocketAddr},
     time::{Duration, Instant},
@@ -29,6 +30,9 @@ use tokio::time::sleep;
 
 /// How long bytes that are under way may take to arrive at a site, and a row to be written.
 const SETTLING: Duration = Duration::from_secs(5);
+
+/// The same for another proxy, which may keep its connections to sites for later.
+const SETTLING_OF_OTHERS: Duration = Duration::from_millis(200);
 
 /// How attempts go out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -112,7 +116,10 @@ impl Course {
         if way == Way::Egret {
             let checked = course.checked()?;
             let (log, rows) = Log::memory();
-            course.allow_all = Some(start(allowing_all(checked.clone()), Log::memory().0)?);
+            course.allow_all = Some(start(
+                allowing_all(checked.clone(), &course.scenario.attempts),
+                Log::memory().0,
+            )?);
             course.gateway = Some(start(checked, log)?);
             course.rows = Some(rows);
             course.open_proxy = Some(course.world.open_proxy()?);
@@ -171,20 +178,22 @@ impl Course {
             Way::Egret | Way::Direct => attempt.clone(),
         };
         let (played, heard) = self.try_by(&attempt, self.road()).await;
+        let row = match &self.rows {
+            Some(rows) => last_row(rows, &played).await,
+            None => None,
+        };
+        let faults = match self.way {
+            Way::Egret => judge::through_egret(&attempt, &played, &heard, row.as_ref()),
+            Way::Proxy(_) | Way::Direct => judge::through_other(&attempt, &played, &heard),
+        };
         let mut finding = Finding {
-            played,
-            row: None,
-            controls: Vec::new(),
-            faults: Vec::new(),
             attempt,
+            played,
+            row,
+            controls: Vec::new(),
+            faults,
         };
-        let Some(rows) = &self.rows else {
-            finding.faults = judge::through_other(&finding.attempt, &finding.played, &heard);
-            return finding;
-        };
-        finding.row = last_row(rows, &finding.played).await;
-        finding.faults = judge::through_egret(&finding.attempt, &finding.played, &heard, finding.row.as_ref());
-        if finding.attempt.needs_control() {
+        if finding.attempt.needs_control() && self.way != Way::Direct {
             self.control(&mut finding).await;
         }
         finding
@@ -192,22 +201,11 @@ impl Course {
 
     /// The same attempt where no firewall stands, and where one allows all, must reach a forbidden site.
     async fn control(&self, finding: &mut Finding) {
-        let by_policy = matches!(
-            finding.attempt.expect.reason,
-            Reason::NoRuleMatched | Reason::RuleMatched
-        );
-        let refused = finding.attempt.expect.refused();
-        // What egret enforces under any policy has no policy that allows it: its control is a proxy that decides nothing.
-        let second = match &self.allow_all {
-            Some(gateway) if by_policy && refused => ("allow-all", gateway.proxy_addrs().first().copied()),
-            _ => ("open proxy", self.open_proxy),
-        };
         let roads = [
-            ("direct", Some(Road::Direct(self.world.internet()))),
-            (second.0, second.1.map(Road::Proxy)),
+            Some(("direct", Road::Direct(self.world.internet()))),
+            self.unguarded(&finding.attempt),
         ];
-        for (by, road) in roads {
-            let Some(road) = road else { continue };
+        for (by, road) in roads.into_iter().flatten() {
             let (played, heard) = self.try_by(&finding.attempt, road).await;
             let bytes = heard.iter().map(|(_, bytes)| bytes).sum();
             finding.controls.push(Control { by, bytes });
@@ -217,6 +215,20 @@ impl Course {
                     .push(format!("control {by} reached no forbidden site: {}", played.told()));
             }
         }
+    }
+
+    /// egret under a policy that allows all; a proxy that decides nothing for what egret refuses under any policy. `None` if
+    /// another proxy is played: its policy is not ours to change.
+    fn unguarded(&self, attempt: &Attempt) -> Option<(&'static str, Road)> {
+        let by_policy = matches!(
+            attempt.expect.reason,
+            Reason::NoRuleMatched | Reason::RuleMatched | Reason::PublicResolution
+        );
+        if by_policy && attempt.expect.refused() {
+            let proxy = *self.allow_all.as_ref()?.proxy_addrs().first()?;
+            return Some(("allow-all", Road::Proxy(proxy)));
+        }
+        Some(("open proxy", Road::Proxy(self.open_proxy?)))
     }
 
     fn road(&self) -> Road {
@@ -231,10 +243,11 @@ impl Course {
         let client = Client::new(attempt.source, road, self.world.authority.clone());
         let played = play(&client, attempt).await;
         drop(client);
-        let deadline = Instant::now() + SETTLING;
-        while self.world.open() > 0 && Instant::now() < deadline {
-            sleep(Duration::from_millis(1)).await;
-        }
+        let patience = match self.way {
+            Way::Proxy(_) => SETTLING_OF_OTHERS,
+            Way::Egret | Way::Direct => SETTLING,
+        };
+        self.world.settle(patience).await;
         let after = self.heard(attempt);
         let heard = before
             .into_iter()
@@ -268,14 +281,15 @@ async fn last_row(rows: &MemoryLog, played: &Played) -> Option<Row> {
 }
 
 /// The same configuration under a policy that allows every name for everybody, and asks nothing of private endpoints.
-fn allowing_all(checked: Checked) -> Checked {
-    let protocols = [(Protocol::Https, 443), (Protocol::Http, 80)];
+fn allowing_all(checked: Checked, attempts: &[Attempt]) -> Checked {
+    let protocols: BTreeSet<(Protocol, u16)> = attempts.iter().flat_map(Attempt::ports).collect();
     let rule = ApplicationRule {
         name: "all".into(),
         sources: Sources::Any { written: true },
         protocols: protocols
+            .into_iter()
             .map(|(protocol, port)| ProtocolPort { protocol, port })
-            .to_vec(),
+            .collect(),
         targets: vec![TargetFqdn {
             pattern: FqdnPattern::Any,
             tag: None,
@@ -326,11 +340,8 @@ fn in_stand_ins(attempt: &Attempt, world: &World) -> Attempt {
     {
         *target = stand_in;
     }
-    for request in &mut attempt.requests {
-        let Some(rest) = request.target.strip_prefix("http://") else {
-            continue;
-        };
-        let (authority, path) = rest.find('/').map_or((rest, "/"), |at| rest.split_at(at));
+    for request in attempt.requests.iter_mut().filter(|r| !r.target.starts_with('/')) {
+        let (authority, path) = split_url(&request.target);
         if let Some(stand_in) = replaced(authority) {
             request.target = format!("http://{stand_in}{path}");
         }

@@ -4,7 +4,7 @@
 
 use super::{
     client::{Client, Ended, Hello, Reply, Road, Wire},
-    scenario::{Attempt, Request, Speaks},
+    scenario::{Attempt, Request, Speaks, split_url},
 };
 use std::{
     net::SocketAddr,
@@ -148,10 +148,4 @@ async fn exchange(
     wire.send(format!("{head}\r\n{}", request.body).as_bytes()).await?;
     played.replies.push(wire.reply(&request.method).await?);
     Ok(())
-}
-
-/// Authority and path of `http://authority/path`; the scenario's reader has checked the scheme.
-fn split_url(url: &str) -> (&str, &str) {
-    let rest = url.strip_prefix("http://").unwrap_or(url);
-    rest.find('/').map_or((rest, "/"), |at| rest.split_at(at))
 }

@@ -1,26 +1,22 @@
-//! What a play of a scenario looks like: the table, JSON lines, a line for each later row, and how to try it by hand.
+//! What a play of a scenario looks like: the table, JSON lines, a line for each later row.
 
 use super::{
     course::{Course, Finding, Way},
     row::Row,
 };
 use crate::policy::Action;
-use anyhow::Context;
 use comfy_table::{ContentArrangement, Table, presets};
 use serde_json::json;
-use std::{
-    fmt::Write,
-    fs,
-    io::{IsTerminal, Write as _},
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
-    path::{Path, PathBuf},
-};
+use std::fmt::Write;
 
 /// Columns of a table that is not shown on a terminal.
 const WIDTH: u16 = 160;
 
 /// Columns of the widest table, however wide the terminal is.
 const WIDEST: u16 = 180;
+
+/// Columns of the narrowest table: below it words break.
+const NARROWEST: u16 = 100;
 
 /// The table, what went otherwise than expected, and a summary.
 pub fn text(course: &Course, way: Way, findings: &[Finding]) -> String {
@@ -29,9 +25,9 @@ pub fn text(course: &Course, way: Way, findings: &[Finding]) -> String {
         text,
         "{}",
         if way == Way::Egret {
-            egret_table(findings)
+            egret_table(findings).trim_fmt()
         } else {
-            other_table(findings)
+            other_table(findings).trim_fmt()
         }
     );
     let faulty: Vec<_> = findings.iter().filter(|finding| !finding.faults.is_empty()).collect();
@@ -76,9 +72,9 @@ fn table(columns: &[&str]) -> Table {
     table
         .load_style(presets::NOTHING)
         .set_content_arrangement(ContentArrangement::Dynamic);
-    let terminal = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
-    let wanted = terminal.filter(|_| std::io::stdout().is_terminal()).unwrap_or(WIDTH);
-    table.set_width(wanted.min(WIDEST));
+    let terminal = rustix::termios::tcgetwinsize(std::io::stdout()).ok();
+    let wanted = terminal.map_or(WIDTH, |size| size.ws_col);
+    table.set_width(wanted.clamp(NARROWEST, WIDEST));
     table.set_header(columns);
     table
 }
@@ -120,7 +116,16 @@ fn egret_table(findings: &[Finding]) -> Table {
 }
 
 fn other_table(findings: &[Finding]) -> Table {
-    let mut table = table(&["", "who", "tries", "should be", "client was told", "let through", "ms"]);
+    let mut table = table(&[
+        "",
+        "who",
+        "tries",
+        "should be",
+        "client was told",
+        "let through",
+        "ms",
+        "control",
+    ]);
     for finding in findings {
         let expect = &finding.attempt.expect;
         let let_through: Vec<&str> = finding
@@ -140,6 +145,7 @@ fn other_table(findings: &[Finding]) -> Table {
             finding.played.told(),
             let_through.join("; "),
             format!("{:.1}", finding.played.took.as_secs_f64() * 1000.0),
+            controls(finding),
         ]);
     }
     table
@@ -222,131 +228,4 @@ pub fn heard(before: &[(String, u64)], after: &[(String, u64)], json: bool) -> S
     }
     let each: Vec<String> = heard.map(|(name, bytes)| format!("{name} {bytes} B")).collect();
     format!("\nthe sites that nobody may reach heard by hand: {}\n", each.join(", "))
-}
-
-/// How to go on by hand: files for other programs, and what to type.
-pub struct ByHand {
-    /// What to print.
-    pub text: String,
-    /// The same for programs: one JSON line with the proxy's URL and the paths of the files.
-    pub json: String,
-    folder: PathBuf,
-}
-
-impl ByHand {
-    /// Write the lab's certificate authority and a file of variables into a folder of our own.
-    ///
-    /// # Errors
-    /// The folder for temporary files cannot be written.
-    pub fn prepare(course: &Course) -> anyhow::Result<Self> {
-        let proxy = course.proxy().context("egret does not listen")?;
-        let folder = std::env::temp_dir().join(format!("egret-lab-{}", std::process::id()));
-        // Created by us alone, and readable by us alone: a name in a shared folder can be foreseen.
-        fs::DirBuilder::new()
-            .mode(0o700)
-            .create(&folder)
-            .with_context(|| format!("cannot create {}", folder.display()))?;
-        let (ca, variables) = (folder.join("ca.pem"), folder.join("env"));
-        let url = format!("http://{proxy}");
-        let exports: String = ["HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"]
-            .iter()
-            .map(|name| format!("export {name}={url}\n"))
-            .chain(
-                [
-                    "SSL_CERT_FILE",
-                    "REQUESTS_CA_BUNDLE",
-                    "CURL_CA_BUNDLE",
-                    "NODE_EXTRA_CA_CERTS",
-                ]
-                .iter()
-                .map(|name| format!("export {name}={}\n", ca.display())),
-            )
-            .collect();
-        write(&ca, course.world.authority.pem())?;
-        write(&variables, &exports)?;
-        let text = by_hand(course, &url, &ca, &variables);
-        let json = json!({ "by_hand": { "proxy": url, "ca": ca, "variables": variables } });
-        Ok(Self {
-            text,
-            json: format!("{json}\n"),
-            folder,
-        })
-    }
-}
-
-impl Drop for ByHand {
-    fn drop(&mut self) {
-        // Left behind at worst: two files without a secret.
-        let _ = fs::remove_dir_all(&self.folder);
-    }
-}
-
-fn write(path: &Path, text: &str) -> anyhow::Result<()> {
-    let file = fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path);
-    file.and_then(|mut file| file.write_all(text.as_bytes()))
-        .with_context(|| format!("cannot write {}", path.display()))
-}
-
-fn by_hand(course: &Course, url: &str, ca: &Path, variables: &Path) -> String {
-    let clients = &course.scenario().clients;
-    let attempts = &course.scenario().attempts;
-    let https = |allowed: bool| {
-        attempts.iter().find(move |a| {
-            let tls = matches!(
-                &a.speaks,
-                super::scenario::Speaks::Tls {
-                    sni: Some(_),
-                    split: None,
-                    ..
-                }
-            );
-            tls && a.connect.is_some() && (a.expect.decision == Action::Allow) == allowed && !a.expect.audit
-        })
-    };
-    let curl = |attempt: &super::scenario::Attempt| {
-        let host = attempt.connect.as_deref().unwrap_or_default().trim_end_matches(":443");
-        let path = attempt.requests.first().map_or("/", |request| request.target.as_str());
-        let body = attempt.requests.first().filter(|request| !request.body.is_empty());
-        let data = body
-            .map(|request| format!(" -d '{}'", request.body))
-            .unwrap_or_default();
-        let header = if data.is_empty() {
-            ""
-        } else {
-            " -H 'Content-Type: application/json'"
-        };
-        let from = format!("--interface {}", attempt.source);
-        format!(
-            "curl -i {from} -x {url} --cacert {}{header}{data} 'https://{host}{path}'",
-            ca.display()
-        )
-    };
-    let mut text = format!("\negret stays up at {url}. Who is who, by source address:\n");
-    for (name, address) in clients {
-        let _ = writeln!(text, "  {name:12} {address}");
-    }
-    let model = attempts
-        .iter()
-        .find(|a| a.expect.decision == Action::Allow && a.name.contains("chat"))
-        .or(https(true));
-    for (what, attempt) in [("allowed", model), ("denied", https(false))] {
-        if let Some(attempt) = attempt {
-            let _ = writeln!(text, "\n{what} ({}):\n  {}", attempt.name, curl(attempt));
-        }
-    }
-    let admin = course
-        .gateway
-        .as_ref()
-        .and_then(|gateway| gateway.admin_addrs().first());
-    let _ = writeln!(text, "\nfor other programs, which come from 127.0.0.1:");
-    let _ = writeln!(text, "  . {}", variables.display());
-    if let Some(admin) = admin {
-        let _ = writeln!(text, "metrics: http://{admin}/metrics");
-    }
-    let _ = writeln!(text, "\nEach decision is shown here. Ctrl-C ends the lab.");
-    text
 }

@@ -9,7 +9,7 @@ pub mod records;
 pub use records::{ZoneData, ZoneRecord};
 
 use super::site::SiteSpec;
-use crate::policy::{Action, Reason};
+use crate::policy::{Action, Protocol, Reason};
 use std::{
     collections::BTreeMap,
     net::{IpAddr, SocketAddr},
@@ -84,6 +84,30 @@ impl Attempt {
     pub fn needs_control(&self) -> bool {
         !self.forbidden.is_empty()
     }
+
+    /// The ports that it asks for, with what a rule would have to allow there.
+    pub fn ports(&self) -> Vec<(Protocol, u16)> {
+        let of = |authority: &str, default: u16| {
+            let port = authority.rsplit_once(':').and_then(|(_, port)| port.parse().ok());
+            port.unwrap_or(default)
+        };
+        match &self.connect {
+            Some(target) if self.speaks == Speaks::Http => vec![(Protocol::Http, of(target, 80))],
+            Some(target) => vec![(Protocol::Https, of(target, 443))],
+            None => {
+                let authorities = self.requests.iter().map(|request| split_url(&request.target).0);
+                authorities
+                    .map(|authority| (Protocol::Http, of(authority, 80)))
+                    .collect()
+            }
+        }
+    }
+}
+
+/// Authority and path of `http://authority/path`.
+pub(super) fn split_url(url: &str) -> (&str, &str) {
+    let rest = url.strip_prefix("http://").unwrap_or(url);
+    rest.find('/').map_or((rest, "/"), |at| rest.split_at(at))
 }
 
 /// What an attempt speaks inside its tunnel.

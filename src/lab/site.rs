@@ -9,8 +9,9 @@ use crate::tls::authority::Authority;
 use hyper::{server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
 use std::{
+    collections::HashMap,
     io,
-    net::IpAddr,
+    net::{IpAddr, SocketAddr},
     pin::Pin,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -21,6 +22,7 @@ use std::{
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf},
     net::{TcpListener, TcpStream},
+    sync::oneshot,
 };
 use tokio_rustls::{LazyConfigAcceptor, rustls::ServerConfig, rustls::server::Acceptor};
 
@@ -137,6 +139,8 @@ pub struct Front {
     tls: Arc<ServerConfig>,
     accepted: AtomicU64,
     open: AtomicU64,
+    /// Connections of ours that wait to be accepted, by their client's address.
+    probes: Mutex<HashMap<SocketAddr, oneshot::Sender<()>>>,
 }
 
 impl Front {
@@ -151,7 +155,16 @@ impl Front {
             tls,
             accepted: AtomicU64::default(),
             open: AtomicU64::default(),
+            probes: Mutex::default(),
         })
+    }
+
+    /// A connection from this address will come that is no visit: the listener hands connections out in the order in which
+    /// they came, so that all before it have been counted once the answer arrives.
+    pub fn expect_probe(&self, from: SocketAddr) -> oneshot::Receiver<()> {
+        let (accepted, answer) = oneshot::channel();
+        lock(&self.probes).insert(from, accepted);
+        answer
     }
 
     /// Connections that were ever accepted, silent ones included.
@@ -179,7 +192,11 @@ impl Front {
     pub async fn serve(self: Arc<Self>, listener: TcpListener) {
         loop {
             match listener.accept().await {
-                Ok((stream, _)) => {
+                Ok((stream, from)) => {
+                    if let Some(probe) = lock(&self.probes).remove(&from) {
+                        let _ = probe.send(());
+                        continue;
+                    }
                     self.accepted.fetch_add(1, Relaxed);
                     self.open.fetch_add(1, Relaxed);
                     tokio::spawn(Visit::run(self.clone(), stream));

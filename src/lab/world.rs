@@ -19,8 +19,14 @@ use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener},
     sync::Arc,
     thread::JoinHandle,
+    time::Duration,
 };
-use tokio::{runtime::Handle, sync::oneshot};
+use tokio::{
+    net::TcpSocket,
+    runtime::Handle,
+    sync::oneshot,
+    time::{sleep, timeout},
+};
 
 /// Where the listeners of a world stand.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,7 +44,7 @@ pub struct World {
     /// Signs the certificates of every site.
     pub authority: Arc<Authority>,
     sites: Vec<Arc<Site>>,
-    fronts: Vec<Arc<Front>>,
+    fronts: Vec<(Arc<Front>, SocketAddr)>,
     map: Arc<DialMap>,
     nobody: Socket,
     stand_ins: BTreeMap<IpAddr, IpAddr>,
@@ -121,16 +127,32 @@ impl World {
 
     /// Connections that reached an address of the lab, silent ones included.
     pub fn dialled(&self, address: IpAddr) -> u64 {
-        self.fronts
-            .iter()
-            .filter(|f| f.address == address)
-            .map(|f| f.accepted())
-            .sum()
+        let there = self.fronts.iter().filter(|(front, _)| front.address == address);
+        there.map(|(front, _)| front.accepted()).sum()
     }
 
     /// Connections to sites that are open now.
     pub fn open(&self) -> u64 {
-        self.fronts.iter().map(|f| f.open()).sum()
+        self.fronts.iter().map(|(front, _)| front.open()).sum()
+    }
+
+    /// Waits until every connection that was made to a site before has been accepted and read to its end: what the sites
+    /// then say they heard is all. `false` if it is not so within `patience`, as while somebody keeps a connection open.
+    pub async fn settle(&self, patience: Duration) -> bool {
+        let settled = async {
+            for (front, at) in &self.fronts {
+                let socket = TcpSocket::new_v4()?;
+                socket.bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?;
+                let accepted = front.expect_probe(socket.local_addr()?);
+                let _probe = socket.connect(*at).await?;
+                let _ = accepted.await;
+            }
+            while self.open() > 0 {
+                sleep(Duration::from_millis(1)).await;
+            }
+            io::Result::Ok(())
+        };
+        matches!(timeout(patience, settled).await, Ok(Ok(())))
     }
 
     /// Where the lab's addresses are.
@@ -195,7 +217,7 @@ impl World {
             let (listener, bound) = self.bind(at)?;
             map.0.push((IpNet::from(address), port, bound));
             self.handle.spawn(front.clone().serve(listener));
-            self.fronts.push(front);
+            self.fronts.push((front, bound));
         }
         if let (Ground::Mapped, Some(nobody)) = (ground, self.nobody.local_addr().map_err(failed)?.as_socket()) {
             // Nothing that is dialled by mistake leaves this machine.
