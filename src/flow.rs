@@ -133,6 +133,8 @@ async fn tunnel(client: TcpStream, mut held: Vec<u8>, target: Target, mut attemp
     };
     if matches!(spoken, Ok(Spoken::Http)) {
         drop(attempted);
+        // Where either may be spoken, the connection was vetted under the rule for TLS, which may trust other addresses.
+        let upstream = (expected == Expected::Http).then_some(upstream);
         return Box::pin(http::serve_tunnel(client, held, name, upstream, record)).await;
     }
     attempted.protocol = Some(Protocol::Https);

@@ -57,16 +57,24 @@ pub(crate) async fn serve_absolute(client: TcpStream, bytes: Vec<u8>, record: Re
     serve(guard, conversation, line, &limits).await;
 }
 
-/// Serve origin-form requests inside a tunnel for `name`, whose CONNECT has opened `upstream` and has had its 200. `held`
-/// came with or behind the CONNECT.
-pub(crate) async fn serve_tunnel(client: TcpStream, held: Vec<u8>, name: Fqdn, upstream: Upstream, record: Record) {
+/// Serve origin-form requests inside a tunnel for `name`, whose CONNECT has had its 200. `upstream` was opened for it under
+/// a rule for plain HTTP, or there is none. `held` came with or behind the CONNECT.
+pub(crate) async fn serve_tunnel(
+    client: TcpStream,
+    held: Vec<u8>,
+    name: Fqdn,
+    upstream: Option<Upstream>,
+    record: Record,
+) {
     let limits = record.shared.snapshot().settings.limits.clone();
     let line = Line::new();
     let guard = ClientGuard::new(client, held, Bounds::from(&limits), line.clone()).hurried();
     let route = Route::Tunnel(name.clone(), record.port);
     let mut conversation = Conversation::new(record, route, line.clone());
-    // Where it fails, the first request opens a connection of its own, or is told why not.
-    let _ = conversation.adopt(upstream, &name).await;
+    if let Some(upstream) = upstream {
+        // Where it fails, the first request opens a connection of its own, or is told why not.
+        let _ = conversation.adopt(upstream, &name).await;
+    }
     serve(guard, conversation, line, &limits).await;
 }
 
