@@ -67,6 +67,7 @@ pub struct Builder {
     top: String,
     policy: Option<String>,
     limits: String,
+    listeners: Vec<String>,
 }
 
 impl Builder {
@@ -109,6 +110,12 @@ impl Builder {
         self
     }
 
+    /// These listeners in place of one on 127.0.0.1.
+    pub fn listen(mut self, at: &[&str]) -> Self {
+        self.listeners = at.iter().map(|at| format!("{at:?}")).collect();
+        self
+    }
+
     /// Start it.
     pub async fn start(self) -> World {
         // The lab runs a runtime of its own, which cannot be started inside the test's.
@@ -134,8 +141,12 @@ impl Builder {
         } else {
             format!("workers = 1\n{}", self.limits)
         };
+        let listeners = match &self.listeners[..] {
+            [] => "\"127.0.0.1:0\"".to_string(),
+            some => some.join(", "),
+        };
         let mut base = format!(
-            "{}[listeners]\nproxy = [\"127.0.0.1:0\"]\nhealth = [\"127.0.0.1:0\"]\nadmin = [\"127.0.0.1:0\"]\n\
+            "{}[listeners]\nproxy = [{listeners}]\nhealth = [\"127.0.0.1:0\"]\nadmin = [\"127.0.0.1:0\"]\n\
              [dns]\nforwarders = [\"{dns}\"]\n[limits]\n{limits}\n{}\n",
             self.keys,
             self.top
@@ -210,7 +221,12 @@ impl World {
 
     /// A client with this source address (`127.0.1.x`).
     pub fn client_at(&self, source: &str) -> Client {
-        let road = Road::Proxy(self.proxy());
+        self.client_through(0, source)
+    }
+
+    /// A client with this source address, by the listener with this number.
+    pub fn client_through(&self, listener: usize, source: &str) -> Client {
+        let road = Road::Proxy(self.gateway.proxy_addrs()[listener]);
         Client::new(source.parse().unwrap(), road, self.lab.authority.clone()).patience(Duration::from_secs(12))
     }
 
