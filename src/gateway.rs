@@ -185,7 +185,6 @@ impl Gateway {
             }
         }
         self.shared.metrics.reloaded(true);
-        self.health.set_reload_error(None);
         self.report();
         let now = self.shared.snapshot();
         Ok((now.generation, self.shared.tunnels.judge_again(&now)))

@@ -4,8 +4,8 @@ use crate::world::{Builder, World};
 use egret::lab::client::{Client, Hello, Wire};
 use socket2::{Domain, Socket, Type};
 use std::net::{SocketAddr, TcpListener as StdListener, TcpStream as StdStream};
-use std::time::Duration;
-use tokio::io::AsyncWriteExt;
+use std::time::{Duration, Instant};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::AbortHandle;
 
@@ -116,6 +116,22 @@ impl World {
         let (mut wire, hello) = self.passed(client, label).await;
         wire.take(hello).await.unwrap();
         wire
+    }
+
+    /// Waits until the admin listener shows this sample.
+    pub async fn shows(&self, sample: &str) {
+        let deadline = Instant::now() + Duration::from_secs(10);
+        loop {
+            let mut admin = TcpStream::connect(self.gateway.admin_addrs()[0]).await.unwrap();
+            let ask = b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+            admin.write_all(ask).await.unwrap();
+            let mut page = String::new();
+            admin.read_to_string(&mut page).await.unwrap();
+            if page.lines().any(|line| line == sample) {
+                return;
+            }
+            assert!(Instant::now() < deadline, "never came: {sample}\n{page}");
+        }
     }
 
     /// The end of a connection's flow, if it is there already.

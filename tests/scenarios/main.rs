@@ -9,6 +9,7 @@ mod dns;
 mod far;
 mod flight;
 mod gate;
+mod limits;
 mod logs;
 mod plain_http;
 mod private_endpoints;

@@ -320,7 +320,12 @@ impl World {
 
     /// Swap in another policy text; the generation and how many tunnels were revoked.
     pub fn reload(&self, policy: &str) -> (u64, usize) {
-        self.gateway.reload(checked(&format!("{}{policy}", self.base))).unwrap()
+        self.gateway.reload(self.checked(policy)).unwrap()
+    }
+
+    /// This world's configuration with another policy text.
+    pub fn checked(&self, policy: &str) -> Checked {
+        checked(&self.text(policy))
     }
 
     /// A configuration text as this world would load it.

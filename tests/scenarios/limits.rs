@@ -1,0 +1,270 @@
+//! Limits: each refuses with a reason of its own, gives its places back, and leaves everybody else alone.
+
+use crate::far::{BlackHole, Origin};
+use crate::world::{POLICY, World, until};
+use egret::config::Checked;
+use egret::config::settings::{FileLog, OnFull};
+use egret::gateway::{Gateway, GatewayOptions};
+use egret::lab::client::{Client, Ended, Road};
+use egret::lab::dns::Behaviour;
+use egret::metrics::Metric;
+use std::collections::VecDeque;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+use std::{env, fs, process};
+use tokio::task::JoinSet;
+
+const API: &str = "api.example.com:443";
+
+fn target(label: &str) -> String {
+    format!("{label}.openai.example.com:443")
+}
+
+/// Status and reason phrase of the answer to a CONNECT.
+async fn asked(client: &Client, target: &str) -> (u16, String) {
+    let connected = client
+        .connect(target)
+        .await
+        .unwrap_or_else(|ended| panic!("{target}: {ended}"));
+    (connected.status(), connected.phrase().to_string())
+}
+
+/// It is refused at this limit, and says so.
+async fn at_limit(client: &Client, target: &str, limit: &str) {
+    let (status, phrase) = asked(client, target).await;
+    assert_eq!(status, 503, "{phrase}");
+    assert!(phrase.contains(limit), "{phrase}");
+}
+
+impl World {
+    fn refused_at(&self, limit: &str) -> u64 {
+        let metrics = self.gateway.metrics();
+        metrics.value(Metric::LimitRefusals, &[limit]).unwrap()
+    }
+}
+
+#[tokio::test]
+async fn f_08_r_12_a_source_and_all_together_have_so_many_places_and_get_them_back() {
+    let world = World::builder()
+        .limits("tunnels = 3\ntunnels_per_source = 2")
+        .start()
+        .await;
+    let [greedy, modest, late] = ["127.0.1.1", "127.0.1.2", "127.0.1.3"].map(|source| world.client_at(source));
+    let held = [greedy.open().await.unwrap(), greedy.open().await.unwrap()];
+    until("both are in", || world.gateway.connections() == 2).await;
+    at_limit(&greedy, API, "LimitSourceTunnels").await;
+    let tunnel = modest.connect(API).await.unwrap();
+    assert_eq!(tunnel.status(), 200, "others get through");
+    at_limit(&late, API, "LimitTunnels").await;
+    assert_eq!(
+        [world.refused_at("LimitSourceTunnels"), world.refused_at("LimitTunnels")],
+        [1, 1]
+    );
+    let ends = world.rows("EgretFlow");
+    let [first, second] = &ends[..] else {
+        panic!("two rows for two refusals: {ends:#?}")
+    };
+    for (row, reason, source) in [
+        (first, "LimitSourceTunnels", "127.0.1.1"),
+        (second, "LimitTunnels", "127.0.1.3"),
+    ] {
+        let said = ["Reason", "Stage", "End", "SourceIp"].map(|column| &row["properties"][column]);
+        assert_eq!(said, [reason, "Accept", "Refused", source]);
+    }
+    drop(held);
+    until("places come back", || world.gateway.connections() == 1).await;
+    assert_eq!(asked(&late, API).await.0, 200);
+}
+
+#[tokio::test]
+async fn f_08_no_more_dials_at_once_than_the_limit() {
+    let hole = BlackHole::start();
+    let world = World::builder()
+        .leads("hole", hole.address)
+        .limits("dials = 1\nconnect_seconds = 1")
+        .start()
+        .await;
+    let client = world.client();
+    let (first, dead) = (client.clone(), target("hole"));
+    let first = tokio::spawn(async move { asked(&first, &dead).await });
+    world.shows("egret_dials_pending 1").await;
+    at_limit(&client, API, "LimitDials").await;
+    assert_eq!(world.last_reason(), "LimitDials");
+    assert_eq!(world.refused_at("LimitDials"), 1);
+    assert_eq!(first.await.unwrap().0, 504);
+    assert_eq!(asked(&client, API).await.0, 200, "the place is free again");
+}
+
+#[tokio::test]
+async fn f_08_a_source_asks_no_faster_than_its_rate() {
+    let world = World::builder()
+        .limits("attempts_per_second_per_source = 1\nattempts_burst_per_source = 3")
+        .start()
+        .await;
+    let (eager, other) = (world.client_at("127.0.1.1"), world.client_at("127.0.1.2"));
+    let mut statuses = Vec::new();
+    for _ in 0..5 {
+        statuses.push(asked(&eager, "evil.test:443").await.0);
+    }
+    assert_eq!(statuses[..3], [403; 3], "the burst");
+    assert!(statuses[3..].contains(&503), "{statuses:?}");
+    assert_eq!(world.last_row()["properties"]["Action"], "Deny");
+    assert!(world.refused_at("LimitSourceRate") >= 1);
+    assert_eq!(asked(&other, API).await.0, 200, "others have a rate of their own");
+    tokio::time::sleep(Duration::from_millis(1100)).await;
+    assert_eq!(asked(&eager, API).await.0, 200, "a second later it may ask again");
+}
+
+#[tokio::test]
+async fn f_07_no_more_lookups_in_flight_than_the_limit() {
+    let world = World::builder().limits("dns_queries = 1").start().await;
+    world.dns().behave("silent.openai.example.com", Behaviour::Silent);
+    let mut waits = world.client().open().await.unwrap();
+    waits
+        .send(format!("CONNECT {} HTTP/1.1\r\n\r\n", target("silent")).as_bytes())
+        .await
+        .unwrap();
+    until("the one lookup is in flight", || {
+        world.dns().queries("silent.openai.example.com") > 0
+    })
+    .await;
+    at_limit(&world.client(), API, "LimitDnsQueries").await;
+    assert_eq!(world.last_reason(), "LimitDnsQueries");
+    assert_eq!(world.dns().queries("api.example.com"), 0);
+    assert_eq!(world.refused_at("LimitDnsQueries"), 1);
+}
+
+#[tokio::test]
+async fn r_11_a_flood_of_connections_does_not_starve_an_allowed_client() {
+    let world = World::builder().limits("tunnels_per_source = 20").start().await;
+    let made = Arc::new(AtomicUsize::new(0));
+    // Eight sources, together up to 2,000 connections a second, each holding more than it may.
+    let mut floods = JoinSet::new();
+    for n in 1..=8 {
+        let (client, made) = (world.client_at(&format!("127.0.2.{n}")), made.clone());
+        floods.spawn(async move {
+            let mut held = VecDeque::new();
+            loop {
+                if let Ok(mut wire) = client.open().await {
+                    made.fetch_add(1, Relaxed);
+                    let _ = wire.send(b"CONNECT evil.test:443 HTTP/1.1\r\n").await;
+                    held.push_back(wire);
+                    held.drain(..held.len().saturating_sub(30));
+                }
+                tokio::time::sleep(Duration::from_millis(4)).await;
+            }
+        });
+    }
+    until("the flood is there", || made.load(Relaxed) > 500).await;
+    let client = world.client();
+    let mut times = Vec::new();
+    for _ in 0..100 {
+        let started = Instant::now();
+        assert_eq!(asked(&client, API).await.0, 200);
+        times.push(started.elapsed());
+    }
+    floods.shutdown().await;
+    times.sort();
+    assert!(
+        times[98] < Duration::from_secs(1),
+        "p99 amid {made:?} connections: {times:?}"
+    );
+    assert!(world.refused_at("LimitSourceTunnels") > 0, "the flood met its limit");
+}
+
+#[tokio::test]
+async fn r_24_a_panic_ends_its_own_flow_and_nothing_else() {
+    let echo = Origin::echo().await;
+    let world = World::builder().leads("echo", echo.address).start().await;
+    let mut open = world.echoing(&world.client(), "echo").await;
+    let before = world.gateway.connections();
+    // No clock holds this time, so that a flow breaks where it adds it. No configuration file can say it.
+    let mut broken = world.checked(POLICY);
+    broken.settings.limits.connect_time = Duration::MAX;
+    world.gateway.reload(broken).unwrap();
+    for n in 1..=3 {
+        let ended = world.client().connect(API).await.unwrap_err();
+        assert!(matches!(ended, Ended::Closed | Ended::Reset), "{ended}");
+        until("its place is given back", || world.gateway.connections() == before).await;
+        assert_eq!(world.gateway.metrics().value(Metric::Panics, &[]), Some(n));
+    }
+    let end = world.rows("EgretFlow").pop().unwrap();
+    assert_eq!(end["properties"]["Reason"], "Internal");
+    open.send(b"goes on").await.unwrap();
+    assert_eq!(open.take(7).await.unwrap(), b"goes on", "on the same thread");
+    world.reload(POLICY);
+    assert_eq!(asked(&world.client(), API).await.0, 200, "no lock is poisoned");
+}
+
+/// A file of this test's own, gone with it.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new(name: &str) -> Self {
+        Self(env::temp_dir().join(format!("egret-{name}-{}", process::id())))
+    }
+
+    /// A directory in place of the file: nothing can be written to it.
+    fn spoil(&self) {
+        fs::remove_file(&self.0).unwrap();
+        fs::create_dir(&self.0).unwrap();
+    }
+
+    fn mend(&self) {
+        fs::remove_dir(&self.0).unwrap();
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir(&self.0);
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+fn with_audit_file(mut checked: Checked, path: &Scratch) -> Checked {
+    checked.settings.log.stdout = false;
+    checked.settings.log.file = Some(FileLog {
+        path: path.0.clone(),
+        max_bytes: 1 << 20,
+        keep: 1,
+        max_age: None,
+        on_full: OnFull::Deny,
+    });
+    checked
+}
+
+#[tokio::test]
+async fn g_03_without_its_audit_file_egret_takes_no_new_flows_and_leaves_open_ones_alone() {
+    let echo = Origin::echo().await;
+    let world = World::builder().leads("echo", echo.address).start().await;
+    let file = Scratch::new("audit");
+    let checked = with_audit_file(world.checked(POLICY), &file);
+    let start = move || Gateway::start(checked, GatewayOptions::default()).unwrap();
+    let gateway = tokio::task::spawn_blocking(start).await.unwrap();
+    let road = Road::Proxy(gateway.proxy_addrs()[0]);
+    let client = Client::new("127.0.0.1".parse().unwrap(), road, world.lab.authority.clone());
+    let mut open = world.echoing(&client, "echo").await;
+    gateway.log().flush();
+    file.spoil();
+    let deadline = Instant::now() + Duration::from_secs(10);
+    // The row of each attempt is what finds out.
+    let phrase = loop {
+        let (status, phrase) = asked(&client, "evil.test:443").await;
+        if status == 503 {
+            break phrase;
+        }
+        assert!(Instant::now() < deadline, "goes on without its audit file: {status}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    };
+    assert!(phrase.contains("LogUnavailable"), "{phrase}");
+    open.send(b"goes on").await.unwrap();
+    assert_eq!(open.take(7).await.unwrap(), b"goes on");
+    file.mend();
+    while asked(&client, API).await.0 != 200 {
+        assert!(Instant::now() < deadline, "does not come back");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
