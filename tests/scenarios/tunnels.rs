@@ -66,7 +66,7 @@ async fn r_09_an_address_that_was_refused_is_no_fallback() {
         .await;
     let refused = world.client().connect(&target("mixed")).await.unwrap();
     assert_eq!(refused.status(), 502, "{}", refused.phrase());
-    assert_eq!(sink.dials(), 0, "not even after the only other one failed");
+    assert_eq!(sink.dials().await, 0, "not even after the only other one failed");
 }
 
 #[tokio::test]
