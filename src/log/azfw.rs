@@ -111,7 +111,7 @@ impl Envelope {
 
 /// What Azure has no column for. A field that says nothing is left out.
 fn egret(o: &mut Object<'_>, row: &ApplicationRow<'_>) {
-    o.display("flow", row.flow);
+    o.hex("flow", row.flow.value());
     o.word("reason", row.reason.name());
     o.word("mode", mode(row.mode));
     if row.let_through() {
@@ -204,7 +204,7 @@ fn dns_step(out: &mut Vec<u8>, answer: &Answer, step: usize) {
 }
 
 fn flow_end(o: &mut Object<'_>, row: &FlowEnd<'_>) {
-    o.display("FlowId", row.flow);
+    o.hex("FlowId", row.flow.value());
     o.word("Protocol", row.protocol.map_or("", protocol));
     o.address("SourceIp", row.source.ip());
     o.number("SourcePort", row.source.port().into());

@@ -15,37 +15,36 @@ pub(super) enum Style {
 pub(super) fn push(out: &mut Vec<u8>, raw: &[u8], max: usize, style: Style) {
     let start = out.len();
     // Nothing that needs care, and it fits: nearly every field of nearly every row.
-    if raw.len() <= max && raw.iter().all(|&b| is_plain(b)) {
+    // The fold looks at every byte, which lets the compiler take many at once.
+    if raw.len() <= max && raw.iter().fold(true, |plain, &b| plain & is_plain(b)) {
         return out.extend_from_slice(raw);
     }
     let mark = format!("...(cut, {} bytes)", raw.len());
     let room = max.saturating_sub(mark.len());
-    let mut safe_end = start;
+    let mut fits = start;
     for chunk in raw.utf8_chunks() {
-        for character in chunk.valid().chars() {
-            push_char(out, character, style);
-            if out.len() - start <= room {
-                safe_end = out.len();
+        let characters = chunk.valid().chars().map(Unit::Character);
+        let bytes = chunk.invalid().iter().copied().map(Unit::Byte);
+        for unit in characters.chain(bytes) {
+            match unit {
+                Unit::Character(character) => push_char(out, character, style),
+                Unit::Byte(byte) => push_byte(out, byte, style),
             }
             if out.len() - start > max {
-                return cut(out, safe_end, &mark);
+                out.truncate(fits);
+                return out.extend_from_slice(mark.as_bytes());
             }
-        }
-        for &byte in chunk.invalid() {
-            push_byte(out, byte, style);
             if out.len() - start <= room {
-                safe_end = out.len();
-            }
-            if out.len() - start > max {
-                return cut(out, safe_end, &mark);
+                fits = out.len();
             }
         }
     }
 }
 
-fn cut(out: &mut Vec<u8>, at: usize, mark: &str) {
-    out.truncate(at);
-    out.extend_from_slice(mark.as_bytes());
+/// What is escaped as a whole and never cut in the middle.
+enum Unit {
+    Character(char),
+    Byte(u8),
 }
 
 /// ASCII that means only itself in every style.

@@ -30,6 +30,21 @@ pub(super) fn push_number(out: &mut Vec<u8>, number: u64) {
     }
 }
 
+/// Appends an address in its canonical form: IPv4-mapped IPv6 is IPv4.
+pub(super) fn push_address(out: &mut Vec<u8>, ip: IpAddr) {
+    match ip.to_canonical() {
+        IpAddr::V4(v4) => {
+            for (place, octet) in v4.octets().into_iter().enumerate() {
+                if place > 0 {
+                    out.push(b'.');
+                }
+                push_number(out, octet.into());
+            }
+        }
+        IpAddr::V6(v6) => write!(out, "{v6}").expect("writing to a Vec cannot fail"),
+    }
+}
+
 impl Object<'_> {
     /// The bytes, after the key: for values that have a form of their own.
     pub(super) fn value(&mut self, key: &str) -> &mut Vec<u8> {
@@ -76,15 +91,24 @@ impl Object<'_> {
         self.value(key).extend_from_slice(if flag { b"true" } else { b"false" });
     }
 
-    /// An address in its canonical form: IPv4-mapped IPv6 is IPv4.
+    /// An address: see [`push_address`].
     pub(super) fn address(&mut self, key: &str, ip: IpAddr) {
-        self.display(key, ip.to_canonical());
+        let out = self.value(key);
+        out.push(b'"');
+        push_address(out, ip);
+        out.push(b'"');
     }
 
-    /// Something of ours that shows itself without quotes and control characters.
-    pub(super) fn display(&mut self, key: &str, shown: impl std::fmt::Display) {
+    /// Sixteen hex digits.
+    pub(super) fn hex(&mut self, key: &str, number: u64) {
         let out = self.value(key);
-        write!(out, "\"{shown}\"").expect("writing to a Vec cannot fail");
+        out.push(b'"');
+        out.extend(
+            (0..16)
+                .rev()
+                .map(|place| b"0123456789abcdef"[(number >> (4 * place) & 15) as usize]),
+        );
+        out.push(b'"');
     }
 
     pub(super) fn object(&mut self, key: &str, body: impl FnOnce(&mut Object<'_>)) {
@@ -115,11 +139,13 @@ mod tests {
             o.flag("f", true);
             o.object("empty", |_| {});
             o.address("ip", "::ffff:10.0.0.1".parse().unwrap());
+            o.address("v6", "2001:db8::1".parse().unwrap());
+            o.hex("h", 0x0123_4567_89ab_cdef);
         });
         let parsed: serde_json::Value = serde_json::from_slice(&out).unwrap();
         assert_eq!(
             parsed,
-            serde_json::json!({"a":"b","t":"x\"\n","n":5,"f":true,"empty":{},"ip":"10.0.0.1"})
+            serde_json::json!({"a":"b","t":"x\"\n","n":5,"f":true,"empty":{},"ip":"10.0.0.1","v6":"2001:db8::1","h":"0123456789abcdef"})
         );
     }
 }
