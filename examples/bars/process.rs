@@ -1,0 +1,272 @@
+//! The gateway as a process of its own: started, asked, reloaded and ended as a user would, and read from `/proc`.
+
+use crate::rows::{self, OnRow};
+use rustix::process::{Pid, Signal, kill_process};
+use std::{
+    fs,
+    io::{self, BufRead, BufReader, Read, Write},
+    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
+    path::{Path, PathBuf},
+    process::{Child, ChildStderr, Command, Stdio},
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
+
+/// How long a start, a reload or a stop may take before the run is given up.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Pause between two looks at whether something has happened.
+const LOOK_EVERY: Duration = Duration::from_micros(500);
+
+/// How a gateway is run.
+#[derive(Clone, Debug)]
+pub enum How {
+    /// `egret run --lab --config FILE` of this binary.
+    Binary(PathBuf),
+    /// `bars serve`: the library's `Gateway` inside a program, which reloads it without signals.
+    Library,
+}
+
+/// A running gateway.
+pub struct Egret {
+    child: Child,
+    how: How,
+    stderr: Option<JoinHandle<()>>,
+    rows: Option<JoinHandle<()>>,
+    folder: PathBuf,
+    spawned: Instant,
+    /// Where the proxy listens.
+    pub proxy: SocketAddr,
+    health: SocketAddr,
+}
+
+/// What the kernel says of a process.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Facts {
+    /// Resident memory, in bytes.
+    pub rss: i64,
+    /// Open file descriptors.
+    pub fds: i64,
+    /// Processor time so far, user and system.
+    pub cpu: Duration,
+}
+
+impl Egret {
+    /// Starts a gateway with listeners on free ports and the rest of its configuration as given. Every row goes to
+    /// `on_row`.
+    pub fn spawn(how: &How, config: &str, on_row: OnRow) -> io::Result<Self> {
+        let folder = folder()?;
+        let [proxy, health, admin] = free_ports()?;
+        let listeners =
+            format!("[listeners]\nproxy = [\"{proxy}\"]\nhealth = [\"{health}\"]\nadmin = [\"{admin}\"]\n\n");
+        fs::write(folder.join("listeners.toml"), &listeners)?;
+        let file = folder.join("egret.toml");
+        fs::write(&file, listeners + config)?;
+        let mut command = match how {
+            How::Binary(path) => Command::new(path),
+            How::Library => Command::new(std::env::current_exe()?),
+        };
+        match how {
+            How::Binary(_) => command.args(["run", "--lab", "--config"]),
+            How::Library => command.arg("serve"),
+        };
+        let spawned = Instant::now();
+        let mut child = command
+            .arg(&file)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .map_err(|e| io::Error::new(e.kind(), format!("cannot start {:?}: {e}", command.get_program())))?;
+        let stdout = child.stdout.take().expect("stdout was piped");
+        let stderr = child.stderr.take().expect("stderr was piped");
+        Ok(Self {
+            rows: Some(thread::spawn(move || rows::read(stdout, on_row))),
+            stderr: Some(thread::spawn(move || show_faults(stderr))),
+            how: how.clone(),
+            child,
+            folder,
+            spawned,
+            proxy,
+            health,
+        })
+    }
+
+    /// Waits until `/readyz` says 200. The time since the process was started.
+    pub fn ready(&mut self) -> io::Result<Duration> {
+        self.wait("ready", |egret| {
+            egret
+                .ask("/readyz")
+                .is_ok_and(|answer| answer.starts_with("HTTP/1.1 200 "))
+        })?;
+        Ok(self.spawned.elapsed())
+    }
+
+    /// Swaps the configuration and waits until a new generation is in force.
+    pub fn reload(&mut self, config: &str) -> io::Result<()> {
+        let (before, _) = self.policy()?;
+        let file = self.write_config("egret.toml", config)?;
+        match self.how {
+            How::Binary(_) => kill_process(Pid::from_child(&self.child), Signal::HUP)?,
+            How::Library => self.tell(&format!("reload {}", file.display()))?,
+        }
+        self.wait("a new generation", |egret| {
+            egret.policy().is_ok_and(|(now, _)| now != before)
+        })
+    }
+
+    /// Lets a gateway of the library swap two configurations `rate` times a second, and waits for the end.
+    pub fn storm(&mut self, rate: u64, seconds: u64, configs: [&str; 2]) -> io::Result<()> {
+        let (before, _) = self.policy()?;
+        let one = self.write_config("one.toml", configs[0])?;
+        let other = self.write_config("other.toml", configs[1])?;
+        self.tell(&format!("storm {rate} {seconds} {} {}", one.display(), other.display()))?;
+        thread::sleep(Duration::from_secs(seconds));
+        self.wait("the last reload of a storm", |egret| {
+            thread::sleep(Duration::from_millis(10));
+            egret.policy().is_ok_and(|(now, _)| now >= before + rate * seconds)
+        })
+    }
+
+    /// Replaces a file in one step. The listeners stay as they are.
+    fn write_config(&self, name: &str, config: &str) -> io::Result<PathBuf> {
+        let listeners = fs::read_to_string(self.folder.join("listeners.toml"))?;
+        let (next, file) = (self.folder.join("next"), self.folder.join(name));
+        fs::write(&next, listeners + config)?;
+        fs::rename(next, &file)?;
+        Ok(file)
+    }
+
+    /// A command for `bars serve`.
+    fn tell(&mut self, line: &str) -> io::Result<()> {
+        let stdin = self.child.stdin.as_mut().expect("stdin was piped");
+        writeln!(stdin, "{line}")
+    }
+
+    /// Generation and hash of the policy in force, as health says.
+    pub fn policy(&self) -> io::Result<(u64, String)> {
+        let answer = self.ask("/healthz")?;
+        let body = answer.split("\r\n\r\n").nth(1).unwrap_or_default();
+        let body: serde_json::Value = serde_json::from_str(body).map_err(io::Error::other)?;
+        match (body["generation"].as_u64(), body["hash"].as_str()) {
+            (Some(generation), Some(hash)) => Ok((generation, hash.into())),
+            _ => Err(io::Error::other(format!("health tells no policy: {body}"))),
+        }
+    }
+
+    /// The whole answer of the health listener.
+    fn ask(&self, path: &str) -> io::Result<String> {
+        let mut stream = TcpStream::connect(self.health)?;
+        stream.set_read_timeout(Some(Duration::from_secs(2)))?;
+        let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes())?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        Ok(answer)
+    }
+
+    fn wait(&mut self, what: &str, mut happened: impl FnMut(&Self) -> bool) -> io::Result<()> {
+        let deadline = Instant::now() + PATIENCE;
+        while !happened(self) {
+            if let Some(status) = self.child.try_wait()? {
+                return Err(io::Error::other(format!(
+                    "the gateway ended, {status}, instead of: {what}"
+                )));
+            }
+            if Instant::now() > deadline {
+                return Err(io::Error::other(format!("waited {PATIENCE:?} in vain for: {what}")));
+            }
+            thread::sleep(LOOK_EVERY);
+        }
+        Ok(())
+    }
+
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// What the kernel says of it now. Fails if it has ended.
+    pub fn facts(&self) -> io::Result<Facts> {
+        facts(self.pid())
+    }
+
+    /// SIGTERM, and its exit. Every row has been seen when this returns.
+    pub fn stop(mut self) -> io::Result<()> {
+        match self.how {
+            How::Binary(_) => kill_process(Pid::from_child(&self.child), Signal::TERM)?,
+            How::Library => drop(self.child.stdin.take()),
+        }
+        let deadline = Instant::now() + PATIENCE;
+        let status = loop {
+            match self.child.try_wait()? {
+                Some(status) => break status,
+                None if Instant::now() > deadline => return Err(io::Error::other("it did not end when told to")),
+                None => thread::sleep(Duration::from_millis(5)),
+            }
+        };
+        for reader in [self.rows.take(), self.stderr.take()].into_iter().flatten() {
+            let _ = reader.join();
+        }
+        if status.success() {
+            Ok(())
+        } else {
+            Err(io::Error::other(format!("it ended with {status}")))
+        }
+    }
+}
+
+/// What the kernel says of a process. Fails if it has ended.
+pub fn facts(pid: u32) -> io::Result<Facts> {
+    let of = |name: &str| Path::new("/proc").join(pid.to_string()).join(name);
+    let status = fs::read_to_string(of("status"))?;
+    let rss = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kib = rss.and_then(|rss| rss.split_whitespace().next()?.parse::<i64>().ok());
+    let stat = fs::read_to_string(of("stat"))?;
+    // utime and stime are fields 14 and 15 (proc(5)); the name before them may hold blanks and ends with ')'.
+    let after_name = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
+    let ticks = after_name.split_whitespace().skip(11).take(2);
+    let ticks: u64 = ticks.filter_map(|ticks| ticks.parse::<u64>().ok()).sum();
+    Ok(Facts {
+        rss: kib.unwrap_or_default() * 1024,
+        fds: i64::try_from(fs::read_dir(of("fd"))?.count()).unwrap_or(i64::MAX),
+        cpu: Duration::from_millis(ticks * 10),
+    })
+}
+
+impl Drop for Egret {
+    fn drop(&mut self) {
+        // Nothing of a run that failed half-way may be left behind; after `stop` both are gone already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}
+
+fn folder() -> io::Result<PathBuf> {
+    use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let name = format!("egret-bars-{}-{}", std::process::id(), NEXT.fetch_add(1, Relaxed));
+    let folder = std::env::temp_dir().join(name);
+    fs::create_dir(&folder)?;
+    Ok(folder)
+}
+
+/// Ports that were free a moment ago: a start that loses one to somebody else fails and says so.
+fn free_ports() -> io::Result<[SocketAddr; 3]> {
+    let bind = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
+    let held = [bind()?, bind()?, bind()?];
+    Ok([held[0].local_addr()?, held[1].local_addr()?, held[2].local_addr()?])
+}
+
+/// Passes on what is not the ordinary course of things; a storm of reloads says so a hundred times a second.
+fn show_faults(stderr: ChildStderr) {
+    for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+        if ["ERROR", "panicked", "error:", "failed", "bars:"]
+            .iter()
+            .any(|sign| line.contains(sign))
+        {
+            eprintln!("  | {line}");
+        }
+    }
+}
