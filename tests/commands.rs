@@ -1,4 +1,7 @@
 //! `egret run` as a process: start, reload, stop, and what it refuses to start with. Loopback and free ports only.
+//!
+//! A build with the feature `proof` does not run: `tests/proof.rs`.
+#![cfg(not(feature = "proof"))]
 
 use rustix::process::{Pid, Signal, kill_process};
 use std::{

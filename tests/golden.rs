@@ -108,7 +108,9 @@ fn writing() -> bool {
 fn commands_say_what_they_said() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
     let mut differing = Vec::new();
-    for (name, line) in CASES {
+    // A build that can lose its guards says so instead of running: `tests/proof.rs`.
+    let runs = |line: &str| !(cfg!(feature = "proof") && line.starts_with("run "));
+    for (name, line) in CASES.iter().filter(|(_, line)| runs(line)) {
         let path = folder.join(format!("{name}.txt"));
         let found = output(line);
         if writing() {
