@@ -40,6 +40,7 @@ pub fn run(args: &LabArgs) -> anyhow::Result<bool> {
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let course = Course::new(scenario, way, &ground)?;
+    crate::cli::tell(&course.warnings);
     let findings = runtime.block_on(course.play());
     crate::cli::print(&if args.json {
         report::json(&findings)

@@ -12,7 +12,7 @@ use super::{
     world::{Ground, World, WorldError},
 };
 use crate::{
-    config::{self, Checked, Problem},
+    config::{self, Checked, DialOverride, Problem, settings::Listeners},
     gateway::{Gateway, GatewayOptions, StartError},
     log::{Log, MemoryLog},
     policy::{
@@ -22,8 +22,7 @@ use crate::{
 };
 use std::{
     collections::BTreeSet,
-    fmt::Write,
-    net::{IpAddr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     time::{Duration, Instant},
 };
 use tokio::time::sleep;
@@ -91,6 +90,8 @@ pub struct Course {
     pub gateway: Option<Gateway>,
     /// Its rows.
     pub rows: Option<MemoryLog>,
+    /// What should be looked at in its configuration.
+    pub warnings: Vec<Problem>,
     scenario: Scenario,
     way: Way,
     allow_all: Option<Gateway>,
@@ -98,7 +99,7 @@ pub struct Course {
 }
 
 impl Course {
-    /// Build the world, and for [`Way::Egret`] the gateways. Must not be called inside a runtime.
+    /// Build the world, and for [`Way::Egret`] the gateways.
     ///
     /// # Errors
     /// See [`CourseError`].
@@ -108,6 +109,7 @@ impl Course {
             world,
             gateway: None,
             rows: None,
+            warnings: Vec::new(),
             scenario,
             way,
             allow_all: None,
@@ -115,6 +117,7 @@ impl Course {
         };
         if way == Way::Egret {
             let checked = course.checked()?;
+            course.warnings.clone_from(&checked.warnings);
             let (log, rows) = Log::memory();
             course.allow_all = Some(start(
                 allowing_all(checked.clone(), &course.scenario.attempts),
@@ -139,28 +142,29 @@ impl Course {
             .and_then(|gateway| gateway.proxy_addrs().first().copied())
     }
 
+    /// The scenario's configuration with the lab's DNS servers, listeners and addresses in it.
     fn checked(&self) -> Result<Checked, CourseError> {
         let config = &self.scenario.config;
-        let mut text = config.with_views(&self.world.servers());
-        // Behind everything else, so that the lines of the scenario keep their numbers.
-        text.push_str(
-            "\n[listeners]\nproxy = [\"127.0.0.1:0\"]\nhealth = [\"127.0.0.1:0\"]\nadmin = [\"127.0.0.1:0\"]\n",
-        );
-        for (net, port, to) in &self.world.map().0 {
-            let port = port.map_or("*".to_owned(), |port| port.to_string());
-            let net = if net.addr().is_ipv6() {
-                format!("[{net}]")
-            } else {
-                net.to_string()
-            };
-            let _ = write!(text, "[[dial.override]]\nfrom = \"{net}:{port}\"\nto = \"{to}\"\n");
-        }
-        config::from_text(&config.file, &text).map_err(|mut problems| {
-            for problem in &mut problems {
-                problem.line += config.lines_above * u32::from(problem.line > 0);
+        let placed = |mut problems: Vec<Problem>| {
+            for problem in problems.iter_mut().filter(|problem| problem.line > 0) {
+                problem.line += config.lines_above;
             }
-            CourseError::Config(problems)
-        })
+            problems
+        };
+        let text = config.with_views(&self.world.servers());
+        let mut checked = config::from_text(&config.file, &text).map_err(|p| CourseError::Config(placed(p)))?;
+        checked.warnings = placed(checked.warnings);
+        let free = vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 0))];
+        checked.settings.listeners = Listeners {
+            proxy: free.clone(),
+            health: free.clone(),
+            admin: free,
+        };
+        let lab = self.world.map().0.iter();
+        checked
+            .overrides
+            .extend(lab.map(|&(from, port, to)| DialOverride { from, port, to }));
+        Ok(checked)
     }
 
     /// Play every attempt in order, one at a time: what a site hears then belongs to it.

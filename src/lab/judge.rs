@@ -5,6 +5,7 @@ use super::{
     row::Row,
     scenario::{Attempt, Request},
 };
+use crate::policy::Action;
 
 /// Bytes that each forbidden site of the attempt heard, without those that heard none.
 pub type Heard = Vec<(String, u64)>;
@@ -42,8 +43,8 @@ pub fn through_egret(attempt: &Attempt, played: &Played, heard: &Heard, row: Opt
         faults.push(format!("dialled {dialled}, expected {address}"));
     }
     faults.extend(answers(attempt, played));
-    if expect.refused() {
-        faults.extend(refusal(attempt, played));
+    if row.action == Action::Deny && !row.audit {
+        faults.extend(refusal(&row.reason, played));
     }
     faults
 }
@@ -98,12 +99,167 @@ fn streamed(request: &Request, reply: &super::client::Reply) -> Option<String> {
     })
 }
 
-/// The client of a denied attempt must be told so: by the reason in the answer, by an alert, or by an end.
-fn refusal(attempt: &Attempt, played: &Played) -> Option<String> {
-    let reason = attempt.expect.reason.name();
+/// A client that is refused must be told so: by the reason in the answer, by an alert, or by an end.
+fn refusal(reason: &str, played: &Played) -> Option<String> {
     match (&played.ended, played.replies.last()) {
         (Some(_), _) => None,
         (None, Some(reply)) if reply.site().is_none() && reply.phrase.contains(reason) => None,
         _ => Some(format!("the client was told: {}", played.told())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lab::{
+        client::Reply,
+        scenario::{CORE, Scenario},
+    };
+
+    fn attempt(name: &str) -> Attempt {
+        let scenario = Scenario::parse("core.toml", CORE).unwrap_or_else(|p| panic!("{}", p[0]));
+        scenario.attempts.into_iter().find(|a| a.name.contains(name)).unwrap()
+    }
+
+    fn reply(status: u16, phrase: &str, site: Option<&str>) -> Reply {
+        let headers = site.map(|site| ("X-Lab-Site".to_owned(), site.to_owned()));
+        Reply {
+            status,
+            phrase: phrase.to_owned(),
+            headers: headers.into_iter().collect(),
+            ..Reply::default()
+        }
+    }
+
+    fn row(properties: &str) -> Row {
+        Row::parse(&format!(
+            r#"{{"category":"AZFWApplicationRule","properties":{{"SourceIp":"127.0.1.10","SourcePort":9,"DestinationPort":443,{properties}}}}}"#
+        ))
+        .unwrap()
+    }
+
+    const DENIED: &str = r#""Action":"Deny","egret":{"reason":"NoRuleMatched"}"#;
+
+    #[test]
+    fn a_denial_holds_only_if_nobody_heard_it_and_the_client_was_told() {
+        let attempt = attempt("another tenant's OpenAI");
+        let told = |phrase: &str, site| Played {
+            replies: vec![reply(403, phrase, site)],
+            ..Played::default()
+        };
+        let good = told(
+            "egret: fabrikam-ai.openai.azure.com:443 denied, NoRuleMatched (flow 1)",
+            None,
+        );
+        let heard = vec![("forbidden".to_owned(), 1)];
+        let (denied, another) = (row(DENIED), row(&DENIED.replace("NoRuleMatched", "Loop")));
+        let allowed = row(r#""Action":"Allow","egret":{"reason":"RuleMatched"}"#);
+        for (played, heard, row, fault, why) in [
+            (&good, &vec![], Some(&denied), None, "all as it should be"),
+            (
+                &good,
+                &heard,
+                Some(&denied),
+                Some("let through: forbidden heard 1 bytes"),
+                "one byte is one too many",
+            ),
+            (
+                &good,
+                &vec![],
+                None,
+                Some("no row was written"),
+                "egret must write a row",
+            ),
+            (
+                &good,
+                &vec![],
+                Some(&another),
+                Some("reason Loop, expected NoRuleMatched"),
+                "for the wrong reason",
+            ),
+            (
+                &good,
+                &vec![],
+                Some(&allowed),
+                Some("decided Allow (RuleMatched), expected Deny"),
+                "it was no denial",
+            ),
+            (
+                &told("Forbidden", None),
+                &vec![],
+                Some(&denied),
+                Some("the client was told: 403"),
+                "nobody learns why",
+            ),
+            (
+                &told("NoRuleMatched", Some("x")),
+                &vec![],
+                Some(&denied),
+                Some("the client was told"),
+                "a site said so",
+            ),
+        ] {
+            let faults = through_egret(&attempt, played, heard, row);
+            match fault {
+                None => assert!(faults.is_empty(), "{why}: {faults:?}"),
+                Some(fault) => assert!(faults.iter().any(|f| f.starts_with(fault)), "{why}: {faults:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_let_through_must_be_answered_by_its_site_at_its_address_and_in_pieces() {
+        let attempt = attempt("streamed");
+        let allowed = row(
+            r#""Action":"Allow","RuleCollectionGroup":"lab","RuleCollection":"azure","Rule":"openai",
+            "egret":{"reason":"RuleMatched","address":"10.1.2.4"}"#,
+        );
+        let stream = |events: usize, pieces| Reply {
+            body: "data: x\n\n".repeat(events).into_bytes(),
+            pieces,
+            ..reply(200, "OK", Some("contoso-ai"))
+        };
+        let public = Row {
+            address: Some("203.0.113.4:443".parse().unwrap()),
+            ..allowed.clone()
+        };
+        for (answer, row, fault, why) in [
+            (stream(7, 4), &allowed, None, "all as it should be"),
+            (
+                stream(7, 1),
+                &allowed,
+                Some("7 events in 1 pieces"),
+                "the stream was held back",
+            ),
+            (stream(3, 3), &allowed, Some("3 events"), "the stream was cut"),
+            (
+                stream(7, 4),
+                &public,
+                Some("dialled 203.0.113.4, expected 10.1.2.4"),
+                "by the public endpoint",
+            ),
+            (
+                reply(200, "OK", Some("forbidden")),
+                &allowed,
+                Some("forbidden answered"),
+                "another site",
+            ),
+            (
+                reply(502, "no", None),
+                &allowed,
+                Some("the proxy answered (502 no)"),
+                "no site at all",
+            ),
+        ] {
+            let played = Played {
+                replies: vec![answer],
+                ..Played::default()
+            };
+            let faults = through_egret(&attempt, &played, &vec![], Some(row));
+            match fault {
+                None => assert!(faults.is_empty(), "{why}: {faults:?}"),
+                Some(fault) => assert!(faults.iter().any(|f| f.starts_with(fault)), "{why}: {faults:?}"),
+            }
+        }
     }
 }

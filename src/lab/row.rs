@@ -85,3 +85,54 @@ impl Row {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(egret: &str) -> String {
+        format!(
+            r#"{{"category":"AZFWApplicationRule","properties":{{"SourceIp":"127.0.1.7","SourcePort":4711,"DestinationPort":443,
+            "Action":"Allow","RuleCollectionGroup":"g","RuleCollection":"c","Rule":"r","egret":{{"reason":"RuleMatched"{egret}}}}}}}"#
+        )
+    }
+
+    #[test]
+    fn what_audit_let_through_is_a_denial() {
+        let row = Row::parse(&line(r#","audit":{"action":"Deny"}"#)).unwrap();
+        assert_eq!((row.action, row.audit), (Action::Deny, true));
+        let row = Row::parse(&line("")).unwrap();
+        assert_eq!(
+            (row.action, row.audit, row.rule.as_deref()),
+            (Action::Allow, false, Some("g/c/r"))
+        );
+        assert_eq!(row.source, "127.0.1.7:4711".parse().unwrap());
+        assert_eq!(
+            Row::parse(&line("").replace("AZFWApplicationRule", "EgretFlow")),
+            None,
+            "another table"
+        );
+        assert_eq!(Row::parse("not JSON"), None);
+    }
+
+    #[test]
+    fn the_path_is_short_and_names_the_zone_that_had_the_last_word() {
+        let path = |steps: &str| Row::parse(&line(&format!(r#","dns":[{steps}]"#))).unwrap().path();
+        for (steps, shown, why) in [
+            ("", "", "nothing was asked"),
+            (
+                r#""a.x.test A 203.0.113.5 (zone ., server 127.0.0.1:1, 60 s)""#,
+                "203.0.113.5",
+                "the default zone is not named",
+            ),
+            (
+                r#""a.x.test CNAME a.privatelink.x.test (zone x.test, server 127.0.0.1:1, 60 s)",
+                   "a.privatelink.x.test A 10.1.2.4 (zone x.test, server 127.0.0.1:1, 60 s)""#,
+                ".privatelink.x.test > 10.1.2.4 [x.test]",
+                "a label that repeats is left out",
+            ),
+        ] {
+            assert_eq!(path(steps), shown, "{why}");
+        }
+    }
+}

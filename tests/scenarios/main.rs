@@ -9,6 +9,7 @@ mod dns;
 mod far;
 mod flight;
 mod gate;
+mod lab;
 mod limits;
 mod logs;
 mod plain_http;
