@@ -123,7 +123,7 @@ async fn dribble(client: Client) -> (u16, Duration) {
     let mut wire = client.open().await.unwrap();
     let started = Instant::now();
     let mut ticks = tokio::time::interval(Duration::from_millis(50));
-    for byte in LINE.bytes().cycle() {
+    for byte in LINE.bytes().cycle().take(100) {
         tokio::select! {
             reply = wire.reply("CONNECT") => return (reply.unwrap().status, started.elapsed()),
             _ = ticks.tick() => {}
