@@ -190,7 +190,6 @@ async fn c_33_c_34_nothing_behind_a_spoilt_chunk_or_trailer_reaches_the_origin()
         "0\r\nHost: evil.test\r\n\r\n",
         "0\r\nTransfer-Encoding: chunked\r\n\r\n",
     ] {
-        let requests = world.site("allowed").requests();
         let mut wire = say(
             &world,
             &format!("{head}4\r\ngood\r\n{spoilt}{}", get("api.example.com/smuggled")),
@@ -204,9 +203,8 @@ async fn c_33_c_34_nothing_behind_a_spoilt_chunk_or_trailer_reaches_the_origin()
         );
         assert_eq!(wire.to_end().await, (Vec::new(), Ended::Closed), "{spoilt:?}");
         assert_eq!(world.last_reason(), "Framing", "{spoilt:?}");
-        // The origin waits for the end of the body, which never comes.
-        assert!(world.site("allowed").requests() <= requests + 1);
     }
+    // The origin waits for the end of each body, which never comes.
     until("the origin's connections end", || world.lab.open() == 0).await;
     let heard = heard(&world);
     assert!(!heard.contains("smuggled") && !heard.contains("evil"), "{heard}");
