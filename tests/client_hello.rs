@@ -3,10 +3,13 @@
 #[path = "data/clienthellos.rs"]
 mod corpus;
 
-use corpus::{Case, corpus};
+use corpus::Case;
 use egret::tls::client_hello::{ClientHello, Ech, NAME_BUFFER_BYTES, Parsed, parse};
 use proptest::prelude::*;
-use std::io::Cursor;
+use std::{io::Cursor, sync::LazyLock};
+
+/// Read once: the property tests ask for it in every case.
+static CORPUS: LazyLock<Vec<Case>> = LazyLock::new(corpus::corpus);
 
 /// The result's name in the corpus.
 fn result(parsed: &Parsed<'_>) -> &'static str {
@@ -59,21 +62,19 @@ fn check(case: &Case) {
 
 #[test]
 fn every_hello_of_the_corpus_reads_as_its_metadata_says() {
-    let cases = corpus();
-    assert_eq!(cases.len(), 172);
-    cases.iter().for_each(check);
+    assert_eq!(CORPUS.len(), 172);
+    CORPUS.iter().for_each(check);
 }
 
 #[test]
 fn every_prefix_of_a_hello_is_incomplete_and_every_longer_one_is_the_hello() {
-    let cases = corpus();
     for Case {
         id,
         bytes,
         expect,
         hello_end,
         ..
-    } in &cases
+    } in &*CORPUS
     {
         if !matches!(expect.result.as_str(), "sni" | "no_sni") {
             continue;
@@ -92,7 +93,7 @@ fn every_prefix_of_a_hello_is_incomplete_and_every_longer_one_is_the_hello() {
 
 #[test]
 fn a_verdict_once_given_does_not_change_with_more_bytes() {
-    for Case { id, bytes, .. } in &corpus() {
+    for Case { id, bytes, .. } in &*CORPUS {
         let mut settled = None;
         for cut in 0..=bytes.len() {
             let now = verdict(&parse(&bytes[..cut]));
@@ -113,7 +114,7 @@ fn the_name_is_the_same_however_the_hello_is_cut_into_records() {
         hello_end,
         expect,
         ..
-    } in &corpus()
+    } in &*CORPUS
     {
         if expect.result != "sni" || *hello_end > 4096 {
             continue;
@@ -132,8 +133,7 @@ fn the_name_is_the_same_however_the_hello_is_cut_into_records() {
 
 #[test]
 fn a_name_longer_than_any_host_name_comes_cut_to_the_buffer() {
-    let cases = corpus();
-    let long = cases
+    let long = CORPUS
         .iter()
         .find(|case| case.id == "name-256")
         .expect("a case of the corpus");
@@ -163,7 +163,7 @@ fn rustls_reads(bytes: &[u8]) -> Option<Option<String>> {
 #[test]
 fn rustls_reads_the_same_name_wherever_both_read_a_hello() {
     let mut both = 0;
-    for Case { id, bytes, .. } in &corpus() {
+    for Case { id, bytes, .. } in &*CORPUS {
         let Parsed::Hello(hello) = parse(bytes) else { continue };
         let Some(theirs) = rustls_reads(bytes) else { continue };
         // rustls shows no name that is not a DNS name, and none with its trailing dot
@@ -194,8 +194,7 @@ proptest! {
         spoils in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..6),
         cut in any::<prop::sample::Index>(),
     ) {
-        let cases = corpus();
-        let mut bytes = pick.get(&cases).bytes.clone();
+        let mut bytes = pick.get(&CORPUS[..]).bytes.clone();
         for (at, value) in spoils {
             let at = at.index(bytes.len());
             bytes[at] = value;
@@ -210,7 +209,7 @@ proptest! {
         pick in any::<prop::sample::Index>(),
         sizes in proptest::collection::vec(1usize..600, 1..20),
     ) {
-        let cases: Vec<_> = corpus().into_iter().filter(|case| case.expect.result == "sni").collect();
+        let cases: Vec<_> = CORPUS.iter().filter(|case| case.expect.result == "sni").collect();
         let case = pick.get(&cases);
         let cut = corpus::recut(&case.bytes[..case.hello_end], |record| sizes[record % sizes.len()]);
         let Parsed::Hello(hello) = parse(&cut) else { return Err(TestCaseError::fail(case.id.clone())) };
