@@ -387,9 +387,8 @@ pub(crate) fn enter(
         upstream.candidate.clone(),
         record.generation,
     );
-    let entry = shared.tunnels.register(tunnel);
-    let snapshot = shared.snapshot();
-    let Some(verdict) = entry.catch_up(&snapshot) else {
+    let (entry, judged) = shared.tunnels.enter(tunnel, || shared.snapshot());
+    let Some((snapshot, verdict)) = judged else {
         return Ok(entry);
     };
     record.generation = snapshot.generation;

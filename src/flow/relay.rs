@@ -429,4 +429,48 @@ mod tests {
         );
         assert_eq!(world.relay.await.unwrap().end, FlowEndKind::Drained);
     }
+
+    #[tokio::test]
+    async fn r_15_bytes_are_counted_beyond_32_bits() {
+        let ((mut far, source), (sink, mut there)) = (pair().await, pair().await);
+        far.write_all(&pattern(1000)).await.unwrap();
+        far.shutdown().await.unwrap();
+        let mut direction = Direction::new(Vec::new());
+        // As if a little less than 4 GiB had gone through already.
+        direction.moved = u64::from(u32::MAX) - 10;
+        let done = std::future::poll_fn(|cx| direction.poll(cx, &source, &sink)).await;
+        assert_eq!((done, direction.moved), (Ok(()), (1 << 32) + 989));
+        drop(sink);
+        let mut got = Vec::new();
+        there.read_to_end(&mut got).await.unwrap();
+        assert_eq!(got.len(), 1000);
+    }
+
+    #[tokio::test]
+    async fn f_04_a_busy_direction_holds_one_buffer_and_an_idle_one_none() {
+        const { assert!(2 * BUFFER_BYTES <= 128 * 1024) };
+        let ((mut far, source), (sink, mut there)) = (pair().await, pair().await);
+        let writing = tokio::spawn(async move {
+            let block = pattern(64 * 1024);
+            while let Ok(Ok(_)) = tokio::time::timeout(Duration::from_millis(200), far.write(&block)).await {}
+            far
+        });
+        let mut direction = Direction::new(b"held".to_vec());
+        let moving = std::future::poll_fn(|cx| direction.poll(cx, &source, &sink));
+        assert!(
+            tokio::time::timeout(Duration::from_secs(1), moving).await.is_err(),
+            "nobody reads"
+        );
+        let held = direction.buffer.as_ref().map(|buffer| buffer.0.len());
+        assert_eq!((held, direction.held.capacity()), (Some(BUFFER_BYTES), 0));
+
+        let _far = writing.await.unwrap();
+        let reading = tokio::spawn(async move { tokio::io::copy(&mut there, &mut tokio::io::sink()).await });
+        let idle = std::future::poll_fn(|cx| match direction.poll(cx, &source, &sink) {
+            Poll::Pending if direction.buffer.is_none() => Poll::Ready(()),
+            _ => Poll::Pending,
+        });
+        tokio::time::timeout(IDLE, idle).await.expect("everything is written");
+        reading.abort();
+    }
 }
