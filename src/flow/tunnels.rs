@@ -161,8 +161,13 @@ impl Tunnel {
 /// All open tunnels.
 #[derive(Debug)]
 pub(crate) struct Tunnels {
-    shards: Box<[Mutex<HashMap<FlowId, Arc<Tunnel>>>]>,
+    shards: Box<[Mutex<Shard>]>,
 }
+
+type Shard = HashMap<FlowId, Arc<Tunnel>>;
+
+/// A policy that came while a tunnel was being opened, and what it makes of it.
+pub(crate) type JudgedAgain = (Arc<Snapshot>, Result<Decision, Revoked>);
 
 /// A tunnel's place in the table, given back when dropped.
 #[derive(Debug)]
@@ -185,7 +190,7 @@ impl Tunnels {
         })
     }
 
-    fn shard(&self, flow: FlowId) -> MutexGuard<'_, HashMap<FlowId, Arc<Tunnel>>> {
+    fn shard(&self, flow: FlowId) -> MutexGuard<'_, Shard> {
         let mut shard = self.shards[flow.value() as usize % SHARDS]
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
@@ -204,7 +209,7 @@ impl Tunnels {
         self: &Arc<Self>,
         tunnel: Arc<Tunnel>,
         current: impl FnOnce() -> Arc<Snapshot>,
-    ) -> (Registered, Option<(Arc<Snapshot>, Result<Decision, Revoked>)>) {
+    ) -> (Registered, Option<JudgedAgain>) {
         let entry = self.register(tunnel);
         let now = current();
         if entry.tunnel.generation() >= now.generation || off(Guard::Rejudging) {
