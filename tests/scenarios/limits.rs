@@ -2,18 +2,13 @@
 
 use crate::far::{BlackHole, Origin};
 use crate::world::{POLICY, World, until};
-use egret::config::Checked;
-use egret::config::settings::{FileLog, OnFull};
-use egret::gateway::{Gateway, GatewayOptions};
-use egret::lab::client::{Client, Ended, Road};
+use egret::lab::client::{Client, Ended};
 use egret::lab::dns::Behaviour;
 use egret::metrics::Metric;
 use std::collections::VecDeque;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
-use std::{env, fs, process};
 use tokio::task::JoinSet;
 
 const API: &str = "api.example.com:443";
@@ -196,75 +191,4 @@ async fn r_24_a_panic_ends_its_own_flow_and_nothing_else() {
     assert_eq!(open.take(7).await.unwrap(), b"goes on", "on the same thread");
     world.reload(POLICY);
     assert_eq!(asked(&world.client(), API).await.0, 200, "no lock is poisoned");
-}
-
-/// A file of this test's own, gone with it.
-struct Scratch(PathBuf);
-
-impl Scratch {
-    fn new(name: &str) -> Self {
-        Self(env::temp_dir().join(format!("egret-{name}-{}", process::id())))
-    }
-
-    /// A directory in place of the file: nothing can be written to it.
-    fn spoil(&self) {
-        fs::remove_file(&self.0).unwrap();
-        fs::create_dir(&self.0).unwrap();
-    }
-
-    fn mend(&self) {
-        fs::remove_dir(&self.0).unwrap();
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir(&self.0);
-        let _ = fs::remove_file(&self.0);
-    }
-}
-
-fn with_audit_file(mut checked: Checked, path: &Scratch) -> Checked {
-    checked.settings.log.stdout = false;
-    checked.settings.log.file = Some(FileLog {
-        path: path.0.clone(),
-        max_bytes: 1 << 20,
-        keep: 1,
-        max_age: None,
-        on_full: OnFull::Deny,
-    });
-    checked
-}
-
-#[tokio::test]
-async fn g_03_without_its_audit_file_egret_takes_no_new_flows_and_leaves_open_ones_alone() {
-    let echo = Origin::echo().await;
-    let world = World::builder().leads("echo", echo.address).start().await;
-    let file = Scratch::new("audit");
-    let checked = with_audit_file(world.checked(POLICY), &file);
-    let start = move || Gateway::start(checked, GatewayOptions::default()).unwrap();
-    let gateway = tokio::task::spawn_blocking(start).await.unwrap();
-    let road = Road::Proxy(gateway.proxy_addrs()[0]);
-    let client = Client::new("127.0.0.1".parse().unwrap(), road, world.lab.authority.clone());
-    let mut open = world.echoing(&client, "echo").await;
-    gateway.log().flush();
-    file.spoil();
-    let deadline = Instant::now() + Duration::from_secs(10);
-    // The row of each attempt is what finds out.
-    let phrase = loop {
-        let (status, phrase) = asked(&client, "evil.test:443").await;
-        if status == 503 {
-            break phrase;
-        }
-        assert!(Instant::now() < deadline, "goes on without its audit file: {status}");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    };
-    assert!(phrase.contains("LogUnavailable"), "{phrase}");
-    open.send(b"goes on").await.unwrap();
-    assert_eq!(open.take(7).await.unwrap(), b"goes on");
-    file.mend();
-    while asked(&client, API).await.0 != 200 {
-        assert!(Instant::now() < deadline, "does not come back");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
 }

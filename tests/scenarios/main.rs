@@ -16,6 +16,7 @@ mod logs;
 mod names;
 mod plain_http;
 mod private_endpoints;
+mod reload;
 mod requests;
 mod sink;
 mod tunnels;
