@@ -27,7 +27,7 @@ use super::relay::{self, Transfer};
 use super::shared::Phase;
 use crate::config::settings::Limits;
 use crate::log::FlowEndKind;
-use crate::policy::Fqdn;
+use crate::policy::{Fqdn, Reason};
 use exchange::{Conversation, NoAnswer, Outcome, Route};
 use guard::{Bounds, ClientGuard};
 use hyper::server::conn::http1;
@@ -96,6 +96,8 @@ async fn serve(guard: ClientGuard<TcpStream>, conversation: Conversation, line: 
         .preserve_header_case(true)
         .title_case_headers(true)
         .auto_date_header(false)
+        // A client that has sent its request may end its side at once; the response is owed all the same.
+        .half_close(true)
         .max_headers(limits.head_fields)
         .max_buf_size((limits.head_bytes + 1024).max(16 * 1024))
         .serve_connection(TokioIo::new(guard), service);
@@ -141,6 +143,10 @@ async fn finish(
 ) {
     conversation.denied_late();
     (conversation.record.sent, conversation.record.received) = line.moved();
+    if conversation.outcome == Outcome::Open && conversation.record.reason == Reason::Internal {
+        // It left before its first request was judged.
+        conversation.record.reason = Reason::ClientClosed;
+    }
     match (conversation.outcome, end) {
         (Outcome::NotHttp { tls }, _) => answer::refuse_tunnel(client, tls).await,
         (Outcome::Switched, End::InOrder) => websocket(client, held, conversation, idle).await,

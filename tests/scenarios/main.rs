@@ -16,6 +16,7 @@ mod logs;
 mod names;
 mod plain_http;
 mod private_endpoints;
+mod records;
 mod reload;
 mod requests;
 mod sink;

@@ -264,3 +264,31 @@ async fn c_57_an_upgrade_that_the_origin_does_not_take_is_an_ordinary_exchange()
         )
         .await;
 }
+
+#[tokio::test]
+async fn a_request_is_answered_though_its_client_has_ended_its_side() {
+    let world = World::usual().await;
+    let mut plain = say(&world, &get("api.example.com")).await;
+    plain.finish().await.unwrap();
+    assert_eq!(status(&mut plain).await, 200);
+    let mut tunnel = world.client().connect("api.example.com:80").await.unwrap().wire;
+    tunnel
+        .send(b"GET / HTTP/1.1\r\nHost: api.example.com\r\n\r\n")
+        .await
+        .unwrap();
+    tunnel.finish().await.unwrap();
+    assert_eq!(status(&mut tunnel).await, 200);
+    assert_eq!(decisions(&world), ["api.example.com Allow RuleMatched"; 2]);
+}
+
+#[tokio::test]
+async fn a_tunnel_that_ends_before_its_first_request_was_left_by_its_client() {
+    let world = World::usual().await;
+    drop(world.client().connect("api.example.com:80").await.unwrap());
+    until("the flow ends", || !world.rows("EgretFlow").is_empty()).await;
+    let end = world.rows("EgretFlow").remove(0);
+    assert_eq!(
+        (&end["properties"]["Reason"], &end["properties"]["End"]),
+        (&"ClientClosed".into(), &"ClientClosed".into())
+    );
+}

@@ -101,7 +101,7 @@ impl Conversation {
                 first,
                 target,
             }) => {
-                self.attempted.requested = target;
+                self.asked(target);
                 self.refused(violation, first)?
             }
             None => Denial::new(Reason::Internal, Stage::Intent),
@@ -120,6 +120,13 @@ impl Conversation {
             protocol: Some(Protocol::Http),
             name_source: Some(NameSource::Host),
             ..Attempted::default()
+        }
+    }
+
+    /// What the row of a request shows that cannot be read. Inside a tunnel it is a path, and the name is known.
+    fn asked(&mut self, target: Vec<u8>) {
+        if let Route::Absolute = self.route {
+            self.attempted.requested = target;
         }
     }
 
@@ -167,7 +174,7 @@ impl Conversation {
     fn wanted(&mut self, request: &Request<Incoming>, head: &RequestHead) -> Result<Wanted, Violation> {
         let host = head.host.as_deref();
         self.attempted.host_header.clone_from(&head.host);
-        self.attempted.requested = target::safe(&head.target);
+        self.asked(target::safe(&head.target));
         let wanted = match &self.route {
             Route::Absolute => target::absolute(&head.target, request.method()),
             Route::Tunnel(name, port) => target::origin(&head.target, request.method(), host, (name, *port)),
