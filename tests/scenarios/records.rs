@@ -456,7 +456,6 @@ async fn ended_otherwise() -> Vec<Reason> {
     .await;
     world.reload(&POLICY.replace("api.example.com", "other.example.com"));
     ended(wire, Reason::Revoked, Stage::Relay, 2).await;
-    drop(ended);
     seen.push(drained().await);
     seen
 }
