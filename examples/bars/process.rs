@@ -145,7 +145,7 @@ impl Egret {
 
     /// Generation and hash of the policy in force, as health says.
     pub fn policy(&self) -> io::Result<(u64, String)> {
-        let answer = self.ask("/healthz")?;
+        let answer = self.ask("/readyz")?;
         let body = answer.split("\r\n\r\n").nth(1).unwrap_or_default();
         let body: serde_json::Value = serde_json::from_str(body).map_err(io::Error::other)?;
         match (body["generation"].as_u64(), body["hash"].as_str()) {
