@@ -61,10 +61,11 @@ pub(crate) async fn first_byte(client: &TcpStream, held: &mut Vec<u8>, limits: &
     while held.is_empty() {
         read_more(client, held, limits, deadline, Reason::TlsIncomplete).await?;
     }
-    Ok(if held[0].is_ascii_uppercase() {
-        Spoken::Http
-    } else {
+    // 128 and above: a record of SSL 2.0, which the gate refuses by its name.
+    Ok(if held[0] == 22 || held[0] >= 0x80 {
         Spoken::Tls
+    } else {
+        Spoken::Http
     })
 }
 

@@ -69,7 +69,7 @@ pub struct Candidate {
     pub owner: Fqdn,
     /// The configured zone that answered: its name, or `.`. `None` for a static record.
     pub zone: Option<Arc<str>>,
-    /// The chain passed a private-link zone.
+    /// The chain passed a private-link zone, or a public zone that has one.
     pub through_private_link: bool,
 }
 
@@ -126,7 +126,7 @@ impl AddressPlan {
             public_resolution: false,
         };
         let mut reason = Reason::AddressDenied;
-        for candidate in candidates(answer) {
+        for candidate in self.candidates(answer) {
             match self.judge(&answer.name, &candidate, rule) {
                 Ok(_) if vetted.addresses.iter().any(|kept| kept.ip == candidate.ip) => {}
                 Ok(passed) => {
@@ -151,6 +151,20 @@ impl AddressPlan {
             });
         }
         Ok(vetted)
+    }
+
+    /// The addresses of an answer with what judging needs of their chain.
+    fn candidates<'a>(&'a self, answer: &'a Answer) -> impl Iterator<Item = Candidate> + 'a {
+        let labelled = |name: &Fqdn| name.labels().any(|label| label.starts_with(PRIVATE_LINK_LABEL));
+        // An alias of somebody's own for a name that has a private endpoint leads to the same resource.
+        let passes = move |name: &Fqdn| labelled(name) || self.private_link.has_private_link(name);
+        let chain = labelled(&answer.name) || answer.links.iter().any(|link| passes(&link.target));
+        answer.addresses.iter().map(move |address| Candidate {
+            ip: address.ip.to_canonical(),
+            owner: address.owner.clone(),
+            zone: (&*address.server != STATIC_RECORD).then(|| Arc::clone(&address.zone)),
+            through_private_link: chain || passes(&address.owner),
+        })
     }
 
     /// Judge one address again after a reload, for the name that was asked.
@@ -262,18 +276,6 @@ enum Passed {
     Plain,
     /// A public address for a name that should have a private one, in mode `log`.
     PublicForPrivate,
-}
-
-/// The addresses of an answer with what judging needs of their chain.
-fn candidates(answer: &Answer) -> impl Iterator<Item = Candidate> + '_ {
-    let passes = |name: &Fqdn| name.labels().any(|label| label.starts_with(PRIVATE_LINK_LABEL));
-    let chain = passes(&answer.name) || answer.links.iter().any(|link| passes(&link.target));
-    answer.addresses.iter().map(move |address| Candidate {
-        ip: address.ip.to_canonical(),
-        owner: address.owner.clone(),
-        zone: (&*address.server != STATIC_RECORD).then(|| Arc::clone(&address.zone)),
-        through_private_link: chain || passes(&address.owner),
-    })
 }
 
 impl PrivateScope {

@@ -893,3 +893,21 @@ async fn r_19_draining_ends_connections_that_wait_and_lets_requests_end() {
     drain.await.unwrap();
     assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
 }
+
+/// The guard held back what followed a request for WebSocket while hyper took it for the request's body: from then on what
+/// was judged was another request than the one that went up.
+#[tokio::test]
+async fn c_57_a_request_for_websocket_with_a_body_cannot_put_judge_and_sender_out_of_step() {
+    let world = crate::world::World::usual().await;
+    let hidden = "GET http://api.example.com/a HTTP/1.1\r\nHost: api.example.com\r\n\r\n";
+    for length in [
+        format!("Content-Length: {}", hidden.len()),
+        "Transfer-Encoding: chunked".to_string(),
+    ] {
+        let request = format!(
+            "GET http://api.example.com/ws HTTP/1.1\r\nHost: api.example.com\r\nConnection: Upgrade\r\n\
+             Upgrade: websocket\r\n{length}\r\n\r\n{hidden}"
+        );
+        world.refuses([request], &[400], &["Framing"]).await;
+    }
+}

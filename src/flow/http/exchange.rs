@@ -8,7 +8,7 @@ use super::fields;
 use super::framing::{Framing, Violation};
 use super::head::RequestHead;
 use super::line::{Arrived, Line, Sending};
-use super::message::{Reply, again, for_upstream, response_of};
+use super::message::{Reply, again, for_upstream, is_of, response_of};
 use super::target::{self, Wanted};
 use super::upstream::{Connection, NoResponse};
 use crate::flow::connect::Upstream;
@@ -92,6 +92,8 @@ impl Conversation {
     pub(super) async fn answer(&mut self, request: Request<Incoming>) -> Result<Response<Reply>, NoAnswer> {
         self.attempted = self.attempt();
         let denial = match self.line.next() {
+            // Were the two ever out of step, what one judged would be what the other sends.
+            Some(Arrived::Request(head)) if !is_of(&request, &head) => Denial::new(Reason::Internal, Stage::Intent),
             Some(Arrived::Request(head)) => match self.exchange(request, head).await {
                 Ok(response) => return Ok(response),
                 Err(denial) => denial,

@@ -199,8 +199,15 @@ impl<S> ClientGuard<S> {
 
     /// hyper reads a request that the judge answers with this violation.
     fn refuse(&mut self, violation: Violation) {
-        let mut words = self.buffer.split(|byte| matches!(byte, b' ' | b'\r' | b'\n'));
-        let mut target = words.nth(1).map(target::safe).unwrap_or_default();
+        // All of the line behind the method: a blank inside userinfo must not hide that it is userinfo.
+        let end = self.buffer.iter().position(|byte| matches!(byte, b'\r' | b'\n'));
+        let line = &self.buffer[..end.unwrap_or(self.buffer.len())];
+        let behind = line
+            .iter()
+            .position(|byte| *byte == b' ')
+            .map_or(&[][..], |blank| &line[blank + 1..]);
+        let version = behind.windows(6).rposition(|window| window == b" HTTP/");
+        let mut target = target::safe(&behind[..version.unwrap_or(behind.len())]);
         target.truncate(SHOWN_BYTES);
         self.line.state().arrived.push_back(Arrived::Refused {
             violation,

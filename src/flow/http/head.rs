@@ -12,6 +12,8 @@ const MAX_LENGTH_DIGITS: usize = 19;
 /// A request head that can be read in one way only.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct RequestHead {
+    /// As it was sent.
+    pub method: Vec<u8>,
     /// As it was sent: printable ASCII without fragment or backslash.
     pub target: Vec<u8>,
     /// HTTP/1.`minor`.
@@ -20,6 +22,8 @@ pub(super) struct RequestHead {
     pub host: Option<Vec<u8>>,
     /// How its body ends.
     pub body: Framing,
+    /// It has a Content-Length, if only 0.
+    pub has_length: bool,
     /// It asks to go on with WebSocket (RFC 6455 section 4.1): what follows is not HTTP if upstream agrees.
     pub websocket: bool,
 }
@@ -40,6 +44,7 @@ pub(super) fn request(head: &[u8], max_fields: usize) -> Result<RequestHead, Vio
     let mut lines = lines(head);
     let line = lines.next().unwrap_or_default();
     let (target, minor) = request_line(line)?;
+    let method = line.split(|byte| *byte == b' ').next().unwrap_or_default();
     let mut fields = Fields::default();
     for (count, line) in lines.enumerate() {
         if count >= max_fields {
@@ -57,11 +62,18 @@ pub(super) fn request(head: &[u8], max_fields: usize) -> Result<RequestHead, Vio
     if fields.chunked && minor == 0 {
         return Err(Violation::framing("Transfer-Encoding in HTTP/1.0"));
     }
-    let websocket = line.starts_with(b"GET ") && minor == 1 && fields.websocket();
+    let websocket = method == b"GET" && minor == 1 && fields.websocket();
+    let body = fields.framing()?.unwrap_or(Framing::NONE);
+    if websocket && body != Framing::NONE {
+        // The guard holds back what follows until upstream has answered; hyper would take it for the body.
+        return Err(Violation::framing("a body in a request for WebSocket"));
+    }
     Ok(RequestHead {
+        method: method.to_vec(),
         target: target.to_vec(),
         minor,
-        body: fields.framing()?.unwrap_or(Framing::NONE),
+        body,
+        has_length: fields.length.is_some(),
         host: fields.host,
         websocket,
     })
@@ -262,6 +274,19 @@ mod tests {
 
     fn refused(head: &str) -> Reason {
         read(head).map_err(|violation| violation.reason).expect_err(head)
+    }
+
+    #[test]
+    fn a_request_for_websocket_has_no_body() {
+        let asking = "GET http://api.example.com/ HTTP/1.1\r\nHost: api.example.com\r\nConnection: Upgrade\r\n\
+                      Upgrade: websocket\r\n";
+        assert!(read(&format!("{asking}\r\n")).unwrap().websocket);
+        assert!(read(&format!("{asking}Content-Length: 0\r\n\r\n")).unwrap().websocket);
+        assert_eq!(refused(&format!("{asking}Content-Length: 5\r\n\r\n")), Reason::Framing);
+        assert_eq!(
+            refused(&format!("{asking}Transfer-Encoding: chunked\r\n\r\n")),
+            Reason::Framing
+        );
     }
 
     #[test]

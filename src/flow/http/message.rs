@@ -11,7 +11,7 @@ use crate::policy::{Fqdn, Reason};
 use http_body_util::{Either, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::ext::ReasonPhrase;
-use hyper::header::{HOST, HeaderName, HeaderValue, TRANSFER_ENCODING};
+use hyper::header::{CONTENT_LENGTH, HOST, HeaderName, HeaderValue, TRANSFER_ENCODING};
 use hyper::{Request, Response, StatusCode, Uri, Version};
 use std::sync::Arc;
 
@@ -56,14 +56,26 @@ pub(super) fn for_upstream(
     parts
         .headers
         .insert(HOST, HeaderValue::try_from(host).map_err(|_| bad())?);
-    if matches!(head.body, Framing::Chunked(_)) {
+    // The body that was judged says its length, not what hyper made of the fields.
+    parts.headers.remove(CONTENT_LENGTH);
+    match head.body {
+        Framing::Length(0) if !head.has_length => {}
+        Framing::Length(length) => drop(parts.headers.insert(CONTENT_LENGTH, HeaderValue::from(length))),
         // hyper would leave the body out of methods that rarely have one
-        parts
-            .headers
-            .insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+        _ => drop(
+            parts
+                .headers
+                .insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked")),
+        ),
     }
     fields::add_via(&mut parts.headers, head.minor);
     Ok(parts)
+}
+
+/// Whether hyper read the request that the guard let through.
+pub(super) fn is_of(request: &Request<Incoming>, head: &RequestHead) -> bool {
+    let same_target = Uri::try_from(&head.target[..]).is_ok_and(|target| target == *request.uri());
+    same_target && request.method().as_str().as_bytes() == head.method
 }
 
 /// The same request without a body, once more.

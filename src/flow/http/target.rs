@@ -90,10 +90,11 @@ pub(super) fn origin(
     })
 }
 
-/// What a row shows of a request target that could not be read: neither userinfo nor query.
+/// What a row shows of a request target that could not be read: neither userinfo nor query nor fragment.
 pub(super) fn safe(raw: &[u8]) -> Vec<u8> {
     let mut shown = without_userinfo(raw);
-    shown.truncate(shown.iter().position(|byte| *byte == b'?').unwrap_or(shown.len()));
+    let end = shown.iter().position(|byte| matches!(byte, b'?' | b'#'));
+    shown.truncate(end.unwrap_or(shown.len()));
     shown
 }
 

@@ -481,3 +481,18 @@ fn a_long_answer_names_eight_refused_addresses() {
         "no address at all"
     );
 }
+
+#[test]
+fn an_alias_of_somebodys_own_does_not_lead_round_a_private_endpoint() {
+    let aliased = answer(&["models.contoso.com", "contoso-ai.openai.azure.com"], &["203.0.113.7"]);
+    assert_eq!(vet(&requiring(), &aliased), Err(Reason::PublicResolution));
+    let onward = answer(
+        &[
+            "models.contoso.com",
+            "contoso-ai.openai.azure.com",
+            "eastus.api.example.net",
+        ],
+        &["203.0.113.7"],
+    );
+    assert_eq!(vet(&requiring(), &onward), Err(Reason::PublicResolution));
+}
