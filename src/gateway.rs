@@ -94,7 +94,7 @@ impl Gateway {
     /// # Errors
     /// Nothing is left running when it fails.
     pub fn start(checked: Checked, options: GatewayOptions) -> Result<Self, StartError> {
-        raise_file_limit();
+        let files = raise_file_limit();
         let listeners = &checked.settings.listeners;
         let (proxy, proxy_addrs) = bind_all("proxy", &listeners.proxy)?;
         let (health_listeners, health_addrs) = bind_all("health", &listeners.health)?;
@@ -115,7 +115,7 @@ impl Gateway {
         let self_test = format!("selftest-{:016x}.egret.invalid", random());
         let resolver = Resolver::new(Arc::new(checked.dns.clone()), control.clone());
         let snapshot = snapshot(checked, 1, resolver)?;
-        let shared = Shared::new(snapshot, log, metrics, self_test.clone(), phase);
+        let shared = Shared::new(snapshot, log, metrics, self_test.clone(), phase, files);
         shared.bound([&bound.proxy[..], &bound.health, &bound.admin].concat());
         let health = Health::new(shared.log.clone());
         let gateway = Self {
@@ -439,14 +439,15 @@ fn fixed_settings(old: &Settings, new: &Settings) -> Vec<&'static str> {
         .collect()
 }
 
-/// A tunnel needs two descriptors: use what the hard limit gives.
-fn raise_file_limit() {
+/// A tunnel needs two descriptors: use what the hard limit gives. The limit then; `None` where there is none.
+fn raise_file_limit() -> Option<u64> {
     use rustix::process::{Resource, getrlimit, setrlimit};
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;
     if let Err(error) = setrlimit(Resource::Nofile, limit) {
         tracing::warn!(%error, "the limit on open files stays as it is");
     }
+    getrlimit(Resource::Nofile).current
 }
 
 fn random() -> u64 {

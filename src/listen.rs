@@ -21,7 +21,6 @@ use std::io::{Error, ErrorKind};
 use std::net::{SocketAddr, TcpListener as StdListener};
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::task::Poll;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
@@ -29,9 +28,6 @@ use tokio::time::timeout;
 
 /// Connections that wait in the kernel for a worker. The kernel cuts it to `net.core.somaxconn`.
 const BACKLOG: i32 = 4096;
-
-/// Refusals at accept that linger at once, so that their text is not lost; more are only closed.
-const LINGERING_REFUSALS: usize = 256;
 
 /// Pause after the process ran out of file descriptors, so that the loop does not spin until one is free.
 const OUT_OF_FILES_PAUSE: Duration = Duration::from_millis(10);
@@ -57,7 +53,6 @@ pub(crate) fn bind(address: SocketAddr) -> Result<StdListener, Error> {
 /// Accept until egret drains; what waits in the kernel then is told so.
 pub(crate) async fn accept(listener: TcpListener, shared: Arc<Shared>) {
     let mut spare = spare_file();
-    let lingering = Arc::new(AtomicUsize::new(0));
     let mut draining = pin!(shared.until(Phase::Draining));
     loop {
         let accepted = tokio::select! {
@@ -65,7 +60,7 @@ pub(crate) async fn accept(listener: TcpListener, shared: Arc<Shared>) {
             () = &mut draining => break,
         };
         match accepted {
-            Ok((client, source)) => arrive(client, source, &shared, &lingering),
+            Ok((client, source)) => arrive(client, source, &shared),
             Err(error) if out_of_files(&error) => {
                 shared.metrics.accept_failed();
                 drop(spare.take());
@@ -82,7 +77,7 @@ pub(crate) async fn accept(listener: TcpListener, shared: Arc<Shared>) {
         }
     }
     while let Some((client, source)) = waiting(&listener).await {
-        turn_away(client, source, &shared, &lingering, Reason::Draining);
+        turn_away(client, source, &shared, Reason::Draining);
     }
 }
 
@@ -117,33 +112,26 @@ fn out_of_files(error: &Error) -> bool {
     matches!(error.raw_os_error(), Some(ENFILE | EMFILE | ENOBUFS | ENOMEM))
 }
 
-fn arrive(client: TcpStream, source: SocketAddr, shared: &Arc<Shared>, lingering: &Arc<AtomicUsize>) {
+fn arrive(client: TcpStream, source: SocketAddr, shared: &Arc<Shared>) {
     shared.metrics.accepted();
     let source = canonical(source);
     let settings = &shared.snapshot().settings;
     match shared.limits.admit(source.ip(), &settings.limits) {
         Ok(permit) => drop(tokio::spawn(flow::serve(client, source, shared.clone(), permit))),
-        Err(reason) => turn_away(client, source, shared, lingering, reason),
+        Err(reason) => turn_away(client, source, shared, reason),
     }
 }
 
-/// Refuse before anything is read: the answer names the limit.
-fn turn_away(
-    client: TcpStream,
-    source: SocketAddr,
-    shared: &Arc<Shared>,
-    lingering: &Arc<AtomicUsize>,
-    reason: Reason,
-) {
+/// Refuse before anything is read: the answer names the limit. Where too many linger already it is sent and nothing waited
+/// for: a client that is busy sending may then see a reset instead.
+fn turn_away(client: TcpStream, source: SocketAddr, shared: &Arc<Shared>, reason: Reason) {
     let words = refused(canonical(source), shared, reason);
-    if lingering.fetch_add(1, Relaxed) >= LINGERING_REFUSALS {
-        lingering.fetch_sub(1, Relaxed);
-        return;
-    }
-    let lingering = lingering.clone();
+    let Some(place) = shared.limits.linger() else {
+        return answer::refuse_at_once(&client, &words);
+    };
     tokio::spawn(async move {
+        let _place = place;
         answer::refuse(client, &words).await;
-        lingering.fetch_sub(1, Relaxed);
     });
 }
 

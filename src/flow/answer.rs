@@ -7,7 +7,7 @@
 use super::FlowId;
 use crate::config::settings::{DenyDetail, DenyResponse, Proxy};
 use crate::policy::Reason;
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Read, Write};
 use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
@@ -133,6 +133,15 @@ pub(crate) async fn refuse(mut client: TcpStream, words: &Words) {
     {
         linger(client).await;
     }
+}
+
+/// Send a refusal as far as that goes without waiting. What the client has sent by now is read, so that closing resets
+/// nothing.
+pub(crate) fn refuse_at_once(client: &TcpStream, words: &Words) {
+    let socket = socket2::SockRef::from(client);
+    // A socket that nothing was written to takes it whole; one that is gone needs no answer.
+    let _ = (&*socket).write(&words.response());
+    let _ = (&*socket).read(&mut [0; 4096]);
 }
 
 /// Refuse inside a tunnel whose 200 is sent: an alert where TLS is spoken, then a clean close.

@@ -19,10 +19,23 @@ const SHARDS: usize = 64;
 /// Sources remembered in each shard. A new source beyond it is refused rather than left uncounted.
 const SOURCES_PER_SHARD: usize = 4096;
 
+/// File descriptors that connections leave to everything else: listeners, probes, logs, questions to forwarders. Of a small
+/// limit, a quarter.
+const RESERVED_FILES: usize = 64;
+
+/// Connections refused at accept that linger at once, so that their answer is not lost. Of a small limit on descriptors, an
+/// eighth.
+const LINGERING_REFUSALS: usize = 256;
+
 /// What all flows count together.
 #[derive(Debug)]
 pub(crate) struct Limits {
+    /// Connections for which there are file descriptors.
+    fit: usize,
+    /// Refused ones that may linger.
+    most_lingering: usize,
     connections: AtomicUsize,
+    lingering: AtomicUsize,
     dials: AtomicUsize,
     shards: Box<[Mutex<HashMap<IpAddr, Source>>]>,
 }
@@ -46,11 +59,31 @@ pub(crate) struct ConnectionPermit {
 #[derive(Debug)]
 pub(crate) struct DialPermit(Arc<Limits>);
 
+/// A refused connection's place while it lingers.
+#[derive(Debug)]
+pub(crate) struct LingerPermit(Arc<Limits>);
+
+/// How many connections so many descriptors are enough for, each with the client's and the upstream's, and how many refused
+/// ones beside them.
+fn within(files: usize) -> (usize, usize) {
+    let lingering = LINGERING_REFUSALS.min(files / 8);
+    let rest = files - lingering - RESERVED_FILES.min(files / 4);
+    (rest / 2, lingering)
+}
+
 impl Limits {
-    pub(crate) fn new() -> Arc<Self> {
+    /// `files`: how many descriptors the process may have; `None`: no end of them.
+    pub(crate) fn new(files: Option<u64>) -> Arc<Self> {
         let shards = (0..SHARDS).map(|_| Mutex::new(HashMap::new())).collect();
+        let files = files
+            .and_then(|files| usize::try_from(files).ok())
+            .unwrap_or(usize::MAX);
+        let (fit, most_lingering) = within(files);
         Arc::new(Self {
+            fit,
+            most_lingering,
             connections: AtomicUsize::new(0),
+            lingering: AtomicUsize::new(0),
             dials: AtomicUsize::new(0),
             shards,
         })
@@ -66,7 +99,7 @@ impl Limits {
         self.dials.load(Relaxed)
     }
 
-    /// A place for a new client connection: `LimitTunnels` or `LimitSourceTunnels` where there is none.
+    /// A place for a new client connection: `LimitTunnels`, `LimitSourceTunnels` or `LimitFiles` where there is none.
     pub(crate) fn admit(self: &Arc<Self>, source: IpAddr, settings: &Settings) -> Result<ConnectionPermit, Reason> {
         let mut shard = self.shard(source);
         let known = shard.get(&source).map(|entry| entry.connections);
@@ -74,10 +107,15 @@ impl Limits {
         if full || known.is_some_and(|open| open >= settings.tunnels_per_source) {
             return Err(Reason::LimitSourceTunnels);
         }
-        let room = |open: usize| (open < settings.tunnels).then_some(open + 1);
-        self.connections
-            .fetch_update(Relaxed, Relaxed, room)
-            .map_err(|_| Reason::LimitTunnels)?;
+        let room = |open: usize| (open < settings.tunnels.min(self.fit)).then_some(open + 1);
+        let full = |open: usize| {
+            if open < settings.tunnels {
+                Reason::LimitFiles
+            } else {
+                Reason::LimitTunnels
+            }
+        };
+        self.connections.fetch_update(Relaxed, Relaxed, room).map_err(full)?;
         let entry = shard.entry(source).or_insert_with(|| Source {
             connections: 0,
             tokens: burst(settings),
@@ -113,6 +151,13 @@ impl Limits {
             return Err(Reason::LimitDials);
         }
         Ok(DialPermit(self.clone()))
+    }
+
+    /// A place to linger for a connection that is refused at accept, if there is one.
+    pub(crate) fn linger(self: &Arc<Self>) -> Option<LingerPermit> {
+        let room = |lingering: usize| (lingering < self.most_lingering).then_some(lingering + 1);
+        self.lingering.fetch_update(Relaxed, Relaxed, room).ok()?;
+        Some(LingerPermit(self.clone()))
     }
 
     /// Forget sources that hold nothing and owe nothing. Called every [`SWEEP_EVERY`].
@@ -168,6 +213,12 @@ impl Drop for ConnectionPermit {
     }
 }
 
+impl Drop for LingerPermit {
+    fn drop(&mut self) {
+        self.0.lingering.fetch_sub(1, Relaxed);
+    }
+}
+
 impl Drop for DialPermit {
     fn drop(&mut self) {
         self.0.dials.fetch_sub(1, Relaxed);
@@ -195,7 +246,7 @@ mod tests {
 
     #[test]
     fn one_source_cannot_take_every_place() {
-        let (limits, settings) = (Limits::new(), settings(3, 2, 100));
+        let (limits, settings) = (Limits::new(None), settings(3, 2, 100));
         let held: Vec<_> = (0..2)
             .map(|_| limits.admit(source("10.0.0.1"), &settings).unwrap())
             .collect();
@@ -215,7 +266,7 @@ mod tests {
 
     #[test]
     fn a_source_that_reconnects_does_not_get_a_fresh_bucket() {
-        let (limits, settings) = (Limits::new(), settings(100, 100, 1));
+        let (limits, settings) = (Limits::new(None), settings(100, 100, 1));
         let asked: Vec<_> = (0..5)
             .map(|_| {
                 let _permit = limits.admit(source("10.0.0.1"), &settings).unwrap();
@@ -229,7 +280,7 @@ mod tests {
 
     #[test]
     fn an_ipv6_source_is_one_address() {
-        let (limits, settings) = (Limits::new(), settings(10, 1, 100));
+        let (limits, settings) = (Limits::new(None), settings(10, 1, 100));
         let _held = limits.admit(source("2001:db8::1"), &settings).unwrap();
         assert_eq!(
             limits.admit(source("2001:db8::1"), &settings).unwrap_err(),
@@ -241,7 +292,7 @@ mod tests {
 
     #[test]
     fn f_08_the_last_place_is_given_once() {
-        let (limits, settings) = (Limits::new(), settings(100, 100, 100));
+        let (limits, settings) = (Limits::new(None), settings(100, 100, 100));
         let admitted: usize = std::thread::scope(|scope| {
             let threads: Vec<_> = (0..4)
                 .map(|n| {
@@ -261,8 +312,29 @@ mod tests {
     }
 
     #[test]
+    fn connections_leave_descriptors_for_everything_else() {
+        for (files, connections, lingering) in [
+            (0, 0, 0),
+            (16, 5, 2),
+            (256, 80, 32),
+            (1024, 416, 128),
+            (20_000, 9840, 256),
+        ] {
+            assert_eq!(within(files), (connections, lingering), "of {files}");
+        }
+        let (limits, settings) = (Limits::new(Some(16)), settings(100, 100, 100));
+        let held: Vec<_> = (0..5)
+            .map(|_| limits.admit(source("10.0.0.1"), &settings).unwrap())
+            .collect();
+        let refused = limits.admit(source("10.0.0.1"), &settings).unwrap_err();
+        assert_eq!(refused, Reason::LimitFiles);
+        drop(held);
+        assert!(limits.admit(source("10.0.0.1"), &settings).is_ok());
+    }
+
+    #[test]
     fn half_open_dials_are_counted_until_they_end() {
-        let (limits, settings) = (Limits::new(), settings(1, 1, 1));
+        let (limits, settings) = (Limits::new(None), settings(1, 1, 1));
         let first = limits.dial(&settings).unwrap();
         assert_eq!(limits.dial(&settings).unwrap_err(), Reason::LimitDials);
         drop(first);

@@ -40,12 +40,13 @@ impl Shared {
         metrics: Arc<Metrics>,
         self_test: String,
         phase: watch::Sender<Phase>,
+        files: Option<u64>,
     ) -> Arc<Self> {
         Arc::new(Self {
             snapshot: ArcSwap::from_pointee(snapshot),
             log,
             metrics,
-            limits: Limits::new(),
+            limits: Limits::new(files),
             tunnels: Tunnels::new(),
             listeners: OnceLock::new(),
             self_test,

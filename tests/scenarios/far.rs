@@ -37,6 +37,16 @@ pub fn nobody() -> SocketAddr {
     StdListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }
 
+/// The page of metrics of this admin listener.
+pub async fn metrics(admin: SocketAddr) -> String {
+    let mut stream = TcpStream::connect(admin).await.unwrap();
+    let ask = b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+    stream.write_all(ask).await.unwrap();
+    let mut page = String::new();
+    stream.read_to_string(&mut page).await.unwrap();
+    page
+}
+
 /// An origin that each connection is served by this function. Stops when dropped.
 pub struct Origin {
     pub address: SocketAddr,
@@ -122,11 +132,7 @@ impl World {
     pub async fn shows(&self, sample: &str) {
         let deadline = Instant::now() + Duration::from_secs(10);
         loop {
-            let mut admin = TcpStream::connect(self.gateway.admin_addrs()[0]).await.unwrap();
-            let ask = b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
-            admin.write_all(ask).await.unwrap();
-            let mut page = String::new();
-            admin.read_to_string(&mut page).await.unwrap();
+            let page = metrics(self.gateway.admin_addrs()[0]).await;
             if page.lines().any(|line| line == sample) {
                 return;
             }

@@ -16,6 +16,8 @@ mod logs;
 mod names;
 mod plain_http;
 mod private_endpoints;
+#[cfg(not(feature = "proof"))]
+mod process;
 mod records;
 mod reload;
 mod requests;
