@@ -105,9 +105,19 @@ async fn s_02_with_decide_an_allowed_sni_passes_only_where_it_leads_to_the_same_
     let (_, revoked) = world.reload(&crate::world::POLICY.replace("\"*.openai", "\"t.openai"));
     assert_eq!(revoked, 1);
     drop(wire);
-    until("the flow's row", || !world.rows("EgretFlow").is_empty()).await;
-    let flow = world.rows("EgretFlow").pop().unwrap();
-    assert_eq!(flow["properties"]["Fqdn"], "u.openai.example.com", "as in the rule row");
+    let id = row["properties"]["egret"]["flow"].clone();
+    let ends = || {
+        world
+            .rows("EgretFlow")
+            .into_iter()
+            .find(|end| end["properties"]["FlowId"] == id)
+    };
+    until("the flow's row", || ends().is_some()).await;
+    assert_eq!(
+        ends().unwrap()["properties"]["Fqdn"],
+        "u.openai.example.com",
+        "as in the rule row"
+    );
 }
 
 #[tokio::test]
