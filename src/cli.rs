@@ -158,9 +158,12 @@ pub struct EnvArgs {
 /// `egret health`
 #[derive(Clone, Debug, Args)]
 pub struct HealthArgs {
-    /// Health listener of the egret that is asked
-    #[arg(default_value = "127.0.0.1:9181", value_name = "ADDRESS:PORT")]
-    pub address: SocketAddr,
+    /// Health listener of the egret that is asked [default: 127.0.0.1:9181]
+    #[arg(value_name = "ADDRESS:PORT")]
+    pub address: Option<SocketAddr>,
+    /// Ask the first health listener of this configuration file
+    #[arg(long, value_name = "FILE", conflicts_with = "address")]
+    pub config: Option<PathBuf>,
 }
 
 /// What a command has to say.
@@ -246,6 +249,7 @@ mod tests {
             "egret run --config a.toml --allow b.example",
             "egret run --config a.toml --listen 127.0.0.1:1",
             "egret run --config a.toml --clients *",
+            "egret health 127.0.0.1:9181 --config a.toml",
             "egret lab --direct --proxy http://127.0.0.1:3128",
             "egret check",
             "egret explain",

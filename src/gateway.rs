@@ -32,20 +32,20 @@ const CUT_TIME: Duration = Duration::from_secs(1);
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// A listener could not be bound.
-    #[error("{what} listener {address}: {source}; is another process using the port? choose another under [listeners]")]
+    #[error("{what} listener {address}: {cause}; is another process using the port? choose another under [listeners]")]
     Bind {
         /// `proxy`, `health` or `admin`.
         what: &'static str,
         /// What was asked for.
         address: SocketAddr,
         /// What the system said.
-        source: io::Error,
+        cause: io::Error,
     },
     /// A log sink could not be opened.
     #[error(transparent)]
     Log(#[from] LogError),
     /// A thread, a runtime or the list of own addresses could not be had.
-    #[error("cannot start: {0}")]
+    #[error("cannot start")]
     System(#[from] io::Error),
     /// A fresh name was not denied through the bound listener.
     #[error("self-test failed: {0}; egret does not serve when it cannot show that it denies")]
@@ -401,11 +401,11 @@ fn bind_all(what: &'static str, addresses: &[SocketAddr]) -> Result<(Vec<StdList
                 tracing::warn!(%address, %error, "no IPv6 on this machine: not listening there");
                 continue;
             }
-            Err(source) => {
+            Err(cause) => {
                 return Err(StartError::Bind {
                     what,
                     address: *address,
-                    source,
+                    cause,
                 });
             }
         };

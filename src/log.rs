@@ -62,7 +62,7 @@ enum Form {
 
 /// A sink could not be opened.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot open the decision log {sink}: {source}")]
+#[error("cannot open the decision log {sink}")]
 pub struct LogError {
     /// Path of the file, or `stdout`.
     sink: String,

@@ -74,6 +74,8 @@ const CASES: &[(&str, &str)] = &[
     ("env-docker", "env --shell docker --config whole.toml"),
     ("env-k8s", "env --shell k8s"),
     ("run-both", "run --config whole.toml --allow a.example"),
+    ("run-unknown-tag", "run --allow AzureOpnAI=x"),
+    ("health-no-file", "health --config not-there.toml"),
     (
         "run-bad-flags",
         "run --listen 0.0.0.0:0 --allow AzureOpenIA --allow *.com --allow a.example:0",

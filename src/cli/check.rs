@@ -20,7 +20,15 @@ pub fn run(args: &CheckArgs) -> anyhow::Result<Answer> {
 
 /// What is said of one file, and whether it loads.
 fn check(file: &Path) -> (String, bool) {
-    let loaded = config::load(file);
+    let name = file.display().to_string();
+    let bytes = match config::read(file) {
+        Ok(bytes) => bytes,
+        Err(problems) => {
+            let lines: Vec<String> = problems.iter().map(Problem::one_line).collect();
+            return (lines.join("\n") + "\n", false);
+        }
+    };
+    let loaded = config::from_bytes(&name, bytes);
     let problems = loaded
         .as_ref()
         .map_or_else(|problems| problems, |checked| &checked.warnings);
@@ -28,7 +36,7 @@ fn check(file: &Path) -> (String, bool) {
     for problem in problems {
         let _ = writeln!(text, "{problem}\n");
     }
-    let _ = writeln!(text, "{}: {}", file.display(), summary(&loaded, problems));
+    let _ = writeln!(text, "{name}: {}", summary(&loaded, problems));
     (text, loaded.is_ok())
 }
 

@@ -36,21 +36,21 @@ pub fn run(args: &EnvArgs) -> anyhow::Result<Answer> {
         }
         None => Listeners::default(),
     };
-    let address = reachable(&listeners.proxy);
+    let address = reachable(&listeners.proxy).expect("a checked configuration has a proxy listener");
     print(&text(address, args.shell))?;
     Ok(Answer::Yes)
 }
 
-/// IPv4 first: not every client reads brackets in a proxy URL.
-fn reachable(listeners: &[SocketAddr]) -> SocketAddr {
+/// The listener that this machine reaches best. IPv4 first: not every client reads brackets in a proxy URL.
+pub(super) fn reachable(listeners: &[SocketAddr]) -> Option<SocketAddr> {
     let first = listeners.iter().find(|address| address.is_ipv4()).or(listeners.first());
-    let mut address = *first.expect("a checked configuration has a proxy listener");
+    let mut address = *first?;
     match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
         IpAddr::V6(ip) if ip.is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
         _ => {}
     }
-    address
+    Some(address)
 }
 
 fn text(proxy: SocketAddr, shell: Shell) -> String {
@@ -99,7 +99,7 @@ mod tests {
         ];
         for (listeners, expected) in cases {
             let listeners: Vec<SocketAddr> = listeners.iter().map(|text| text.parse().unwrap()).collect();
-            assert_eq!(reachable(&listeners).to_string(), expected);
+            assert_eq!(reachable(&listeners).unwrap().to_string(), expected);
         }
     }
 

@@ -1,10 +1,11 @@
 //! `egret health`: one request to the health listener, for exec probes in images that have no curl.
 
-use super::{Answer, HealthArgs, print};
+use super::{Answer, HealthArgs, env::reachable, print, refuse};
+use crate::config::{self, settings::Listeners};
 use anyhow::Context;
 use std::{
     io::{Read, Write},
-    net::TcpStream,
+    net::{SocketAddr, TcpStream},
     time::Duration,
 };
 
@@ -16,9 +17,12 @@ const LONGEST_ANSWER: u64 = 16 << 10;
 
 /// Asks `/readyz`. The answer is no unless it is 200; what was said is printed.
 pub fn run(args: &HealthArgs) -> anyhow::Result<Answer> {
-    let address = args.address;
-    let mut stream =
-        TcpStream::connect_timeout(&address, PATIENCE).with_context(|| format!("no egret answers on {address}"))?;
+    let address = address(args)?;
+    let mut stream = TcpStream::connect_timeout(&address, PATIENCE).with_context(|| {
+        format!(
+            "no egret answers on {address}; start one with `egret run`, or name the health listener with --config FILE"
+        )
+    })?;
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
     let request = format!("GET /readyz HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
@@ -35,10 +39,46 @@ pub fn run(args: &HealthArgs) -> anyhow::Result<Answer> {
     Ok((status == "200").into())
 }
 
+/// The health listener that is asked: as named, or the first of the file, or the first by default.
+fn address(args: &HealthArgs) -> anyhow::Result<SocketAddr> {
+    let listeners = match (args.address, &args.config) {
+        (Some(address), _) => return Ok(address),
+        (None, Some(path)) => {
+            config::load(path)
+                .map_err(|problems| refuse(&problems))?
+                .settings
+                .listeners
+        }
+        (None, None) => Listeners::default(),
+    };
+    reachable(&listeners.health).context("the configuration has no health listener: `health` under [listeners]")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::{net::TcpListener, thread};
+    use std::{net::TcpListener, path::PathBuf, thread};
+
+    fn asking(address: SocketAddr) -> HealthArgs {
+        HealthArgs {
+            address: Some(address),
+            config: None,
+        }
+    }
+
+    #[test]
+    fn the_listener_is_that_of_the_file() {
+        let of = |config: Option<&str>| {
+            address(&HealthArgs {
+                address: None,
+                config: config.map(PathBuf::from),
+            })
+        };
+        assert_eq!(of(None).unwrap().to_string(), "127.0.0.1:9181");
+        let whole = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/config/whole.toml");
+        assert_eq!(of(Some(whole)).unwrap().to_string(), "127.0.0.1:9181");
+        assert!(of(Some("not-there.toml")).is_err());
+    }
 
     #[test]
     fn ready_is_yes_all_else_is_no() {
@@ -56,7 +96,7 @@ mod tests {
                 let _ = stream.read(&mut head).unwrap();
                 stream.write_all(answer.as_bytes()).unwrap();
             });
-            assert_eq!(run(&HealthArgs { address }).ok(), expected, "{answer}");
+            assert_eq!(run(&asking(address)).ok(), expected, "{answer}");
             server.join().unwrap();
         }
     }
@@ -66,6 +106,6 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         drop(listener);
-        assert!(run(&HealthArgs { address }).is_err());
+        assert!(run(&asking(address)).is_err());
     }
 }

@@ -117,7 +117,10 @@ impl<'a> Tags<'a> {
             let targets = match self.catalogue.tag(tag) {
                 Some(known) => entries(known, tag.span, self.bindings.get(tag.as_str()), report),
                 None => {
-                    report.add(self.no_such_tag(tag, tag.span));
+                    // Of a tag that is bound, it was said where it is bound.
+                    if !self.bindings.contains_key(tag.as_str()) {
+                        report.add(self.no_such_tag(tag, tag.span));
+                    }
                     Vec::new()
                 }
             };
