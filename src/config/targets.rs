@@ -30,17 +30,11 @@ pub struct Tags<'a> {
 impl<'a> Tags<'a> {
     /// Each tag is resolved when a rule first names it. `base`: what a relative `catalogue.folder` starts from.
     pub fn new(file: &'a FileConfig, base: &Path, report: &mut Report) -> Self {
-        let tags = Self {
+        Self {
             catalogue: catalogue(&file.catalogue, base, report),
             bindings: &file.fqdn_tag,
             resolved: HashMap::new(),
-        };
-        for (name, binding) in tags.bindings {
-            if tags.catalogue.tag(name).is_none() {
-                report.add(tags.no_such_tag(name, binding.span));
-            }
         }
-        tags
     }
 
     /// The names that a rule admits, its own first.
@@ -117,10 +111,7 @@ impl<'a> Tags<'a> {
             let targets = match self.catalogue.tag(tag) {
                 Some(known) => entries(known, tag.span, self.bindings.get(tag.as_str()), report),
                 None => {
-                    // Of a tag that is bound, it was said where it is bound.
-                    if !self.bindings.contains_key(tag.as_str()) {
-                        report.add(self.no_such_tag(tag, tag.span));
-                    }
+                    report.add(self.no_such_tag(tag, tag.span));
                     Vec::new()
                 }
             };
@@ -142,13 +133,15 @@ impl<'a> Tags<'a> {
 
     /// What can be said only once all rules are read.
     pub fn finish(&self, report: &mut Report) {
-        for (name, binding) in self.bindings {
-            if !self.resolved.contains_key(name.as_str()) && self.catalogue.tag(name).is_some() {
-                report.add(Finding::warning(
-                    binding.span,
-                    format!("tag `{name}` is bound, and no rule names it"),
-                ));
-            }
+        let unnamed = self
+            .bindings
+            .iter()
+            .filter(|(name, _)| !self.resolved.contains_key(name.as_str()));
+        for (name, binding) in unnamed {
+            report.add(match self.catalogue.tag(name) {
+                Some(_) => Finding::warning(binding.span, format!("tag `{name}` is bound, and no rule names it")),
+                None => self.no_such_tag(name, binding.span),
+            });
         }
     }
 }
