@@ -8,6 +8,7 @@ use std::{
     env, fs,
     io::{BufRead, BufReader, Read, Write},
     net::{SocketAddr, TcpListener, TcpStream},
+    os::unix::fs::symlink,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::mpsc::{Receiver, RecvTimeoutError, channel},
@@ -176,6 +177,92 @@ fn l_01_a_bad_file_keeps_the_old_policy_and_names_the_place() {
 
     egret.signal(Signal::TERM);
     assert_eq!(egret.code(), Some(0));
+}
+
+#[test]
+fn l_02_l_03_l_04_whatever_becomes_of_the_file_the_rules_in_force_stay() {
+    let folder = Folder::new("l04");
+    let file = folder.file("egret.toml", &config("\"one.example\""));
+    let mut egret = Egret::with_file(&file);
+    let proxy = egret.ready();
+    let mut stays = |egret: &mut Egret, says: &str| {
+        egret.says(&["ERROR", says]);
+        egret.says(&["not reloaded", "the old configuration stays"]);
+        assert!(
+            allowed(&connect(proxy, "one.example:443")),
+            "{says}: the rules in force"
+        );
+        assert!(
+            !allowed(&connect(proxy, "two.example:443")),
+            "{says}: no part of others"
+        );
+    };
+    fs::write(&file, config("\"two.example\", \"a.*.example\"")).unwrap();
+    stays(&mut egret, "`a.*.example`");
+    fs::write(&file, "").unwrap();
+    stays(&mut egret, "the file says nothing");
+    fs::remove_file(&file).unwrap();
+    stays(&mut egret, "cannot be read");
+    fs::create_dir(&file).unwrap();
+    stays(&mut egret, "is not a regular file");
+    fs::remove_dir(&file).unwrap();
+    assert!(Command::new("mkfifo").arg(&file).status().unwrap().success());
+    // Told once already, unless somebody asks.
+    egret.signal(Signal::HUP);
+    stays(&mut egret, "is not a regular file");
+
+    fs::remove_file(&file).unwrap();
+    fs::write(
+        &file,
+        config("").replace("destination_fqdns = []", "destination_fqdns = [\"two.example\"]"),
+    )
+    .unwrap();
+    egret.says(&["reloaded", "generation=2"]);
+    assert!(allowed(&connect(proxy, "two.example:443")), "and it goes on from there");
+}
+
+#[test]
+fn l_04_a_config_map_is_loaded_once_when_its_link_is_swapped() {
+    let folder = Folder::new("l04-link");
+    for (version, name) in [("v1", "\"one.example\""), ("v2", "\"two.example\"")] {
+        fs::create_dir(folder.0.join(version)).unwrap();
+        folder.file(&format!("{version}/egret.toml"), &config(name));
+    }
+    // egret.toml -> ..data/egret.toml, ..data -> v1: an update renames another link over ..data.
+    symlink("v1", folder.0.join("..data")).unwrap();
+    symlink("..data/egret.toml", folder.0.join("egret.toml")).unwrap();
+    let mut egret = Egret::with_file(&folder.0.join("egret.toml"));
+    let proxy = egret.ready();
+    symlink("v2", folder.0.join("next")).unwrap();
+    fs::rename(folder.0.join("next"), folder.0.join("..data")).unwrap();
+    egret.says(&["reloaded", "generation=2"]);
+    assert!(allowed(&connect(proxy, "two.example:443")));
+    // Were it loaded again, the next one would not be the third.
+    fs::write(folder.0.join("v2/egret.toml"), config("\"three.example\"")).unwrap();
+    egret.says(&["reloaded", "generation=3"]);
+}
+
+#[test]
+fn l_05_a_file_that_is_being_written_is_loaded_once_it_is_whole() {
+    let folder = Folder::new("l05");
+    let file = folder.file("egret.toml", &config("\"one.example\""));
+    let mut egret = Egret::with_file(&file);
+    let proxy = egret.ready();
+    // Each state on the way is a valid file, and allows less than the whole.
+    let whole = config("\"one.example\"")
+        + "[[application_rule_collection]]\nname = \"d\"\npriority = 200\naction = \"Allow\"\n";
+    let mut written = config("\"zero.example\"");
+    for n in 0..8 {
+        written += &format!("# line {n}\n");
+        fs::write(&file, &written).unwrap();
+        thread::sleep(Duration::from_millis(300));
+        assert!(allowed(&connect(proxy, "one.example:443")), "a part of a file applies");
+    }
+    let last = "[[application_rule_collection.rule]]\nname = \"two\"\ndestination_fqdns = [\"two.example\"]\n";
+    fs::write(&file, whole + last).unwrap();
+    egret.says(&["reloaded", "generation=2"]);
+    assert!(allowed(&connect(proxy, "one.example:443")));
+    assert!(allowed(&connect(proxy, "two.example:443")));
 }
 
 #[test]

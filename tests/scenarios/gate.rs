@@ -104,20 +104,9 @@ async fn s_02_with_decide_an_allowed_sni_passes_only_where_it_leads_to_the_same_
     // From now on the tunnel is that name's: a policy without it ends it.
     let (_, revoked) = world.reload(&crate::world::POLICY.replace("\"*.openai", "\"t.openai"));
     assert_eq!(revoked, 1);
-    drop(wire);
-    let id = row["properties"]["egret"]["flow"].clone();
-    let ends = || {
-        world
-            .rows("EgretFlow")
-            .into_iter()
-            .find(|end| end["properties"]["FlowId"] == id)
-    };
-    until("the flow's row", || ends().is_some()).await;
-    assert_eq!(
-        ends().unwrap()["properties"]["Fqdn"],
-        "u.openai.example.com",
-        "as in the rule row"
-    );
+    until("the flow's row", || world.find_end(&wire).is_some()).await;
+    let flow = world.find_end(&wire).unwrap();
+    assert_eq!(flow["properties"]["Fqdn"], "u.openai.example.com", "as in the rule row");
 }
 
 #[tokio::test]

@@ -6,6 +6,8 @@ use egret::lab::client::{Client, Ended};
 use egret::lab::dns::Behaviour;
 use egret::metrics::Metric;
 use std::collections::VecDeque;
+use std::fs;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
@@ -191,4 +193,41 @@ async fn r_24_a_panic_ends_its_own_flow_and_nothing_else() {
     assert_eq!(open.take(7).await.unwrap(), b"goes on", "on the same thread");
     world.reload(POLICY);
     assert_eq!(asked(&world.client(), API).await.0, 200, "no lock is poisoned");
+}
+
+#[test]
+fn r_20_no_timer_reads_the_wall_clock() {
+    // A jump of the clock moves what these say, and nothing that waits: rows, the age of a log file, when a tunnel and the
+    // gateway started, the dates in certificates of the lab.
+    const MAY: [&str; 8] = [
+        "flow/record.rs",
+        "flow/tunnels.rs",
+        "gateway.rs",
+        "lab/mocks/openai.rs",
+        "log/file.rs",
+        "log/queue.rs",
+        "log/writer.rs",
+        "tls/authority.rs",
+    ];
+    fn readers(folder: &Path, found: &mut Vec<String>) {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                readers(&path, found);
+            } else if fs::read_to_string(&path).is_ok_and(|text| text.contains("SystemTime::now()")) {
+                found.push(path.to_str().unwrap().to_string());
+            }
+        }
+    }
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut found = Vec::new();
+    readers(&src, &mut found);
+    assert!(found.len() > 3, "{found:?}");
+    for file in found {
+        let file = Path::new(&file).strip_prefix(&src).unwrap();
+        assert!(
+            MAY.iter().any(|may| file == Path::new(may)),
+            "{file:?} reads the wall clock"
+        );
+    }
 }
