@@ -8,7 +8,7 @@ use serde_json::json;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::net::TcpListener;
 
-/// Probes come one at a time; whoever opens more holds places that others need.
+/// Probes come one at a time; whoever holds more connections open than this loses the oldest.
 const MOST_CONNECTIONS: usize = 64;
 
 /// What a gateway reports of itself.
@@ -131,16 +131,16 @@ impl Health {
             "status": readiness.name(),
             "ready": readiness.serves(),
             "self_test": if state.self_tested { "passed" } else { "pending" },
-            "version": env!("CARGO_PKG_VERSION"),
             "generation": state.generation,
             "policy_hash": &*state.hash,
             "mode": if state.audit { "audit" } else { "enforce" },
-            "wide": state.wide.iter().map(|tag| &**tag).collect::<Vec<_>>(),
             "overrides": state.overrides,
             "last_reload": if state.reload_error.is_some() { "failed" } else { "ok" },
             "degraded_logs": self.log.status().iter().filter(|s| s.trouble.is_some()).map(|s| s.sink).collect::<Vec<_>>(),
         });
         if details {
+            report["version"] = json!(env!("CARGO_PKG_VERSION"));
+            report["wide"] = state.wide.iter().map(|tag| &**tag).collect();
             report["reload_error"] = json!(state.reload_error);
             let sinks = self.log.status();
             report["logs"] = sinks
@@ -205,6 +205,12 @@ mod tests {
             !health.report(false).to_string().contains("egret.toml"),
             "probes read no paths"
         );
+        let wide = |details| health.report(details).to_string().contains("AzureOpenAI");
+        assert!(wide(true) && !wide(false), "nor what the policy admits");
+        assert_eq!(health.report(false)["version"], serde_json::Value::Null);
+        for key in ["ready", "status", "generation", "policy_hash", "mode"] {
+            assert_ne!(health.report(false)[key], serde_json::Value::Null, "{key}");
+        }
         assert_eq!(health.report(true)["reload_error"], "egret.toml:3: no");
         health.set_policy(2, "beef", false, &[], false);
         assert_eq!(health.report(true)["reload_error"], serde_json::Value::Null);

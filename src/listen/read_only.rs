@@ -10,12 +10,12 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::future::Future;
-use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::task::AbortHandle;
 use tokio::time::{sleep, timeout};
 
 /// Longest request head in bytes; hyper reads no less.
@@ -25,7 +25,7 @@ const HEAD_BYTES: usize = 8 << 10;
 const HEAD_FIELDS: usize = 64;
 
 /// Time for the whole request head.
-const HEAD_TIME: Duration = Duration::from_secs(5);
+const HEAD_TIME: Duration = Duration::from_secs(1);
 
 /// Time for everything, the answer to a slow reader included.
 const WHOLE_TIME: Duration = Duration::from_secs(15);
@@ -66,26 +66,28 @@ impl Page {
     }
 }
 
-/// Serves until the returned future is dropped. Beyond `most` connections at once, new ones are closed.
+/// Serves until the returned future is dropped. Of more than `most` connections at once the oldest is
+/// closed: silent ones never keep a new one out.
 pub(super) async fn serve<F, A>(listener: TcpListener, most: usize, page: F)
 where
     F: Fn(Asked) -> A + Clone + Send + Sync + 'static,
     A: Future<Output = Page> + Send + 'static,
 {
-    let places = Arc::new(Semaphore::new(most));
+    let mut open = VecDeque::with_capacity(most);
     loop {
         let Ok((client, _)) = listener.accept().await else {
             sleep(OUT_OF_FILES_PAUSE).await;
             continue;
         };
-        if let Ok(place) = places.clone().try_acquire_owned() {
-            let page = page.clone();
-            tokio::spawn(async move {
-                let _place = place;
-                // A client that is too slow, or breaks off, gets a closed connection: there is nobody to tell.
-                let _ = timeout(WHOLE_TIME, connection(client, page)).await;
-            });
+        open.retain(|connection: &AbortHandle| !connection.is_finished());
+        if open.len() >= most
+            && let Some(oldest) = open.pop_front()
+        {
+            oldest.abort();
         }
+        // A client that is too slow, or breaks off, gets a closed connection: there is nobody to tell.
+        let served = timeout(WHOLE_TIME, connection(client, page.clone()));
+        open.push_back(tokio::spawn(served).abort_handle());
     }
 }
 

@@ -258,6 +258,22 @@ async fn x_08_health_answers_at_once_and_says_when_egret_stops() {
 }
 
 #[tokio::test]
+async fn x_08_silent_connections_do_not_keep_a_probe_out() {
+    let world = World::usual().await;
+    let health = world.gateway.health_addrs()[0];
+    let mut silent = Vec::new();
+    for _ in 0..100 {
+        silent.push(TcpStream::connect(health).await.unwrap());
+    }
+    let start = Instant::now();
+    assert_eq!(get(health, "/readyz").await.0, 200);
+    assert!(start.elapsed() < Duration::from_millis(900), "{:?}", start.elapsed());
+    let mut last = silent.pop().unwrap();
+    let closed = timeout(Duration::from_secs(3), last.read(&mut [0; 512])).await;
+    assert!(closed.is_ok(), "a second is enough for a head");
+}
+
+#[tokio::test]
 async fn g_07_names_that_clients_choose_make_no_series() {
     let world = World::builder()
         .limits("attempts_per_second_per_source = 100000\nattempts_burst_per_source = 100000")
