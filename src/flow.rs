@@ -11,6 +11,7 @@
 pub(crate) mod answer;
 pub(crate) mod connect;
 pub(crate) mod gate;
+pub(crate) mod held;
 pub(crate) mod http;
 pub(crate) mod intent;
 pub(crate) mod limits;
@@ -28,6 +29,7 @@ use crate::policy::{Action, Attempt, Decision, Fqdn, Host, NoTrace, Protocol, Re
 use crate::snapshot::Snapshot;
 use connect::Upstream;
 use gate::{Opening, Spoken};
+use held::Held;
 use intent::{Intent, IntentError, Target};
 use limits::ConnectionPermit;
 use record::{Attempted, Record};
@@ -79,10 +81,10 @@ pub(crate) async fn serve(client: TcpStream, source: SocketAddr, shared: Arc<Sha
     let mut record = Record::new(shared, source);
     record.stage = Stage::Intent;
     let settings = record.shared.snapshot().settings.clone();
-    let mut bytes = Vec::new();
+    let mut held = Held::new(record.shared.limits.hold());
     let intent = tokio::select! {
         biased;
-        intent = intent::read(&client, &mut bytes, &settings.limits) => intent,
+        intent = intent::read(&client, &mut held, &settings.limits) => intent,
         () = record.shared.until(Phase::Draining) => Err(IntentError::Refused(Reason::Draining, None)),
     };
     match intent {
@@ -92,34 +94,44 @@ pub(crate) async fn serve(client: TcpStream, source: SocketAddr, shared: Arc<Sha
             host_header,
             head_end,
         }) => {
-            let attempted = Attempted::connect(&bytes, Some(&raw), host_header.as_ref());
-            bytes.drain(..head_end);
-            tunnel(client, bytes, target, attempted, record).await;
+            let attempted = Attempted::connect(&held.bytes, Some(&raw), host_header.as_ref());
+            held.bytes.drain(..head_end);
+            tunnel(client, held, target, attempted, record).await;
         }
         // Boxed, so that a tunnel does not carry the size of what it never does.
-        Ok(Intent::Http) => Box::pin(http::serve_absolute(client, bytes, record)).await,
-        Err(IntentError::Closed) => record.denied(&Denial::new(Reason::ClientClosed, Stage::Intent)),
+        Ok(Intent::Http) => Box::pin(http::serve_absolute(client, held.into_bytes(), record)).await,
+        Err(IntentError::Closed) => {
+            // There is nobody to refuse; beyond the rate it leaves no row.
+            let _ = charge(&mut record);
+            record.denied(&Denial::new(Reason::ClientClosed, Stage::Intent));
+        }
         Err(IntentError::Refused(reason, raw)) => {
-            let attempted = Attempted::connect(&bytes, raw.as_ref(), None);
-            refuse(client, Denial::new(reason, Stage::Intent), attempted, record).await;
+            let attempted = Attempted::connect(&held.bytes, raw.as_ref(), None);
+            drop(held);
+            let denial = charged(Denial::new(reason, Stage::Intent), &mut record);
+            refuse(client, denial, attempted, record).await;
         }
     }
 }
 
 /// CONNECT: decide on the target's name and port, resolve, vet, connect, answer 200, hold the first flight at the gate,
 /// relay.
-async fn tunnel(client: TcpStream, mut held: Vec<u8>, target: Target, mut attempted: Attempted, mut record: Record) {
+async fn tunnel(client: TcpStream, mut held: Held, target: Target, mut attempted: Attempted, mut record: Record) {
     record.port = target.port;
     attempted.port = target.port;
+    let budget = record.shared.snapshot().settings.limits.held_bytes;
     let opened = tokio::select! {
         biased;
         opened = open_target(&target, &mut attempted, &mut record) => Some(opened),
-        () = gone(&client, &mut held) => None,
+        () = gone(&client, &mut held, budget) => None,
     };
     let left = || Err(Denial::new(Reason::ClientClosed, record.stage));
     let (name, expected, mut upstream) = match opened.unwrap_or_else(left) {
         Ok(opened) => opened,
-        Err(denial) => return refuse(client, denial, attempted, record).await,
+        Err(denial) => {
+            drop(held);
+            return refuse(client, denial, attempted, record).await;
+        }
     };
     let settings = record.shared.snapshot().settings.clone();
     if !established(&client).await {
@@ -135,11 +147,11 @@ async fn tunnel(client: TcpStream, mut held: Vec<u8>, target: Target, mut attemp
         drop(attempted);
         // Where either may be spoken, the connection was vetted under the rule for TLS, which may trust other addresses.
         let upstream = (expected == Expected::Http).then_some(upstream);
-        return Box::pin(http::serve_tunnel(client, held, name, upstream, record)).await;
+        return Box::pin(http::serve_tunnel(client, held.into_bytes(), name, upstream, record)).await;
     }
     attempted.protocol = Some(Protocol::Https);
     record.protocol = Some(Protocol::Https);
-    let first = held.first().copied();
+    let first = held.bytes.first().copied();
     let gate = match spoken {
         Ok(_) => open_gate(&client, &mut held, &name, &mut upstream, &mut attempted, &mut record).await,
         Err(denial) => Err(denial),
@@ -147,7 +159,8 @@ async fn tunnel(client: TcpStream, mut held: Vec<u8>, target: Target, mut attemp
     let entry = match gate.and_then(|name| enter(&name, &upstream, &mut attempted, &mut record)) {
         Ok(entry) => entry,
         Err(denial) => {
-            let tls = held.first().copied().or(first).is_none_or(|byte| byte == 22);
+            let tls = held.bytes.first().copied().or(first).is_none_or(|byte| byte == 22);
+            drop(held);
             return refuse_tunnel(client, tls, denial, attempted, record).await;
         }
     };
@@ -226,15 +239,31 @@ pub(crate) fn begin(attempted: &mut Attempted, record: &mut Record) -> Result<Ar
     record.generation = snapshot.generation;
     attempted.snapshot = Some(snapshot.clone());
     let refused = |reason| Denial::new(reason, Stage::Decide);
-    record
-        .shared
-        .limits
-        .attempt(record.source.ip(), &snapshot.settings.limits)
-        .map_err(refused)?;
+    charge(record).map_err(refused)?;
     if !record.shared.log.accepts_new_flows() {
         return Err(refused(Reason::LogUnavailable));
     }
     Ok(snapshot)
+}
+
+/// One attempt more of this source. Beyond its rate each is refused, and few leave rows.
+fn charge(record: &mut Record) -> Result<(), Reason> {
+    let (limits, source) = (&record.shared.limits, record.source.ip());
+    let charged = limits.attempt(source, &record.shared.snapshot().settings.limits);
+    record.quiet = charged.is_err() && !limits.may_tell(source);
+    charged
+}
+
+/// What is refused before it can be judged is an attempt too: nonsense must not fill the log faster than sense. Not so at
+/// the end of egret, which is none of the source's doing.
+pub(crate) fn charged(denial: Denial, record: &mut Record) -> Denial {
+    if denial.reason == Reason::Draining {
+        return denial;
+    }
+    match charge(record) {
+        Ok(()) => denial,
+        Err(reason) => Denial::new(reason, denial.stage),
+    }
 }
 
 /// What the first bytes of a tunnel must be.
@@ -309,17 +338,18 @@ pub(crate) async fn resolve(
 }
 
 /// Resolves when the client goes away while its upstream is being opened. What it sends meanwhile is held.
-async fn gone(client: &TcpStream, held: &mut Vec<u8>) {
+async fn gone(client: &TcpStream, held: &mut Held, budget: usize) {
     /// A first flight that fits any limit; more stays in the socket.
     const EARLY_BYTES: usize = 16 * 1024;
-    while held.len() < EARLY_BYTES {
+    while held.bytes.len() < EARLY_BYTES {
         if client.readable().await.is_err() {
             return;
         }
-        match intent::read_some(client, held, EARLY_BYTES) {
-            Ok(0) => return,
-            Err(e) if e.kind() != ErrorKind::WouldBlock => return,
-            _ => {}
+        match held.read(client, EARLY_BYTES, budget) {
+            Ok(Ok(0)) => return,
+            Ok(Err(e)) if e.kind() != ErrorKind::WouldBlock => return,
+            Ok(_) => {}
+            Err(_) => break,
         }
     }
     std::future::pending().await
@@ -328,7 +358,7 @@ async fn gone(client: &TcpStream, held: &mut Vec<u8>) {
 /// The gate for TLS, and what a differing SNI means. The name that the tunnel is for.
 async fn open_gate(
     client: &TcpStream,
-    held: &mut Vec<u8>,
+    held: &mut Held,
     asked: &Fqdn,
     upstream: &mut Upstream,
     attempted: &mut Attempted,

@@ -99,6 +99,11 @@ impl Metrics {
         }
     }
 
+    /// A row about a source beyond its rate was not written.
+    pub fn suppressed(&self) {
+        self.add(Metric::LogSuppressed, 0, 1);
+    }
+
     fn limited(&self, reason: Reason) {
         if let Some(limit) = table::LIMITS.iter().position(|&limit| limit == reason) {
             self.add(Metric::LimitRefusals, limit, 1);

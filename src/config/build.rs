@@ -178,14 +178,12 @@ fn limits(file: &file::Limits, report: &mut Report) -> Limits {
         &file.attempts_per_second_per_source,
     );
     set(&mut limits.attempts_burst_per_source, &file.attempts_burst_per_source);
+    set_mib(&mut limits.held_bytes, &file.held_mib);
     set(&mut limits.dials, &file.dials);
     set_time(&mut limits.idle, &file.idle_seconds, SECOND);
     set_time(&mut limits.connect_time, &file.connect_seconds, SECOND);
     set_time(&mut limits.drain_time, &file.drain_seconds, SECOND);
-    set(&mut limits.log_queue_bytes, &file.log_queue_mib);
-    if file.log_queue_mib.is_some() {
-        limits.log_queue_bytes = limits.log_queue_bytes.saturating_mul(1 << 20);
-    }
+    set_mib(&mut limits.log_queue_bytes, &file.log_queue_mib);
     if let Some(per_source) = file
         .tunnels_per_source
         .as_ref()
@@ -212,6 +210,12 @@ pub(super) fn set<T: TryFrom<i64>>(field: &mut T, written: &Option<At<i64>>) {
 pub(super) fn set_time(field: &mut Duration, written: &Option<At<i64>>, unit: Duration) {
     if let Some(number) = written.as_ref().and_then(|number| u32::try_from(**number).ok()) {
         *field = unit * number;
+    }
+}
+
+fn set_mib(field: &mut usize, written: &Option<At<i64>>) {
+    if let Some(number) = written.as_ref().and_then(|number| usize::try_from(**number).ok()) {
+        *field = number.saturating_mul(1 << 20);
     }
 }
 

@@ -134,6 +134,8 @@ pub struct Limits {
     pub attempts_per_second_per_source: u32,
     /// Attempts that one source may make at once before the rate counts. Default 1 000.
     pub attempts_burst_per_source: u32,
+    /// Bytes that wait to be judged (heads and ClientHellos) in all, beyond 4 KiB of each client. Default 16 MiB.
+    pub held_bytes: usize,
     /// Upstream connections being opened at once. Default 4 096.
     pub dials: usize,
     /// Tunnel without a byte either way, also after one side has ended. Default 240 s, as Azure Firewall's.
@@ -159,6 +161,7 @@ impl Default for Limits {
             tunnels_per_source: 5_000,
             attempts_per_second_per_source: 500,
             attempts_burst_per_source: 1_000,
+            held_bytes: 16 << 20,
             dials: 4_096,
             idle: Duration::from_secs(240),
             connect_time: Duration::from_secs(9),
@@ -182,6 +185,7 @@ impl Limits {
             tunnels_per_source: usize::MAX,
             attempts_per_second_per_source: u32::MAX,
             attempts_burst_per_source: u32::MAX,
+            held_bytes: usize::MAX,
             dials: usize::MAX,
             idle: NEVER,
             ..self

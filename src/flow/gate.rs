@@ -3,7 +3,8 @@
 //! In: a client that has its 200, the bytes it sent early, and the name it asked for. Out: [`Passed`], which only this
 //! module makes and only the relay takes, or a [`Denial`].
 
-use super::{Denial, intent};
+use super::Denial;
+use super::held::Held;
 use crate::config::settings::{EchPolicy, Limits};
 use crate::log::Stage;
 use crate::policy::{Fqdn, Reason};
@@ -16,18 +17,18 @@ use tokio::time::{Instant, timeout_at};
 /// A judged first flight: the bytes to send on.
 #[derive(Debug)]
 pub(crate) struct Passed {
-    held: Vec<u8>,
+    held: Held,
 }
 
 impl Passed {
     /// What was held, for the relay alone.
-    pub(super) fn into_held(self) -> Vec<u8> {
+    pub(super) fn into_held(self) -> Held {
         self.held
     }
 
     /// A tunnel that `flow::http` opened: a request was judged and its upstream answered 101.
     pub(super) fn upgraded(rest: Vec<u8>) -> Self {
-        Self { held: rest }
+        Self { held: rest.into() }
     }
 }
 
@@ -56,13 +57,13 @@ pub(crate) enum Spoken {
 }
 
 /// Wait for the first byte and tell TLS from HTTP by it: a TLS record of a handshake starts with 22.
-pub(crate) async fn first_byte(client: &TcpStream, held: &mut Vec<u8>, limits: &Limits) -> Result<Spoken, Denial> {
+pub(crate) async fn first_byte(client: &TcpStream, held: &mut Held, limits: &Limits) -> Result<Spoken, Denial> {
     let deadline = Instant::now() + limits.client_hello_time;
-    while held.is_empty() {
+    while held.bytes.is_empty() {
         read_more(client, held, limits, deadline, Reason::TlsIncomplete).await?;
     }
     // 128 and above: a record of SSL 2.0, which the gate refuses by its name.
-    Ok(if held[0] == 22 || held[0] >= 0x80 {
+    Ok(if held.bytes[0] == 22 || held.bytes[0] >= 0x80 {
         Spoken::Tls
     } else {
         Spoken::Http
@@ -72,7 +73,7 @@ pub(crate) async fn first_byte(client: &TcpStream, held: &mut Vec<u8>, limits: &
 /// Hold bytes until they are one whole ClientHello, and compare its SNI with `asked`.
 pub(crate) async fn tls(
     client: &TcpStream,
-    held: &mut Vec<u8>,
+    held: &mut Held,
     asked: &Fqdn,
     limits: &Limits,
     ech: EchPolicy,
@@ -80,11 +81,13 @@ pub(crate) async fn tls(
 ) -> Result<Opening, Denial> {
     let mut deadline = Instant::now() + limits.client_hello_time;
     loop {
-        match client_hello::parse(held) {
-            _ if off(Guard::Gate) && !held.is_empty() => return Ok(Opening::Same),
-            Parsed::Incomplete if held.len() >= limits.client_hello_bytes => return Err(denial(Reason::TlsTooLarge)),
+        match client_hello::parse(&held.bytes) {
+            _ if off(Guard::Gate) && !held.bytes.is_empty() => return Ok(Opening::Same),
+            Parsed::Incomplete if held.bytes.len() >= limits.client_hello_bytes => {
+                return Err(denial(Reason::TlsTooLarge));
+            }
             Parsed::Incomplete => {
-                let silent = held.is_empty();
+                let silent = held.bytes.is_empty();
                 read_more(client, held, limits, deadline, Reason::TlsIncomplete).await?;
                 // The time for a hello runs from its first byte: a client may think first, and be slow then.
                 if silent {
@@ -103,7 +106,7 @@ pub(crate) async fn tls(
 }
 
 /// The flight is judged: the held bytes may go.
-pub(crate) fn open(held: Vec<u8>) -> Passed {
+pub(crate) fn open(held: Held) -> Passed {
     Passed { held }
 }
 
@@ -128,7 +131,7 @@ fn judge(hello: &ClientHello<'_>, asked: &Fqdn, policy: EchPolicy, seen: &mut Fi
 
 async fn read_more(
     client: &TcpStream,
-    held: &mut Vec<u8>,
+    held: &mut Held,
     limits: &Limits,
     deadline: Instant,
     cut_short: Reason,
@@ -139,9 +142,12 @@ async fn read_more(
             Ok(Err(_)) => return Err(denial(Reason::ClientClosed)),
             Ok(Ok(())) => {}
         }
-        match intent::read_some(client, held, limits.client_hello_bytes) {
+        match held
+            .read(client, limits.client_hello_bytes, limits.held_bytes)
+            .map_err(denial)?
+        {
             // A spare connection of a browser ends without a byte: that is no violation.
-            Ok(0) if held.is_empty() => return Err(denial(Reason::ClientClosed)),
+            Ok(0) if held.bytes.is_empty() => return Err(denial(Reason::ClientClosed)),
             Ok(0) => return Err(denial(cut_short)),
             Ok(_) => return Ok(()),
             Err(e) if e.kind() == ErrorKind::WouldBlock => {}

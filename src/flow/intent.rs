@@ -6,6 +6,7 @@
 //! The request target alone says what CONNECT asks (RFC 9110 section 9.3.6): real clients send no Host, a Host without a
 //! port, or HTTP/1.0. What has two readings is refused.
 
+use super::held::Held;
 use crate::config::settings::Limits;
 use crate::policy::{Host, HostError, Reason};
 use std::ops::Range;
@@ -54,8 +55,8 @@ pub(crate) enum IntentError {
     Refused(Reason, Option<Range<usize>>),
 }
 
-/// Read until the first request's intent is known. `bytes` holds what was read, also on failure.
-pub(crate) async fn read(stream: &TcpStream, bytes: &mut Vec<u8>, limits: &Limits) -> Result<Intent, IntentError> {
+/// Read until the first request's intent is known. `held` holds what was read, also on failure.
+pub(crate) async fn read(stream: &TcpStream, held: &mut Held, limits: &Limits) -> Result<Intent, IntentError> {
     let deadline = Instant::now() + limits.head_time;
     let mut scanned = 0;
     loop {
@@ -64,25 +65,20 @@ pub(crate) async fn read(stream: &TcpStream, bytes: &mut Vec<u8>, limits: &Limit
             Ok(Err(_)) => return Err(IntentError::Closed),
             Ok(Ok(())) => {}
         }
-        match read_some(stream, bytes, limits.head_bytes) {
+        let refused = |reason| IntentError::Refused(reason, None);
+        match held
+            .read(stream, limits.head_bytes, limits.held_bytes)
+            .map_err(refused)?
+        {
             Ok(0) => return Err(IntentError::Closed),
             Ok(_) => {}
             Err(e) if e.kind() == std::io::ErrorKind::WouldBlock => continue,
             Err(_) => return Err(IntentError::Closed),
         }
-        if let Some(intent) = parse(bytes, &mut scanned, limits)? {
+        if let Some(intent) = parse(&held.bytes, &mut scanned, limits)? {
             return Ok(intent);
         }
     }
-}
-
-/// One read into the tail of `bytes`, which never grows past `cap` by more than a read.
-pub(crate) fn read_some(stream: &TcpStream, bytes: &mut Vec<u8>, cap: usize) -> std::io::Result<usize> {
-    if bytes.capacity() - bytes.len() < 1024 {
-        bytes.reserve(2048.min(cap.max(1024)));
-    }
-    // `try_read_buf` writes into spare capacity, so nothing is zeroed first.
-    stream.try_read_buf(bytes)
 }
 
 /// `Ok(None)`: more bytes are needed.
@@ -403,14 +399,15 @@ mod tests {
             let head = [b"GET /".as_slice(), &vec![b'a'; 4 << 20]].concat();
             let _ = tokio::io::AsyncWriteExt::write_all(&mut client, &head).await;
         });
-        let mut bytes = Vec::new();
-        let refused = read(&server, &mut bytes, &limits).await;
+        let mut held = Held::default();
+        let refused = read(&server, &mut held, &limits).await;
         assert!(
             matches!(refused, Err(IntentError::Refused(Reason::HeadTooLarge, _))),
             "{refused:?}"
         );
-        // A vector doubles, and one read may go over.
-        assert!(bytes.capacity() <= 2 * limits.head_bytes, "{} bytes", bytes.capacity());
+        // One read may go over.
+        let kept = held.bytes.capacity();
+        assert!(kept <= limits.head_bytes + 2048, "{kept} bytes");
         drop(server);
         flood.await.unwrap();
     }

@@ -1,4 +1,4 @@
-//! Counts that are bounded: connections in all and per source, attempts per source and second, half-open dials.
+//! Counts that are bounded: connections in all and per source, attempts per source and second, half-open dials, bytes held.
 //!
 //! Each limit answers with its own [`Reason`]. A permit gives its place back when it is dropped.
 
@@ -15,6 +15,9 @@ pub(crate) const SWEEP_EVERY: Duration = Duration::from_secs(1);
 
 /// Sources are spread over this many locks, so that workers rarely meet at one.
 const SHARDS: usize = 64;
+
+/// Rows about attempts beyond its rate that a source may cause each second.
+const ROWS_BEYOND_RATE: u32 = 3;
 
 /// Sources remembered in each shard. A new source beyond it is refused rather than left uncounted.
 const SOURCES_PER_SHARD: usize = 4096;
@@ -37,6 +40,7 @@ pub(crate) struct Limits {
     connections: AtomicUsize,
     lingering: AtomicUsize,
     dials: AtomicUsize,
+    held: AtomicUsize,
     shards: Box<[Mutex<HashMap<IpAddr, Source>>]>,
 }
 
@@ -46,6 +50,9 @@ struct Source {
     connections: usize,
     tokens: f64,
     refilled: Instant,
+    /// Rows that this second has seen about attempts beyond the rate.
+    told: u32,
+    told_since: Instant,
 }
 
 /// One client connection's place, from accept to close.
@@ -58,6 +65,13 @@ pub(crate) struct ConnectionPermit {
 /// One half-open dial's place.
 #[derive(Debug)]
 pub(crate) struct DialPermit(Arc<Limits>);
+
+/// What one flow holds of the bytes that all may hold together.
+#[derive(Debug)]
+pub(crate) struct HeldPermit {
+    limits: Arc<Limits>,
+    bytes: usize,
+}
 
 /// A refused connection's place while it lingers.
 #[derive(Debug)]
@@ -85,6 +99,7 @@ impl Limits {
             connections: AtomicUsize::new(0),
             lingering: AtomicUsize::new(0),
             dials: AtomicUsize::new(0),
+            held: AtomicUsize::new(0),
             shards,
         })
     }
@@ -97,6 +112,11 @@ impl Limits {
     /// Dials that have not connected yet.
     pub(crate) fn dials(&self) -> usize {
         self.dials.load(Relaxed)
+    }
+
+    /// Bytes held now that wait to be judged, beyond what every flow may hold uncounted.
+    pub(crate) fn held(&self) -> usize {
+        self.held.load(Relaxed)
     }
 
     /// A place for a new client connection: `LimitTunnels`, `LimitSourceTunnels` or `LimitFiles` where there is none.
@@ -120,6 +140,8 @@ impl Limits {
             connections: 0,
             tokens: burst(settings),
             refilled: Instant::now(),
+            told: 0,
+            told_since: Instant::now(),
         });
         entry.connections += 1;
         Ok(ConnectionPermit {
@@ -142,6 +164,27 @@ impl Limits {
         }
         entry.tokens -= 1.0;
         Ok(())
+    }
+
+    /// Whether a row may tell of an attempt of this source beyond its rate: a few each second, however many it makes.
+    pub(crate) fn may_tell(&self, source: IpAddr) -> bool {
+        let mut shard = self.shard(source);
+        let Some(entry) = shard.get_mut(&source) else {
+            return true;
+        };
+        if entry.told_since.elapsed() >= Duration::from_secs(1) {
+            (entry.told, entry.told_since) = (0, Instant::now());
+        }
+        entry.told = entry.told.saturating_add(1);
+        entry.told <= ROWS_BEYOND_RATE
+    }
+
+    /// A permit for no bytes yet.
+    pub(crate) fn hold(self: &Arc<Self>) -> HeldPermit {
+        HeldPermit {
+            limits: self.clone(),
+            bytes: 0,
+        }
     }
 
     /// A place for a dial that has not connected yet: `LimitDials` where there is none.
@@ -201,6 +244,28 @@ impl Source {
         let rate = f64::from(settings.attempts_per_second_per_source);
         self.tokens = (self.tokens + seconds * rate).min(burst(settings));
         self.refilled = now;
+    }
+}
+
+impl HeldPermit {
+    /// Hold `bytes` from now on, no fewer than before: `LimitHeldBytes` where all flows would then hold more than `budget`.
+    pub(crate) fn grow(&mut self, bytes: usize, budget: usize) -> Result<(), Reason> {
+        let more = bytes.saturating_sub(self.bytes);
+        let room = |held: usize| Some(held + more).filter(|held| *held <= budget);
+        if more > 0 {
+            let grown = self.limits.held.fetch_update(Relaxed, Relaxed, room);
+            grown.map_err(|_| Reason::LimitHeldBytes)?;
+            self.bytes += more;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for HeldPermit {
+    fn drop(&mut self) {
+        if self.bytes > 0 {
+            self.limits.held.fetch_sub(self.bytes, Relaxed);
+        }
     }
 }
 
@@ -276,6 +341,16 @@ mod tests {
             .collect();
         assert!(asked[0].is_ok() && asked[1].is_ok(), "both are in the burst");
         assert_eq!(asked[4], Err(Reason::LimitSourceRate));
+    }
+
+    #[test]
+    fn a_source_beyond_its_rate_is_told_of_three_times_a_second() {
+        let (limits, settings) = (Limits::new(None), settings(10, 10, 1));
+        let _held = limits.admit(source("10.0.0.1"), &settings).unwrap();
+        let started = Instant::now();
+        let told = (0..1000).filter(|_| limits.may_tell(source("10.0.0.1"))).count();
+        let seconds = 1 + started.elapsed().as_secs() as usize;
+        assert!((3..=3 * seconds).contains(&told), "{told}");
     }
 
     #[test]

@@ -27,6 +27,8 @@ pub(crate) struct Record {
     pub received: u64,
     pub end: FlowEndKind,
     pub generation: u64,
+    /// Its source has gone beyond its rate and had its rows about that: none more.
+    pub quiet: bool,
     started: Instant,
 }
 
@@ -46,6 +48,7 @@ impl Record {
             received: 0,
             end: FlowEndKind::Refused,
             generation: 0,
+            quiet: false,
             started: Instant::now(),
         }
     }
@@ -77,6 +80,10 @@ impl Drop for Record {
             .flow_ended(self.end, self.stage, self.reason, self.sent, self.received);
         if self.shared.is_self_test(&self.name) {
             return;
+        }
+        // What reached an upstream has passed within the rate, and its bytes are told.
+        if self.quiet && self.address.is_none() {
+            return self.shared.metrics.suppressed();
         }
         self.shared.log.write(&Row::FlowEnd(FlowEnd {
             time: SystemTime::now(),
@@ -179,6 +186,9 @@ impl Attempted {
         record.shared.metrics.decided(action, mode, reason);
         if record.shared.is_self_test(&self.name) {
             return;
+        }
+        if record.quiet {
+            return record.shared.metrics.suppressed();
         }
         let rule = self
             .decision

@@ -94,6 +94,7 @@ fn fill(sample: &mut Sample, view: &AdminView) {
         (Metric::Connections, shared.limits.connections() as u64),
         (Metric::Tunnels, shared.tunnels.len() as u64),
         (Metric::Dials, shared.limits.dials() as u64),
+        (Metric::Held, shared.limits.held() as u64),
         (Metric::DnsFailures, dns.failures.load(Relaxed)),
         (Metric::DnsFailovers, dns.failovers.load(Relaxed)),
         (Metric::DnsCached, resolver.cached_names() as u64),

@@ -55,6 +55,7 @@ pub(super) const LIMITS: &[Reason] = &[
     Reason::LimitSourceRate,
     Reason::LimitDials,
     Reason::LimitDnsQueries,
+    Reason::LimitHeldBytes,
     Reason::LimitFiles,
     Reason::HeadTooLarge,
     Reason::HeadTimeout,
@@ -110,9 +111,10 @@ table! {
     Connections: Gauge "connections_open" "" [] "Client connections open now.";
     Tunnels: Gauge "tunnels_open" "" [] "Flows that passed the gate and are being relayed.";
     Dials: Gauge "dials_pending" "" [] "Upstream connections being opened now.";
-    Decisions: Counter "decisions" "" [fixed("action", DECIDED), reasons("reason", &Reason::ALL)] "Decisions, one for each rule row; audit is a denial that audit mode let through.";
+    Held: Gauge "held_bytes" "bytes" [] "Bytes of heads and ClientHellos that wait to be judged, beyond 4 KiB of each client.";
+    Decisions: Counter "decisions" "" [fixed("action", DECIDED), reasons("reason", &Reason::ALL)] "Decisions, one for each rule row, suppressed ones included; audit is a denial that audit mode let through.";
     LimitRefusals: Counter "limit_refusals" "" [reasons("limit", LIMITS)] "Attempts and connections refused at a limit.";
-    Flows: Counter "flows_ended" "" [fixed("end", FlowEndKind::NAMES)] "Flows by how they ended, one for each EgretFlow row.";
+    Flows: Counter "flows_ended" "" [fixed("end", FlowEndKind::NAMES)] "Flows by how they ended, one for each EgretFlow row, suppressed ones included.";
     Refused: Counter "flows_refused" "" [fixed("stage", Stage::NAMES)] "Flows that ended before a relay, by the last step they reached.";
     Panics: Counter "flow_panics" "" [] "Flows that ended by a defect of egret.";
     Sent: Counter "sent_bytes" "bytes" [] "Bytes relayed to upstreams, of flows that have ended.";
@@ -126,6 +128,7 @@ table! {
     DnsInFlight: Gauge "dns_lookups_pending" "" [] "Lookups under way.";
     LogRows: Counter "log_rows" "" [fixed("sink", SINKS)] "Rows that reached the sink.";
     LogDropped: Counter "log_rows_dropped" "" [fixed("sink", SINKS)] "Rows lost because the sink was full or could not be written.";
+    LogSuppressed: Counter "log_rows_suppressed" "" [] "Rows not written because their source attempts faster than its rate; a few each second are.";
     LogBytes: Counter "log_written_bytes" "bytes" [fixed("sink", SINKS)] "Bytes of rows written.";
     LogFailures: Counter "log_write_failures" "" [fixed("sink", SINKS)] "Writes that failed; each is tried again.";
     LogWaiting: Gauge "log_queue_bytes" "bytes" [fixed("sink", SINKS)] "Bytes of the sink's queue in use.";

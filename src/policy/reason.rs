@@ -46,6 +46,7 @@ pub enum Reason {
     LimitSourceRate,
     LimitDials,
     LimitDnsQueries,
+    LimitHeldBytes,
     LimitFiles,
     LogUnavailable,
     Loop,
@@ -93,8 +94,8 @@ pub struct ReasonRow {
 
 impl Reason {
     /// Every reason, in the order of the table.
-    pub const ALL: [Reason; 46] = {
-        let mut all = [Reason::Internal; 46];
+    pub const ALL: [Reason; 47] = {
+        let mut all = [Reason::Internal; 47];
         let mut i = 0;
         while i < all.len() {
             all[i] = ROWS[i].reason;
@@ -160,7 +161,7 @@ const fn row(
 /// In the order of the variants. Statuses: what the client wrote wrong is 4xx, what policy, gate or vetting denies is 403,
 /// what is wrong upstream is 502 or 504 (RFC 9209 section 2.3 recommends these), what may pass by waiting is 503: common
 /// SDKs retry on 503 with back-off, and take 429 for the service's own answer.
-static ROWS: [ReasonRow; 46] = [
+static ROWS: [ReasonRow; 47] = [
     row(
         Reason::RuleMatched,
         "RuleMatched",
@@ -511,6 +512,15 @@ static ROWS: [ReasonRow; 46] = [
         Actor::Operator,
         "As many lookups are in flight as egret may have.",
         "Wait; look for a DNS server that does not answer, or raise limits.dns_queries.",
+    ),
+    row(
+        Reason::LimitHeldBytes,
+        "LimitHeldBytes",
+        503,
+        "proxy_internal_response",
+        Actor::Operator,
+        "As many bytes of heads and ClientHellos wait to be judged as egret may hold.",
+        "Wait; look for a source that sends large ones slowly, or raise limits.held_mib.",
     ),
     row(
         Reason::LimitFiles,

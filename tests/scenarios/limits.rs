@@ -2,7 +2,7 @@
 
 use crate::far::{BlackHole, Origin};
 use crate::world::{POLICY, World, until};
-use egret::lab::client::{Client, Ended};
+use egret::lab::client::{Client, Ended, Hello};
 use egret::lab::dns::Behaviour;
 use egret::metrics::Metric;
 use std::collections::VecDeque;
@@ -112,6 +112,59 @@ async fn f_08_a_source_asks_no_faster_than_its_rate() {
     assert_eq!(asked(&other, API).await.0, 200, "others have a rate of their own");
     tokio::time::sleep(Duration::from_millis(1100)).await;
     assert_eq!(asked(&eager, API).await.0, 200, "a second later it may ask again");
+}
+
+#[tokio::test]
+async fn f_08_what_waits_to_be_judged_has_one_budget_for_all() {
+    let world = World::builder().limits("held_mib = 1").start().await;
+    // A record of 16 KiB, and the handshake header of a ClientHello of 63 KiB: never whole.
+    let record = [&[22, 3, 1, 0x40, 0][..], &[1, 0, 0xfc, 0], &[0; 0x4000 - 4]].concat();
+    let flight = [&record[..], &record, &record].concat();
+    let mut held = Vec::new();
+    let refused = |world: &World| world.refused_at("LimitHeldBytes");
+    for _ in 0..40 {
+        let mut tunnel = world.tunnel(API).await;
+        // It may be refused before all of it is sent.
+        let _ = tunnel.send(&flight).await;
+        held.push(tunnel);
+        if refused(&world) > 0 {
+            break;
+        }
+    }
+    until("the budget is spent", || refused(&world) > 0).await;
+    assert_eq!(world.last_reason(), "LimitHeldBytes");
+    let mut usual = world.tunnel(API).await;
+    usual.handshake(&Hello::to("api.example.com")).await.unwrap();
+    drop(held);
+    world.shows("egret_held_bytes 0").await;
+}
+
+#[tokio::test]
+async fn f_08_nonsense_costs_as_much_as_an_attempt_and_beyond_the_rate_fills_no_log() {
+    let world = World::builder()
+        .limits("attempts_per_second_per_source = 1\nattempts_burst_per_source = 3")
+        .start()
+        .await;
+    let started = Instant::now();
+    for n in 0..60 {
+        let ask = match n % 3 {
+            0 => "CONNECT api.example.com HTTP/1.1\r\n\r\n",
+            1 => "GET / HTTP/1.1\r\nHost: api.example.com\r\n\r\n",
+            _ => "CONNECT evil.test:443 HTTP/1.1\r\n\r\n",
+        };
+        let (status, said) = world.ask(ask).await;
+        assert!(n < 3 || status == 503 || said.contains("denied"), "{status} {said}");
+        drop(world.client().open().await);
+    }
+    // Within its rate, and three a second beyond it.
+    let most = 3 + 4 * (1 + started.elapsed().as_secs() as usize);
+    until("all have ended", || world.gateway.connections() == 0).await;
+    let rows = [world.rule_rows().len(), world.rows("EgretFlow").len()];
+    assert!(rows[0] <= most && rows[1] <= 2 * most, "{rows:?} of 60 and 120, {most}");
+    assert_eq!(world.last_reason(), "LimitSourceRate");
+    let metrics = world.gateway.metrics();
+    let suppressed = metrics.value(Metric::LogSuppressed, &[]).unwrap() as usize;
+    assert_eq!(rows[0] + rows[1] + suppressed, 60 + 120, "each is counted");
 }
 
 #[tokio::test]

@@ -19,7 +19,11 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::task::JoinSet;
 
 /// Reasons that no scenario here can bring about, and where else they are shown.
-const ELSEWHERE: [(Reason, &str); 7] = [
+const ELSEWHERE: [(Reason, &str); 8] = [
+    (
+        Reason::LimitHeldBytes,
+        "limits::f_08_what_waits_to_be_judged_has_one_budget_for_all",
+    ),
     (
         Reason::UpstreamUnreachable,
         "a route that is missing: flow::connect maps the errors of the kernel",

@@ -14,7 +14,7 @@ use super::upstream::{Connection, NoResponse};
 use crate::flow::connect::Upstream;
 use crate::flow::intent::Target;
 use crate::flow::record::{Attempted, Record};
-use crate::flow::{Denial, answer, begin, decide, enter, named, reach};
+use crate::flow::{Denial, answer, begin, charged, decide, enter, named, reach};
 use crate::log::{FlowEndKind, NameSource, Stage};
 use crate::policy::{Decision, Fqdn, Protocol, Reason};
 use crate::proof::{Guard, off};
@@ -136,17 +136,20 @@ impl Conversation {
     fn refused(&mut self, mut violation: Violation, first: u8) -> Result<Denial, NoAnswer> {
         if violation.reason == Reason::NotHttp {
             if let (Route::Tunnel(..), None) = (&self.route, self.first) {
-                self.write_denial(&denial_of(violation));
+                let denial = charged(denial_of(violation), &mut self.record);
+                self.write_denial(&denial);
                 self.outcome = Outcome::NotHttp { tls: first == 22 };
                 return Err(NoAnswer);
             }
             violation.reason = Reason::BadRequest;
         }
-        Ok(denial_of(violation))
+        Ok(charged(denial_of(violation), &mut self.record))
     }
 
     async fn exchange(&mut self, request: Request<Incoming>, head: RequestHead) -> Result<Response<Reply>, Denial> {
-        let wanted = self.wanted(&request, &head).map_err(denial_of)?;
+        let wanted = self
+            .wanted(&request, &head)
+            .map_err(|violation| charged(denial_of(violation), &mut self.record))?;
         let (snapshot, name, decision) = self.judge(&wanted.target)?;
         let (mut parts, body) = request.into_parts();
         if parts.method == Method::OPTIONS && fields::take_forward(&mut parts.headers) == Some(0) {
