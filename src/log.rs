@@ -62,11 +62,11 @@ enum Form {
 
 /// A sink could not be opened.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot open the decision log {sink}")]
+#[error("cannot open the decision log {sink}: {cause}")]
 pub struct LogError {
     /// Path of the file, or `stdout`.
     sink: String,
-    source: std::io::Error,
+    cause: std::io::Error,
 }
 
 /// How one sink fares, for metrics and health.
@@ -97,17 +97,17 @@ impl Log {
         let form = Form::new(settings.format, azure);
         let mut sinks = Vec::new();
         if settings.stdout {
-            let failed = |source| LogError {
+            let failed = |cause| LogError {
                 sink: "stdout".into(),
-                source,
+                cause,
             };
             let output = Stdout::open().map_err(failed)?;
             sinks.push(start_sink("stdout", OnFull::Drop, limits, Box::new(output), &form).map_err(failed)?);
         }
         if let Some(file) = &settings.file {
-            let failed = |source| LogError {
+            let failed = |cause| LogError {
                 sink: file.path.display().to_string(),
-                source,
+                cause,
             };
             let output = RotatingFile::open(file.clone()).map_err(failed)?;
             sinks.push(start_sink("file", file.on_full, limits, Box::new(output), &form).map_err(failed)?);
