@@ -21,9 +21,10 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant, SystemTime};
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 
-/// How long the self-test may take; it needs one round trip on loopback and no DNS.
-const SELF_TEST_TIME: Duration = Duration::from_secs(2);
+/// How long the self-test may take. It needs one round trip on loopback and no DNS, but the processor may be throttled.
+const SELF_TEST_TIME: Duration = Duration::from_secs(10);
 
 /// How long cut tunnels get to write their last rows.
 const CUT_TIME: Duration = Duration::from_secs(1);
@@ -128,6 +129,7 @@ impl Gateway {
             hurry: AtomicBool::new(false),
         };
         gateway.report();
+        gateway.tell_of_files();
         gateway.spawn_workers(&proxy)?;
         gateway.spawn_control_tasks(health_listeners, admin_listeners)?;
         gateway.self_test(&self_test)?;
@@ -258,6 +260,18 @@ impl Gateway {
         );
     }
 
+    /// Whoever counts on `limits.tunnels` should know that something else is reached before.
+    fn tell_of_files(&self) {
+        let (connections, tunnels) = (self.shared.limits.fit(), self.shared.snapshot().settings.limits.tunnels);
+        if connections < tunnels {
+            tracing::info!(
+                connections,
+                tunnels,
+                "the limit on open files allows fewer connections than limits.tunnels"
+            );
+        }
+    }
+
     fn spawn_workers(&self, listeners: &[StdListener]) -> io::Result<()> {
         let settings = self.shared.snapshot().settings.clone();
         let count = settings
@@ -339,12 +353,15 @@ impl Drop for Gateway {
 }
 
 async fn work(listeners: Vec<StdListener>, shared: Arc<Shared>) {
+    let mut accepting = JoinSet::new();
     for listener in listeners {
         match tokio::net::TcpListener::from_std(listener) {
-            Ok(listener) => drop(tokio::spawn(listen::accept(listener, shared.clone()))),
+            Ok(listener) => drop(accepting.spawn(listen::accept(listener, shared.clone()))),
             Err(error) => tracing::error!(%error, "a worker cannot use its listener"),
         }
     }
+    // They end when egret drains, with their listeners: from then on the kernel refuses.
+    while accepting.join_next().await.is_some() {}
     shared.until(Phase::Ended).await;
 }
 

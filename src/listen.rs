@@ -77,7 +77,8 @@ pub(crate) async fn accept(listener: TcpListener, shared: Arc<Shared>) {
         }
     }
     while let Some((client, source)) = waiting(&listener).await {
-        turn_away(client, source, &shared, Reason::Draining);
+        shared.metrics.accepted();
+        answer::refuse_at_once(&client, &refused(source, &shared, Reason::Draining));
     }
 }
 
@@ -99,7 +100,8 @@ async fn waiting(listener: &TcpListener) -> Option<(TcpStream, SocketAddr)> {
 /// one needs the same descriptor.
 async fn refuse_for_files(listener: &TcpListener, shared: &Arc<Shared>) {
     if let Some((client, source)) = waiting(listener).await {
-        let words = refused(canonical(source), shared, Reason::LimitFiles);
+        shared.metrics.accepted();
+        let words = refused(source, shared, Reason::LimitFiles);
         let _ = timeout(OUT_OF_FILES_LINGER, answer::refuse(client, &words)).await;
     }
 }
@@ -125,7 +127,7 @@ fn arrive(client: TcpStream, source: SocketAddr, shared: &Arc<Shared>) {
 /// Refuse before anything is read: the answer names the limit. Where too many linger already it is sent and nothing waited
 /// for: a client that is busy sending may then see a reset instead.
 fn turn_away(client: TcpStream, source: SocketAddr, shared: &Arc<Shared>, reason: Reason) {
-    let words = refused(canonical(source), shared, reason);
+    let words = refused(source, shared, reason);
     let Some(place) = shared.limits.linger() else {
         return answer::refuse_at_once(&client, &words);
     };
@@ -137,7 +139,7 @@ fn turn_away(client: TcpStream, source: SocketAddr, shared: &Arc<Shared>, reason
 
 /// The record of a connection that is not served, and what it is told.
 fn refused(source: SocketAddr, shared: &Arc<Shared>, reason: Reason) -> Words {
-    let mut record = Record::new(shared.clone(), source);
+    let mut record = Record::new(shared.clone(), canonical(source));
     record.denied(&Denial::new(reason, Stage::Accept));
     words(reason, None, "", record.id, &shared.snapshot().settings.proxy)
 }

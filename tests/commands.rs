@@ -185,7 +185,7 @@ fn l_02_l_03_l_04_whatever_becomes_of_the_file_the_rules_in_force_stay() {
     let file = folder.file("egret.toml", &config("\"one.example\""));
     let mut egret = Egret::with_file(&file);
     let proxy = egret.ready();
-    let mut stays = |egret: &mut Egret, says: &str| {
+    let stays = |egret: &mut Egret, says: &str| {
         egret.says(&["ERROR", says]);
         egret.says(&["not reloaded", "the old configuration stays"]);
         assert!(

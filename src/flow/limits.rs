@@ -104,6 +104,11 @@ impl Limits {
         })
     }
 
+    /// Client connections for which there are file descriptors.
+    pub(crate) fn fit(&self) -> usize {
+        self.fit
+    }
+
     /// Client connections open now.
     pub(crate) fn connections(&self) -> usize {
         self.connections.load(Relaxed)

@@ -37,11 +37,11 @@ pub fn nobody() -> SocketAddr {
     StdListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }
 
-/// The page of metrics of this admin listener.
-pub async fn metrics(admin: SocketAddr) -> String {
+/// A page of this admin listener.
+pub async fn page(admin: SocketAddr, path: &str) -> String {
     let mut stream = TcpStream::connect(admin).await.unwrap();
-    let ask = b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
-    stream.write_all(ask).await.unwrap();
+    let ask = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    stream.write_all(ask.as_bytes()).await.unwrap();
     let mut page = String::new();
     stream.read_to_string(&mut page).await.unwrap();
     page
@@ -132,7 +132,7 @@ impl World {
     pub async fn shows(&self, sample: &str) {
         let deadline = Instant::now() + Duration::from_secs(10);
         loop {
-            let page = metrics(self.gateway.admin_addrs()[0]).await;
+            let page = page(self.gateway.admin_addrs()[0], "/metrics").await;
             if page.lines().any(|line| line == sample) {
                 return;
             }

@@ -1,7 +1,7 @@
 //! `egret run` as a process of its own: descriptors, memory, signals, rows on standard output. The world around it is that
 //! of the other scenarios; its own gateway stands by.
 
-use crate::far::{BlackHole, Origin, metrics};
+use crate::far::{BlackHole, Origin, page};
 use crate::world::{Builder, POLICY, World, until};
 use egret::lab::client::{Client, Ended, Road, Wire};
 use rustix::process::{Pid, Signal, kill_process};
@@ -232,7 +232,7 @@ async fn r_07_without_any_descriptor_left_accepting_pauses_and_goes_on() {
     while egret.client().connect("api.example.com:443").await.unwrap().status() != 200 {
         assert!(Instant::now() < deadline, "does not recover");
     }
-    let page = metrics(egret.admin).await;
+    let page = page(egret.admin, "/metrics").await;
     for sample in [
         "egret_accept_failures_total ",
         "egret_limit_refusals_total{limit=\"LimitFiles\"} ",

@@ -1,6 +1,6 @@
 //! Reload and drain: what changes, what stays, and that every row says under which policy it was decided.
 
-use crate::far::Origin;
+use crate::far::{Origin, page};
 use crate::sink::Sink;
 use crate::world::{POLICY, World, until};
 use egret::gateway::ReloadError;
@@ -229,6 +229,10 @@ async fn l_09_dns_limits_and_answers_apply_at_once_and_what_cannot_is_refused_wh
         "and nothing else has changed"
     );
     assert_eq!(world.gateway.metrics().value(Metric::Reloads, &["failed"]), Some(1));
+    let status = || page(world.gateway.admin_addrs()[0], "/status");
+    assert!(status().await.contains("listeners, log, limits.workers cannot change"));
+    world.reload(POLICY);
+    assert!(!status().await.contains("cannot change"), "the last one went well");
 }
 
 #[tokio::test]
