@@ -126,7 +126,7 @@ pub struct Limits {
     pub client_hello_bytes: usize,
     /// Time for the first byte after the 200, and again for the rest of a ClientHello. Default 5 s.
     pub client_hello_time: Duration,
-    /// Open tunnels and client connections in all. Default 50 000.
+    /// Open tunnels and client connections in all. Default 50 000; fewer where the limit on open files holds fewer.
     pub tunnels: usize,
     /// Open tunnels and client connections of one source address. Default 5 000.
     pub tunnels_per_source: usize,

@@ -528,7 +528,7 @@ static ROWS: [ReasonRow; 47] = [
         503,
         "proxy_internal_error",
         Actor::Operator,
-        "The process has no file descriptor left.",
+        "The process has no file descriptor left for it.",
         "Raise the open-file limit of the process, or lower limits.tunnels.",
     ),
     row(
