@@ -1,6 +1,6 @@
 //! FQDN tags: lists of names with placeholders, one TOML file per tag in `allowlists/`, built in and extendable by a folder.
 //!
-//! In: the files, and what the configuration binds. Out: the [`TargetFqdn`]s of a rule. A tag that is bound holds exactly
+//! In: the files, and what the configuration binds. Out: the `TargetFqdn`s of a rule. A tag that is bound holds exactly
 //! the names of its resources; an unbound one admits every tenant's, and says so.
 
 mod file;

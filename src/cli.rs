@@ -83,7 +83,7 @@ pub struct RunArgs {
     /// Where the rules come from.
     #[command(flatten)]
     pub config: ConfigArgs,
-    /// Listen here instead of 127.0.0.1:3128 and [::1]:3128; may be repeated
+    /// Listen here instead of `127.0.0.1:3128` and `[::1]:3128`; may be repeated
     #[arg(long, value_name = "ADDRESS:PORT", conflicts_with = "config")]
     pub listen: Vec<String>,
     /// Who --allow speaks of: address, prefix or `*`; needed when others than this machine can reach --listen

@@ -4,8 +4,8 @@
 //! accept -> source -> intent -> decide -> resolve -> vet -> connect -> gate -> relay -> record
 //! ```
 //!
-//! [`serve`] and [`tunnel`] read as this line. The types make the order unbreakable: [`connect::connect`] takes only
-//! [`Vetted`], [`relay::relay`] only [`gate::Passed`]. A denial ends the flow wherever it is made, with one rule row and one
+//! `serve` and `tunnel` read as this line. The types make the order unbreakable: `connect::connect` takes only
+//! [`Vetted`], `relay::relay` only `gate::Passed`. A denial ends the flow wherever it is made, with one rule row and one
 //! answer that the client can show.
 
 pub(crate) mod answer;

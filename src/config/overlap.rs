@@ -1,6 +1,6 @@
 //! Rules that never match because earlier ones take everything, and names that are there twice.
 //!
-//! Best effort within bounds: of the earlier patterns that could cover a name, the first [`MOST_CANDIDATES`] are looked at.
+//! Best effort within bounds: of the earlier patterns that could cover a name, the first `MOST_CANDIDATES` are looked at.
 //! So a warning is always right, and a policy of a million names is read in the time it takes to hash them.
 
 use super::{

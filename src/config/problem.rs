@@ -194,7 +194,7 @@ pub struct Report {
 }
 
 impl Report {
-    /// Adds one; past [`MOST_PROBLEMS`] it is only counted, except that the first error is never lost among warnings.
+    /// Adds one; past `MOST_PROBLEMS` it is only counted, except that the first error is never lost among warnings.
     pub fn add(&mut self, finding: Finding) {
         let error = finding.severity == Severity::Error;
         if self.findings.len() < MOST_PROBLEMS || (error && self.errors == 0) {

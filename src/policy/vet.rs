@@ -51,7 +51,7 @@ pub struct RuleScope<'a> {
     pub private_endpoints: Option<PrivateEndpoints>,
 }
 
-/// Addresses that may be dialled for one name and port. Only [`vet`] makes it; only `flow::connect` takes it.
+/// Addresses that may be dialled for one name and port. Only `vet` makes it; only `flow::connect` takes it.
 #[derive(Clone, Debug)]
 pub struct Vetted {
     addresses: Vec<Candidate>,
