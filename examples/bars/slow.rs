@@ -25,9 +25,6 @@ use std::{
 /// A good client's p99 may rise to so many times what it was alone.
 const MAX_RATIO: f64 = 3.0;
 
-/// Memory that may stay behind once the slow clients have left.
-const MAX_LEFT: i64 = 8 << 20;
-
 /// Tunnels without a byte end after this; short, so that the run sees it.
 const IDLE: Duration = Duration::from_secs(8);
 
@@ -46,6 +43,9 @@ pub struct SlowArgs {
     /// Time for which the good client is measured, alone and among them, in seconds.
     #[arg(long, default_value_t = 30)]
     seconds: u64,
+    /// Resident memory that may be left when they are gone, in MiB.
+    #[arg(long, default_value_t = 8)]
+    left_mib: i64,
 }
 
 /// Runs `binary`. Whether every bar held.
@@ -79,7 +79,7 @@ pub fn run(binary: &Path, args: &SlowArgs) -> io::Result<bool> {
     report.bar("slow clients", there, bar, there >= args.clients as i64 * 9 / 10);
     judge_latency(&mut alone, &mut among, &mut report);
     judge_answers(&answers, &tally, &mut report);
-    judge_left(before, full, after, &mut report);
+    judge_left(before, full, after, args.left_mib, &mut report);
     Ok(report.print("slow"))
 }
 
@@ -190,7 +190,7 @@ fn judge_answers(answers: &Answers, tally: &Tally, report: &mut Report) {
     report.none("rows lost", tally.losses());
 }
 
-fn judge_left(before: Facts, full: Facts, after: Facts, report: &mut Report) {
+fn judge_left(before: Facts, full: Facts, after: Facts, left_mib: i64, report: &mut Report) {
     report.bar(
         format!("fds: {} before, {} with all", before.fds, full.fds),
         after.fds,
@@ -201,7 +201,7 @@ fn judge_left(before: Facts, full: Facts, after: Facts, report: &mut Report) {
     report.bar(
         format!("resident: {} before, {} with all, then", mib(before.rss), mib(full.rss)),
         format!("{} more", mib(left)),
-        "< 8 MiB more",
-        left < MAX_LEFT,
+        format!("< {left_mib} MiB more"),
+        left < left_mib << 20,
     );
 }
