@@ -405,7 +405,7 @@ mod tests {
             ..DnsPlan::default()
         };
         plan.timing.per_try = Duration::from_millis(100);
-        let forwarders = Forwarders::resting(&plan, Arc::default(), Duration::from_millis(300));
+        let forwarders = Forwarders::resting(&plan, Arc::default(), Duration::from_millis(1500));
         let deadline = Instant::now() + Duration::from_secs(10);
         let ask = async || {
             let name = Fqdn::parse("a.test").unwrap();

@@ -60,7 +60,10 @@ async fn g_02_no_secret_of_a_url_or_head_is_in_a_row() {
         )
         .await;
     assert_eq!(client.response().await.status(), 200);
-    assert_eq!(world.last_decision()["TargetUrl"], "http://api.example.com/a/b");
+    assert_eq!(
+        world.rows("AZFWApplicationRule")[0]["TargetUrl"],
+        "http://api.example.com/a/b"
+    );
     let denied = client.rest().await;
     assert_eq!(status(&denied), 400, "{denied}");
     drop(client);
