@@ -180,10 +180,11 @@ impl Forwarders {
                     Err(_) => failure = ResolveError::Internal,
                 },
                 () = sleep_until(next_try.into()), if waiting.len() > 0 => {
+                    let now = Instant::now();
                     if let Some(exchange) = waiting.next() {
-                        running.spawn(exchange.run());
+                        running.spawn(exchange.run(now));
                     }
-                    next_try += self.per_try;
+                    next_try = now + self.per_try;
                     continue;
                 },
                 () = sleep_until(deadline.into()) => return Err(failure),
@@ -217,7 +218,7 @@ impl Forwarders {
                 Standing::Well => well.push(exchange),
                 Standing::Resting => resting.push(exchange),
                 Standing::Due => {
-                    tokio::spawn(timeout(self.per_try, exchange.clone().run()));
+                    tokio::spawn(timeout(self.per_try, exchange.clone().run(now)));
                     resting.push(exchange);
                 }
             }
@@ -245,11 +246,12 @@ impl Drop for Silence<'_> {
 }
 
 impl Exchange {
-    /// Asks until the server has answered one way or another; whoever waits sets the deadline.
-    async fn run(self) -> Result<Reply, ResolveError> {
+    /// Asks until the server has answered one way or another; whoever waits sets the deadline. `since`: when it was its
+    /// turn. The task may start later, and a silent server would then seem not to have had its time.
+    async fn run(self, since: Instant) -> Result<Reply, ResolveError> {
         let mut silence = Silence {
             server: &self.server,
-            since: Instant::now(),
+            since,
             patience: self.per_try,
             heard: false,
         };

@@ -193,7 +193,7 @@ impl World {
     }
 
     /// `properties` of all rows of a table so far.
-    fn rows(&self, category: &str) -> Vec<Value> {
+    pub fn rows(&self, category: &str) -> Vec<Value> {
         let rows = self.log.rows().into_iter();
         rows.filter(|row| row["category"] == category)
             .map(|mut row| row["properties"].take())
