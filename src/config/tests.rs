@@ -960,7 +960,9 @@ proptest! {
         let lines = mangled.split(|byte| *byte == b'\n').count();
         if let Err(problems) = from_bytes("t.toml", mangled) {
             prop_assert!(problems.iter().any(|problem| problem.severity == Severity::Error));
-            for problem in problems {
+            // How many more there are than are shown is of no one place.
+            let placed = problems.iter().filter(|problem| !problem.found.ends_with("not shown"));
+            for problem in placed {
                 prop_assert!((1..=lines).contains(&(problem.line as usize)), "{}", problem);
             }
         }
