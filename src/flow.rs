@@ -175,7 +175,8 @@ async fn tunnel(client: TcpStream, mut held: Held, target: Target, mut attempted
     let idle = settings.limits.idle;
     drop(settings);
     let passed = gate::open(held);
-    let transfer = relay::relay(client, upstream.into_stream(), passed, &entry.tunnel, idle).await;
+    let (upstream, _file) = upstream.into_parts();
+    let transfer = relay::relay(client, upstream, passed, &entry.tunnel, idle).await;
     ended(&entry, transfer, &mut record);
 }
 

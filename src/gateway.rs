@@ -5,7 +5,7 @@
 
 use crate::config::{Checked, Settings};
 use crate::dns::Resolver;
-use crate::flow::{Phase, Shared, limits};
+use crate::flow::{Phase, Shared, limits, relay};
 use crate::listen::health::Health;
 use crate::listen::{self, admin, health};
 use crate::log::{Log, LogError};
@@ -24,6 +24,9 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 /// How long the self-test may take. It needs one round trip on loopback and no DNS, but the processor may be throttled.
+/// How often a worker gives memory back.
+const GIVE_BACK_EVERY: Duration = Duration::from_secs(1);
+
 const SELF_TEST_TIME: Duration = Duration::from_secs(10);
 
 /// How long cut tunnels get to write their last rows.
@@ -262,12 +265,12 @@ impl Gateway {
 
     /// Whoever counts on `limits.tunnels` should know that something else is reached before.
     fn tell_of_files(&self) {
-        let (connections, tunnels) = (self.shared.limits.fit(), self.shared.snapshot().settings.limits.tunnels);
-        if connections < tunnels {
+        let (fit, tunnels) = (self.shared.limits.fit(), self.shared.snapshot().settings.limits.tunnels);
+        if fit < tunnels {
             tracing::info!(
-                connections,
+                fit,
                 tunnels,
-                "the limit on open files allows fewer connections than limits.tunnels"
+                "the limit on open files allows fewer tunnels than limits.tunnels"
             );
         }
     }
@@ -361,8 +364,24 @@ async fn work(listeners: Vec<StdListener>, shared: Arc<Shared>) {
         }
     }
     // They end when egret drains, with their listeners: from then on the kernel refuses.
-    while accepting.join_next().await.is_some() {}
-    shared.until(Phase::Ended).await;
+    let serving = async {
+        while accepting.join_next().await.is_some() {}
+        shared.until(Phase::Ended).await;
+    };
+    tokio::select! {
+        () = serving => {}
+        () = give_back_memory() => {}
+    }
+}
+
+/// Gives memory of this thread back that is not in use. mimalloc looks for what has been free for a second when a large
+/// piece comes and goes, and when a crowd of clients has left, nothing else may come for hours.
+async fn give_back_memory() {
+    loop {
+        tokio::time::sleep(GIVE_BACK_EVERY).await;
+        relay::shrink_pool();
+        std::hint::black_box(Vec::<u8>::with_capacity(1 << 20));
+    }
 }
 
 fn runtime() -> io::Result<Runtime> {

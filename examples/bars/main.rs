@@ -109,6 +109,11 @@ fn policy(names: &[&str]) -> String {
 }
 
 /// Runs a future of this tool: one thread is enough to load a gateway on the other cores.
+/// Lets every other thread go first, from now on: of this thread alone (Linux).
+fn stand_behind() {
+    let _ = rustix::process::nice(19);
+}
+
 fn block_on<F: Future>(future: F) -> F::Output {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()

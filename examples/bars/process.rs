@@ -143,14 +143,14 @@ impl Egret {
         writeln!(stdin, "{line}")
     }
 
-    /// Generation and hash of the policy in force, as health says.
+    /// Generation and hash of the policy in force, as readiness says.
     pub fn policy(&self) -> io::Result<(u64, String)> {
         let answer = self.ask("/readyz")?;
         let body = answer.split("\r\n\r\n").nth(1).unwrap_or_default();
         let body: serde_json::Value = serde_json::from_str(body).map_err(io::Error::other)?;
         match (body["generation"].as_u64(), body["policy_hash"].as_str()) {
             (Some(generation), Some(hash)) => Ok((generation, hash.into())),
-            _ => Err(io::Error::other(format!("health tells no policy: {body}"))),
+            _ => Err(io::Error::other(format!("readiness tells no policy: {body}"))),
         }
     }
 

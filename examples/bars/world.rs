@@ -1,5 +1,5 @@
-//! What stands around the gateway: a DNS server that knows every name, and an upstream that counts. Both on one thread of
-//! their own, so that they do not disturb who measures.
+//! What stands around the gateway: a DNS server that knows every name, and upstreams that count. On threads of their own, so
+//! that they do not disturb who measures; the one that sends without end stands apart from the one that is measured with.
 
 use egret::tls::client_hello::{Parsed, parse};
 use std::{
@@ -9,19 +9,22 @@ use std::{
         Arc,
         atomic::{AtomicI64, AtomicU64, Ordering::Relaxed},
     },
+    thread,
     time::Duration,
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream, UdpSocket},
-    runtime,
 };
 
-/// What every name resolves to: a public address of the documentation range (RFC 5737) that a dial override maps.
-pub const ADDRESS: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 10);
+/// What names resolve to: a public address of the documentation range (RFC 5737) that a dial override maps.
+const ECHO: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 10);
 
-/// Names that begin so get bytes without end from the upstream; all others get their own bytes back.
-pub const FLOOD: &str = "flood";
+/// The same for names that begin with [`FLOOD`].
+const FLOODS: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 11);
+
+/// Names that begin so get bytes without end from their upstream; all others get their own bytes back.
+const FLOOD: &[u8] = b"flood";
 
 /// Sent in a tunnel: the upstream closes once it has given it back.
 pub const QUIT: u8 = b'Q';
@@ -43,42 +46,59 @@ pub struct Counts {
 pub struct World {
     /// Answers every name.
     pub dns: SocketAddr,
-    /// Stands for [`ADDRESS`].
-    pub upstream: SocketAddr,
+    echo: SocketAddr,
+    floods: SocketAddr,
     /// What they heard.
     pub counts: Arc<Counts>,
 }
 
 impl World {
-    /// Binds and starts both servers. Fails if loopback has no port left.
+    /// Binds and starts all servers. Fails if loopback has no port left.
     pub fn start() -> io::Result<Self> {
-        let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
         let counts = Arc::new(Counts::default());
-        let (dns, listener) = runtime.block_on(async {
-            let dns = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-            io::Result::Ok((dns, TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?))
-        })?;
-        let world = Self {
-            dns: dns.local_addr()?,
-            upstream: listener.local_addr()?,
-            counts: counts.clone(),
-        };
-        std::thread::Builder::new().name("world".into()).spawn(move || {
-            runtime.block_on(async move {
-                tokio::spawn(answer_names(dns, counts.clone()));
-                accept(listener, counts).await;
+        let names = std::net::UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
+        names.set_nonblocking(true)?;
+        let (dns, counted) = (names.local_addr()?, counts.clone());
+        thread::Builder::new().name("names".into()).spawn(move || {
+            crate::block_on(async {
+                let socket = UdpSocket::from_std(names).expect("this thread has a runtime");
+                answer_names(socket, counted).await;
             });
         })?;
-        Ok(world)
+        Ok(Self {
+            dns,
+            echo: upstream("echo", &counts)?,
+            floods: upstream("floods", &counts)?,
+            counts,
+        })
     }
 
     /// The part of a configuration that leads into this world.
     pub fn config(&self) -> String {
         format!(
-            "[dns]\nforwarders = [\"{}\"]\n\n[[dial.override]]\nfrom = \"203.0.113.0/24:443\"\nto = \"{}\"\n\n",
-            self.dns, self.upstream
+            "[dns]\nforwarders = [\"{}\"]\n\n[[dial.override]]\nfrom = \"{ECHO}/32:443\"\nto = \"{}\"\n\n\
+             [[dial.override]]\nfrom = \"{FLOODS}/32:443\"\nto = \"{}\"\n\n",
+            self.dns, self.echo, self.floods
         )
     }
+}
+
+/// Starts an upstream on a thread of its own. The one that sends without end stands behind everybody else: it burdens the
+/// gateway, not the client that is measured beside it.
+fn upstream(name: &str, counts: &Arc<Counts>) -> io::Result<SocketAddr> {
+    let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+    listener.set_nonblocking(true)?;
+    let (at, counts, behind) = (listener.local_addr()?, counts.clone(), name == "floods");
+    thread::Builder::new().name(name.into()).spawn(move || {
+        if behind {
+            crate::stand_behind();
+        }
+        crate::block_on(async {
+            let listener = TcpListener::from_std(listener).expect("this thread has a runtime");
+            accept(listener, counts).await;
+        });
+    })?;
+    Ok(at)
 }
 
 async fn answer_names(socket: UdpSocket, counts: Arc<Counts>) {
@@ -95,7 +115,7 @@ async fn answer_names(socket: UdpSocket, counts: Arc<Counts>) {
     }
 }
 
-/// [`ADDRESS`] for a question of type A, no data for any other (RFC 1035 section 4.1; RFC 2308 section 2.2).
+/// [`ECHO`] or [`FLOODS`] for a question of type A, no data for any other (RFC 1035 section 4.1; RFC 2308 section 2.2).
 fn answer(query: &[u8]) -> Option<Vec<u8>> {
     const HEADER: usize = 12;
     let mut end = HEADER;
@@ -111,7 +131,8 @@ fn answer(query: &[u8]) -> Option<Vec<u8>> {
     if is_a {
         // the name by pointer, A IN, 300 s
         answer.extend([0xc0, 12, 0, 1, 0, 1, 0, 0, 1, 44, 0, 4]);
-        answer.extend(ADDRESS.octets());
+        let floods = query[HEADER + 1..].starts_with(FLOOD);
+        answer.extend(if floods { FLOODS } else { ECHO }.octets());
     }
     Some(answer)
 }
@@ -158,7 +179,7 @@ fn wants_flood(bytes: &[u8]) -> bool {
         return false;
     };
     let name = hello.server_name.and_then(|name| name.fqdn().ok());
-    name.is_some_and(|name| name.as_str().starts_with(FLOOD))
+    name.is_some_and(|name| name.as_str().as_bytes().starts_with(FLOOD))
 }
 
 async fn flood(mut stream: TcpStream) -> io::Result<()> {

@@ -1,7 +1,7 @@
 //! Vetted addresses -> [`Upstream`]: happy eyeballs over them, and nothing else may be dialled.
 
 use super::Denial;
-use super::limits::Limits;
+use super::limits::{FilePermit, Limits};
 use crate::log::Stage;
 use crate::policy::vet::Candidate;
 use crate::policy::{Reason, Vetted};
@@ -24,6 +24,7 @@ const MAX_DIALS: usize = 8;
 #[derive(Debug)]
 pub(crate) struct Upstream {
     stream: TcpStream,
+    file: FilePermit,
     /// The address and where its record came from.
     pub candidate: Candidate,
     /// What was vetted, before any dial override.
@@ -31,9 +32,9 @@ pub(crate) struct Upstream {
 }
 
 impl Upstream {
-    /// The socket, for the relay and the HTTP path.
-    pub fn into_stream(self) -> TcpStream {
-        self.stream
+    /// The socket, for the relay and the HTTP path, and its descriptor's place: to be kept as long.
+    pub fn into_parts(self) -> (TcpStream, FilePermit) {
+        (self.stream, self.file)
     }
 }
 
@@ -50,7 +51,7 @@ pub(crate) async fn connect(
 ) -> Result<Upstream, Denial> {
     let ordered = interleave(vetted.addresses());
     let race = race(&ordered, vetted.port(), snapshot, limits);
-    let (index, stream) = timeout_at(deadline, race)
+    let (index, (stream, file)) = timeout_at(deadline, race)
         .await
         .unwrap_or_else(|_| Err(Denial::new(Reason::UpstreamTimeout, Stage::Connect)))?;
     let candidate = ordered[index].clone();
@@ -60,6 +61,7 @@ pub(crate) async fn connect(
     }
     Ok(Upstream {
         stream,
+        file,
         candidate,
         address,
     })
@@ -96,14 +98,15 @@ async fn race(
     port: u16,
     snapshot: &Snapshot,
     limits: &Arc<Limits>,
-) -> Result<(usize, TcpStream), Denial> {
+) -> Result<(usize, (TcpStream, FilePermit)), Denial> {
     let dial = |index: usize| {
         let address = snapshot.dialled(SocketAddr::new(ordered[index].ip, port));
         let permit = limits.dial(&snapshot.settings.limits);
+        let permits = permit.and_then(|dial| Ok((dial, limits.file()?)));
         async move {
-            let _permit = permit.map_err(|reason| Denial::new(reason, Stage::Connect))?;
+            let (_dial, file) = permits.map_err(|reason| Denial::new(reason, Stage::Connect))?;
             let failed = |e: Error| Denial::new(reason_of(&e), Stage::Connect).detail(e.to_string());
-            dial_one(address).await.map_err(failed)
+            Ok((dial_one(address).await.map_err(failed)?, file))
         }
     };
     if let [_] = ordered {
@@ -121,7 +124,7 @@ async fn race(
         let head_start = Instant::now() + CONNECTION_ATTEMPT_DELAY;
         tokio::select! {
             ended = dials.join_next() => match ended {
-                Some(Ok((index, Ok(stream)))) => return Ok((index, stream)),
+                Some(Ok((index, Ok(dialled)))) => return Ok((index, dialled)),
                 Some(Ok((_, Err(denial)))) => last = denial,
                 Some(Err(_)) => {}
                 None => return Err(last),

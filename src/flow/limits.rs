@@ -22,9 +22,13 @@ const ROWS_BEYOND_RATE: u32 = 3;
 /// Sources remembered in each shard. A new source beyond it is refused rather than left uncounted.
 const SOURCES_PER_SHARD: usize = 4096;
 
-/// File descriptors that connections leave to everything else: listeners, probes, logs, questions to forwarders. Of a small
-/// limit, a quarter.
+/// File descriptors that flows leave to everything else: listeners, probes, logs, questions to forwarders. Of a small limit,
+/// a quarter.
 const RESERVED_FILES: usize = 64;
+
+/// Of the descriptors for flows, this part is for dials alone: clients that only stand there must not keep those from their
+/// targets that have asked.
+const FOR_DIALS: usize = 8;
 
 /// Connections refused at accept that linger at once, so that their answer is not lost. Of a small limit on descriptors, an
 /// eighth.
@@ -33,10 +37,11 @@ const LINGERING_REFUSALS: usize = 256;
 /// What all flows count together.
 #[derive(Debug)]
 pub(crate) struct Limits {
-    /// Connections for which there are file descriptors.
-    fit: usize,
-    /// Refused ones that may linger.
+    /// File descriptors for flows: one for each client, one for each dial and for what it connects to.
+    most_files: usize,
+    /// Refused connections that may linger.
     most_lingering: usize,
+    files: AtomicUsize,
     connections: AtomicUsize,
     lingering: AtomicUsize,
     dials: AtomicUsize,
@@ -58,9 +63,13 @@ struct Source {
 /// One client connection's place, from accept to close.
 #[derive(Debug)]
 pub(crate) struct ConnectionPermit {
-    limits: Arc<Limits>,
+    file: FilePermit,
     source: IpAddr,
 }
+
+/// One file descriptor of a flow.
+#[derive(Debug)]
+pub(crate) struct FilePermit(Arc<Limits>);
 
 /// One half-open dial's place.
 #[derive(Debug)]
@@ -77,12 +86,10 @@ pub(crate) struct HeldPermit {
 #[derive(Debug)]
 pub(crate) struct LingerPermit(Arc<Limits>);
 
-/// How many connections so many descriptors are enough for, each with the client's and the upstream's, and how many refused
-/// ones beside them.
+/// How many descriptors of so many are for flows, and how many for refused connections that linger.
 fn within(files: usize) -> (usize, usize) {
     let lingering = LINGERING_REFUSALS.min(files / 8);
-    let rest = files - lingering - RESERVED_FILES.min(files / 4);
-    (rest / 2, lingering)
+    (files - lingering - RESERVED_FILES.min(files / 4), lingering)
 }
 
 impl Limits {
@@ -92,10 +99,11 @@ impl Limits {
         let files = files
             .and_then(|files| usize::try_from(files).ok())
             .unwrap_or(usize::MAX);
-        let (fit, most_lingering) = within(files);
+        let (most_files, most_lingering) = within(files);
         Arc::new(Self {
-            fit,
+            most_files,
             most_lingering,
+            files: AtomicUsize::new(0),
             connections: AtomicUsize::new(0),
             lingering: AtomicUsize::new(0),
             dials: AtomicUsize::new(0),
@@ -104,9 +112,9 @@ impl Limits {
         })
     }
 
-    /// Client connections for which there are file descriptors.
+    /// Tunnels for which there are file descriptors, with the client's and the upstream's each.
     pub(crate) fn fit(&self) -> usize {
-        self.fit
+        self.most_files / 2
     }
 
     /// Client connections open now.
@@ -132,15 +140,13 @@ impl Limits {
         if full || known.is_some_and(|open| open >= settings.tunnels_per_source) {
             return Err(Reason::LimitSourceTunnels);
         }
-        let room = |open: usize| (open < settings.tunnels.min(self.fit)).then_some(open + 1);
-        let full = |open: usize| {
-            if open < settings.tunnels {
-                Reason::LimitFiles
-            } else {
-                Reason::LimitTunnels
-            }
-        };
-        self.connections.fetch_update(Relaxed, Relaxed, room).map_err(full)?;
+        let for_clients = self.most_files - self.most_files / FOR_DIALS;
+        let room = |open: usize| (open < settings.tunnels).then_some(open + 1);
+        let counted = self.connections.fetch_update(Relaxed, Relaxed, room);
+        counted.map_err(|_| Reason::LimitTunnels)?;
+        let file = self.file_below(for_clients).inspect_err(|_| {
+            self.connections.fetch_sub(1, Relaxed);
+        })?;
         let entry = shard.entry(source).or_insert_with(|| Source {
             connections: 0,
             tokens: burst(settings),
@@ -149,10 +155,19 @@ impl Limits {
             told_since: Instant::now(),
         });
         entry.connections += 1;
-        Ok(ConnectionPermit {
-            limits: self.clone(),
-            source,
-        })
+        Ok(ConnectionPermit { file, source })
+    }
+
+    /// A descriptor for a dial and what it connects to: `LimitFiles` where there is none.
+    pub(crate) fn file(self: &Arc<Self>) -> Result<FilePermit, Reason> {
+        self.file_below(self.most_files)
+    }
+
+    fn file_below(self: &Arc<Self>, most: usize) -> Result<FilePermit, Reason> {
+        let room = |open: usize| (open < most).then_some(open + 1);
+        let counted = self.files.fetch_update(Relaxed, Relaxed, room);
+        counted.map_err(|_| Reason::LimitFiles)?;
+        Ok(FilePermit(self.clone()))
     }
 
     /// One attempt of this source: `LimitSourceRate` when it asks faster than its rate.
@@ -276,10 +291,17 @@ impl Drop for HeldPermit {
 
 impl Drop for ConnectionPermit {
     fn drop(&mut self) {
-        self.limits.connections.fetch_sub(1, Relaxed);
-        if let Some(entry) = self.limits.shard(self.source).get_mut(&self.source) {
+        let limits = &self.file.0;
+        limits.connections.fetch_sub(1, Relaxed);
+        if let Some(entry) = limits.shard(self.source).get_mut(&self.source) {
             entry.connections -= 1;
         }
+    }
+}
+
+impl Drop for FilePermit {
+    fn drop(&mut self) {
+        self.0.files.fetch_sub(1, Relaxed);
     }
 }
 
@@ -392,24 +414,30 @@ mod tests {
     }
 
     #[test]
-    fn connections_leave_descriptors_for_everything_else() {
-        for (files, connections, lingering) in [
+    fn flows_leave_descriptors_for_everything_else() {
+        for (files, flows, lingering) in [
             (0, 0, 0),
-            (16, 5, 2),
-            (256, 80, 32),
-            (1024, 416, 128),
-            (20_000, 9840, 256),
+            (16, 10, 2),
+            (256, 160, 32),
+            (1024, 832, 128),
+            (20_000, 19_680, 256),
         ] {
-            assert_eq!(within(files), (connections, lingering), "of {files}");
+            assert_eq!(within(files), (flows, lingering), "of {files}");
         }
+    }
+
+    #[test]
+    fn clients_leave_descriptors_for_dials() {
         let (limits, settings) = (Limits::new(Some(16)), settings(100, 100, 100));
-        let held: Vec<_> = (0..5)
-            .map(|_| limits.admit(source("10.0.0.1"), &settings).unwrap())
-            .collect();
-        let refused = limits.admit(source("10.0.0.1"), &settings).unwrap_err();
-        assert_eq!(refused, Reason::LimitFiles);
+        let admit = || limits.admit(source("10.0.0.1"), &settings);
+        let held: Vec<_> = (0..9).map(|_| admit().unwrap()).collect();
+        assert_eq!(admit().unwrap_err(), Reason::LimitFiles);
+        let dialled = limits.file().unwrap();
+        assert_eq!(limits.file().unwrap_err(), Reason::LimitFiles, "all ten are in use");
         drop(held);
-        assert!(limits.admit(source("10.0.0.1"), &settings).is_ok());
+        assert!(admit().is_ok(), "a client holds one descriptor, not two");
+        drop(dialled);
+        assert_eq!(limits.files.load(Relaxed), 0);
     }
 
     #[test]

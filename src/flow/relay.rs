@@ -245,6 +245,12 @@ impl Buffer {
     }
 }
 
+/// Gives half of the buffers that this thread keeps back to the allocator. Called now and then: those of a crowd are gone
+/// soon, and a few stay warm.
+pub(crate) fn shrink_pool() {
+    POOL.with_borrow_mut(|pool| drop(pool.drain(..pool.len() / 2)));
+}
+
 impl Drop for Buffer {
     fn drop(&mut self) {
         let bytes = std::mem::take(&mut self.0);

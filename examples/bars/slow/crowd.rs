@@ -23,7 +23,7 @@ use tokio::{
 };
 
 /// Addresses that the slow clients come from.
-pub const SOURCES: usize = 10;
+pub const SOURCES: usize = 40;
 
 /// Time for a request head, as configured by default.
 const HEAD_TIME: Duration = Duration::from_secs(10);
@@ -80,6 +80,7 @@ impl Crowd {
         let (standing, answers) = (Arc::new(AtomicI64::new(0)), Arc::new(Answers::default()));
         let (s, a) = (standing.clone(), answers.clone());
         let thread = thread::Builder::new().name("crowd".into()).spawn(move || {
+            crate::stand_behind();
             crate::block_on(async {
                 let mut tasks = tokio::task::JoinSet::new();
                 // Spread over a head's time: all at once would come again all at once for ever.
@@ -136,6 +137,8 @@ async fn again_and_again(proxy: SocketAddr, n: usize, standing: &AtomicI64, answ
             Ok(Told::HeadTimeout) => &answers.head,
             Ok(Told::AccessDenied) => &answers.hello,
             Ok(Told::Reset) => &answers.idle,
+            // While the limit on all connections is being probed there is no place for anybody.
+            Err(Refusal::Answered(line)) if line.contains("LimitTunnels") => continue,
             Err(why) => {
                 if answers.other.load(Relaxed) < 5 {
                     eprintln!("  {:?} client: {why}", Kind::of(n));

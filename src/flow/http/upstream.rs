@@ -6,6 +6,7 @@
 use super::line::{Line, Sending};
 use super::upstream_guard::{Due, Link, MAX_RESPONSE_FIELDS, MAX_RESPONSE_HEAD_BYTES, UpstreamGuard};
 use crate::flow::connect::Upstream;
+use crate::flow::limits::FilePermit;
 use crate::flow::relay;
 use crate::flow::tunnels::{Registered, Tunnel};
 use crate::log::FlowEndKind;
@@ -45,6 +46,7 @@ pub(super) struct Connection {
     sender: http1::SendRequest<Sending>,
     link: Arc<Link>,
     driver: JoinHandle<Option<(TcpStream, Vec<u8>)>>,
+    _file: FilePermit,
 }
 
 impl Drop for Connection {
@@ -63,7 +65,8 @@ impl Connection {
     ) -> Result<Self, hyper::Error> {
         let address = upstream.address;
         let link = Arc::new(Link::default());
-        let guard = UpstreamGuard::new(upstream.into_stream(), link.clone(), line.clone());
+        let (stream, file) = upstream.into_parts();
+        let guard = UpstreamGuard::new(stream, link.clone(), line.clone());
         let (sender, connection) = http1::Builder::new()
             .preserve_header_case(true)
             .title_case_headers(true)
@@ -81,6 +84,7 @@ impl Connection {
             sender,
             link,
             driver,
+            _file: file,
         })
     }
 
