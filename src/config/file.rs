@@ -485,7 +485,7 @@ pub struct Limits {
     /// Time for the first byte after the 200, and again for the rest of a ClientHello, in seconds. Default 5.
     #[schemars(range(min = 1, max = 300))]
     pub client_hello_seconds: Option<At<i64>>,
-    /// Open tunnels and client connections in all, each with two file descriptors. Default 50000.
+    /// Open tunnels and client connections in all; a tunnel takes two file descriptors. Default 50000.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub tunnels: Option<At<i64>>,
     /// Open tunnels and client connections of one source address. Default 5000.
