@@ -25,7 +25,7 @@ pub(crate) use shared::{Phase, Shared};
 
 use crate::config::settings::SniMismatch;
 use crate::log::{FlowEndKind, NameSource, Stage};
-use crate::policy::{Action, Attempt, Decision, Fqdn, Host, NoTrace, Protocol, Reason, Vetted};
+use crate::policy::{Attempt, Decision, Expected, Fqdn, Host, NoTrace, Protocol, Reason, Vetted};
 use crate::snapshot::Snapshot;
 use connect::Upstream;
 use gate::{Opening, Spoken};
@@ -267,29 +267,10 @@ pub(crate) fn charged(denial: Denial, record: &mut Record) -> Denial {
     }
 }
 
-/// What the first bytes of a tunnel must be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Expected {
-    Tls,
-    Http,
-    Either,
-}
-
-/// CONNECT does not say what will be spoken, so both protocols are judged; the one that a rule allows is expected.
+/// CONNECT does not say what will be spoken, so both protocols are judged.
 fn decide_connect(snapshot: &Snapshot, source: IpAddr, name: &Fqdn, port: u16) -> (Expected, Decision) {
     let judge = |protocol| decide(snapshot, source, protocol, name, port);
-    let (https, http) = (judge(Protocol::Https), judge(Protocol::Http));
-    match (https.action, http.action) {
-        (Action::Allow, Action::Allow) => (Expected::Either, https),
-        (Action::Allow, Action::Deny) => (Expected::Tls, https),
-        (Action::Deny, Action::Allow) => (Expected::Http, http),
-        (Action::Deny, Action::Deny) if port == 80 && http.permits() => (Expected::Http, http),
-        // A Deny rule for the other protocol says more than that no rule matched.
-        (Action::Deny, Action::Deny) if !https.permits() && https.rule.is_none() && http.rule.is_some() => {
-            (Expected::Http, http)
-        }
-        (Action::Deny, Action::Deny) => (Expected::Tls, https),
-    }
+    Expected::of(judge(Protocol::Https), judge(Protocol::Http), port)
 }
 
 /// One attempt under `snapshot`.

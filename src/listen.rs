@@ -140,6 +140,7 @@ fn turn_away(client: TcpStream, source: SocketAddr, shared: &Arc<Shared>, reason
 /// The record of a connection that is not served, and what it is told.
 fn refused(source: SocketAddr, shared: &Arc<Shared>, reason: Reason) -> Words {
     let mut record = Record::new(shared.clone(), canonical(source));
+    record.quiet = !shared.limits.may_tell(record.source.ip());
     record.denied(&Denial::new(reason, Stage::Accept));
     words(reason, None, "", record.id, &shared.snapshot().settings.proxy)
 }

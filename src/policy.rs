@@ -16,7 +16,7 @@ pub mod vet;
 
 pub use answer::{Answer, AnswerAddress, Link};
 pub use compile::CompiledPolicy;
-pub use decide::{Attempt, Decision, NoTrace, RuleOutcome, Trace};
+pub use decide::{Attempt, Decision, Expected, NoTrace, RuleOutcome, Trace};
 pub use fqdn::{Fqdn, FqdnPattern, Host, HostError, NameFault, PatternError};
 pub use private_link::PrivateLinkZones;
 pub use reason::Reason;

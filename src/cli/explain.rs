@@ -7,8 +7,8 @@ use super::{Answer, ExplainArgs, print, refuse};
 use crate::{
     config::{Checked, nets},
     policy::{
-        Action, Attempt, CompiledPolicy, Decision, Fqdn, Host, Mode, Protocol, Reason, RuleId, Sources, Trace,
-        decide::RuleOutcome,
+        Action, Attempt, CompiledPolicy, Decision, Expected, Fqdn, Host, Mode, Protocol, Reason, RuleId, Sources,
+        Trace, decide::RuleOutcome,
     },
 };
 use resolve::Resolution;
@@ -153,16 +153,14 @@ impl Explanation {
         let port = self.target.port.unwrap_or(443);
         let (protocol, decision, steps) = match self.target.protocol {
             Some(protocol) => self.decide(protocol, name, port),
-            // CONNECT does not say what will be spoken: it is let through if a rule allows either.
+            // CONNECT does not say what will be spoken.
             None => {
                 let https = self.decide(Protocol::Https, name, port);
                 let http = self.decide(Protocol::Http, name, port);
-                let http_says_more = match (https.1.action, http.1.action) {
-                    (Action::Deny, Action::Allow) => true,
-                    (Action::Deny, Action::Deny) => port == 80 || (https.1.rule.is_none() && http.1.rule.is_some()),
-                    _ => false,
-                };
-                if http_says_more { http } else { https }
+                match Expected::of(https.1, http.1, port) {
+                    (Expected::Http, _) => http,
+                    (Expected::Tls | Expected::Either, _) => https,
+                }
             }
         };
         self.protocol = protocol;

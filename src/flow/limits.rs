@@ -16,8 +16,11 @@ pub(crate) const SWEEP_EVERY: Duration = Duration::from_secs(1);
 /// Sources are spread over this many locks, so that workers rarely meet at one.
 const SHARDS: usize = 64;
 
-/// Rows about attempts beyond its rate that a source may cause each second.
-const ROWS_BEYOND_RATE: u32 = 3;
+/// Rows about attempts beyond its rate, or connections beyond its limit, that a source may cause each second.
+const ROWS_BEYOND: u32 = 3;
+
+/// The same for all sources together that have no connection.
+const ROWS_OF_STRANGERS: u32 = 100;
 
 /// Sources remembered in each shard. A new source beyond it is refused rather than left uncounted.
 const SOURCES_PER_SHARD: usize = 4096;
@@ -46,6 +49,7 @@ pub(crate) struct Limits {
     lingering: AtomicUsize,
     dials: AtomicUsize,
     held: AtomicUsize,
+    strangers: Mutex<Told>,
     shards: Box<[Mutex<HashMap<IpAddr, Source>>]>,
 }
 
@@ -55,9 +59,14 @@ struct Source {
     connections: usize,
     tokens: f64,
     refilled: Instant,
-    /// Rows that this second has seen about attempts beyond the rate.
-    told: u32,
-    told_since: Instant,
+    told: Told,
+}
+
+/// Rows that this second has seen about what is refused at a limit.
+#[derive(Debug)]
+struct Told {
+    rows: u32,
+    since: Instant,
 }
 
 /// One client connection's place, from accept to close.
@@ -108,6 +117,7 @@ impl Limits {
             lingering: AtomicUsize::new(0),
             dials: AtomicUsize::new(0),
             held: AtomicUsize::new(0),
+            strangers: Mutex::new(Told::new()),
             shards,
         })
     }
@@ -151,8 +161,7 @@ impl Limits {
             connections: 0,
             tokens: burst(settings),
             refilled: Instant::now(),
-            told: 0,
-            told_since: Instant::now(),
+            told: Told::new(),
         });
         entry.connections += 1;
         Ok(ConnectionPermit { file, source })
@@ -186,17 +195,12 @@ impl Limits {
         Ok(())
     }
 
-    /// Whether a row may tell of an attempt of this source beyond its rate: a few each second, however many it makes.
+    /// Whether a row may tell of what is refused to this source at a limit: a few each second, however often it asks.
     pub(crate) fn may_tell(&self, source: IpAddr) -> bool {
-        let mut shard = self.shard(source);
-        let Some(entry) = shard.get_mut(&source) else {
-            return true;
-        };
-        if entry.told_since.elapsed() >= Duration::from_secs(1) {
-            (entry.told, entry.told_since) = (0, Instant::now());
+        match self.shard(source).get_mut(&source) {
+            Some(entry) => entry.told.one_more(ROWS_BEYOND),
+            None => lock(&self.strangers).one_more(ROWS_OF_STRANGERS),
         }
-        entry.told = entry.told.saturating_add(1);
-        entry.told <= ROWS_BEYOND_RATE
     }
 
     /// A permit for no bytes yet.
@@ -255,6 +259,24 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 fn burst(settings: &Settings) -> f64 {
     f64::from(settings.attempts_burst_per_source)
+}
+
+impl Told {
+    fn new() -> Self {
+        Self {
+            rows: 0,
+            since: Instant::now(),
+        }
+    }
+
+    /// Whether another row is within so many in this second.
+    fn one_more(&mut self, most: u32) -> bool {
+        if self.since.elapsed() >= Duration::from_secs(1) {
+            *self = Self::new();
+        }
+        self.rows = self.rows.saturating_add(1);
+        self.rows <= most
+    }
 }
 
 impl Source {
@@ -378,6 +400,17 @@ mod tests {
         let told = (0..1000).filter(|_| limits.may_tell(source("10.0.0.1"))).count();
         let seconds = 1 + started.elapsed().as_secs() as usize;
         assert!((3..=3 * seconds).contains(&told), "{told}");
+    }
+
+    #[test]
+    fn strangers_share_a_hundred_rows_a_second() {
+        let limits = Limits::new(None);
+        let started = Instant::now();
+        let told = (0..1000_u32)
+            .filter(|n| limits.may_tell(IpAddr::V4((*n).into())))
+            .count();
+        let seconds = 1 + started.elapsed().as_secs() as usize;
+        assert!((100..=100 * seconds).contains(&told), "{told}");
     }
 
     #[test]

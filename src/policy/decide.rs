@@ -38,6 +38,34 @@ impl Decision {
     }
 }
 
+/// What the first bytes of a tunnel must be: the protocol, or protocols, that the policy allows in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expected {
+    /// A ClientHello.
+    Tls,
+    /// An HTTP/1 request.
+    Http,
+    /// Either of them.
+    Either,
+}
+
+impl Expected {
+    /// From what the policy says of a CONNECT's target for each protocol; with the decision that stands for both.
+    pub fn of(https: Decision, http: Decision, port: u16) -> (Self, Decision) {
+        match (https.action, http.action) {
+            (Action::Allow, Action::Allow) => (Self::Either, https),
+            (Action::Allow, Action::Deny) => (Self::Tls, https),
+            (Action::Deny, Action::Allow) => (Self::Http, http),
+            (Action::Deny, Action::Deny) if port == 80 && http.permits() => (Self::Http, http),
+            // A Deny rule for the other protocol says more than that no rule matched.
+            (Action::Deny, Action::Deny) if !https.permits() && https.rule.is_none() && http.rule.is_some() => {
+                (Self::Http, http)
+            }
+            (Action::Deny, Action::Deny) => (Self::Tls, https),
+        }
+    }
+}
+
 /// Sees the rules of an evaluation, in the order in which they are judged, up to the one that ends it.
 pub trait Trace {
     /// Whether anyone looks: without it the evaluation gathers nothing.
@@ -112,18 +140,6 @@ impl CompiledPolicy {
         }
         winner.map_or_else(|| self.default_decision(), |winner| self.decision(winner))
     }
-
-    /// Whether any rule, for any source, protocol and port, could allow this name: if not, it is never looked up. Audit
-    /// counts as allowing.
-    pub fn could_allow(&self, name: &Fqdn) -> bool {
-        let permits = |candidate: &Candidate| {
-            self.decision(*candidate).permits()
-                && !self.sources(*candidate).is_empty()
-                && !self.ports(*candidate).is_empty()
-        };
-        self.mode() == Mode::Audit || self.names.lists(name.as_str()).flat_map(|(_, list)| list).any(permits)
-    }
-
     /// How a rule fares whose pattern admits the name.
     fn outcome(&self, candidate: Candidate, attempt: &Attempt<'_>) -> RuleOutcome {
         let asked = ProtocolPort {

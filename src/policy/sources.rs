@@ -44,10 +44,6 @@ impl SourceSet {
             (Self::Ranges { v6, .. }, IpAddr::V6(ip)) => within(v6, ip.to_bits()),
         }
     }
-
-    pub(super) fn is_empty(&self) -> bool {
-        matches!(self, Self::Ranges { v4, v6 } if v4.is_empty() && v6.is_empty())
-    }
 }
 
 fn merged<N: Copy + Ord + Next>(mut ranges: Vec<(N, N)>) -> Box<[(N, N)]> {

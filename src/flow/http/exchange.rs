@@ -85,7 +85,9 @@ impl Conversation {
     /// A tunnel starts with the upstream that its CONNECT opened.
     pub(super) async fn adopt(&mut self, upstream: Upstream, name: &Fqdn) -> Result<(), Denial> {
         self.attempted = self.attempt();
-        self.open(upstream, name).await
+        let opened = self.open(upstream, name).await;
+        self.attempted.snapshot = None;
+        opened
     }
 
     /// Answer one request.
@@ -279,6 +281,7 @@ impl Conversation {
         }
         self.connection = None;
         let opened = self.connect(&snapshot, name, decision).await;
+        (self.attempted.snapshot, self.attempted.answer) = (None, None);
         drop(snapshot);
         let connection = self.connection.as_mut().filter(|_| opened.is_ok()).ok_or(failure)?;
         let sent = connection.send(request, head.websocket, idle).await;
