@@ -4,11 +4,13 @@
 //! the names of its resources; an unbound one admits every tenant's, and says so.
 
 mod file;
+mod narrow;
 mod tag;
 mod template;
 mod tenants;
 
-pub use file::{Cloud, Endpoint, EndpointProtocol, Need, Source};
+pub use file::{Cloud, Endpoint, EndpointProtocol, Need, Ports, Source};
+pub use narrow::{Binding, LeftOut, Narrowed, Unused, WhyLeftOut};
 pub use tag::{FqdnTag, TagError};
 pub use template::TemplateFault;
 
@@ -21,18 +23,53 @@ use std::{
 };
 use tenants::Tenants;
 
-/// The files that are built in.
-const EMBEDDED: [&str; 10] = [
+/// The files that are built in: a test holds the list against the folder.
+const EMBEDDED: [&str; 45] = [
     include_str!("../allowlists/AzureAIFoundry.toml"),
     include_str!("../allowlists/AzureAISearch.toml"),
     include_str!("../allowlists/AzureAIServices.toml"),
+    include_str!("../allowlists/AzureApiManagement.toml"),
+    include_str!("../allowlists/AzureAppConfiguration.toml"),
+    include_str!("../allowlists/AzureAppService.toml"),
+    include_str!("../allowlists/AzureBotService.toml"),
+    include_str!("../allowlists/AzureCloudApp.toml"),
+    include_str!("../allowlists/AzureContainerApps.toml"),
+    include_str!("../allowlists/AzureContainerRegistry.toml"),
+    include_str!("../allowlists/AzureCosmosDB.toml"),
+    include_str!("../allowlists/AzureEventGrid.toml"),
+    include_str!("../allowlists/AzureEventHubs.toml"),
+    include_str!("../allowlists/AzureFrontDoor.toml"),
     include_str!("../allowlists/AzureKeyVault.toml"),
+    include_str!("../allowlists/AzureKubernetesService.toml"),
+    include_str!("../allowlists/AzureMachineLearning.toml"),
+    include_str!("../allowlists/AzureMonitor.toml"),
     include_str!("../allowlists/AzureOpenAI.toml"),
+    include_str!("../allowlists/AzurePostgreSQL.toml"),
+    include_str!("../allowlists/AzureRedis.toml"),
+    include_str!("../allowlists/AzureResourceManager.toml"),
+    include_str!("../allowlists/AzureServiceBus.toml"),
     include_str!("../allowlists/AzureStorage.toml"),
+    include_str!("../allowlists/AzureTrafficManager.toml"),
+    include_str!("../allowlists/CertificateStatus.toml"),
+    include_str!("../allowlists/Chocolatey.toml"),
+    include_str!("../allowlists/CondaPackages.toml"),
+    include_str!("../allowlists/DebianUpdates.toml"),
+    include_str!("../allowlists/DockerHub.toml"),
     include_str!("../allowlists/EntraID.toml"),
+    include_str!("../allowlists/GitHub.toml"),
     include_str!("../allowlists/HuggingFace.toml"),
+    include_str!("../allowlists/MicrosoftActiveProtectionService.toml"),
+    include_str!("../allowlists/MicrosoftContainerRegistry.toml"),
+    include_str!("../allowlists/MicrosoftPackages.toml"),
     include_str!("../allowlists/NpmPackages.toml"),
+    include_str!("../allowlists/NuGetPackages.toml"),
+    include_str!("../allowlists/PyTorch.toml"),
     include_str!("../allowlists/PythonPackages.toml"),
+    include_str!("../allowlists/RPackages.toml"),
+    include_str!("../allowlists/TensorFlow.toml"),
+    include_str!("../allowlists/UbuntuUpdates.toml"),
+    include_str!("../allowlists/VSCode.toml"),
+    include_str!("../allowlists/WindowsUpdate.toml"),
 ];
 
 /// Largest tag file of a folder, in bytes: the whole catalogue built in is a twentieth of it.

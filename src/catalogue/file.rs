@@ -1,9 +1,9 @@
 //! A tag file as written.
 
-use super::template::Template;
-use crate::policy::{Protocol, ProtocolPort};
+use super::template::{Template, TemplateFault};
+use crate::policy::{PatternError, Protocol, ProtocolPort};
 use serde::{Deserialize, Deserializer, de::Error as _};
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
 
 /// The whole file.
 #[derive(Deserialize)]
@@ -39,11 +39,15 @@ pub struct Source {
 #[serde(deny_unknown_fields)]
 pub struct Endpoint {
     /// `<resource>.openai.azure.com`, `*.login.microsoft.com`, `login.microsoftonline.com`.
-    #[serde(rename = "pattern", deserialize_with = "template")]
-    pub(super) template: Template,
+    #[serde(deserialize_with = "pattern")]
+    pattern: Pattern,
+    /// `false` if the documented pattern has its star where neither egret nor Azure Firewall can have one. Such an entry is
+    /// kept for reading; it admits nothing and never becomes a wider pattern.
+    #[serde(default = "yes")]
+    pub expressible: bool,
     /// TCP or UDP ports; default 443.
     #[serde(default = "https_port")]
-    pub ports: Vec<u16>,
+    pub ports: Vec<Ports>,
     /// What is spoken; default HTTPS.
     #[serde(default)]
     pub protocol: EndpointProtocol,
@@ -65,6 +69,54 @@ pub struct Endpoint {
     pub source: Vec<String>,
     /// A doubt or a warning.
     pub note: Option<String>,
+}
+
+/// A documented pattern.
+#[derive(Clone, Debug)]
+enum Pattern {
+    Template(Template),
+    /// A star elsewhere than at the far left.
+    InnerStar(String),
+}
+
+/// One port, or a range of them (`"10000-20000"`), both ends included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Ports {
+    /// The first, 1 to 65535.
+    pub first: u16,
+    /// The last, not below the first.
+    pub last: u16,
+}
+
+impl fmt::Display for Ports {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.first == self.last {
+            write!(f, "{}", self.first)
+        } else {
+            write!(f, "{}-{}", self.first, self.last)
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Ports {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Written {
+            One(u16),
+            Range(String),
+        }
+        let read = match Written::deserialize(deserializer)? {
+            Written::One(port) => Some((port, port)),
+            Written::Range(text) => text
+                .split_once('-')
+                .and_then(|(first, last)| Some((first.parse().ok()?, last.parse().ok()?))),
+        };
+        match read {
+            Some((first, last)) if 0 < first && first <= last => Ok(Self { first, last }),
+            _ => Err(D::Error::custom("not a port: 1 to 65535, or a range `\"a-b\"` of them")),
+        }
+    }
 }
 
 /// What a proxy would see on the wire.
@@ -124,7 +176,23 @@ impl Cloud {
 impl Endpoint {
     /// The pattern as documented, placeholders included.
     pub fn pattern(&self) -> String {
-        self.template.to_string()
+        match &self.pattern {
+            Pattern::Template(template) => template.to_string(),
+            Pattern::InnerStar(text) => text.clone(),
+        }
+    }
+
+    /// What a rule can make of the pattern; `None` if nothing.
+    pub(super) fn template(&self) -> Option<&Template> {
+        match &self.pattern {
+            Pattern::Template(template) => Some(template),
+            Pattern::InnerStar(_) => None,
+        }
+    }
+
+    /// Its placeholders, from the left.
+    pub fn placeholders(&self) -> impl Iterator<Item = &str> {
+        self.template().into_iter().flat_map(Template::placeholders)
     }
 
     /// Whether a tag with these features holds the entry.
@@ -148,10 +216,10 @@ impl Endpoint {
             443 => Protocol::Https,
             _ => other,
         };
+        let single = self.ports.iter().map(|ports| ports.first);
         Some(
-            self.ports
-                .iter()
-                .map(|&port| ProtocolPort {
+            single
+                .map(|port| ProtocolPort {
                     protocol: protocol(port),
                     port,
                 })
@@ -160,38 +228,55 @@ impl Endpoint {
     }
 }
 
-fn https_port() -> Vec<u16> {
-    vec![443]
+fn https_port() -> Vec<Ports> {
+    vec![Ports { first: 443, last: 443 }]
 }
 
-fn template<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Template, D::Error> {
+fn yes() -> bool {
+    true
+}
+
+fn pattern<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Pattern, D::Error> {
     let text = String::deserialize(deserializer)?;
-    Template::parse(&text).map_err(|fault| D::Error::custom(format!("`{text}`: {fault}")))
+    match Template::parse(&text) {
+        Ok(template) => Ok(Pattern::Template(template)),
+        Err(TemplateFault::Pattern(PatternError::Star)) => Ok(Pattern::InnerStar(text)),
+        Err(fault) => Err(D::Error::custom(format!("`{text}`: {fault}"))),
+    }
 }
 
 /// Reads a tag file; the error has line and column where the parser knows them.
 pub(super) fn parse(text: &str) -> Result<TagFile, String> {
     let file: TagFile = toml::from_str(text).map_err(|error| error.to_string())?;
     for endpoint in &file.endpoint {
-        if endpoint.need != Need::Required && endpoint.feature.is_none() {
-            return Err(format!(
-                "`{}` is not required and has no `feature` to come with",
-                endpoint.pattern()
-            ));
-        }
-        if let Some(unknown) = endpoint
-            .source
-            .iter()
-            .find(|source| !file.sources.contains_key(*source))
-        {
-            return Err(format!(
-                "`{}` names a source `{unknown}` that is not there",
-                endpoint.pattern()
-            ));
-        }
-        if endpoint.ports.contains(&0) {
-            return Err(format!("`{}`: 0 is not a port", endpoint.pattern()));
-        }
+        endpoint
+            .checked(&file.sources)
+            .map_err(|fault| format!("`{}`{fault}", endpoint.pattern()))?;
     }
     Ok(file)
+}
+
+impl Endpoint {
+    /// What the shape alone does not say.
+    fn checked(&self, sources: &BTreeMap<String, Source>) -> Result<(), String> {
+        if self.need != Need::Required && self.feature.is_none() {
+            return Err(" is not required and has no `feature` to come with".into());
+        }
+        if let Some(unknown) = self.source.iter().find(|source| !sources.contains_key(*source)) {
+            return Err(format!(" names a source `{unknown}` that is not there"));
+        }
+        let http = matches!(self.protocol, EndpointProtocol::Http | EndpointProtocol::Https);
+        if http && self.ports.iter().any(|ports| ports.first != ports.last) {
+            return Err(": a range of ports needs `protocol = \"tcp\"` or `\"udp\"`".into());
+        }
+        match (self.template(), self.expressible) {
+            (None, true) => Err(format!(
+                ": {}; to keep it for reading, say `expressible = false`",
+                PatternError::Star
+            )),
+            (Some(_), false) => Err(" can be expressed: `expressible = false` is for a star inside".into()),
+            (None, false) if self.note.is_none() => Err(" needs a `note` that says what becomes of it".into()),
+            _ => Ok(()),
+        }
+    }
 }

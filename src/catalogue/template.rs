@@ -82,10 +82,12 @@ impl Template {
         all - self.ending().split('.').skip(1).count()
     }
 
-    /// The wildcard that stands for all placeholders: a star before what is written behind the last one. Not for hosts.
+    /// The wildcard that stands for all placeholders: a star before what is written behind the last one; the pattern itself
+    /// if there is none. Not for hosts.
     pub(super) fn widened(&self) -> FqdnPattern {
-        let text = format!("*{}", self.ending());
-        FqdnPattern::parse(&text).expect("what stands behind a placeholder was checked with it")
+        let star = if self.placeholders().next().is_some() { "*" } else { "" };
+        let text = format!("{star}{}", self.ending());
+        FqdnPattern::parse(&text).expect("the template was checked with something in place of each placeholder")
     }
 
     /// Every combination of the values. Each placeholder must have a list.

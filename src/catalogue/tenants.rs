@@ -37,7 +37,7 @@ struct Suffix {
 
 impl Tenants {
     pub(super) fn new<'a>(endpoints: impl Iterator<Item = &'a Endpoint>) -> Self {
-        let templates = endpoints.map(|endpoint| &endpoint.template);
+        let templates = endpoints.filter_map(Endpoint::template);
         let placed = templates.filter(|template| template.placeholders().next().is_some());
         let mut suffixes: Vec<Suffix> = placed
             .filter_map(|template| Some((template.ending().split_once('.')?.1, template.levels())))

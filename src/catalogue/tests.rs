@@ -1,14 +1,14 @@
-use super::{tag::MAX_NAMES_PER_ENTRY, *};
-use crate::policy::TargetFqdn;
-use std::collections::BTreeSet;
+use super::{narrow::MAX_NAMES_PER_ENTRY, *};
 
-type Binding = BTreeMap<String, Vec<String>>;
+mod reference;
 
-fn bind(pairs: &[(&str, &[&str])]) -> Binding {
-    pairs
-        .iter()
-        .map(|(name, values)| ((*name).to_owned(), texts(values)))
-        .collect()
+fn binding(values: &[(&str, &[&str])], keep: &[&str], features: &[&str]) -> Binding {
+    let values = values.iter();
+    Binding {
+        values: values.map(|(name, list)| ((*name).to_owned(), texts(list))).collect(),
+        keep: texts(keep),
+        features: texts(features),
+    }
 }
 
 fn texts(values: &[&str]) -> Vec<String> {
@@ -20,21 +20,21 @@ fn tag(name: &str) -> &'static FqdnTag {
 }
 
 /// Patterns, a `!` behind the wide ones.
-fn shown(targets: Vec<TargetFqdn>) -> Vec<String> {
+fn shown(narrowed: Narrowed) -> Vec<String> {
+    let targets = narrowed.targets.iter();
     targets
-        .iter()
         .map(|target| format!("{}{}", target.pattern, if target.wide { "!" } else { "" }))
         .collect()
 }
 
-fn entries(name: &str, binding: &[(&str, &[&str])], keep: &[&str], features: &[&str]) -> Vec<String> {
-    let entries = tag(name).entries(&bind(binding), &texts(keep), &texts(features));
-    shown(entries.unwrap_or_else(|error| panic!("{error}")))
+fn entries(name: &str, values: &[(&str, &[&str])], keep: &[&str], features: &[&str]) -> Vec<String> {
+    let narrowed = tag(name).narrow(&binding(values, keep, features));
+    shown(narrowed.unwrap_or_else(|error| panic!("{error}")))
 }
 
-fn refused(name: &str, binding: &[(&str, &[&str])], keep: &[&str], features: &[&str]) -> TagError {
-    let entries = tag(name).entries(&bind(binding), &texts(keep), &texts(features));
-    entries.map(shown).expect_err("refused")
+fn refused(name: &str, values: &[(&str, &[&str])], keep: &[&str], features: &[&str]) -> TagError {
+    let narrowed = tag(name).narrow(&binding(values, keep, features));
+    narrowed.map(shown).expect_err("refused")
 }
 
 #[test]
@@ -43,7 +43,7 @@ fn every_built_in_tag_is_read_and_each_entry_has_a_source_and_a_known_zone() {
     let zones = include_str!("../../allowlists/private-link-zones.toml");
     for tag in Catalogue::embedded().tags() {
         assert!(!tag.title().is_empty() && !tag.endpoints().is_empty(), "{}", tag.name());
-        let placeholders: BTreeSet<&str> = tag.endpoints().iter().flat_map(|e| e.template.placeholders()).collect();
+        let placeholders = tag.placeholders();
         assert!(
             tag.placeholder().is_none_or(|main| placeholders.contains(main)),
             "{}",
@@ -229,16 +229,15 @@ fn features_add_entries_and_clouds_take_the_place_of_the_public_one() {
 #[test]
 fn too_many_names_are_refused() {
     let many: Vec<String> = (0..MAX_NAMES_PER_ENTRY + 1).map(|i| format!("r{i}")).collect();
-    let binding = Binding::from([("resource".to_owned(), many)]);
-    let error = tag("AzureOpenAI").entries(&binding, &[], &[]).map(shown).unwrap_err();
+    let many: Vec<&str> = many.iter().map(String::as_str).collect();
+    let error = refused("AzureOpenAI", &[("resource", &many)], &[], &[]);
     assert!(matches!(error, TagError::TooManyNames { .. }), "{error}");
 }
 
 #[test]
 fn ports_of_an_entry_are_those_that_an_application_rule_can_match() {
-    let targets = tag("AzureStorage")
-        .entries(&bind(&[("account", &["a"])]), &[], &texts(&["file"]))
-        .unwrap();
+    let narrowed = tag("AzureStorage").narrow(&binding(&[("account", &["a"])], &[], &["file"]));
+    let targets = narrowed.unwrap().targets;
     let file = targets
         .iter()
         .find(|target| target.pattern.to_string().starts_with("a.file"))
@@ -256,7 +255,8 @@ fn a_star_over_a_multi_tenant_suffix_is_known_as_one() {
         ("*-ai.openai.azure.com", Some("openai.azure.com")),
         ("*.azure.com", Some("services.ai.azure.com")),
         ("*.blob.core.windows.net", Some("blob.core.windows.net")),
-        ("*.z01.azurefd.net", Some("azurefd.net")),
+        ("*.z01.azurefd.net", Some("z01.azurefd.net")),
+        ("*.b02.azurefd.net", Some("azurefd.net")),
         ("*.cloudfront.net", Some("cloudfront.net")),
         ("*.eastus.kusto.windows.net", Some("kusto.windows.net")),
         ("*.contoso.openai.azure.com", None),
@@ -312,7 +312,7 @@ fn a_folder_extends_replaces_and_adds_tags() {
         ],
     );
     let catalogue = Catalogue::load(&folder.0).unwrap();
-    let plain = |name: &str| shown(catalogue.tag(name).unwrap().entries(&Binding::new(), &[], &[]).unwrap());
+    let plain = |name: &str| shown(catalogue.tag(name).unwrap().narrow(&Binding::default()).unwrap());
     assert_eq!(plain("AzureOpenAI"), ["*.openai.azure.com!", "gateway.contoso.com"]);
     assert_eq!(plain("HuggingFace"), ["models.contoso.com"]);
     assert_eq!(plain("Own"), ["*.apps.contoso.com!"]);

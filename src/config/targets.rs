@@ -7,7 +7,7 @@ use super::{
     problem::{Finding, Report},
 };
 use crate::{
-    catalogue::{Catalogue, FqdnTag, TagError},
+    catalogue::{self, Catalogue, FqdnTag, Narrowed, TagError},
     policy::{FqdnPattern, TargetFqdn},
 };
 use std::{
@@ -162,28 +162,45 @@ fn catalogue(section: &file::Catalogue, base: &Path, report: &mut Report) -> Cow
 }
 
 /// What a tag comes to as it is bound; `used` is where a rule names it.
-fn entries(tag: &FqdnTag, used: Span, binding: Option<&Binding>, report: &mut Report) -> Vec<TargetFqdn> {
-    let list = |key: &str| -> Vec<String> {
-        let texts = binding.and_then(|binding| binding.get(key)).into_iter().flatten();
-        texts.map(|text| text.value.clone()).collect()
-    };
-    let placeholders = binding.into_iter().flat_map(|binding| binding.value.keys());
-    let bound: BTreeMap<String, Vec<String>> = placeholders
-        .filter(|key| *key != KEEP && *key != FEATURES)
-        .map(|key| (key.clone(), list(key)))
-        .collect();
-    match tag.entries(&bound, &list(KEEP), &list(FEATURES)) {
-        Ok(targets) => {
-            warn_of_wide(tag, used, &targets, !bound.is_empty(), report);
-            targets
+fn entries(tag: &FqdnTag, used: Span, section: Option<&Binding>, report: &mut Report) -> Vec<TargetFqdn> {
+    let binding = section.map(binding).unwrap_or_default();
+    match tag.narrow(&binding) {
+        Ok(narrowed) => {
+            warn_of_wide(tag, used, &narrowed.targets, !binding.values.is_empty(), report);
+            if let Some(section) = section {
+                warn_of_unused(tag, section, &narrowed, report);
+            }
+            narrowed.targets
         }
         Err(error) => {
-            report.add(Finding::error(
-                place_of(&error, binding).unwrap_or(used),
-                error.to_string(),
-            ));
+            let place = section.and_then(|section| place_of(&error, section));
+            report.add(Finding::error(place.unwrap_or(used), error.to_string()));
             Vec::new()
         }
+    }
+}
+
+fn binding(section: &Binding) -> catalogue::Binding {
+    let texts = |list: &Vec<At<String>>| list.iter().map(|text| text.value.clone()).collect();
+    let list = |key: &str| section.get(key).map(texts).unwrap_or_default();
+    let placeholders = section.value.iter().filter(|(key, _)| *key != KEEP && *key != FEATURES);
+    catalogue::Binding {
+        values: placeholders.map(|(key, list)| (key.clone(), texts(list))).collect(),
+        keep: list(KEEP),
+        features: list(FEATURES),
+    }
+}
+
+/// A region bound for a data endpoint that the tag does not hold is a feature forgotten.
+fn warn_of_unused(tag: &FqdnTag, section: &Binding, narrowed: &Narrowed, report: &mut Report) {
+    let name = tag.name();
+    for unused in &narrowed.unused {
+        let found = format!(
+            "tag `{name}` holds no entry with `{}`, which is bound",
+            unused.placeholder
+        );
+        let hint = format!("its entries come with `features`: {}", unused.features.join(", "));
+        report.add(Finding::warning(section.span, found).hint(hint));
     }
 }
 
@@ -211,8 +228,7 @@ fn warn_of_wide(tag: &FqdnTag, used: Span, targets: &[TargetFqdn], bound: bool, 
 }
 
 /// The text of the section that an error speaks of.
-fn place_of(error: &TagError, binding: Option<&Binding>) -> Option<Span> {
-    let binding = binding?;
+fn place_of(error: &TagError, binding: &Binding) -> Option<Span> {
     let text = |key: &str, value: &str| {
         binding
             .get(key)?

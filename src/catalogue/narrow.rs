@@ -1,0 +1,288 @@
+//! Narrowing: what a rule that names a tag admits, once its placeholders are bound and its features chosen.
+
+use super::{
+    FqdnTag, TagError,
+    file::Endpoint,
+    template::{Template, TemplateFault, label_value},
+};
+use crate::policy::{Fqdn, FqdnPattern, TargetFqdn};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    sync::Arc,
+};
+
+/// Most names that one entry of a tag may come to once its placeholders are bound.
+pub(super) const MAX_NAMES_PER_ENTRY: usize = 10_000;
+
+/// The placeholder that `--allow TAG=a,b` binds, whatever the tag calls it.
+const RESOURCE: &str = "resource";
+
+/// How a tag is asked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Binding {
+    /// Placeholder to values; `resource` means the tag's main placeholder. A list that is empty admits nothing.
+    pub values: BTreeMap<String, Vec<String>>,
+    /// Wildcards over a multi-tenant suffix that a bound tag keeps all the same.
+    pub keep: Vec<String>,
+    /// Conditional and optional entries to add, and clouds (`public`, `usgov`, `china`); no cloud is `public`.
+    pub features: Vec<String>,
+}
+
+/// What a tag comes to.
+#[derive(Clone, Debug, Default)]
+pub struct Narrowed {
+    /// What an application rule that names the tag admits.
+    pub targets: Vec<TargetFqdn>,
+    /// What was chosen and is not among them.
+    pub left_out: Vec<LeftOut>,
+    /// Placeholders that were bound and stand in no entry that was chosen.
+    pub unused: Vec<Unused>,
+}
+
+/// An entry that was chosen and admits nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LeftOut {
+    /// The entry as documented.
+    pub pattern: String,
+    /// Why.
+    pub why: WhyLeftOut,
+}
+
+/// Why an entry admits nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WhyLeftOut {
+    /// The tag is bound, and the entry is a wildcard that admits every tenant's names.
+    EveryTenant,
+    /// TCP or UDP, which no application rule matches.
+    NotHttp,
+    /// Its star stands where neither egret nor Azure Firewall can have one.
+    InnerStar,
+    /// It stands for a whole host, which is not bound.
+    HostNotBound,
+}
+
+impl fmt::Display for WhyLeftOut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::EveryTenant => "admits every tenant's names; `keep` would keep it",
+            Self::NotHttp => "neither HTTP nor TLS: for network rules",
+            Self::InnerStar => "no rule can have a star there",
+            Self::HostNotBound => "stands for a host of yours, which is not bound",
+        })
+    }
+}
+
+/// A placeholder that was bound for nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unused {
+    /// As it was written.
+    pub placeholder: String,
+    /// The features, and clouds, whose entries have it.
+    pub features: Vec<String>,
+}
+
+impl FqdnTag {
+    /// What a rule that names this tag admits.
+    ///
+    /// - Nothing bound: each placeholder is a wildcard, marked wide; one that stands for a whole host admits nothing.
+    /// - Something bound: exactly the bound names; wildcards over a multi-tenant suffix are dropped unless `keep` names
+    ///   them. An entry whose placeholder is left unbound is an error.
+    ///
+    /// Entries that no application rule can match (TCP, UDP, a star inside a label) are left out.
+    pub fn narrow(&self, binding: &Binding) -> Result<Narrowed, TagError> {
+        let values = self.values(&binding.values)?;
+        self.check_features(&binding.features)?;
+        let mut narrowed = Narrowed::default();
+        for endpoint in self.selected(&binding.features) {
+            match self.targets(endpoint, &values)? {
+                Ok(targets) => narrowed.targets.extend(targets),
+                Err(why) => narrowed.left_out.push(LeftOut {
+                    pattern: endpoint.pattern(),
+                    why,
+                }),
+            }
+        }
+        let kept = self.kept(&binding.keep, &narrowed.targets)?;
+        if !binding.values.is_empty() {
+            let (targets, dropped) = narrowed
+                .targets
+                .into_iter()
+                .partition(|target| !target.wide || kept.contains(&target.pattern));
+            narrowed.targets = targets;
+            narrowed.left_out.extend(dropped.iter().map(every_tenant));
+            narrowed.unused = self.unused(binding);
+        }
+        Ok(narrowed)
+    }
+
+    /// The entries that a binding with these features holds.
+    pub(super) fn selected<'a>(&'a self, features: &'a [String]) -> impl Iterator<Item = &'a Endpoint> {
+        self.endpoints.iter().filter(|endpoint| endpoint.selected_by(features))
+    }
+
+    /// What one entry admits, or why it admits nothing.
+    fn targets(
+        &self,
+        endpoint: &Endpoint,
+        values: &Values<'_>,
+    ) -> Result<Result<Vec<TargetFqdn>, WhyLeftOut>, TagError> {
+        let Some(ports) = endpoint.application_ports() else {
+            return Ok(Err(WhyLeftOut::NotHttp));
+        };
+        let Some(template) = endpoint.template() else {
+            return Ok(Err(WhyLeftOut::InnerStar));
+        };
+        let target = |(pattern, open): (FqdnPattern, bool)| TargetFqdn {
+            wide: open || self.tenants.of(&pattern).is_some(),
+            pattern,
+            tag: Some(Arc::clone(&self.name)),
+            ports: Some(ports.clone()),
+        };
+        let patterns = self.expand(template, values)?;
+        Ok(patterns.map(|patterns| patterns.into_iter().map(target).collect()))
+    }
+
+    /// The patterns of an entry, each with whether it stands for an unbound placeholder.
+    fn expand(&self, template: &Template, values: &Values<'_>) -> Result<Result<Expanded, WhyLeftOut>, TagError> {
+        match template.placeholders().find(|name| !values.contains_key(name)) {
+            None => self.bound(template, values).map(Ok),
+            Some(missing) if template.is_host(missing) => Ok(Err(WhyLeftOut::HostNotBound)),
+            Some(_) if values.is_empty() => Ok(Ok(vec![(template.widened(), true)])),
+            Some(missing) => Err(TagError::Unbound {
+                tag: self.name.clone(),
+                pattern: template.to_string(),
+                placeholder: missing.to_owned(),
+            }),
+        }
+    }
+
+    fn bound(&self, template: &Template, values: &Values<'_>) -> Result<Expanded, TagError> {
+        let mut placeholders: Vec<&str> = template.placeholders().collect();
+        placeholders.sort_unstable();
+        placeholders.dedup();
+        let lengths = placeholders.iter().map(|name| values[name].len());
+        if lengths.fold(1, usize::saturating_mul) > MAX_NAMES_PER_ENTRY {
+            return Err(TagError::TooManyNames {
+                tag: self.name.clone(),
+                pattern: template.to_string(),
+            });
+        }
+        let fault = |(placeholder, value, fault)| TagError::BadValue {
+            tag: self.name.clone(),
+            placeholder,
+            value,
+            fault,
+        };
+        let patterns = template.bind(values).into_iter();
+        patterns
+            .map(|bound| bound.map(|pattern| (pattern, false)).map_err(fault))
+            .collect()
+    }
+
+    /// The wildcards to keep, each of them one that the tag holds.
+    fn kept(&self, keep: &[String], targets: &[TargetFqdn]) -> Result<Vec<FqdnPattern>, TagError> {
+        let wildcards = || {
+            targets
+                .iter()
+                .filter(|target| target.wide)
+                .map(|target| &target.pattern)
+        };
+        let one = |text: &String| {
+            let pattern = FqdnPattern::parse(text).ok();
+            let held = pattern.filter(|pattern| wildcards().any(|held| held == pattern));
+            held.ok_or_else(|| TagError::UnknownKeep {
+                tag: self.name.clone(),
+                keep: text.clone(),
+                known: wildcards().map(FqdnPattern::to_string).collect(),
+            })
+        };
+        keep.iter().map(one).collect()
+    }
+
+    /// The binding under the names of the tag's own placeholders, its values checked and in normal form.
+    fn values<'a>(&'a self, written: &'a BTreeMap<String, Vec<String>>) -> Result<Values<'a>, TagError> {
+        let mut values = Values::new();
+        for (name, texts) in written {
+            let own = self.own_name(name).ok_or_else(|| TagError::UnknownPlaceholder {
+                tag: self.name.clone(),
+                placeholder: name.clone(),
+                known: self.placeholders().into_iter().map(str::to_owned).collect(),
+            })?;
+            let host = self
+                .endpoints
+                .iter()
+                .filter_map(Endpoint::template)
+                .any(|t| t.is_host(own));
+            let value = |text: &String| {
+                let checked = if host { host_value(text) } else { label_value(text) };
+                checked.map_err(|fault| TagError::BadValue {
+                    tag: self.name.clone(),
+                    placeholder: own.to_owned(),
+                    value: text.clone(),
+                    fault,
+                })
+            };
+            let texts: Vec<String> = texts.iter().map(value).collect::<Result<_, _>>()?;
+            values.entry(own).or_default().extend(texts);
+        }
+        Ok(values)
+    }
+
+    /// The tag's own name of a placeholder as it is written in a binding.
+    fn own_name(&self, written: &str) -> Option<&str> {
+        let main = self.placeholder.as_deref().filter(|_| written == RESOURCE);
+        self.placeholders().get(written).copied().or(main)
+    }
+
+    fn unused(&self, binding: &Binding) -> Vec<Unused> {
+        let has = |endpoint: &Endpoint, name: &str| endpoint.placeholders().any(|own| own == name);
+        let unused = |written: &String| {
+            let own = self.own_name(written)?;
+            if self.selected(&binding.features).any(|endpoint| has(endpoint, own)) {
+                return None;
+            }
+            let holding = self.endpoints.iter().filter(|endpoint| has(endpoint, own));
+            let features: BTreeSet<&str> = holding
+                .map(|endpoint| endpoint.feature.as_deref().unwrap_or(endpoint.cloud.name()))
+                .collect();
+            Some(Unused {
+                placeholder: written.clone(),
+                features: features.into_iter().map(str::to_owned).collect(),
+            })
+        };
+        binding.values.keys().filter_map(unused).collect()
+    }
+
+    fn check_features(&self, features: &[String]) -> Result<(), TagError> {
+        let mut known = self.features();
+        known.extend(self.endpoints.iter().map(|endpoint| endpoint.cloud.name()));
+        match features.iter().find(|feature| !known.contains(feature.as_str())) {
+            None => Ok(()),
+            Some(feature) => Err(TagError::UnknownFeature {
+                tag: self.name.clone(),
+                feature: feature.clone(),
+                known: known.into_iter().map(str::to_owned).collect(),
+            }),
+        }
+    }
+}
+
+/// What placeholders stand for.
+type Values<'a> = BTreeMap<&'a str, Vec<String>>;
+
+/// Patterns, each with whether it stands for an unbound placeholder.
+type Expanded = Vec<(FqdnPattern, bool)>;
+
+fn every_tenant(target: &TargetFqdn) -> LeftOut {
+    LeftOut {
+        pattern: target.pattern.to_string(),
+        why: WhyLeftOut::EveryTenant,
+    }
+}
+
+fn host_value(text: &str) -> Result<String, TemplateFault> {
+    Fqdn::from_config(text)
+        .map(|name| name.to_string())
+        .map_err(TemplateFault::Name)
+}
