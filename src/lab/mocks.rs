@@ -1,27 +1,45 @@
 //! What the lab's sites answer. Every answer names its site in `X-Lab-Site`, so that a client can tell who answered.
+//!
+//! A service is a table of routes ([`route`]) in a module of its own; `serves` in a scenario names it. Here is what they
+//! share: the request is read, its route found, the answer marked. No mock checks a signature or a quota.
 
+pub mod answers;
+#[cfg(test)]
+mod ask;
+pub mod blob;
+pub mod digest;
 pub mod entra;
+pub mod foundry;
+pub mod keep;
+pub mod key_vault;
 pub mod openai;
+pub mod route;
+pub mod search;
+pub mod spool;
 
-use super::site::Visit;
+use super::site::{Site, Visit};
+use answers::{Answer, ok, text};
 use http_body_util::{BodyExt, Limited};
 use hyper::{
-    Method, Request, Response, StatusCode, Uri,
-    body::{Body, Bytes, Frame, Incoming},
+    Request, StatusCode,
+    body::Incoming,
     header::{self, HeaderMap, HeaderValue},
 };
-use serde_json::{Value, json};
+use keep::Kept;
+use route::{Asked, Call, Route, Sent, Service, on};
+use serde_json::json;
+use spool::Extent;
 use std::{
     convert::Infallible,
     fmt::Write as _,
-    pin::Pin,
-    sync::Arc,
-    task::{Context, Poll},
+    sync::{Arc, Mutex},
 };
-use tokio::sync::mpsc;
 
-/// Longest request body that a mock reads, in bytes; longer ones get 413.
+/// Longest request body that a mock holds in memory, in bytes; longer ones get 413.
 const MAX_BODY: usize = 4 * 1024 * 1024;
+
+/// Longest answer of `/bytes/N`, in bytes.
+const MAX_PAGE: usize = 64 * 1024 * 1024;
 
 /// What a site serves.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize, schemars::JsonSchema)]
@@ -30,155 +48,155 @@ pub enum Serves {
     /// Text that says what was asked, of whom, with which headers.
     #[default]
     Page,
-    /// Azure OpenAI's chat completions.
+    /// Azure OpenAI: chat, embeddings, responses, realtime.
     Openai,
-    /// Entra ID's token endpoint and discovery.
+    /// Azure AI Foundry: model inference, and what Azure OpenAI serves.
+    Foundry,
+    /// Azure AI Search: indexes and documents.
+    Search,
+    /// Blob storage.
+    Blob,
+    /// Key Vault: secrets.
+    KeyVault,
+    /// Entra ID: tokens and discovery.
     Entra,
     /// An instance metadata service: the token that an attacker is after.
     Metadata,
 }
 
-/// A request as the mocks see it.
-#[derive(Debug)]
-pub struct Asked {
-    /// The method.
-    pub method: Method,
-    /// Path and query.
-    pub uri: Uri,
-    /// The headers.
-    pub headers: HeaderMap,
-    /// The body, at most 4 MiB.
-    pub body: Bytes,
-}
-
-impl Asked {
-    /// A query parameter as it was written.
-    pub fn query(&self, name: &str) -> Option<&str> {
-        let pairs = self.uri.query()?.split('&');
-        pairs
-            .filter_map(|p| p.split_once('='))
-            .find(|(n, _)| *n == name)
-            .map(|(_, v)| v)
+impl Serves {
+    fn service(self) -> &'static Service {
+        match self {
+            Self::Page => &PAGE,
+            Self::Openai => &openai::SERVICE,
+            Self::Foundry => &foundry::SERVICE,
+            Self::Search => &search::SERVICE,
+            Self::Blob => &blob::SERVICE,
+            Self::KeyVault => &key_vault::SERVICE,
+            Self::Entra => &entra::SERVICE,
+            Self::Metadata => &METADATA,
+        }
     }
 }
 
-/// What a mock answers.
-pub type Answer = Response<Said>;
-
 /// Answers one request on behalf of the site that its host chooses.
-pub(super) async fn answer(visit: Arc<Visit>, request: Request<Incoming>) -> Result<Answer, Infallible> {
+pub(super) async fn answer(visit: Arc<Visit>, mut request: Request<Incoming>) -> Result<Answer, Infallible> {
     let host = request.headers().get(header::HOST).and_then(|h| h.to_str().ok());
     // A request in absolute form reached a server: RFC 9112 3.2.2 gives its authority the last word.
     let authority = request.uri().authority().map(|a| a.as_str()).or(host);
     let site = visit.name(authority.map(|a| a.rsplit_once(':').map_or(a, |(name, _)| name)));
     site.count_request();
+    let service = site.spec().serves.service();
+    let found = service.find(request.method(), request.uri().path());
+    let upgrade = hyper::upgrade::on(&mut request);
     let (parts, body) = request.into_parts();
-    let mut answer = match Limited::new(body, MAX_BODY).collect().await {
+    let body = match found {
+        Some((Route { spools: true, .. }, _)) => spooled(body, &parts.headers, site.kept()).await,
+        _ => whole(body).await,
+    };
+    let answer = match body {
         Ok(body) => {
             let asked = Asked {
                 method: parts.method,
                 uri: parts.uri,
                 headers: parts.headers,
-                body: body.to_bytes(),
+                body,
+                upgrade: Mutex::new(Some(upgrade)),
             };
-            match site.spec().serves {
-                Serves::Page => page(site.name(), &asked),
-                Serves::Openai => openai::answer(&asked),
-                Serves::Entra => entra::answer(&asked),
-                Serves::Metadata => metadata(),
-            }
+            respond(service, found, &asked, &site)
         }
-        Err(_) => text(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            "the body is too long for a mock\n".to_owned(),
-        ),
+        Err(answer) => answer,
     };
+    Ok(named(answer, &site))
+}
+
+/// What a service says: to who may ask, what the route says.
+fn respond(service: &Service, found: Option<(&'static Route, Vec<String>)>, asked: &Asked, site: &Site) -> Answer {
+    let (route, taken) = found.unzip();
+    let call = Call {
+        asked,
+        taken: taken.as_deref().unwrap_or_default(),
+        site: site.name(),
+        kept: site.kept(),
+    };
+    let refusal = (service.guard)(&call);
+    refusal.unwrap_or_else(|| route.map_or(service.missing, |route| route.answer)(&call))
+}
+
+fn named(mut answer: Answer, site: &Site) -> Answer {
     if let Ok(name) = HeaderValue::from_str(site.name()) {
         answer.headers_mut().insert("x-lab-site", name);
     }
-    Ok(answer)
+    answer
 }
 
-fn page(site: &str, asked: &Asked) -> Answer {
-    // `/bytes/N`: a body of N bytes, for transfers.
-    if let Some(n) = asked
-        .uri
-        .path()
-        .strip_prefix("/bytes/")
-        .and_then(|n| n.parse::<usize>().ok())
-    {
-        return text(StatusCode::OK, "x".repeat(n.min(64 * 1024 * 1024)));
+async fn whole(body: Incoming) -> Result<Sent, Answer> {
+    match Limited::new(body, MAX_BODY).collect().await {
+        Ok(body) => Ok(Sent::Whole(body.to_bytes())),
+        Err(_) => Err(too_long()),
     }
-    let mut page = format!("site: {site}\nrequest: {} {}\n", asked.method, asked.uri);
+}
+
+/// Moves a body to the spool as it comes; storage services want its length first, and so do we.
+async fn spooled(mut body: Incoming, headers: &HeaderMap, kept: &Kept) -> Result<Sent, Answer> {
+    let length = headers
+        .get(header::CONTENT_LENGTH)
+        .and_then(|l| l.to_str().ok()?.parse().ok());
+    let length = length.ok_or_else(|| text(StatusCode::LENGTH_REQUIRED, "Content-Length is missing\n"))?;
+    let extent: Extent = kept.spool.reserve(length).ok_or_else(too_long)?;
+    let mut at = extent.start;
+    while let Some(frame) = body.frame().await {
+        let broken = |e: &dyn std::fmt::Display| text(StatusCode::INTERNAL_SERVER_ERROR, format!("{e}\n"));
+        let frame = frame.map_err(|e| broken(&e))?;
+        if let Some(data) = frame.data_ref() {
+            // hyper holds a body to its Content-Length, so that it stays inside its extent.
+            kept.spool.write(data, at).map_err(|e| broken(&e))?;
+            at += data.len() as u64;
+        }
+    }
+    Ok(Sent::Spooled(extent))
+}
+
+fn too_long() -> Answer {
+    text(StatusCode::PAYLOAD_TOO_LARGE, "the body is too long for a mock\n")
+}
+
+/// Everybody may ask.
+fn open(_: &Call<'_>) -> Option<Answer> {
+    None
+}
+
+/// A site that says what it was asked.
+static PAGE: Service = Service {
+    routes: &[&[on("GET", "/bytes/{}", filler)]],
+    guard: open,
+    missing: page,
+};
+
+static METADATA: Service = Service {
+    routes: &[],
+    guard: open,
+    missing: metadata,
+};
+
+/// `/bytes/N`: a body of N bytes, for transfers.
+fn filler(call: &Call<'_>) -> Answer {
+    match call.part(0).parse::<usize>() {
+        Ok(n) => text(StatusCode::OK, "x".repeat(n.min(MAX_PAGE))),
+        Err(_) => page(call),
+    }
+}
+
+fn page(call: &Call<'_>) -> Answer {
+    let asked = call.asked;
+    let mut page = format!("site: {}\nrequest: {} {}\n", call.site, asked.method, asked.uri);
     for (name, value) in &asked.headers {
         let _ = writeln!(page, "{name}: {}", String::from_utf8_lossy(value.as_bytes()));
     }
-    let _ = writeln!(page, "body: {} bytes", asked.body.len());
+    let _ = writeln!(page, "body: {} bytes", call.body().len());
     text(StatusCode::OK, page)
 }
 
-fn metadata() -> Answer {
-    let token = json!({"access_token": "the-managed-identity-of-the-firewall", "token_type": "Bearer"});
-    as_json(StatusCode::OK, &token)
-}
-
-/// A JSON answer.
-pub(super) fn as_json(status: StatusCode, value: &Value) -> Answer {
-    said(status, "application/json", Said::whole(value.to_string()))
-}
-
-/// A plain text answer.
-pub(super) fn text(status: StatusCode, text: String) -> Answer {
-    said(status, "text/plain; charset=utf-8", Said::whole(text))
-}
-
-/// An answer with this body.
-pub(super) fn said(status: StatusCode, content_type: &'static str, body: Said) -> Answer {
-    let mut answer = Response::new(body);
-    *answer.status_mut() = status;
-    answer
-        .headers_mut()
-        .insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
-    answer
-}
-
-/// The body of an answer: whole, or in pieces as they come.
-#[derive(Debug)]
-pub enum Said {
-    /// Sent at once; `None` once it is sent.
-    Whole(Option<Bytes>),
-    /// Each piece is a frame of its own.
-    Pieces(mpsc::Receiver<Bytes>),
-}
-
-impl Said {
-    fn whole(text: String) -> Self {
-        Self::Whole(Some(Bytes::from(text)))
-    }
-}
-
-impl Body for Said {
-    type Data = Bytes;
-    type Error = Infallible;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
-        match &mut *self {
-            Self::Whole(bytes) => Poll::Ready(bytes.take().map(|b| Ok(Frame::data(b)))),
-            Self::Pieces(pieces) => pieces.poll_recv(cx).map(|piece| piece.map(|b| Ok(Frame::data(b)))),
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        matches!(self, Self::Whole(None))
-    }
-
-    fn size_hint(&self) -> hyper::body::SizeHint {
-        match self {
-            Self::Whole(bytes) => hyper::body::SizeHint::with_exact(bytes.as_ref().map_or(0, |b| b.len() as u64)),
-            Self::Pieces(_) => hyper::body::SizeHint::default(),
-        }
-    }
+fn metadata(_: &Call<'_>) -> Answer {
+    ok(&json!({"access_token": "the-managed-identity-of-the-firewall", "token_type": "Bearer"}))
 }

@@ -8,7 +8,7 @@ mod visit;
 
 pub(super) use visit::Visit;
 
-use super::mocks::Serves;
+use super::mocks::{Serves, keep::Kept};
 use crate::tls::authority::Authority;
 use std::{
     collections::HashMap,
@@ -52,6 +52,7 @@ pub struct Site {
     requests: AtomicU64,
     bytes: AtomicU64,
     heard: Mutex<Vec<Vec<u8>>>,
+    kept: Kept,
 }
 
 impl Site {
@@ -64,12 +65,18 @@ impl Site {
             requests: zero(),
             bytes: zero(),
             heard: Mutex::default(),
+            kept: Kept::default(),
         })
     }
 
     /// How it was described.
     pub fn spec(&self) -> &SiteSpec {
         &self.spec
+    }
+
+    /// What its mock keeps between requests.
+    pub(super) fn kept(&self) -> &Kept {
+        &self.kept
     }
 
     /// Its name.

@@ -131,6 +131,7 @@ impl Visit {
         http1::Builder::new()
             .half_close(true)
             .serve_connection(TokioIo::new(stream), service)
+            .with_upgrades()
             .await
             .map_err(io::Error::other)
     }
