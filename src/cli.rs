@@ -150,6 +150,9 @@ pub struct EnvArgs {
     /// Configuration file; without it, the default listener
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
+    /// Name this file of certificate authorities (PEM) as well: for a lab, whose sites no public authority signs for
+    #[arg(long, value_name = "FILE")]
+    pub ca: Option<PathBuf>,
     /// Form of the output
     #[arg(long, value_enum, default_value_t = env::Shell::Sh)]
     pub shell: env::Shell,

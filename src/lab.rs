@@ -23,7 +23,10 @@ use crate::cli::LabArgs;
 use anyhow::{Context, bail};
 use course::{Course, CourseError, Way};
 use scenario::Scenario;
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::{
+    net::{SocketAddr, ToSocketAddrs},
+    time::Duration,
+};
 use world::Ground;
 
 /// `egret lab`: play, show, and stay up unless told otherwise. Whether all went as expected.
@@ -50,9 +53,9 @@ pub fn run(args: &LabArgs) -> anyhow::Result<bool> {
     if !args.once && way == Way::Egret {
         let by_hand = by_hand::ByHand::prepare(&course)?;
         crate::cli::print(if args.json { &by_hand.json } else { &by_hand.text })?;
-        let before = report::forbidden(&course);
+        let before = report::Heard::so_far(&course);
         runtime.block_on(stay(&course, args.json));
-        crate::cli::print(&report::heard(&before, &report::forbidden(&course), args.json))?;
+        crate::cli::print(&report::Heard::so_far(&course).since(&before).shown(args.json))?;
     }
     Ok(findings.iter().all(|finding| finding.faults.is_empty()))
 }
@@ -72,7 +75,10 @@ fn proxy_address(url: &str) -> anyhow::Result<SocketAddr> {
     }
 }
 
-/// Until Ctrl-C or SIGTERM, showing each new row in a line.
+/// How long bytes that are under way when the lab is told to end may take to arrive at a site.
+const LAST_BYTES: Duration = Duration::from_secs(1);
+
+/// Until Ctrl-C or SIGTERM, showing each new row in a line. What came before the end is shown and counted.
 async fn stay(course: &Course, json: bool) {
     use tokio::signal::unix::{SignalKind, signal};
     let Ok(mut terminate) = signal(SignalKind::terminate()) else {
@@ -80,11 +86,15 @@ async fn stay(course: &Course, json: bool) {
     };
     let Some(rows) = &course.rows else { return };
     let mut shown = rows.lines().len();
-    loop {
+    let mut ended = false;
+    while !ended {
         tokio::select! {
-            _ = tokio::signal::ctrl_c() => return,
-            _ = terminate.recv() => return,
-            () = tokio::time::sleep(std::time::Duration::from_millis(200)) => {}
+            _ = tokio::signal::ctrl_c() => ended = true,
+            _ = terminate.recv() => ended = true,
+            () = tokio::time::sleep(Duration::from_millis(200)) => {}
+        }
+        if ended {
+            course.world.settle(LAST_BYTES).await;
         }
         let lines = rows.lines();
         for row in lines.iter().skip(shown).filter_map(|line| row::Row::parse(line)) {

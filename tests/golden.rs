@@ -70,6 +70,7 @@ const CASES: &[(&str, &str)] = &[
         "explain api.example.com:443 --config not-there.toml",
     ),
     ("env-sh", "env"),
+    ("env-ca", "env --ca /run/lab/ca.pem"),
     ("env-powershell", "env --shell powershell"),
     ("env-docker", "env --shell docker --config whole.toml"),
     ("env-k8s", "env --shell k8s"),

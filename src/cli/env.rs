@@ -6,11 +6,24 @@ use clap::ValueEnum;
 use std::{
     fmt::Write,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    path::Path,
 };
 
 /// Never through the proxy: the instance metadata service and the platform's own address, which no proxy may speak to for
 /// somebody else, and this machine. Full names and single addresses, no blanks: the only form that all clients read.
 const NO_PROXY: &str = "169.254.169.254,168.63.129.16,localhost,127.0.0.1";
+
+/// Variables that name a file of certificate authorities: OpenSSL and httpx, requests and azure-core, curl, git, pip, gRPC,
+/// Node. Only a lab needs them, whose sites no public authority signs for: egret opens no TLS.
+const CA: [&str; 7] = [
+    "SSL_CERT_FILE",
+    "REQUESTS_CA_BUNDLE",
+    "CURL_CA_BUNDLE",
+    "GIT_SSL_CAINFO",
+    "PIP_CERT",
+    "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH",
+    "NODE_EXTRA_CA_CERTS",
+];
 
 /// Form of the output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -37,7 +50,7 @@ pub fn run(args: &EnvArgs) -> anyhow::Result<Answer> {
         None => Listeners::default(),
     };
     let address = reachable(&listeners.proxy).expect("a checked configuration has a proxy listener");
-    print(&text(address, args.shell))?;
+    print(&text(address, args.ca.as_deref(), args.shell))?;
     Ok(Answer::Yes)
 }
 
@@ -53,7 +66,9 @@ pub(super) fn reachable(listeners: &[SocketAddr]) -> Option<SocketAddr> {
     Some(address)
 }
 
-fn text(proxy: SocketAddr, shell: Shell) -> String {
+/// The variables for clients of this proxy; `ca` is a file of the certificate authorities that they trust, in place of the
+/// system's (Node: besides).
+pub(crate) fn text(proxy: SocketAddr, ca: Option<&Path>, shell: Shell) -> String {
     let url = format!("http://{proxy}");
     let mut text = String::new();
     if matches!(shell, Shell::Sh | Shell::Powershell) {
@@ -64,7 +79,9 @@ fn text(proxy: SocketAddr, shell: Shell) -> String {
             "# Java reads none of them: -Dhttps.proxyHost={host} -Dhttps.proxyPort={port}"
         );
     }
-    for (name, value) in [
+    let ca = ca.map(|ca| ca.display().to_string());
+    let trust = CA.iter().filter_map(|name| Some((*name, ca.as_deref()?)));
+    let proxy = [
         ("HTTPS_PROXY", url.as_str()),
         ("https_proxy", &url),
         ("HTTP_PROXY", &url),
@@ -73,7 +90,8 @@ fn text(proxy: SocketAddr, shell: Shell) -> String {
         ("no_proxy", NO_PROXY),
         // fetch() of Node 22.21 and 24 reads the others only with this one.
         ("NODE_USE_ENV_PROXY", "1"),
-    ] {
+    ];
+    for (name, value) in proxy.into_iter().chain(trust) {
         let _ = match shell {
             Shell::Sh => writeln!(text, "export {name}='{value}'"),
             // Names of variables have no case on Windows: the second spelling sets the same value again.
@@ -107,7 +125,7 @@ mod tests {
     fn both_cases_and_the_platform_addresses_are_there() {
         let proxy = "127.0.0.1:3128".parse().unwrap();
         for shell in Shell::value_variants() {
-            let text = text(proxy, *shell);
+            let text = text(proxy, Some(Path::new("/run/ca.pem")), *shell);
             for part in [
                 "HTTPS_PROXY",
                 "https_proxy",
@@ -115,6 +133,8 @@ mod tests {
                 "http_proxy",
                 "no_proxy",
                 "169.254.169.254,",
+                "SSL_CERT_FILE",
+                "/run/ca.pem",
             ] {
                 assert!(text.contains(part), "{shell:?} lacks {part}");
             }

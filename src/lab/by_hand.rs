@@ -5,7 +5,10 @@ use super::{
     mocks::Serves,
     scenario::{Attempt, Speaks, split_url},
 };
-use crate::policy::{self, Action, Fqdn, NoTrace, Protocol};
+use crate::{
+    cli::env,
+    policy::{self, Action, Fqdn, NoTrace, Protocol},
+};
 use anyhow::Context;
 use serde_json::json;
 use std::{
@@ -16,17 +19,6 @@ use std::{
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::{Path, PathBuf},
 };
-
-/// Variables that name a proxy: both cases, since each is the only one that some client reads.
-const PROXY: [&str; 4] = ["HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"];
-
-/// Variables that name a file of certificate authorities: OpenSSL and httpx, requests, curl, Node.
-const CA: [&str; 4] = [
-    "SSL_CERT_FILE",
-    "REQUESTS_CA_BUNDLE",
-    "CURL_CA_BUNDLE",
-    "NODE_EXTRA_CA_CERTS",
-];
 
 /// Files for other programs, removed with it, and the text that says how to use them.
 pub struct ByHand {
@@ -58,7 +50,7 @@ impl ByHand {
         let (ca, variables) = (by_hand.folder.join("ca.pem"), by_hand.folder.join("env"));
         let url = format!("http://{proxy}");
         write(&ca, course.world.authority.pem())?;
-        write(&variables, &exports(&url, &ca))?;
+        write(&variables, &env::text(proxy, Some(&ca), env::Shell::Sh))?;
         let paths = json!({ "by_hand": { "proxy": url, "ca": ca, "variables": variables } });
         by_hand.json = format!("{paths}\n");
         by_hand.text = text(course, &url, &ca, &variables);
@@ -81,16 +73,6 @@ fn write(path: &Path, text: &str) -> anyhow::Result<()> {
         .open(path);
     file.and_then(|mut file| file.write_all(text.as_bytes()))
         .with_context(|| format!("cannot write {}", path.display()))
-}
-
-fn exports(url: &str, ca: &Path) -> String {
-    let proxy = PROXY.iter().map(|name| format!("export {name}={url}\n"));
-    let trust = CA.iter().map(|name| format!("export {name}={}\n", ca.display()));
-    // Node's own fetch looks at the variables above only if told to.
-    proxy
-        .chain(trust)
-        .chain(["export NODE_USE_ENV_PROXY=1\n".to_owned()])
-        .collect()
 }
 
 fn text(course: &Course, url: &str, ca: &Path, variables: &Path) -> String {

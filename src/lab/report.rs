@@ -210,22 +210,53 @@ pub fn line(row: &Row) -> String {
     )
 }
 
-/// The sites that no denied attempt may reach, and the bytes that each has heard.
-pub fn forbidden(course: &Course) -> Vec<(String, u64)> {
-    let sites = course.world.sites().iter().filter(|site| site.spec().forbidden);
-    sites.map(|site| (site.name().to_owned(), site.bytes())).collect()
+/// What each site has heard.
+pub struct Heard(Vec<HeardSite>);
+
+struct HeardSite {
+    name: String,
+    forbidden: bool,
+    connections: u64,
+    bytes: u64,
 }
 
-/// What the forbidden sites heard in between.
-pub fn heard(before: &[(String, u64)], after: &[(String, u64)], json: bool) -> String {
-    let heard = before
-        .iter()
-        .zip(after)
-        .map(|((name, before), (_, after))| (name, after - before));
-    if json {
-        let bytes: serde_json::Map<_, _> = heard.map(|(name, bytes)| (name.clone(), bytes.into())).collect();
-        return format!("{}\n", json!({ "bytes_at_forbidden": bytes }));
+impl Heard {
+    /// Since the lab began.
+    pub fn so_far(course: &Course) -> Self {
+        let sites = course.world.sites().iter().map(|site| HeardSite {
+            name: site.name().to_owned(),
+            forbidden: site.spec().forbidden,
+            connections: site.connections(),
+            bytes: site.bytes(),
+        });
+        Self(sites.collect())
     }
-    let each: Vec<String> = heard.map(|(name, bytes)| format!("{name} {bytes} B")).collect();
-    format!("\nthe sites that nobody may reach heard by hand: {}\n", each.join(", "))
+
+    /// What came after `before`, which is of the same lab.
+    pub fn since(mut self, before: &Self) -> Self {
+        for (site, earlier) in self.0.iter_mut().zip(&before.0) {
+            site.connections -= earlier.connections;
+            site.bytes -= earlier.bytes;
+        }
+        self
+    }
+
+    /// For people: what no one should have heard. For programs: one JSON line that says what every site heard.
+    pub fn shown(&self, json: bool) -> String {
+        if json {
+            let site = |site: &HeardSite| {
+                let heard = json!({
+                    "forbidden": site.forbidden, "connections": site.connections, "bytes": site.bytes,
+                });
+                (site.name.clone(), heard)
+            };
+            let sites: serde_json::Map<_, _> = self.0.iter().map(site).collect();
+            return format!("{}\n", json!({ "heard": sites }));
+        }
+        let forbidden = self.0.iter().filter(|site| site.forbidden);
+        let each: Vec<String> = forbidden
+            .map(|site| format!("{} {} B", site.name, site.bytes))
+            .collect();
+        format!("\nthe sites that nobody may reach heard by hand: {}\n", each.join(", "))
+    }
 }

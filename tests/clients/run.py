@@ -1,163 +1,238 @@
 #!/usr/bin/env python3
-"""Real clients through the lab: each completes a chat, and a denied call shows what `docs/clients.md` says it can show.
+"""Real clients through the lab: each completes its call, and a denied call shows what `docs/clients.md` says it can show.
 
-Nobody here takes a client's word: the rows that egret wrote must tell of every call, and the sites that nobody may reach
-must have heard nothing. Clients are installed by pip and npm into a folder of their own and kept there.
+`table.toml` lists the clients, `clients.toml` is their world. Each runs three times, in a lab of its own: allowed; denied;
+and the denied call where all is allowed, which must reach the site that nobody may reach, or the denial would prove
+nothing. Nobody here takes a client's word: the rows that egret wrote must tell of every connection that a site heard and
+of every try that was refused. Clients are installed by pip and npm into a folder of their own and kept there.
 """
 
 import argparse
-import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
+import tomllib
 import venv
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from lab import Lab, scenarios
+
 HERE = Path(__file__).resolve().parent
-WORDS = "Hello from the egret lab."
-ALLOWED = "contoso-ai.openai.azure.com"
-DENIED = "fabrikam-ai.openai.azure.com"
-CHAT = "/openai/deployments/gpt-4o/chat/completions?api-version=2024-10-21"
+DOCS = HERE.parent.parent / "docs/clients.md"
 
-# What a denied call must show, by client.
-REASON = rf"403 egret: {re.escape(DENIED)}:443 denied, NoRuleMatched \(flow [0-9a-f]+\)"
-SHOWS = {
-    "python openai": rf"^APIConnectionError: Connection error\..* <- ProxyError: {REASON}",
-    "python requests": rf"Tunnel connection failed: {REASON}",
-    "python httpx": rf"^ProxyError: {REASON}",
-    # undici tells the status alone
-    "node openai": r"Connection error\..* <- .*Proxy response \(403\)",
-}
+# Longest time for a call, in seconds: what fails at once must not hang. An allowed call may take this many times as long.
+PATIENCE = 15
+SLOW_START = 4
 
-# Longest time for one client, in seconds.
-PATIENCE = 120
-
-checks = {"passed": 0, "failed": 0}
-
-
-def check(what, holds, seen=""):
-    checks["passed" if holds else "failed"] += 1
-    print(f"  {'ok' if holds else 'FAILED'}  {what}" + ("" if holds else f": {seen}"), flush=True)
+# Clients that run at the same time; most of their time they wait.
+AT_ONCE = 4
 
 
 def install(folder):
-    """The Python interpreter and the folder with Node's packages."""
+    """The clients; how to run a file of each kind, and the path of the tools."""
     python = folder / "venv/bin/python"
-    wanted = (HERE / "requirements.txt").read_text()
-    if not python.exists() or (folder / "requirements.txt").read_text() != wanted:
+    if stale(folder / "venv", HERE / "python/requirements.txt"):
         venv.create(folder / "venv", clear=True, with_pip=True)
-        subprocess.run([python, "-m", "pip", "install", "-q", "-r", HERE / "requirements.txt"], check=True)
-        (folder / "requirements.txt").write_text(wanted)
+        subprocess.run([python, "-m", "pip", "install", "-q", "-r", HERE / "python/requirements.txt"], check=True)
+        shutil.copy(HERE / "python/requirements.txt", folder / "venv")
     node = folder / "node"
-    wanted = (HERE / "package.json").read_text()
-    if not (node / "node_modules").exists() or (node / "package.json").read_text() != wanted:
+    if stale(node, HERE / "node/package.json"):
         shutil.rmtree(node, ignore_errors=True)
-        node.mkdir(parents=True)
-        (node / "package.json").write_text(wanted)
+        node.mkdir()
+        shutil.copy(HERE / "node/package.json", node)
         npm = ["npm", "install", "--no-package-lock", "--no-audit", "--no-fund", "--loglevel", "error"]
         subprocess.run(npm, cwd=node, check=True)
-    shutil.copy(HERE / "chat.mjs", node)
-    return python, node
+    for script in (HERE / "node").glob("*.mjs"):  # they must lie beside their packages
+        shutil.copy(script, node)
+    commands = {"python": [python], "node": ["node"], "shell": ["sh"]}
+    places = {"python": HERE / "python", "node": node, "shell": HERE / "shell"}
+
+    def command(file):
+        kind, name = file.split("/")
+        return [*commands[kind], places[kind] / name]
+
+    return command, f"{python.parent}:{os.environ['PATH']}"
 
 
-class Lab:
-    """`egret lab --json`, staying up: first its own attempts, then how to try by hand, then a line for each row."""
-
-    def __init__(self, egret):
-        self.process = subprocess.Popen([egret, "lab", "--json"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
-        for line in self.process.stdout:
-            said = json.loads(line)
-            if "by_hand" in said:
-                break
-        else:
-            sys.exit("the lab ended before it was up")
-        variables = Path(said["by_hand"]["variables"]).read_text()
-        self.environment = dict(re.findall(r"^export (\w+)=(.*)$", variables, re.M))
-
-    def stop(self):
-        """Ends it: the rows that it wrote since, and the bytes that each forbidden site heard."""
-        time.sleep(0.5)  # rows are shown five times a second
-        self.process.terminate()
-        said = [json.loads(line) for line in self.process.communicate(timeout=30)[0].splitlines()]
-        return [row["properties"] for row in said[:-1]], said[-1]["bytes_at_forbidden"]
+def stale(installed, wanted):
+    kept = installed / wanted.name
+    return not kept.exists() or kept.read_text() != wanted.read_text()
 
 
-def calls(command, environment, folder):
-    """The JSON lines of a client."""
-    done = subprocess.run(
-        command, env=environment, cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=PATIENCE
+class Play:
+    """One run of a client in a lab of its own."""
+
+    def __init__(self, client, case, scenario, setup):
+        command, path, egret, folder = setup
+        host = client["allowed" if case == "allowed" else "denied"]
+        home = folder / "runs" / re.sub(r"\W+", "-", f"{client['name']}-{case}")
+        shutil.rmtree(home, ignore_errors=True)
+        home.mkdir(parents=True)
+        lab = Lab(egret, scenario)
+        try:
+            # What a user sets and nothing else: no variable of this machine gets in.
+            environment = {"PATH": path, "HOME": str(home), "LANG": "C.UTF-8", **lab.environment}
+            environment |= {name: value.replace("{host}", host) for name, value in client.get("set", {}).items()}
+            patience = client.get("seconds", PATIENCE) * (1 if case == "denied" else SLOW_START)
+            self.code, self.said, self.seconds = run([*command(client["run"]), host], environment, home, patience)
+        finally:
+            self.rows, self.heard = lab.stop()
+
+    def about(self, host):
+        return [row for row in self.rows if row["Fqdn"] == host]
+
+    def at_forbidden(self):
+        return sum(site["bytes"] for site in self.heard.values() if site["forbidden"])
+
+    def connections(self):
+        return sum(site["connections"] for site in self.heard.values())
+
+
+def run(command, environment, folder, patience):
+    """Exit code, what it printed, seconds. It and all that it started end when its time is up: exit code `None`."""
+    begin = time.monotonic()
+    process = subprocess.Popen(
+        command,
+        env=environment,
+        cwd=folder,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        start_new_session=True,
     )
-    if done.returncode != 0:
-        check(" ".join(map(str, command)), False, done.stdout + done.stderr)
-    return [json.loads(line) for line in done.stdout.splitlines()]
+    try:
+        said, _ = process.communicate(timeout=patience)
+        code = process.returncode
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        said, _ = process.communicate()
+        code = None
+    return code, said.strip(), time.monotonic() - begin
 
 
-def judge(call):
-    client, case, said = call["client"], call["case"], call["said"]
-    if case == "denied":
-        check(f"{client}: a denied call shows what it can", re.search(SHOWS[client], said, re.S), said)
-    else:
-        check(f"{client}: {case} chat", said == WORDS, said)
+class Outcome:
+    """What came of one client, and what was wrong with it."""
+
+    def __init__(self, client):
+        self.client = client
+        self.faults = []
+        self.plays = {}
+
+    def expect(self, holds, what, seen):
+        if not holds:
+            self.faults.append(f"{what}: {seen}")
+
+    def judge(self, case, play):
+        self.plays[case] = play
+        getattr(self, case)(play)
+
+    def allowed(self, play):
+        self.expect(play.code == 0 and self.client["says"] in play.said, "allowed: wrong answer", play.said)
+        rules = {row["Rule"] for row in play.rows if row["Action"] == "Allow"}
+        self.expect(rules == set(self.client["rules"]), "allowed: other rules", rules)
+        self.only_noise([row for row in play.rows if row["Action"] == "Deny"])
+        allowed = len(play.rows) - len(self.noise(play.rows))
+        self.expect(allowed == play.connections(), "allowed: rows and connections differ", (play.rows, play.heard))
+
+    def denied(self, play):
+        client, host = self.client, self.client["denied"]
+        self.expect(play.code is not None, "denied: it hangs", f"{play.seconds:.0f} s, {play.said}")
+        self.expect(play.code not in (0, None), "denied: it succeeds", play.said)
+        found = re.search(shown(client["shows"], host), play.said, re.S)
+        self.expect(found, "denied: it shows something else", play.said)
+        refused = play.about(host)
+        flows = {row["egret"]["flow"][-8:] for row in refused}
+        told = set(found.groups()) - set(found.groupdict().values()) if found else set()
+        self.expect(told <= flows, "denied: it tells of another flow", (told, flows))
+        reasons = {(row["Action"], row["egret"]["reason"]) for row in refused}
+        self.expect(reasons == {("Deny", "NoRuleMatched")}, "denied: other decisions", reasons)
+        least, most = client["denials"] if isinstance(client["denials"], list) else [client["denials"]] * 2
+        self.expect(least <= len(refused) <= most, f"denied: not {client['denials']} rows", len(refused))
+        self.only_noise([row for row in play.rows if row["Action"] == "Deny" and row["Fqdn"] != host])
+        self.expect(play.at_forbidden() == 0, "denied: a forbidden site heard it", play.heard)
+
+    def control(self, play):
+        self.expect(play.at_forbidden() > 0, "control: no forbidden site heard it", (play.said, play.rows))
+        if "says" in self.client:
+            self.expect(play.code == 0, "control: it fails where all is allowed", play.said)
+
+    def noise(self, rows):
+        names = tuple(f".{name}" for name in self.client.get("noise", []))
+        return [row for row in rows if row["Action"] == "Deny" and f".{row['Fqdn']}".endswith(names)]
+
+    def only_noise(self, denied):
+        self.expect(denied == self.noise(denied), "it is refused what it needs", denied)
+
+    def cells(self):
+        said = self.plays["denied"].said
+        found = re.search(shown(self.client["shows"], self.client["denied"]), said, re.S)
+        rows = [len(play.rows) for play in self.plays.values()]
+        seconds = [f"{play.seconds:.1f}" for play in self.plays.values()]
+        text = " .. ".join(part.strip() for part in found.groupdict().values()) if found else "?"
+        return ["NOT OK" if self.faults else "ok", self.client["name"], "/".join(seconds), "/".join(map(str, rows)), text]
 
 
-def curl(arguments, environment):
-    command = ["curl", "--silent", "--show-error", "--verbose", "--max-time", "30", *arguments]
-    done = subprocess.run(command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True)
-    return done.returncode, done.stdout, done.stderr
+def shown(parts, host):
+    """A pattern of these texts in this order, each a group; {reason} keeps its flow."""
+    reason = re.escape(f"egret: {host}:443 denied, NoRuleMatched (flow ") + r"([0-9a-f]+)\)"
+    texts = (re.escape(part).replace(re.escape("{reason}"), reason) for part in parts)
+    return ".*?".join(f"(?P<part{n}>{text})" for n, text in enumerate(texts))
 
 
-def with_curl(environment):
-    body = json.dumps({"messages": [{"role": "user", "content": "Say hello."}]})
-    chat = ["--header", "api-key: lab", "--json", body]
-    code, out, err = curl([*chat, f"https://{ALLOWED}{CHAT}"], environment)
-    check("curl: plain chat", code == 0 and WORDS in out, out + err)
-    streamed = ["--header", "api-key: lab", "--json", json.dumps({**json.loads(body), "stream": True})]
-    code, out, err = curl([*streamed, "--no-buffer", f"https://{ALLOWED}{CHAT}"], environment)
-    check("curl: streamed chat", code == 0 and "data: [DONE]" in out, out + err)
-    code, out, err = curl([*chat, f"https://{DENIED}{CHAT}"], environment)
-    check("curl: a denied call ends with exit code 56", code == 56, code)
-    check("curl: and shows name and reason", re.search(f"< HTTP/1.1 {REASON}", err), err)
-    check("curl: and the same in the header Proxy-Status", re.search(r'< proxy-status: .*NoRuleMatched', err, re.I), err)
+def play(client, worlds, setup):
+    outcome = Outcome(client)
+    world, control = worlds
+    cases = {"allowed": world, "denied": world, "control": control}
+    for case, scenario in cases.items():
+        if case in client or case == "control":
+            outcome.judge(case, Play(client, case, scenario, setup))
+    print(f"  {'FAILED' if outcome.faults else 'ok'}  {client['name']}", flush=True)
+    return outcome
 
 
-def with_rows(rows, heard):
-    """What egret itself says of all these calls, and what the far side says."""
-    allowed = [row for row in rows if row["Fqdn"] == ALLOWED and row["Action"] == "Allow"]
-    denied = [row for row in rows if row["Fqdn"] == DENIED and row["Action"] == "Deny"]
-    # curl, three of Python's clients and Node's made two calls that were let through and one that was not
-    check("rows: one for each allowed tunnel, all by the rule", len(allowed) == 10 and {r["Rule"] for r in allowed} == {"openai"}, rows)
-    reasons = {row["egret"]["reason"] for row in denied}
-    check("rows: one for each denied call, all NoRuleMatched", len(denied) == 5 and reasons == {"NoRuleMatched"}, rows)
-    check("rows: nothing else", len(rows) == len(allowed) + len(denied), rows)
-    check("no forbidden site heard a byte", set(heard.values()) == {0}, heard)
+def table(outcomes):
+    heads = ["", "client", "seconds", "rows", "what it showed when denied"]
+    lines = [heads, *(outcome.cells() for outcome in outcomes)]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(heads))]
+    print("\nallowed / denied / denied where all is allowed")
+    for line in lines:
+        print("  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip())
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--egret", type=Path, default=HERE.parent.parent / "target/release/egret")
     parser.add_argument("--folder", type=Path, default=HERE.parent.parent / "target/clients")
+    parser.add_argument("names", nargs="*", help="only clients whose name holds one of these")
     arguments = parser.parse_args()
+    clients = tomllib.loads((HERE / "table.toml").read_text())["client"]
+    unknown = [client["name"] for client in clients if f"| {client['name']} |" not in DOCS.read_text()]
+    if unknown:
+        sys.exit(f"{DOCS} does not speak of {unknown}")
+    clients = [c for c in clients if not arguments.names or any(name in c["name"] for name in arguments.names)]
+
     folder = arguments.folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)
-    python, node = install(folder)
-
-    lab = Lab(arguments.egret.resolve())
-    ours = {k: v for k, v in os.environ.items() if not k.lower().endswith("_proxy")}
-    environment = {**ours, **lab.environment}
-    try:
-        with_curl(environment)
-        for call in calls([python, HERE / "chat.py", ALLOWED, DENIED], environment, folder):
-            judge(call)
-        for call in calls(["node", "chat.mjs", ALLOWED, DENIED], environment, node):
-            judge(call)
-    finally:
-        rows, heard = lab.stop()
-    with_rows(rows, heard)
-    print(f"{checks['passed']} passed, {checks['failed']} failed")
-    sys.exit(1 if checks["failed"] else 0)
+    command, path = install(folder)
+    setup = command, path, arguments.egret.resolve(), folder
+    worlds = scenarios(folder)
+    # Those that take longest begin first.
+    clients.sort(key=lambda client: -client.get("seconds", PATIENCE))
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        outcomes = list(pool.map(lambda client: play(client, worlds, setup), clients))
+    table(outcomes)
+    faults = [(outcome.client["name"], fault) for outcome in outcomes for fault in outcome.faults]
+    for name, fault in faults:
+        print(f"\n{name}: {fault}")
+    print(f"\n{len(outcomes)} clients, {sum(len(outcome.plays) for outcome in outcomes)} runs, {len(faults)} faults")
+    sys.exit(1 if faults or not outcomes else 0)
 
 
 main()

@@ -1,0 +1,10 @@
+// `@azure/keyvault-secrets` with `@azure/identity`: a secret.
+
+import { ClientSecretCredential } from '@azure/identity';
+import { SecretClient } from '@azure/keyvault-secrets';
+import { shown } from './shown.mjs';
+
+await shown(async (host) => {
+  const credential = new ClientSecretCredential('contoso.example', 'lab', 'secret');
+  return (await new SecretClient(`https://${host}`, credential).getSecret('connection-string')).value;
+});
