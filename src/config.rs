@@ -18,6 +18,7 @@ pub mod schema;
 pub mod settings;
 pub mod sources;
 pub mod structure;
+mod syntax;
 pub mod targets;
 pub mod watch;
 
@@ -147,11 +148,10 @@ fn checked(
 /// What is left of the text once its structural problems are reported and taken out. `None`: it is not TOML.
 pub(crate) fn parse<T: JsonSchema + DeserializeOwned>(text: &str, report: &mut Report) -> Option<T> {
     let (mut document, errors) = DeTable::parse_recoverable(text);
-    for error in &errors {
-        let span = error.span().map_or(Span::default(), Span::from);
-        report.add(Finding::error(span, error.message().replace('\n', "; ")));
-    }
     if !errors.is_empty() {
+        for finding in syntax::findings(text, &errors) {
+            report.add(finding);
+        }
         return None;
     }
     if document.get_ref().is_empty() {

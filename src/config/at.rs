@@ -6,7 +6,7 @@ use std::{borrow::Cow, ops::Deref};
 use toml::Spanned;
 
 /// Bytes `start..end` of the text. Files are at most 64 MiB, so 32 bits do.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Span {
     /// First byte.
     pub start: u32,

@@ -6,6 +6,7 @@ use super::{
     at::{At, Span},
     dns, file,
     file::FileConfig,
+    nearest::nearest,
     nets,
     problem::{Finding, Report},
     rules,
@@ -43,7 +44,7 @@ pub fn build(file: &FileConfig, base: &Path, report: &mut Report) -> Built {
         proxy: proxy(&file.proxy),
         limits: limits(&file.limits, report),
         log: log(&file.log),
-        azure: azure(&file.azure),
+        azure: azure(&file.azure, report),
     };
     if let Some(rule) = file.explicit_network_rules.as_ref().filter(|wanted| ***wanted) {
         let finding = Finding::error(rule.span, "network rules for explicit flows are not offered yet");
@@ -87,7 +88,11 @@ fn tagged(file: &FileConfig, policy: &Policy, report: &mut Report) -> Vec<(FqdnP
                 mode.span,
                 format!("no rule names the FQDN tag `{tag}`: this has no effect"),
             );
-            report.add(finding);
+            let named = targets.iter().filter_map(|target| target.tag.as_deref());
+            report.add(match nearest(tag, named) {
+                Some(near) => finding.expected(format!("`{near}`")),
+                None => finding.hint("name it in `destination_fqdn_tags` of a rule, or leave this out"),
+            });
         }
     }
     tagged
@@ -107,7 +112,7 @@ fn listeners(file: &file::Listeners, report: &mut Report) -> Listeners {
         health: read(&file.health, defaults.health, report),
         admin: read(&file.admin, defaults.admin, report),
     };
-    if let Some(list) = file.proxy.as_ref().filter(|list| list.is_empty()) {
+    if let Some(list) = file.proxy.as_ref().filter(|list| report.says_nothing(list)) {
         report.add(
             Finding::error(list.span, "no proxy listener").hint("leave the key out to listen on 127.0.0.1 and ::1"),
         );
@@ -135,10 +140,11 @@ fn listener(text: &At<String>, taken: &mut Vec<(SocketAddr, Span)>, report: &mut
         return None;
     };
     if taken.iter().any(|(other, _)| collide(*other, address)) {
-        report.add(Finding::error(
+        let finding = Finding::error(
             text.span,
             format!("`{address}` is taken by another listener of this file"),
-        ));
+        );
+        report.add(finding.hint("give it a port of its own"));
     }
     taken.push((address, text.span));
     Some(address)
@@ -247,7 +253,17 @@ fn log_file(file: &file::LogFile) -> FileLog {
     }
 }
 
-fn azure(file: &file::Azure) -> Azure {
+fn azure(file: &file::Azure, report: &mut Report) -> Azure {
+    if let Some(id) = file
+        .resource_id
+        .as_ref()
+        .filter(|id| !id.is_empty() && !is_resource_id(id))
+    {
+        let finding = Finding::warning(id.span, format!("`{}` is no Azure resource id", id.value));
+        report.add(finding.expected(
+            "`/subscriptions/<id>/resourceGroups/<group>/providers/Microsoft.Network/azureFirewalls/<name>`",
+        ));
+    }
     let defaults = Azure::default();
     let text = |written: &Option<At<String>>, default| written.as_ref().map_or(default, |text| text.as_str().into());
     Azure {
@@ -255,6 +271,12 @@ fn azure(file: &file::Azure) -> Azure {
         policy: text(&file.policy, defaults.policy),
         action_reason: text(&file.action_reason, defaults.action_reason),
     }
+}
+
+/// As far as queries take it apart: they split at `/` and compare without case.
+fn is_resource_id(text: &str) -> bool {
+    let text = text.to_ascii_lowercase();
+    text.starts_with("/subscriptions/") && text.contains("/providers/microsoft.")
 }
 
 fn dial_override(file: &file::Override, report: &mut Report) -> Option<DialOverride> {

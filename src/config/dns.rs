@@ -61,7 +61,7 @@ fn zones(section: &file::Dns, settings: &Settings, report: &mut Report) -> Vec<Z
             continue;
         }
         let forwarders = forwarders(&zone.forwarders, settings, report);
-        if let Some(list) = zone.forwarders.as_ref().filter(|list| list.is_empty()) {
+        if let Some(list) = zone.forwarders.as_ref().filter(|list| report.says_nothing(list)) {
             let finding = Finding::error(list.span, format!("zone `{suffix}` has no forwarder"));
             report.add(finding.hint("another zone's servers are never asked instead"));
         }
@@ -115,7 +115,11 @@ fn forwarder(text: &At<String>, settings: &Settings, report: &mut Report) -> Opt
         report.add(
             finding
                 .expected("`10.0.0.4`, `10.0.0.4:53` or `[fd00::4]:53`")
-                .hint("a forwarder has no name"),
+                .hint(if text.contains("://") {
+                    "a forwarder has no scheme: it is asked over UDP, and over TCP for long answers"
+                } else {
+                    "a forwarder has no name: nobody could resolve it"
+                }),
         );
         return None;
     };
@@ -124,12 +128,15 @@ fn forwarder(text: &At<String>, settings: &Settings, report: &mut Report) -> Opt
     let unusable = address.port() == 0 || address.ip().is_unspecified() || address.ip().is_multicast();
     // Threat D-27: a forwarder that is egret itself would be asked for ever.
     if own.into_iter().any(|listener| *listener == address) || unusable {
-        let what = if unusable {
-            "cannot be asked"
+        let (what, help) = if unusable {
+            ("cannot be asked", "write the server's own address, and port 53 or none")
         } else {
-            "is a listener of egret itself"
+            (
+                "is a listener of egret itself",
+                "it would ask itself for ever: write the server behind it, in Azure 168.63.129.16",
+            )
         };
-        report.add(Finding::error(text.span, format!("forwarder `{address}` {what}")));
+        report.add(Finding::error(text.span, format!("forwarder `{address}` {what}")).hint(help));
         return None;
     }
     Some(address)
@@ -161,7 +168,7 @@ fn record_data(record: &file::DnsRecord, name: &At<String>, report: &mut Report)
                 alias.span,
                 "a record is an alias or has addresses, not both (RFC 1034 3.6.2)",
             );
-            report.add(finding);
+            report.add(finding.hint("leave out `cname`, or `a` and `aaaa`"));
             None
         }
         Some(alias) => fqdn(alias, report).map(StaticData::Alias),
@@ -171,18 +178,18 @@ fn record_data(record: &file::DnsRecord, name: &At<String>, report: &mut Report)
             None
         }
         None => Some(StaticData::Addresses {
-            a: addresses_of(&record.a, "an IPv4 address", report),
-            aaaa: addresses_of(&record.aaaa, "an IPv6 address", report),
+            a: addresses_of(&record.a, "an IPv4 address", "IPv6 addresses belong in `aaaa`", report),
+            aaaa: addresses_of(&record.aaaa, "an IPv6 address", "IPv4 addresses belong in `a`", report),
         }),
     }
 }
 
-fn addresses_of<T: FromStr>(written: &Texts, kind: &str, report: &mut Report) -> Vec<T> {
+fn addresses_of<T: FromStr>(written: &Texts, kind: &str, help: &str, report: &mut Report) -> Vec<T> {
     let texts = written.iter().flat_map(|list| list.iter());
     let read = texts.map(|text| {
         let address = text.parse().ok();
         if address.is_none() {
-            report.add(Finding::error(text.span, format!("`{}` is not {kind}", text.value)));
+            report.add(Finding::error(text.span, format!("`{}` is not {kind}", text.value)).hint(help));
         }
         address
     });
@@ -220,10 +227,8 @@ fn cache(section: &file::DnsCache, report: &mut Report) -> CacheLimits {
     set_time(&mut cache.failure, &section.failure_seconds, SECOND);
     let written = section.min_ttl_seconds.as_ref().or(section.max_ttl_seconds.as_ref());
     if let Some(written) = written.filter(|_| cache.min_ttl > cache.max_ttl) {
-        report.add(Finding::error(
-            written.span,
-            "the shortest TTL is longer than the longest",
-        ));
+        let finding = Finding::error(written.span, "the shortest TTL is longer than the longest");
+        report.add(finding.expected("`min_ttl_seconds` at most `max_ttl_seconds`"));
     }
     cache
 }
@@ -272,7 +277,7 @@ pub fn addresses(file: &FileConfig, report: &mut Report) -> AddressPlan {
             }
             (_, Some(list)) => {
                 let finding = Finding::warning(list.span, "`networks` without `private = true` has no effect");
-                report.add(finding);
+                report.add(finding.hint("say `private = true` if private addresses are meant, or leave it out"));
             }
             _ => {}
         }

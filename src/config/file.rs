@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 pub type Texts = Option<At<Vec<At<String>>>>;
 
 /// A `[fqdn_tag.X]` section: placeholder to values, and the two keys `keep` and `features`.
-pub type Binding = At<BTreeMap<String, Vec<At<String>>>>;
+pub type Binding = At<BTreeMap<String, At<Vec<At<String>>>>>;
 
 /// Configuration of egret, an egress firewall.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]

@@ -89,7 +89,7 @@ fn bound_tag(
     let binding = bindings.entry(tag.to_owned()).or_default();
     if binding
         .value
-        .insert("resource".into(), names.into_iter().map(at).collect())
+        .insert("resource".into(), at(names.into_iter().map(at).collect()))
         .is_some()
     {
         let finding = Finding::error(Span::default(), format!("tag `{tag}` is bound twice"));

@@ -1,6 +1,10 @@
 //! The known word that someone probably meant.
 
-/// The nearest of `known` to `written`, if one is near: at most a third of its letters differ, and case never counts.
+/// Shortest beginning of a word that stands for it.
+const SHORTEST_BEGINNING: usize = 3;
+
+/// The nearest of `known` to `written`, if one is near: at most a third of its letters differ, or one is the beginning of
+/// the other; case never counts.
 pub fn nearest<'a>(written: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     // Longer than any key: not a typo, and the distance costs length times length.
     if written.len() > 64 {
@@ -9,9 +13,15 @@ pub fn nearest<'a>(written: &str, known: impl Iterator<Item = &'a str>) -> Optio
     let written = written.to_ascii_lowercase();
     known
         .map(|word| (distance(&written, &word.to_ascii_lowercase()), word))
-        .filter(|(distance, word)| *distance <= (word.len() / 3).max(1))
+        .filter(|(distance, word)| *distance <= (word.len() / 3).max(1) || one_begins_the_other(&written, word))
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, word)| word)
+}
+
+fn one_begins_the_other(written: &str, word: &str) -> bool {
+    let word = word.to_ascii_lowercase();
+    let shorter = written.len().min(word.len());
+    shorter >= SHORTEST_BEGINNING && written.as_bytes()[..shorter] == word.as_bytes()[..shorter]
 }
 
 /// Edits between two words: insert, delete, replace, or swap neighbours (optimal string alignment).
@@ -51,6 +61,9 @@ mod tests {
             ("b", Some("a"), "one letter for one"),
             ("", Some("a"), "nothing is one letter away"),
             ("sources", None, "nothing near"),
+            ("prio", Some("priority"), "the beginning of a word"),
+            ("actions_of_rules", Some("action"), "a word with more behind it"),
+            ("pr", None, "too short a beginning"),
         ];
         for (written, expected, why) in cases {
             assert_eq!(nearest(written, known.into_iter()), expected, "{why}: {written}");

@@ -44,6 +44,7 @@ fn range(first: &str, last: &str) -> Result<Vec<IpNet>, &'static str> {
         (Ok(IpAddr::V4(first)), Ok(IpAddr::V4(last))) => Ok(Ipv4Subnets::new(first, last, 0).map(IpNet::V4).collect()),
         (Ok(IpAddr::V6(first)), Ok(IpAddr::V6(last))) => Ok(Ipv6Subnets::new(first, last, 0).map(IpNet::V6).collect()),
         (Ok(_), Ok(_)) => Err("the range mixes IPv4 and IPv6"),
+        (Err(_), Err(_)) => Err("not an address, a prefix or a range"),
         _ => Err("not a range of addresses"),
     }
 }
@@ -60,8 +61,9 @@ fn unmapped(net: IpNet) -> IpNet {
         .map_or(net, IpNet::V4)
 }
 
+/// Service tags are written in upper camel case; host names mostly are not.
 fn looks_like_service_tag(text: &str) -> bool {
-    text.starts_with(|c: char| c.is_ascii_alphabetic()) && !text.contains(['/', ':'])
+    text.starts_with(|c: char| c.is_ascii_uppercase()) && !text.contains(['/', ':'])
 }
 
 /// Reads `443`, `8000-8100` or `*` as an inclusive range. `None` if it is none of these.
@@ -86,7 +88,7 @@ mod tests {
 
     #[test]
     fn addresses_prefixes_and_ranges() {
-        let cases: [(&str, Result<&[&str], &str>); 16] = [
+        let cases: [(&str, Result<&[&str], &str>); 18] = [
             ("10.1.2.3", Ok(&["10.1.2.3/32"])),
             ("10.1.0.0/16", Ok(&["10.1.0.0/16"])),
             ("fd00::/8", Ok(&["fd00::/8"])),
@@ -100,6 +102,8 @@ mod tests {
             ("10.0.0.1-", Err("not a range of addresses")),
             ("10.0.0.0/33", Err("not an address, a prefix or a range")),
             ("010.0.0.1", Err("not an address, a prefix or a range")),
+            ("vm-1.corp.example", Err("not an address, a prefix or a range")),
+            ("localhost", Err("not an address, a prefix or a range")),
             ("10.0.0", Err("not an address, a prefix or a range")),
             ("", Err("not an address, a prefix or a range")),
             (

@@ -1,7 +1,11 @@
 //! [`Problem`]: one thing that is wrong, or dubious, in a configuration; [`Report`] gathers all of them.
 
-use super::at::Span;
-use std::{collections::HashMap, fmt, sync::Arc};
+use super::at::{At, Span};
+use std::{
+    collections::{HashMap, HashSet},
+    fmt,
+    sync::Arc,
+};
 use toml::de::{DeTable, DeValue};
 
 /// Most problems that are told of one file; the rest are counted.
@@ -191,6 +195,7 @@ pub struct Report {
     findings: Vec<Finding>,
     errors: usize,
     left_out: usize,
+    lost: HashSet<Span>,
 }
 
 impl Report {
@@ -208,6 +213,21 @@ impl Report {
     /// Errors so far.
     pub fn errors(&self) -> usize {
         self.errors
+    }
+
+    /// Findings so far, those that are only counted included.
+    pub fn told(&self) -> usize {
+        self.findings.len() + self.left_out
+    }
+
+    /// Notes that the list at this place lost something that is reported: then its being empty says nothing.
+    pub fn lost(&mut self, list: Span) {
+        self.lost.insert(list);
+    }
+
+    /// Whether a list is empty as it was written.
+    pub fn says_nothing<T>(&self, list: &At<Vec<T>>) -> bool {
+        list.is_empty() && !self.lost.contains(&list.span)
     }
 
     /// Whether the configuration does not load.

@@ -24,9 +24,11 @@ impl IpGroups {
     pub(super) fn new(written: &BTreeMap<String, At<Vec<At<String>>>>, report: &mut Report) -> Self {
         let mut groups = BTreeMap::new();
         for (name, members) in written {
-            if members.is_empty() {
+            if report.says_nothing(members) {
                 let found = format!("IP group `{name}` is empty: it matches nobody");
-                report.add(Finding::warning(members.span, found));
+                report.add(
+                    Finding::warning(members.span, found).hint("write its addresses; anyone is `0.0.0.0/0`, `::/0`"),
+                );
             }
             let nets = members.iter().flat_map(|member| read_nets(member, report)).collect();
             groups.insert(name.as_str().into(), nets);
@@ -45,21 +47,22 @@ impl IpGroups {
         for text in addresses.iter().flat_map(|list| list.iter()) {
             match text.as_str() {
                 "*" => any = true,
+                group if self.groups.contains_key(group) => {
+                    let finding = Finding::error(text.span, format!("`{group}` is an IP group, not an address"));
+                    report.add(finding.hint("name it in `source_ip_groups`"));
+                }
                 _ => nets.extend(read_nets(text, report)),
             }
         }
         if any {
             return Sources::Any { written: true };
         }
-        if nets.is_empty() && report.errors() == errors {
-            let span = addresses
-                .as_ref()
-                .or(groups.as_ref())
-                .map_or(Span::default(), |list| list.span);
-            report.add(Finding::warning(
-                span,
-                "the rule's sources are empty: it matches nobody",
-            ));
+        let lists = || addresses.iter().chain(groups);
+        let as_written = lists().all(|list| !list.is_empty() || report.says_nothing(list));
+        if nets.is_empty() && report.errors() == errors && as_written {
+            let span = lists().next().map_or(Span::default(), |list| list.span);
+            let finding = Finding::warning(span, "the rule's sources are empty: it matches nobody");
+            report.add(finding.hint("anyone is `[\"*\"]`"));
         }
         self.prefixes += nets.len();
         if self.prefixes > MOST_SOURCE_PREFIXES {

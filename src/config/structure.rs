@@ -1,7 +1,11 @@
 //! The written document against the schema: unknown keys, wrong types, values out of range, missing keys, all of them.
 //!
-//! serde stops at the first thing it does not like. So this pass looks at everything first, reports it, and takes what was
-//! wrong out of the document; the rest then deserialises, and the passes after this one can report theirs in the same run.
+//! serde stops at the first thing it does not like. So this pass looks at everything first, reports it, and goes on with
+//! what was meant where that is plain (a misspelt key, a text that should be a list of one); what is left of the wrong is
+//! taken out of the document. The rest then deserialises, and the passes after this one report theirs in the same run, and
+//! nothing that only follows from what is reported here.
+
+mod words;
 
 use super::{
     at::Span,
@@ -9,10 +13,12 @@ use super::{
     problem::{Finding, Report},
 };
 use serde_json::Value;
+use std::borrow::Cow;
 use toml::{
     Spanned,
     de::{DeArray, DeInteger, DeTable, DeValue},
 };
+use words::{choices, describe, homes, is_choice, list, quoted, wrong_type};
 
 /// Keys that Azure Firewall has and egret does not yet: said so, where a bare "unknown key" would send people looking for a typo.
 const LATER: [(&str, &str); 9] = [
@@ -33,10 +39,16 @@ const LATER: [(&str, &str); 9] = [
     ),
 ];
 
+/// What other Azure Firewall tools call a key of ours, in lower case without `_`: ARM and Terraform's classic firewall rules.
+const SYNONYMS: [(&str, &str); 2] = [
+    ("targetfqdns", "destination_fqdns"),
+    ("fqdntags", "destination_fqdn_tags"),
+];
+
 /// Holds `document` against `schema`; what is wrong goes to `report` and out of the document.
 pub fn check(document: &mut Spanned<DeTable<'_>>, schema: &Value, report: &mut Report) {
     let span = document.span().into();
-    table(document.get_mut(), span, schema, report);
+    Pass { whole: schema, report }.table(document.get_mut(), span, schema);
 }
 
 /// Whether a value stays in the document.
@@ -46,194 +58,200 @@ enum Fate {
     TakenOut,
 }
 
-fn table(table: &mut DeTable<'_>, span: Span, schema: &Value, report: &mut Report) {
-    let missing = list(schema, "required")
-        .filter(|key| !table.contains_key(*key))
-        .collect::<Vec<_>>();
-    for key in missing {
-        report.add(
-            Finding::error(span, format!("key `{key}` is missing")).expected(describe(&schema["properties"][key])),
-        );
+struct Pass<'a> {
+    /// The schema of the whole file, for keys that stand in the wrong table.
+    whole: &'a Value,
+    report: &'a mut Report,
+}
+
+impl Pass<'_> {
+    fn table(&mut self, table: &mut DeTable<'_>, span: Span, schema: &Value) {
+        self.unknown_keys(table, schema);
+        let missing = list(schema, "required").filter(|key| !table.contains_key(*key));
+        for key in missing.collect::<Vec<_>>() {
+            let finding = Finding::error(span, format!("key `{key}` is missing"));
+            self.report.add(finding.expected(describe(&schema["properties"][key])));
+        }
+        let mut taken_out = Vec::new();
+        for (key, entry) in table.iter_mut() {
+            let name = key.get_ref().as_ref();
+            let Some(entry_schema) = schema_of_key(schema, name) else {
+                continue;
+            };
+            if self.value(entry, entry_schema) == Fate::TakenOut {
+                taken_out.push(name.to_owned());
+            }
+        }
+        for name in taken_out {
+            table.remove(name.as_str());
+        }
     }
-    let mut taken_out = Vec::new();
-    for (key, entry) in table.iter_mut() {
-        let name = key.get_ref().as_ref();
-        let any = schema.get("additionalProperties").filter(|any| any.is_object());
-        let known = schema["properties"].get(name).or(any);
-        let fate = match known {
-            Some(entry_schema) => value(entry, entry_schema, report),
-            None => {
-                report.add(unknown_key(name, key.span().into(), schema));
+
+    /// Reports the keys that the schema does not know. A value whose key is plain goes on under it; others are taken out.
+    fn unknown_keys(&mut self, table: &mut DeTable<'_>, schema: &Value) {
+        let unknown = table
+            .keys()
+            .filter(|key| schema_of_key(schema, key.get_ref()).is_none())
+            .map(|key| (key.get_ref().to_string(), key.span()));
+        for (name, span) in unknown.collect::<Vec<_>>() {
+            let meant = meant_key(&name, schema);
+            self.report
+                .add(self.unknown_key(&name, span.clone().into(), meant, schema));
+            let value = table.remove(name.as_str());
+            let (Some(key), Some(value)) = (meant, value) else {
+                continue;
+            };
+            if !table.contains_key(key) && same_shape(value.get_ref(), &schema["properties"][key]) {
+                table.insert(Spanned::new(span, Cow::Owned(key.to_owned())), value);
+            }
+        }
+    }
+
+    fn unknown_key(&self, name: &str, span: Span, meant: Option<&str>, schema: &Value) -> Finding {
+        let finding = Finding::error(span, format!("unknown key `{name}`"));
+        if let Some((_, why)) = LATER.iter().find(|(key, _)| *key == name) {
+            return finding.hint(*why);
+        }
+        if let Some(key) = meant {
+            return finding.expected(format!("`{key}`"));
+        }
+        let known: Vec<&str> = keys(schema).collect();
+        let finding = finding.expected(format!("one of {}", quoted(&known)));
+        let homes = homes(self.whole, name);
+        match homes.len() {
+            1..=3 => finding.hint(format!("`{name}` is a key of {}", homes.join(", "))),
+            _ => finding,
+        }
+    }
+
+    fn value(&mut self, value: &mut Spanned<DeValue<'_>>, schema: &Value) -> Fate {
+        let range = value.span();
+        let span: Span = range.clone().into();
+        match (value.get_mut(), schema["type"].as_str()) {
+            (DeValue::Table(inner), Some("object")) => {
+                self.table(inner, span, schema);
+                Fate::Kept
+            }
+            (DeValue::Array(inner), Some("array")) => {
+                self.array(inner, span, &schema["items"]);
+                Fate::Kept
+            }
+            (other, Some("array")) => {
+                self.report.add(wrong_type(other, span, schema));
+                let written = std::mem::replace(other, DeValue::Array(DeArray::new()));
+                let DeValue::Array(list) = other else {
+                    unreachable!("an array was put there")
+                };
+                match written {
+                    DeValue::String(_) if schema["items"]["type"] == "string" => {
+                        list.push(Spanned::new(range, written));
+                        self.array(list, span, &schema["items"]);
+                    }
+                    // An empty list in its place keeps "no such group" from being said of a group that is only badly written.
+                    _ => self.report.lost(span),
+                }
+                Fate::Kept
+            }
+            (DeValue::Boolean(_), Some("boolean")) => Fate::Kept,
+            (DeValue::Integer(integer), Some("integer")) => self.whole_number(integer, span, schema),
+            (DeValue::String(text), _) if is_choice(schema) => self.choice(text, span, schema),
+            (DeValue::String(text), Some("string")) => {
+                self.length(text, span, schema);
+                Fate::Kept
+            }
+            (other, _) => {
+                self.report.add(wrong_type(other, span, schema));
                 Fate::TakenOut
             }
+        }
+    }
+
+    fn array(&mut self, array: &mut DeArray<'_>, span: Span, items: &Value) {
+        let fates: Vec<Fate> = array.iter_mut().map(|item| self.value(item, items)).collect();
+        if fates.contains(&Fate::TakenOut) {
+            self.report.lost(span);
+            let whole = std::mem::replace(array, DeArray::new());
+            *array = whole
+                .into_iter()
+                .zip(fates)
+                .filter(|(_, fate)| *fate == Fate::Kept)
+                .map(|(item, _)| item)
+                .collect();
+        }
+    }
+
+    fn whole_number(&mut self, integer: &DeInteger<'_>, span: Span, schema: &Value) -> Fate {
+        let number = i64::from_str_radix(integer.as_str(), integer.radix()).ok();
+        let above = |key: &str, number: i64| schema[key].as_i64().is_none_or(|least| number >= least);
+        let below = |key: &str, number: i64| schema[key].as_i64().is_none_or(|most| number <= most);
+        match number {
+            Some(number) if above("minimum", number) && below("maximum", number) => Fate::Kept,
+            _ => {
+                let finding = Finding::error(span, format!("{integer} is out of range"));
+                self.report.add(finding.expected(describe(schema)));
+                Fate::TakenOut
+            }
+        }
+    }
+
+    fn length(&mut self, text: &str, span: Span, schema: &Value) {
+        let characters = text.chars().count() as u64;
+        let least = schema["minLength"].as_u64().unwrap_or(0);
+        let most = schema["maxLength"].as_u64().unwrap_or(u64::MAX);
+        let found = match characters {
+            _ if characters < least => "empty text".to_owned(),
+            _ if characters > most => format!("{characters} characters"),
+            _ => return,
         };
-        if fate == Fate::TakenOut {
-            taken_out.push(name.to_owned());
-        }
+        self.report.add(Finding::error(span, found).expected(describe(schema)));
     }
-    for name in taken_out {
-        table.remove(name.as_str());
+
+    /// A text out of a closed set.
+    fn choice(&mut self, text: &str, span: Span, schema: &Value) -> Fate {
+        let values = choices(schema);
+        if values.contains(&text) {
+            return Fate::Kept;
+        }
+        let finding = Finding::error(span, format!("`{text}` is not one of the values"));
+        self.report.add(match nearest(text, values.iter().copied()) {
+            Some(near) => finding.expected(format!("`{near}`")),
+            None => finding.expected(format!("one of {}", quoted(&values))),
+        });
+        Fate::TakenOut
     }
 }
 
-fn unknown_key(name: &str, span: Span, schema: &Value) -> Finding {
-    let finding = Finding::error(span, format!("unknown key `{name}`"));
-    if let Some((_, why)) = LATER.iter().find(|(key, _)| *key == name) {
-        return finding.hint(*why);
-    }
-    let known: Vec<&str> = schema["properties"]
-        .as_object()
-        .into_iter()
-        .flatten()
-        .map(|(key, _)| key.as_str())
-        .collect();
-    match nearest(name, known.iter().copied()) {
-        Some(near) => finding.expected(format!("`{near}`")),
-        None => finding.expected(format!("one of {}", quoted(&known))),
-    }
+fn keys(schema: &Value) -> impl Iterator<Item = &str> {
+    let properties = schema["properties"].as_object();
+    properties.into_iter().flatten().map(|(key, _)| key.as_str())
 }
 
-fn value(value: &mut Spanned<DeValue<'_>>, schema: &Value, report: &mut Report) -> Fate {
-    let span: Span = value.span().into();
-    match (value.get_mut(), schema["type"].as_str()) {
-        (DeValue::Table(inner), Some("object")) => {
-            table(inner, span, schema, report);
-            Fate::Kept
-        }
-        (DeValue::Array(inner), Some("array")) => {
-            array(inner, &schema["items"], report);
-            Fate::Kept
-        }
-        // An empty list in its place keeps "no such group" from being said of a group that is only badly written.
-        (other, Some("array")) => {
-            report.add(wrong_type(other, span, schema));
-            *other = DeValue::Array(DeArray::new());
-            Fate::Kept
-        }
-        (DeValue::Boolean(_), Some("boolean")) => Fate::Kept,
-        (DeValue::Integer(integer), Some("integer")) => whole_number(integer, span, schema, report),
-        (DeValue::String(text), _) if is_choice(schema) => choice(text, span, schema, report),
-        (DeValue::String(text), Some("string")) => {
-            length(text, span, schema, report);
-            Fate::Kept
-        }
-        (other, _) => {
-            report.add(wrong_type(other, span, schema));
-            Fate::TakenOut
-        }
-    }
+/// What belongs under a key; `None` if the table has no such key.
+fn schema_of_key<'a>(schema: &'a Value, name: &str) -> Option<&'a Value> {
+    let any = schema.get("additionalProperties").filter(|any| any.is_object());
+    schema["properties"].get(name).or(any)
 }
 
-fn array(array: &mut DeArray<'_>, items: &Value, report: &mut Report) {
-    let fates: Vec<Fate> = array.iter_mut().map(|item| value(item, items, report)).collect();
-    if fates.contains(&Fate::TakenOut) {
-        let whole = std::mem::replace(array, DeArray::new());
-        *array = whole
-            .into_iter()
-            .zip(fates)
-            .filter(|(_, fate)| *fate == Fate::Kept)
-            .map(|(item, _)| item)
-            .collect();
+/// The key that an unknown one stands for, if that is plain.
+fn meant_key<'a>(name: &str, schema: &'a Value) -> Option<&'a str> {
+    if LATER.iter().any(|(key, _)| *key == name) {
+        return None;
     }
+    let bare = name.replace('_', "").to_ascii_lowercase();
+    let synonym = SYNONYMS.iter().find(|(word, _)| *word == bare).map(|(_, key)| *key);
+    keys(schema)
+        .find(|key| Some(*key) == synonym)
+        .or_else(|| nearest(name, keys(schema)))
 }
 
-fn whole_number(integer: &DeInteger<'_>, span: Span, schema: &Value, report: &mut Report) -> Fate {
-    let number = i64::from_str_radix(integer.as_str(), integer.radix()).ok();
-    let above = |key: &str, number: i64| schema[key].as_i64().is_none_or(|least| number >= least);
-    let below = |key: &str, number: i64| schema[key].as_i64().is_none_or(|most| number <= most);
-    match number {
-        Some(number) if above("minimum", number) && below("maximum", number) => Fate::Kept,
-        _ => {
-            report.add(Finding::error(span, format!("{integer} is out of range")).expected(describe(schema)));
-            Fate::TakenOut
-        }
-    }
-}
-
-fn length(text: &str, span: Span, schema: &Value, report: &mut Report) {
-    let characters = text.chars().count() as u64;
-    let least = schema["minLength"].as_u64().unwrap_or(0);
-    let most = schema["maxLength"].as_u64().unwrap_or(u64::MAX);
-    if characters < least {
-        report.add(Finding::error(span, "empty text").expected(describe(schema)));
-    } else if characters > most {
-        report.add(Finding::error(span, format!("{characters} characters")).expected(describe(schema)));
-    }
-}
-
-/// A text out of a closed set.
-fn choice(text: &str, span: Span, schema: &Value, report: &mut Report) -> Fate {
-    let values = choices(schema);
-    if values.contains(&text) {
-        return Fate::Kept;
-    }
-    let finding = Finding::error(span, format!("`{text}` is not one of the values"));
-    report.add(match nearest(text, values.iter().copied()) {
-        Some(near) => finding.expected(format!("`{near}`")),
-        None => finding.expected(format!("one of {}", quoted(&values))),
-    });
-    Fate::TakenOut
-}
-
-fn wrong_type(value: &DeValue<'_>, span: Span, schema: &Value) -> Finding {
-    Finding::error(
-        span,
-        format!("{} where {} belongs", article(value.type_str()), describe(schema)),
+/// Whether a value could stand under a key as far as its type goes.
+fn same_shape(value: &DeValue<'_>, schema: &Value) -> bool {
+    matches!(
+        (value, schema["type"].as_str()),
+        (DeValue::Table(_), Some("object"))
+            | (DeValue::Array(_), Some("array"))
+            | (DeValue::String(_), Some("string" | "array"))
+            | (DeValue::Integer(_), Some("integer"))
+            | (DeValue::Boolean(_), Some("boolean"))
     )
-}
-
-/// `type`s of TOML with their article.
-fn article(kind: &str) -> String {
-    let vowel = kind.starts_with(['a', 'i']);
-    format!("{} {kind}", if vowel { "an" } else { "a" })
-}
-
-/// What the schema asks for, in words.
-fn describe(schema: &Value) -> String {
-    if is_choice(schema) {
-        return format!("one of {}", quoted(&choices(schema)));
-    }
-    match schema["type"].as_str() {
-        Some("integer") => match (schema["minimum"].as_i64(), schema["maximum"].as_i64()) {
-            (Some(least), Some(most)) => format!("a whole number from {least} to {most}"),
-            _ => "a whole number".into(),
-        },
-        Some("string") => match schema["maxLength"].as_u64() {
-            Some(most) => format!("a text of 1 to {most} characters"),
-            None => "a text".into(),
-        },
-        Some("boolean") => "true or false".into(),
-        Some("array") => match schema["items"]["type"].as_str() {
-            Some("string") => "a list of texts".into(),
-            Some("object") => "a list of tables".into(),
-            _ => "a list".into(),
-        },
-        _ => "a table".into(),
-    }
-}
-
-fn is_choice(schema: &Value) -> bool {
-    schema.get("enum").is_some() || schema.get("oneOf").is_some()
-}
-
-/// Values of a closed set: `enum` where none of them is described, `oneOf` where they are.
-fn choices(schema: &Value) -> Vec<&str> {
-    let described = schema["oneOf"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .filter_map(|form| form["const"].as_str());
-    list(schema, "enum").chain(described).collect()
-}
-
-fn list<'a>(schema: &'a Value, key: &str) -> impl Iterator<Item = &'a str> {
-    schema[key].as_array().into_iter().flatten().filter_map(Value::as_str)
-}
-
-fn quoted(values: &[&str]) -> String {
-    values
-        .iter()
-        .map(|value| format!("`{value}`"))
-        .collect::<Vec<_>>()
-        .join(", ")
 }

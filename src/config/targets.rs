@@ -1,5 +1,7 @@
 //! The names that a rule admits: its own patterns, and those of its FQDN tags, bound or not.
 
+mod mistakes;
+
 use super::{
     at::{At, Span},
     file::{self, Binding, FileConfig},
@@ -7,9 +9,10 @@ use super::{
     problem::{Finding, Report},
 };
 use crate::{
-    catalogue::{self, Catalogue, FqdnTag, Narrowed, TagError},
+    catalogue::{self, Catalogue, FqdnTag, Narrowed, TagError, TemplateFault},
     policy::{FqdnPattern, TargetFqdn},
 };
+use mistakes::{bad_pattern, odd_letter};
 use std::{
     borrow::Cow,
     collections::{BTreeMap, HashMap},
@@ -41,7 +44,7 @@ impl<'a> Tags<'a> {
     pub fn targets(&mut self, rule: &'a file::ApplicationRule, report: &mut Report) -> Vec<TargetFqdn> {
         let name = rule.name.as_ref().map_or("", |name| name.as_str());
         let span = rule.name.as_ref().map_or(Span::default(), |name| name.span);
-        let errors = report.errors();
+        let told = report.told();
         let wide = rule.allow_wide.unwrap_or(false);
         let own = rule.destination_fqdns.iter().flat_map(|list| list.iter());
         let mut targets: Vec<TargetFqdn> = own.filter_map(|text| self.own(text, wide, report)).collect();
@@ -53,12 +56,13 @@ impl<'a> Tags<'a> {
                 let finding = Finding::error(span, format!("rule `{name}` names no destination"));
                 report.add(finding.expected("`destination_fqdns` or `destination_fqdn_tags`"));
             }
-            (names, tags) if targets.is_empty() && report.errors() == errors => {
-                let list = names.as_ref().or(tags.as_ref()).map_or(span, |list| list.span);
-                report.add(Finding::warning(
-                    list,
-                    format!("rule `{name}` has no name left: it never matches"),
-                ));
+            (names, tags) if targets.is_empty() && report.told() == told => {
+                let mut lists = names.iter().chain(tags);
+                if let Some(list) = lists.find(|list| !list.is_empty() || report.says_nothing(list)) {
+                    let found = format!("rule `{name}` has no name left: it never matches");
+                    let finding = Finding::warning(list.span, found);
+                    report.add(finding.hint("name what it is for, or leave the rule out"));
+                }
             }
             _ => {}
         }
@@ -73,6 +77,19 @@ impl<'a> Tags<'a> {
                 return None;
             }
         };
+        if let FqdnPattern::Exact(name) = &pattern
+            && let Some(tag) = self.tag_called(name.as_str())
+        {
+            let finding = Finding::error(text.span, format!("`{}` is an FQDN tag, not a name", text.value));
+            report.add(finding.hint(format!("write `destination_fqdn_tags = [\"{tag}\"]`")));
+            return None;
+        }
+        if let Some(odd) = odd_letter(text) {
+            let code = u32::from(odd);
+            let found = format!("`{}` is read as `{pattern}`: it holds U+{code:04X}", text.value);
+            let finding = Finding::warning(text.span, found);
+            report.add(finding.hint("a letter of another alphabet or one that nobody sees: write the name anew"));
+        }
         if pattern.needs_allow_wide() && !allow_wide {
             let finding = Finding::error(text.span, format!("`{pattern}` admits names of everybody"));
             report.add(finding.hint("name the domain that is meant, or say `allow_wide = true` in this rule"));
@@ -120,6 +137,12 @@ impl<'a> Tags<'a> {
         &self.resolved[tag.as_str()]
     }
 
+    /// The tag of this name, in any case: someone wrote it among the host names.
+    fn tag_called(&self, name: &str) -> Option<&str> {
+        let mut names = self.catalogue.tags().map(FqdnTag::name);
+        names.find(|tag| tag.eq_ignore_ascii_case(name))
+    }
+
     fn no_such_tag(&self, name: &str, span: Span) -> Finding {
         let finding = Finding::error(span, format!("no FQDN tag `{name}`"));
         match nearest(name, self.catalogue.tags().map(FqdnTag::name)) {
@@ -139,7 +162,8 @@ impl<'a> Tags<'a> {
             .filter(|(name, _)| !self.resolved.contains_key(name.as_str()));
         for (name, binding) in unnamed {
             report.add(match self.catalogue.tag(name) {
-                Some(_) => Finding::warning(binding.span, format!("tag `{name}` is bound, and no rule names it")),
+                Some(_) => Finding::warning(binding.span, format!("tag `{name}` is bound, and no rule names it"))
+                    .hint("name it in `destination_fqdn_tags` of a rule, or leave the section out"),
                 None => self.no_such_tag(name, binding.span),
             });
         }
@@ -154,7 +178,8 @@ fn catalogue(section: &file::Catalogue, base: &Path, report: &mut Report) -> Cow
     match loaded {
         Some((_, Ok(catalogue))) => Cow::Owned(catalogue),
         Some((span, Err(error))) => {
-            report.add(Finding::error(span, error.to_string()));
+            let finding = Finding::error(span, error.to_string());
+            report.add(finding.hint("a relative folder is looked for beside this file"));
             Cow::Borrowed(Catalogue::embedded())
         }
         None => Cow::Borrowed(Catalogue::embedded()),
@@ -168,26 +193,50 @@ fn entries(tag: &FqdnTag, used: Span, section: Option<&Binding>, report: &mut Re
         Ok(narrowed) => {
             warn_of_wide(tag, used, &narrowed.targets, !binding.values.is_empty(), report);
             if let Some(section) = section {
+                warn_of_empty(tag, section, report);
                 warn_of_unused(tag, section, &narrowed, report);
             }
             narrowed.targets
         }
         Err(error) => {
             let place = section.and_then(|section| place_of(&error, section));
-            report.add(Finding::error(place.unwrap_or(used), error.to_string()));
+            let finding = Finding::error(place.unwrap_or(used), error.to_string());
+            report.add(match (instead(&error), &error) {
+                (Some(text), _) => finding.expected(format!("`{text}`")),
+                (None, TagError::UnknownKeep { .. }) => {
+                    finding.hint("a name of your own belongs in `destination_fqdns`")
+                }
+                (None, _) => finding,
+            });
             Vec::new()
         }
     }
 }
 
 fn binding(section: &Binding) -> catalogue::Binding {
-    let texts = |list: &Vec<At<String>>| list.iter().map(|text| text.value.clone()).collect();
+    let texts = |list: &At<Vec<At<String>>>| list.iter().map(|text| text.value.clone()).collect();
     let list = |key: &str| section.get(key).map(texts).unwrap_or_default();
-    let placeholders = section.value.iter().filter(|(key, _)| *key != KEEP && *key != FEATURES);
     catalogue::Binding {
-        values: placeholders.map(|(key, list)| (key.clone(), texts(list))).collect(),
+        values: placeholders(section)
+            .map(|(key, list)| (key.clone(), texts(list)))
+            .collect(),
         keep: list(KEEP),
         features: list(FEATURES),
+    }
+}
+
+fn placeholders(section: &Binding) -> impl Iterator<Item = (&String, &At<Vec<At<String>>>)> {
+    let keys = section.value.iter();
+    keys.filter(|(key, _)| *key != KEEP && *key != FEATURES)
+}
+
+fn warn_of_empty(tag: &FqdnTag, section: &Binding, report: &mut Report) {
+    for (key, values) in placeholders(section) {
+        if report.says_nothing(values) {
+            let found = format!("`{key}` of tag {} is empty: its names match nothing", tag.name());
+            let finding = Finding::warning(values.span, found);
+            report.add(finding.hint("write the names of your resources, or leave the tag out of the rule"));
+        }
     }
 }
 
@@ -202,6 +251,27 @@ fn warn_of_unused(tag: &FqdnTag, section: &Binding, narrowed: &Narrowed, report:
         let hint = format!("its entries come with `features`: {}", unused.features.join(", "));
         report.add(Finding::warning(section.span, found).hint(hint));
     }
+}
+
+/// What was probably meant by a bad binding.
+fn instead(error: &TagError) -> Option<&str> {
+    let (written, known) = match error {
+        TagError::UnknownPlaceholder { placeholder, known, .. } => (placeholder, known),
+        TagError::UnknownKeep { keep, known, .. } => (keep, known),
+        TagError::UnknownFeature { feature, known, .. } => (feature, known),
+        // The whole name of a resource where its first label belongs.
+        TagError::BadValue {
+            value,
+            fault: TemplateFault::Label,
+            ..
+        } => {
+            let (_, rest) = value.split_once("://").unwrap_or(("", value));
+            let label = rest.split('.').next();
+            return label.filter(|label| !label.is_empty() && *label != value);
+        }
+        _ => return None,
+    };
+    nearest(written, known.iter().map(String::as_str))
 }
 
 /// Bound, only what `keep` names is wide; unbound, every placeholder.
@@ -238,25 +308,10 @@ fn place_of(error: &TagError, binding: &Binding) -> Option<Span> {
     };
     let found = match error {
         TagError::BadValue { value, .. } => binding.value.keys().find_map(|key| text(key, value)),
+        TagError::UnknownPlaceholder { placeholder, .. } => binding.get(placeholder).map(|list| list.span),
         TagError::UnknownKeep { keep, .. } => text(KEEP, keep),
         TagError::UnknownFeature { feature, .. } => text(FEATURES, feature),
         _ => None,
     };
     Some(found.unwrap_or(binding.span))
-}
-
-/// URLs, ports and addresses are what people write here by mistake.
-fn bad_pattern(text: &At<String>, fault: &str) -> Finding {
-    let finding = Finding::error(text.span, format!("`{}`: {fault}", text.value));
-    if text.contains("://") || text.contains('/') {
-        return finding
-            .expected("a host name")
-            .hint("a name has no scheme and no path: URL rules need TLS inspection");
-    }
-    if text.contains(':') {
-        return finding
-            .expected("a host name")
-            .hint("ports belong in `protocols = [{ type = \"Https\", port = 443 }]`");
-    }
-    finding.expected("`api.contoso.com`, `*.contoso.com` or `*`")
 }

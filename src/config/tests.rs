@@ -586,7 +586,7 @@ fn names() {
         (
             "a placeholder that is none",
             rule("destination_fqdn_tags = [\"AzureOpenAI\"]") + "[fqdn_tag.AzureOpenAI]\nresources = [\"a\"]",
-            &["8:1 error", "placeholder `resources`"],
+            &["9:13 error", "placeholder `resources`", "`resource`"],
         ),
     ]);
 }

@@ -42,7 +42,7 @@ impl<'a> Maker<'a> {
                 port: 443,
             }];
         };
-        if written.is_empty() {
+        if self.report.says_nothing(written) {
             let finding = Finding::warning(
                 written.span,
                 format!("rule `{}` has no protocol: it never matches", text_of(&rule.name)),
