@@ -97,12 +97,18 @@ pub struct RunArgs {
 /// `egret lab`
 #[derive(Clone, Debug, Args)]
 pub struct LabArgs {
-    /// Exit after the scenarios: 0 if each went as expected, 1 if not
+    /// Play and exit: 0 if each attempt went as expected, 1 if not; every shipped scenario, unless some are named
     #[arg(long)]
     pub once: bool,
-    /// Attempts to make instead of the built-in ones (TOML)
-    #[arg(long, value_name = "FILE")]
-    pub scenario: Option<PathBuf>,
+    /// Scenarios to play: shipped ones by name, `all` of them, files of your own (TOML); of several none stays up
+    #[arg(long, value_name = "NAME|FILE", num_args = 1..)]
+    pub scenario: Vec<PathBuf>,
+    /// List the shipped scenarios
+    #[arg(long, conflicts_with_all = ["once", "scenario", "proxy", "direct"])]
+    pub list: bool,
+    /// Print a shipped scenario, to start one of your own from it
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["once", "scenario", "proxy", "direct", "list", "json"])]
+    pub print: Option<String>,
     /// Make the attempts through another proxy instead of egret
     #[arg(long, value_name = "URL", conflicts_with = "direct")]
     pub proxy: Option<String>,
@@ -254,6 +260,9 @@ mod tests {
             "egret run --config a.toml --clients *",
             "egret health 127.0.0.1:9181 --config a.toml",
             "egret lab --direct --proxy http://127.0.0.1:3128",
+            "egret lab --list --once",
+            "egret lab --print core --json",
+            "egret lab --scenario",
             "egret check",
             "egret explain",
         ] {

@@ -19,45 +19,97 @@ pub mod scenario;
 pub mod site;
 pub mod world;
 
-use crate::cli::LabArgs;
+use crate::{cli::LabArgs, config::Problem};
 use anyhow::{Context, bail};
 use course::{Course, CourseError, Way};
-use scenario::Scenario;
+use report::Tally;
+use scenario::{SHIPPED, Scenario, Shipped};
 use std::{
     net::{SocketAddr, ToSocketAddrs},
-    time::Duration,
+    path::Path,
+    time::{Duration, Instant},
 };
 use world::Ground;
 
-/// `egret lab`: play, show, and stay up unless told otherwise. Whether all went as expected.
+/// `egret lab`: list or print what is shipped, or play, show, and stay up unless told otherwise. Whether all went as expected.
 pub fn run(args: &LabArgs) -> anyhow::Result<bool> {
-    let scenario = match &args.scenario {
-        Some(path) => Scenario::load(path),
-        None => Scenario::parse("scenarios/core.toml", scenario::CORE),
-    };
-    let scenario = scenario.map_err(|problems| anyhow::Error::new(CourseError::Config(problems)))?;
+    if args.list {
+        crate::cli::print(&report::list(&read(&[])?, args.json))?;
+        return Ok(true);
+    }
+    if let Some(name) = &args.print {
+        let shipped = Shipped::named(name).ok_or_else(|| cannot_load(vec![Shipped::unknown(name)]))?;
+        crate::cli::print(shipped.text)?;
+        return Ok(true);
+    }
+    let scenarios = chosen(args)?;
     let (way, ground) = match (&args.proxy, args.direct) {
-        (Some(url), _) => (Way::Proxy(proxy_address(url)?), Ground::StandIns(args.dns_listen)),
+        (Some(url), _) => {
+            let sites = scenarios.iter().flat_map(|scenario| &scenario.sites);
+            let ground = Ground::StandIns(args.dns_listen, world::stand_ins(sites));
+            (Way::Proxy(proxy_address(url)?), ground)
+        }
         (None, true) => (Way::Direct, Ground::Mapped),
         (None, false) => (Way::Egret, Ground::Mapped),
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let course = Course::new(scenario, way, &ground)?;
-    crate::cli::tell(&course.warnings);
-    let findings = runtime.block_on(course.play());
-    crate::cli::print(&if args.json {
-        report::json(&findings)
-    } else {
-        report::text(&course, way, &findings)
-    })?;
-    if !args.once && way == Way::Egret {
-        let by_hand = by_hand::ByHand::prepare(&course)?;
-        crate::cli::print(if args.json { &by_hand.json } else { &by_hand.text })?;
-        let before = report::Heard::so_far(&course);
-        runtime.block_on(stay(&course, args.json));
-        crate::cli::print(&report::Heard::so_far(&course).since(&before).shown(args.json))?;
+    let stays = scenarios.len() == 1 && !args.once && way == Way::Egret;
+    let mut tallies = Vec::new();
+    for scenario in scenarios {
+        let start = Instant::now();
+        let course = Course::new(scenario, way, &ground)?;
+        crate::cli::tell(&course.warnings);
+        let findings = runtime.block_on(course.play());
+        let tally = Tally::of(&findings, start.elapsed());
+        crate::cli::print(&if args.json {
+            report::json(&course, &findings)
+        } else {
+            report::text(&course, way, &findings, &tally)
+        })?;
+        tallies.push(tally);
+        if stays {
+            stay_up(&runtime, &course, args)?;
+        }
     }
-    Ok(findings.iter().all(|finding| finding.faults.is_empty()))
+    if tallies.len() > 1 && !args.json {
+        crate::cli::print(&report::total(&tallies, way))?;
+    }
+    Ok(tallies.iter().all(|tally| tally.faulty == 0))
+}
+
+/// The named scenarios; without any the core one, or with `--once` every shipped one.
+fn chosen(args: &LabArgs) -> anyhow::Result<Vec<Scenario>> {
+    let words: Vec<&Path> = args.scenario.iter().map(AsRef::as_ref).collect();
+    match words[..] {
+        [] if !args.once => read(&[Path::new(SHIPPED[0].name)]),
+        [one] if one == Path::new("all") => read(&[]),
+        _ => read(&words),
+    }
+}
+
+/// Reads these scenarios, or every shipped one if there are none.
+fn read(words: &[&Path]) -> anyhow::Result<Vec<Scenario>> {
+    let read: Result<Vec<Scenario>, _> = match words {
+        [] => SHIPPED.iter().map(Shipped::scenario).collect(),
+        _ => words.iter().map(|word| Scenario::find(word)).collect(),
+    };
+    read.map_err(cannot_load)
+}
+
+fn cannot_load(problems: Vec<Problem>) -> anyhow::Error {
+    anyhow::Error::new(CourseError::Config(problems))
+}
+
+/// Prints what to type, shows each decision until Ctrl-C, and then what the forbidden sites heard of it.
+fn stay_up(runtime: &tokio::runtime::Runtime, course: &Course, args: &LabArgs) -> anyhow::Result<()> {
+    if args.scenario.is_empty() && !args.json {
+        crate::cli::print(&report::others())?;
+    }
+    let by_hand = by_hand::ByHand::prepare(course)?;
+    crate::cli::print(if args.json { &by_hand.json } else { &by_hand.text })?;
+    let before = report::Heard::so_far(course);
+    runtime.block_on(stay(course, args.json));
+    crate::cli::print(&report::Heard::so_far(course).since(&before).shown(args.json))
 }
 
 /// `http://host:port` of a proxy on this machine.

@@ -90,8 +90,7 @@ fn text(course: &Course, url: &str, ca: &Path, variables: &Path) -> String {
             let _ = writeln!(text, "  {}", curl(attempt, url, ca));
         }
     }
-    if let Some(attempt) = denied {
-        let reason = attempt.expect.reason;
+    if let Some((attempt, reason)) = denied.and_then(|attempt| Some((attempt, attempt.expect.reason?))) {
         let host = attempt.connect.as_deref().unwrap_or_default();
         let _ = writeln!(
             text,
@@ -142,7 +141,7 @@ fn model(course: &Course) -> Option<&Attempt> {
 fn in_tls(attempt: &Attempt) -> bool {
     let host = attempt.connect.as_deref().and_then(|c| c.strip_suffix(":443"));
     let plain = matches!(&attempt.speaks, Speaks::Tls { sni, split: None, .. } if sni.as_deref() == host);
-    plain && host.is_some() && !attempt.expect.audit
+    plain && host.is_some() && !attempt.expect.audit && !attempt.unset_proxy
 }
 
 fn curl(attempt: &Attempt, url: &str, ca: &Path) -> String {

@@ -76,7 +76,7 @@ pub struct Finding {
 /// One control of a denial.
 #[derive(Clone, Debug)]
 pub struct Control {
-    /// `direct`, `allow-all` or `open proxy`.
+    /// `direct`, `allow-all`, `open proxy` or `with the proxy`.
     pub by: &'static str,
     /// Bytes that reached a forbidden site.
     pub bytes: u64,
@@ -181,14 +181,18 @@ impl Course {
             Way::Proxy(_) => in_stand_ins(attempt, &self.world),
             Way::Egret | Way::Direct => attempt.clone(),
         };
-        let (played, heard) = self.try_by(&attempt, self.road()).await;
+        let road = match attempt.unset_proxy && self.way != Way::Direct {
+            true => Road::Direct(self.world.walled_off()),
+            false => self.road(),
+        };
+        let (played, heard) = self.try_by(&attempt, road).await;
         let row = match &self.rows {
-            Some(rows) => last_row(rows, &played).await,
-            None => None,
+            Some(rows) if !attempt.unset_proxy => last_row(rows, &played).await,
+            _ => None,
         };
         let faults = match self.way {
-            Way::Egret => judge::through_egret(&attempt, &played, &heard, row.as_ref()),
-            Way::Proxy(_) | Way::Direct => judge::through_other(&attempt, &played, &heard),
+            Way::Egret if !attempt.unset_proxy => judge::through_egret(&attempt, &played, &heard, row.as_ref()),
+            _ => judge::through_other(&attempt, &played, &heard),
         };
         let mut finding = Finding {
             attempt,
@@ -221,12 +225,15 @@ impl Course {
         }
     }
 
-    /// egret under a policy that allows all; a proxy that decides nothing for what egret refuses under any policy. `None` if
-    /// another proxy is played: its policy is not ours to change.
+    /// egret under a policy that allows all; a proxy that decides nothing for what egret refuses under any policy; for a client
+    /// that lacks the proxy variable, the proxy itself. `None` if another proxy is played: its policy is not ours to change.
     fn unguarded(&self, attempt: &Attempt) -> Option<(&'static str, Road)> {
+        if attempt.unset_proxy {
+            return Some(("with the proxy", self.road()));
+        }
         let by_policy = matches!(
             attempt.expect.reason,
-            Reason::NoRuleMatched | Reason::RuleMatched | Reason::PublicResolution
+            Some(Reason::NoRuleMatched | Reason::RuleMatched | Reason::PublicResolution)
         );
         if by_policy && attempt.expect.refused() {
             let proxy = *self.allow_all.as_ref()?.proxy_addrs().first()?;

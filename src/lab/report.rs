@@ -3,11 +3,12 @@
 use super::{
     course::{Course, Finding, Way},
     row::Row,
+    scenario::{SHIPPED, Scenario},
 };
 use crate::policy::Action;
 use comfy_table::{ContentArrangement, Table, presets};
 use serde_json::json;
-use std::fmt::Write;
+use std::{fmt::Write, time::Duration};
 
 /// Columns of a table that is not shown on a terminal.
 const WIDTH: u16 = 160;
@@ -18,20 +19,57 @@ const WIDEST: u16 = 180;
 /// Columns of the narrowest table: below it words break.
 const NARROWEST: u16 = 100;
 
-/// The table, what went otherwise than expected, and a summary.
-pub fn text(course: &Course, way: Way, findings: &[Finding]) -> String {
-    let mut text = format!("\n{}: {}\n\n", course.scenario().title, through(way));
-    let _ = writeln!(
-        text,
-        "{}",
-        if way == Way::Egret {
-            egret_table(findings).trim_fmt()
-        } else {
-            other_table(findings).trim_fmt()
+/// What came of a scenario, in numbers.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Tally {
+    /// Attempts.
+    pub attempts: usize,
+    /// Those that did not go as expected.
+    pub faulty: usize,
+    /// Controls of denials.
+    pub controls: usize,
+    /// From the first site that was built to the last answer.
+    pub took: Duration,
+}
+
+impl Tally {
+    /// Counts.
+    pub fn of(findings: &[Finding], took: Duration) -> Self {
+        Self {
+            attempts: findings.len(),
+            faulty: findings.iter().filter(|finding| !finding.faults.is_empty()).count(),
+            controls: findings.iter().map(|finding| finding.controls.len()).sum(),
+            took,
         }
-    );
-    let faulty: Vec<_> = findings.iter().filter(|finding| !finding.faults.is_empty()).collect();
-    for finding in &faulty {
+    }
+
+    fn line(&self, way: Way) -> String {
+        let Self { attempts, faulty, .. } = self;
+        let good = attempts - faulty;
+        let seconds = self.took.as_secs_f64();
+        match way {
+            Way::Egret => format!(
+                "{attempts} attempts, {good} as expected; {} controls of denials, each of which must reach a forbidden \
+                 site; {seconds:.1} s.\n",
+                self.controls
+            ),
+            _ => {
+                format!("{attempts} attempts, {good} as a firewall should treat them, {faulty} not; {seconds:.1} s.\n")
+            }
+        }
+    }
+}
+
+/// The table, what went otherwise than expected, and a summary.
+pub fn text(course: &Course, way: Way, findings: &[Finding], tally: &Tally) -> String {
+    let scenario = course.scenario();
+    let mut text = format!("\n{} ({}): {}\n\n", scenario.title, scenario.name, through(way));
+    let table = match way {
+        Way::Egret => egret_table(findings),
+        Way::Proxy(_) | Way::Direct => other_table(findings),
+    };
+    let _ = writeln!(text, "{}", table.trim_fmt());
+    for finding in findings.iter().filter(|finding| !finding.faults.is_empty()) {
         let _ = writeln!(text, "\n{} tries: {}", finding.attempt.client, finding.attempt.name);
         for fault in &finding.faults {
             let _ = writeln!(text, "  {fault}");
@@ -40,23 +78,40 @@ pub fn text(course: &Course, way: Way, findings: &[Finding]) -> String {
             let _ = writeln!(text, "  why it matters: {}", finding.attempt.why);
         }
     }
-    let controls: usize = findings.iter().map(|finding| finding.controls.len()).sum();
-    let _ = match way {
-        Way::Egret => writeln!(
-            text,
-            "\n{} attempts, {} as expected; {controls} controls of denials, each of which must reach a forbidden site.",
-            findings.len(),
-            findings.len() - faulty.len()
-        ),
-        _ => writeln!(
-            text,
-            "\n{} attempts, {} as a firewall should treat them, {} not.",
-            findings.len(),
-            findings.len() - faulty.len(),
-            faulty.len()
-        ),
+    text + "\n" + &tally.line(way)
+}
+
+/// The sum of several scenarios.
+pub fn total(tallies: &[Tally], way: Way) -> String {
+    let sum = |sum: Tally, tally: &Tally| Tally {
+        attempts: sum.attempts + tally.attempts,
+        faulty: sum.faulty + tally.faulty,
+        controls: sum.controls + tally.controls,
+        took: sum.took + tally.took,
     };
-    text
+    let all = tallies.iter().fold(Tally::default(), sum);
+    format!("\n{} scenarios: {}", tallies.len(), all.line(way))
+}
+
+/// Name, attempts and title of each scenario.
+pub fn list(scenarios: &[Scenario], json: bool) -> String {
+    let line = |s: &Scenario| match json {
+        true => format!(
+            "{}\n",
+            json!({ "scenario": s.name, "title": s.title, "attempts": s.attempts.len() })
+        ),
+        false => format!("{:14} {:3} attempts  {}\n", s.name, s.attempts.len(), s.title),
+    };
+    scenarios.iter().map(line).collect()
+}
+
+/// The scenarios that were not played.
+pub fn others() -> String {
+    let names: Vec<&str> = SHIPPED[1..].iter().map(|shipped| shipped.name).collect();
+    format!(
+        "More worlds: {} (`egret lab --scenario NAME`); all of them: `egret lab --once`.\n",
+        names.join(", ")
+    )
 }
 
 fn through(way: Way) -> String {
@@ -80,39 +135,35 @@ fn table(columns: &[&str]) -> Table {
 }
 
 fn egret_table(findings: &[Finding]) -> Table {
-    let mut table = table(&[
-        "",
-        "who",
-        "tries",
-        "decision",
-        "rule",
-        "reason",
-        "DNS path [zone]",
-        "ms",
-        "control",
-    ]);
+    let mut table = table(&["", "who", "tries", "decision", "DNS path [zone]", "ms", "control"]);
     for finding in findings {
         let row = finding.row.as_ref();
-        let cell = |text: Option<String>| text.unwrap_or_default();
         table.add_row([
             mark(finding).to_owned(),
             finding.attempt.client.clone(),
             finding.attempt.name.clone(),
-            row.map_or("no row", decision).to_owned(),
-            cell(
-                row.and_then(|row| row.rule.as_deref())
-                    .map(|rule| rule.split_once('/').map_or(rule, |(_, rest)| rest).to_owned()),
-            ),
-            cell(
-                row.filter(|row| row.action == Action::Deny)
-                    .map(|row| row.reason.clone()),
-            ),
-            cell(row.map(Row::path)),
+            match row {
+                Some(row) => decided(row),
+                None => format!("no row: {}", finding.played.told()),
+            },
+            row.map(Row::path).unwrap_or_default(),
             format!("{:.1}", finding.played.took.as_secs_f64() * 1000.0),
             controls(finding),
         ]);
     }
     table
+}
+
+/// The decision with its reason, if it is a denial, and its rule without the group, if there is one.
+fn decided(row: &Row) -> String {
+    let mut text = decision(row).to_owned();
+    if row.action == Action::Deny {
+        let _ = write!(text, " {}", row.reason);
+    }
+    if let Some(rule) = row.rule.as_deref() {
+        let _ = write!(text, " ({})", rule.split_once('/').map_or(rule, |(_, rest)| rest));
+    }
+    text
 }
 
 fn other_table(findings: &[Finding]) -> Table {
@@ -138,7 +189,9 @@ fn other_table(findings: &[Finding]) -> Table {
             finding.attempt.client.clone(),
             finding.attempt.name.clone(),
             if expect.refused() {
-                format!("denied, {}", expect.reason)
+                expect.reason.map_or("refused by the network".to_owned(), |reason| {
+                    format!("denied, {reason}")
+                })
             } else {
                 "let through".to_owned()
             },
@@ -159,26 +212,32 @@ fn decision(row: &Row) -> &'static str {
     match (row.action, row.audit) {
         (Action::Allow, _) => "Allow",
         (Action::Deny, false) => "Deny",
-        (Action::Deny, true) => "Deny (audit: let through)",
+        (Action::Deny, true) => "audit: Deny",
     }
 }
 
+/// Bytes at forbidden sites: without a firewall, then through what refuses nothing.
 fn controls(finding: &Finding) -> String {
-    let shown = finding.controls.iter().map(|control| match control.bytes {
-        0 => format!("{}: NOTHING", control.by),
-        bytes => format!("{} {bytes} B", control.by),
-    });
-    shown.collect::<Vec<_>>().join(", ")
+    let bytes: Vec<String> = finding
+        .controls
+        .iter()
+        .map(|control| control.bytes.to_string())
+        .collect();
+    match bytes.is_empty() {
+        true => String::new(),
+        false => format!("{} B", bytes.join(" + ")),
+    }
 }
 
 /// One JSON line for each attempt.
-pub fn json(findings: &[Finding]) -> String {
+pub fn json(course: &Course, findings: &[Finding]) -> String {
     let line = |finding: &Finding| {
         let controls = finding
             .controls
             .iter()
             .map(|c| json!({ "by": c.by, "bytes_at_forbidden": c.bytes }));
         json!({
+            "scenario": course.scenario().name,
             "client": finding.attempt.client,
             "attempt": finding.attempt.name,
             "ok": finding.faults.is_empty(),

@@ -62,28 +62,33 @@ impl Row {
         })
     }
 
-    /// The DNS path in short: each step after the asked name, and in brackets the zone whose server said the last one. An
-    /// alias that begins as the asked name does is shown without that label.
+    /// The DNS path in short: each step after the asked name, and in brackets the zone whose server said the last one. Of an
+    /// alias that begins and ends as the asked name does only what is between is shown: `.privatelink.`.
     pub fn path(&self) -> String {
         let steps: Vec<Vec<&str>> = self.dns.iter().map(|step| step.split([' ', ',']).collect()).collect();
         let (Some(first), Some(last)) = (steps.first(), steps.last()) else {
             return String::new();
         };
-        let label = first[0].split('.').next().unwrap_or_default();
-        let shown = steps.iter().filter_map(|step| {
-            let to = *step.get(2)?;
-            Some(
-                to.strip_prefix(label)
-                    .filter(|rest| rest.starts_with('.'))
-                    .unwrap_or(to),
-            )
-        });
+        let shown = steps.iter().filter_map(|step| Some(between(first[0], step.get(2)?)));
         let path = shown.collect::<Vec<_>>().join(" > ");
         match last.get(4) {
             None | Some(&".") => path,
             Some(zone) => format!("{path} [{zone}]"),
         }
     }
+}
+
+/// What an alias has between the first label of the asked name and the end that both share; all of it if either differs.
+fn between<'a>(asked: &str, alias: &'a str) -> &'a str {
+    let Some((label, zone)) = asked.split_once('.') else {
+        return alias;
+    };
+    let Some(rest) = alias.strip_prefix(label).filter(|rest| rest.starts_with('.')) else {
+        return alias;
+    };
+    let ends = zone.match_indices('.').map(|(dot, _)| &zone[dot..]);
+    let shared = [zone].into_iter().chain(ends).find_map(|end| rest.strip_suffix(end));
+    shared.filter(|middle| middle.len() > 1).unwrap_or(rest)
 }
 
 #[cfg(test)]
@@ -128,8 +133,15 @@ mod tests {
             (
                 r#""a.x.test CNAME a.privatelink.x.test (zone x.test, server 127.0.0.1:1, 60 s)",
                    "a.privatelink.x.test A 10.1.2.4 (zone x.test, server 127.0.0.1:1, 60 s)""#,
-                ".privatelink.x.test > 10.1.2.4 [x.test]",
-                "a label that repeats is left out",
+                ".privatelink. > 10.1.2.4 [x.test]",
+                "a label and a zone that repeat are left out",
+            ),
+            (
+                r#""a.vault.x.test CNAME a.privatelink.core.x.test (zone x.test, server 127.0.0.1:1, 60 s)",
+                   "a.privatelink.core.x.test CNAME front.y.test (zone x.test, server 127.0.0.1:1, 60 s)",
+                   "front.y.test A 203.0.113.5 (zone ., server 127.0.0.1:1, 60 s)""#,
+                ".privatelink.core > front.y.test > 203.0.113.5",
+                "and what another name says is shown in full",
             ),
         ] {
             assert_eq!(path(steps), shown, "{why}");

@@ -5,8 +5,10 @@
 
 mod read;
 pub mod records;
+pub mod shipped;
 
 pub use records::{ZoneData, ZoneRecord};
+pub use shipped::{CORE, SHIPPED, Shipped};
 
 use super::site::SiteSpec;
 use crate::policy::{Action, Protocol, Reason};
@@ -16,12 +18,11 @@ use std::{
     sync::Arc,
 };
 
-/// The scenario that `egret lab` plays.
-pub const CORE: &str = include_str!("scenarios/core.toml");
-
 /// A scenario that can be played.
 #[derive(Clone, Debug)]
 pub struct Scenario {
+    /// Its file's name without the extension.
+    pub name: String,
     /// A line about it.
     pub title: String,
     /// egret's configuration.
@@ -69,6 +70,8 @@ pub struct Attempt {
     pub source: IpAddr,
     /// `host:port` of a CONNECT; `None`: the requests go in absolute form.
     pub connect: Option<String>,
+    /// The client's proxy variable is not set: it dials by itself, in a network that lets nothing but the proxy out.
+    pub unset_proxy: bool,
     /// What is spoken in the tunnel.
     pub speaks: Speaks,
     /// What is asked, in order, on one connection.
@@ -152,8 +155,8 @@ pub struct Request {
 pub struct Expect {
     /// What the row's `Action` says.
     pub decision: Action,
-    /// The row's reason.
-    pub reason: Reason,
+    /// The row's reason; `None`: there is no row, since the attempt never comes to the proxy.
+    pub reason: Option<Reason>,
     /// `group/collection/rule` of the row; `None`: not looked at.
     pub rule: Option<String>,
     /// The row says that audit let it through.

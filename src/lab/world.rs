@@ -16,7 +16,7 @@ use socket2::{Domain, Socket, Type};
 use std::{
     collections::{BTreeMap, BTreeSet},
     io,
-    net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener},
     sync::Arc,
     thread::JoinHandle,
     time::Duration,
@@ -28,14 +28,17 @@ use tokio::{
     time::{sleep, timeout},
 };
 
+/// The addresses of 127.88.0.0/16 that stand for the lab's.
+pub type StandIns = BTreeMap<IpAddr, IpAddr>;
+
 /// Where the listeners of a world stand.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ground {
     /// On free ports of 127.0.0.1; egret's dial overrides and [`DialMap`] lead there.
     Mapped,
-    /// On the real ports of addresses of 127.88.0.0/16 that stand for the lab's, for a proxy that is not ours. One DNS
-    /// server at this address says everything, in stand-ins.
-    StandIns(SocketAddr),
+    /// On the real ports of addresses of 127.88.0.0/16 that stand for the lab's ([`stand_ins`]), for a proxy that is not
+    /// ours. One DNS server at this address says everything, in stand-ins.
+    StandIns(SocketAddr, StandIns),
 }
 
 /// A world that runs until it is dropped.
@@ -46,8 +49,8 @@ pub struct World {
     sites: Vec<Arc<Site>>,
     fronts: Vec<(Arc<Front>, SocketAddr)>,
     map: Arc<DialMap>,
-    nobody: Socket,
-    stand_ins: BTreeMap<IpAddr, IpAddr>,
+    nobody: (Socket, SocketAddr),
+    stand_ins: StandIns,
     dns: BTreeMap<String, LabDns>,
     handle: Handle,
     stop: Option<oneshot::Sender<()>>,
@@ -88,8 +91,8 @@ impl World {
         let mut world = Self {
             authority,
             stand_ins: match ground {
-                Ground::Mapped => BTreeMap::new(),
-                Ground::StandIns(_) => stand_ins(&sites),
+                Ground::Mapped => StandIns::new(),
+                Ground::StandIns(_, stand_ins) => stand_ins.clone(),
             },
             sites,
             fronts: Vec::new(),
@@ -191,6 +194,14 @@ impl World {
         }
     }
 
+    /// The same names, and no way out: what a machine sees in a network that lets nothing but the proxy through.
+    pub fn walled_off(&self) -> Internet {
+        Internet {
+            map: Arc::new(DialMap(nowhere(self.nobody.1))),
+            ..self.internet()
+        }
+    }
+
     /// Starts a proxy that decides nothing, and says where.
     pub fn open_proxy(&self) -> Result<SocketAddr, WorldError> {
         let (listener, at) = self.bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?;
@@ -212,7 +223,11 @@ impl World {
             here.sort_by_key(|site| site.spec().ports.is_empty());
             let front = Front::new(address, port, here, &self.authority);
             let at = match (ground, port) {
-                (Ground::StandIns(_), Some(port)) => SocketAddr::new(self.stand_ins[&address], port),
+                (Ground::StandIns(..), Some(port)) => SocketAddr::new(
+                    self.stand_in(address)
+                        .ok_or_else(|| failed(format!("nothing stands for {address}")))?,
+                    port,
+                ),
                 _ => SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             };
             let (listener, bound) = self.bind(at)?;
@@ -220,10 +235,9 @@ impl World {
             self.handle.spawn(front.clone().serve(listener));
             self.fronts.push((front, bound));
         }
-        if let (Ground::Mapped, Some(nobody)) = (ground, self.nobody.local_addr().map_err(failed)?.as_socket()) {
+        if *ground == Ground::Mapped {
             // Nothing that is dialled by mistake leaves this machine.
-            map.0
-                .extend(["0.0.0.0/0", "::/0"].map(|all| (all.parse().expect("a prefix"), None, nobody)));
+            map.0.extend(nowhere(self.nobody.1));
         }
         self.map = Arc::new(map);
         Ok(())
@@ -237,17 +251,23 @@ impl World {
                 .iter()
                 .map(|(view, records)| (view.clone(), loopback, records.clone()))
                 .collect(),
-            Ground::StandIns(at) => vec![("public".to_owned(), *at, self.in_stand_ins(views))],
+            Ground::StandIns(at, _) => vec![("public".to_owned(), *at, self.in_stand_ins(views))],
         }
     }
 
     /// What one server for everybody says: a name that an inner server knows is said as that one says it.
     fn in_stand_ins(&self, views: &BTreeMap<String, Vec<ZoneRecord>>) -> Vec<ZoneRecord> {
         let (public, inner): (Vec<_>, Vec<_>) = views.iter().partition(|(view, _)| *view == "public");
-        let mut records: Vec<ZoneRecord> = inner.into_iter().flat_map(|(_, r)| r.clone()).collect();
-        let known: BTreeSet<_> = records.iter().map(|r| r.name.clone()).collect();
-        let outer = public.into_iter().flat_map(|(_, r)| r.clone());
-        records.extend(outer.filter(|r| !known.contains(&r.name)));
+        let outer: Vec<ZoneRecord> = public.into_iter().flat_map(|(_, r)| r.clone()).collect();
+        let mut records: Vec<ZoneRecord> = Vec::new();
+        // Inner servers repeat what the public one says: what is their own goes first.
+        let own = inner
+            .into_iter()
+            .map(|(_, r)| r.iter().filter(|r| !outer.contains(r)).cloned().collect());
+        for view in own.chain([outer.clone()]).collect::<Vec<Vec<_>>>() {
+            let known: BTreeSet<_> = records.iter().map(|r| r.name.clone()).collect();
+            records.extend(view.into_iter().filter(|r| !known.contains(&r.name)));
+        }
         for record in &mut records {
             if let Some(IpAddr::V4(ip)) = record.address().and_then(|ip| self.stand_in(ip)) {
                 record.data = ZoneData::A(ip);
@@ -291,10 +311,20 @@ fn failed(e: impl std::fmt::Display) -> WorldError {
 }
 
 /// A port that is taken and on which nobody listens: who dials it is refused.
-fn nobody() -> io::Result<Socket> {
+fn nobody() -> io::Result<(Socket, SocketAddr)> {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
     socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into())?;
-    Ok(socket)
+    let at = socket
+        .local_addr()?
+        .as_socket()
+        .ok_or(io::ErrorKind::AddrNotAvailable)?;
+    Ok((socket, at))
+}
+
+/// Every address leads to `nobody`.
+fn nowhere(nobody: SocketAddr) -> Vec<(IpNet, Option<u16>, SocketAddr)> {
+    let all = [IpAddr::V4(Ipv4Addr::UNSPECIFIED), IpAddr::V6(Ipv6Addr::UNSPECIFIED)];
+    all.map(|ip| (IpNet::new_assert(ip, 0), None, nobody)).to_vec()
 }
 
 impl Drop for World {
@@ -322,7 +352,7 @@ fn fronts_of(sites: &[Arc<Site>], ground: &Ground) -> Vec<(IpAddr, Option<u16>)>
         for address in &site.spec().addresses {
             match (site.spec().ports.as_slice(), ground) {
                 ([], Ground::Mapped) => fronts.push((*address, None)),
-                ([], Ground::StandIns(_)) => fronts.extend([443, 80].map(|port| (*address, Some(port)))),
+                ([], Ground::StandIns(..)) => fronts.extend([443, 80].map(|port| (*address, Some(port)))),
                 (ports, _) => fronts.extend(ports.iter().map(|port| (*address, Some(*port)))),
             }
         }
@@ -332,9 +362,10 @@ fn fronts_of(sites: &[Arc<Site>], ground: &Ground) -> Vec<(IpAddr, Option<u16>)>
     fronts
 }
 
-/// Stand-ins in the order of the addresses: 127.88.0.1, 127.88.0.2, ...
-fn stand_ins(sites: &[Arc<Site>]) -> BTreeMap<IpAddr, IpAddr> {
-    let all: BTreeSet<IpAddr> = sites.iter().flat_map(|s| s.spec().addresses.iter().copied()).collect();
+/// Stand-ins in the order of the addresses: 127.88.0.1, 127.88.0.2, ... Worlds that are built one after the other share
+/// them, since the proxy between may remember what a name resolved to.
+pub fn stand_ins<'a>(sites: impl Iterator<Item = &'a SiteSpec>) -> StandIns {
+    let all: BTreeSet<IpAddr> = sites.flat_map(|site| site.addresses.iter().copied()).collect();
     let numbered = all.into_iter().zip(1u16..);
     numbered
         .map(|(ip, n)| (ip, IpAddr::V4(Ipv4Addr::new(127, 88, (n >> 8) as u8, n as u8))))

@@ -14,7 +14,7 @@ use crate::{
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     net::{IpAddr, Ipv4Addr},
     path::Path,
     sync::Arc,
@@ -57,6 +57,8 @@ struct FileAttempt {
     why: String,
     client: At<String>,
     connect: Option<At<String>>,
+    #[serde(default)]
+    unset_proxy: bool,
     sni: Option<String>,
     split_hello: Option<SplitHello>,
     #[serde(default)]
@@ -172,7 +174,9 @@ impl Check<'_> {
             .into_iter()
             .filter_map(|a| self.attempt(a, &known))
             .collect();
+        let stem = Path::new(&*self.file).file_stem().unwrap_or_default();
         Some(Scenario {
+            name: stem.to_string_lossy().into_owned(),
             title: written.title,
             config: config?,
             attempts,
@@ -278,8 +282,31 @@ impl Check<'_> {
                 "[dns] has no `public` server: what would a machine without a firewall ask?",
             );
         }
-        let mut read = |lines: Vec<At<String>>| lines.iter().filter_map(|line| self.record(line, sites)).collect();
-        written.into_iter().map(|(view, lines)| (view, read(lines))).collect()
+        let mut own: BTreeMap<String, Vec<ZoneRecord>> = BTreeMap::new();
+        let mut like = Vec::new();
+        for (view, lines) in written {
+            let (others, lines): (Vec<_>, Vec<_>) = lines.into_iter().partition(|line| other_view(line).is_some());
+            like.extend(others.into_iter().map(|line| (view.clone(), line)));
+            let records = lines.iter().filter_map(|line| self.record(line, sites)).collect();
+            own.insert(view, records);
+        }
+        let mut views = own.clone();
+        for (view, line) in like {
+            let other = other_view(&line).unwrap_or_default();
+            let Some(theirs) = own.get(other).filter(|_| other != view) else {
+                let known: Vec<&str> = own.keys().map(String::as_str).filter(|name| *name != view).collect();
+                let name = At {
+                    span: line.span,
+                    value: other.to_owned(),
+                };
+                self.unknown(&name, "other DNS server", known.into_iter());
+                continue;
+            };
+            let ours = views.entry(view).or_default();
+            let said: BTreeSet<_> = ours.iter().map(|record| record.name.clone()).collect();
+            ours.extend(theirs.iter().filter(|record| !said.contains(&record.name)).cloned());
+        }
+        views
     }
 
     fn record(&mut self, line: &At<String>, sites: &[SiteSpec]) -> Option<ZoneRecord> {
@@ -315,7 +342,7 @@ impl Check<'_> {
             .map(|r| self.request(r, tunnel, known))
             .collect();
         let denied = written.expect.decision.value == FileDecision::Deny && !written.expect.audit;
-        let expect = self.expect(written.expect);
+        let expect = self.expect(written.expect, written.unset_proxy);
         let forbidden = match written.forbidden {
             Some(named) => named.into_iter().map(|name| self.site(name, known)).collect(),
             None if denied => known
@@ -338,6 +365,7 @@ impl Check<'_> {
             client: written.client.value,
             source: source?,
             connect: written.connect.map(|c| c.value),
+            unset_proxy: written.unset_proxy,
             speaks: speaks?,
             requests,
             forbidden,
@@ -394,29 +422,38 @@ impl Check<'_> {
         }
     }
 
-    fn expect(&mut self, written: FileExpect) -> Option<Expect> {
+    fn expect(&mut self, written: FileExpect, unset_proxy: bool) -> Option<Expect> {
         let decision = match written.decision.value {
             FileDecision::Allow => Action::Allow,
             FileDecision::Deny => Action::Deny,
         };
         let reason = match &written.reason {
+            _ if unset_proxy => {
+                if decision == Action::Allow || written.reason.is_some() || written.rule.is_some() {
+                    self.say(
+                        written.decision.span,
+                        "egret never hears of an attempt with `unset_proxy`: expect `{ decision = \"Deny\" }` and no more",
+                    );
+                }
+                None
+            }
             Some(name) => {
                 let found = Reason::ALL.into_iter().find(|r| r.name() == name.value);
                 if found.is_none() {
                     self.unknown(name, "reason", Reason::ALL.into_iter().map(Reason::name));
                 }
-                found
+                Some(found?)
             }
             None if decision == Action::Allow => Some(Reason::RuleMatched),
             None => {
                 self.say(written.decision.span, "a denial needs its `reason`");
-                None
+                return None;
             }
         };
         let address = written.address.as_ref().and_then(|a| self.address(a));
         Some(Expect {
             decision,
-            reason: reason?,
+            reason,
             rule: written.rule,
             audit: written.audit,
             address,
@@ -428,6 +465,14 @@ impl Check<'_> {
             self.unknown(&name, "site", known.sites.iter().map(|s| s.name.as_str()));
         }
         name.value
+    }
+}
+
+/// The server whose lines a line takes over: `* AS public`.
+fn other_view(line: &str) -> Option<&str> {
+    match line.split_whitespace().collect::<Vec<_>>()[..] {
+        ["*", "AS", view] => Some(view),
+        _ => None,
     }
 }
 
@@ -472,7 +517,7 @@ config = "x"
 a = "10.0.0.1"
 b = "127.0.1.1"
 [dns]
-public = ["x.example A 203.0.113.9", "nonsense"]
+public = ["x.example A 203.0.113.9", "nonsense", "* AS publik"]
 [[site]]
 name = "one"
 addresses = ["203.0.113.1"]
@@ -492,6 +537,7 @@ reaches = "onne"
             (5, "127.0.0.0/8"),
             (8, "no site stands at 203.0.113.9"),
             (8, "not a record"),
+            (8, "no other DNS server is called `publik`"),
             (12, "sevres"),
             (14, "mark one `forbidden`"),
             (15, "no client is called `c`"),
