@@ -2,9 +2,9 @@
 
 import { ClientSecretCredential } from '@azure/identity';
 import { SecretClient } from '@azure/keyvault-secrets';
-import { shown } from './shown.mjs';
+import { TENANT, shown } from './shown.mjs';
 
 await shown(async (host) => {
-  const credential = new ClientSecretCredential('contoso.example', 'lab', 'secret');
-  return (await new SecretClient(`https://${host}`, credential).getSecret('connection-string')).value;
+  const credential = new ClientSecretCredential(TENANT, 'lab', 'secret');
+  return (await new SecretClient(`https://${host}`, credential).getSecret('lab-secret')).value;
 });

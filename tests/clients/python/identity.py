@@ -1,12 +1,12 @@
 """`azure-identity`: a token for a client secret. The host is the authority."""
 
-from azure.identity import ClientSecretCredential
+from contoso import credential
 from shown import shown
 
 
 def token(host):
-    credential = ClientSecretCredential("contoso.example", "lab", "secret", authority=host)
-    return f"a token of {len(credential.get_token('https://cognitiveservices.azure.com/.default').token.split('.'))} parts"
+    token = credential(authority=host).get_token("https://cognitiveservices.azure.com/.default").token
+    return f"a token of {len(token.split('.'))} parts"
 
 
 shown(token)

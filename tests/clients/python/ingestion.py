@@ -1,14 +1,13 @@
 """`azure-monitor-ingestion` with `azure-identity`: two records. One that cannot be delivered is an error here."""
 
-from azure.identity import ClientSecretCredential
 from azure.monitor.ingestion import LogsIngestionClient
+from contoso import credential
 from shown import shown
 
 
 def upload(host):
-    credential = ClientSecretCredential("contoso.example", "lab", "secret")
     records = [{"Computer": "lab", "Message": f"record {n}"} for n in range(2)]
-    LogsIngestionClient(f"https://{host}", credential).upload("dcr-egretlab", "Custom-Lab_CL", records)
+    LogsIngestionClient(f"https://{host}", credential()).upload("dcr-egretlab", "Custom-Lab_CL", records)
     return f"{len(records)} delivered"
 
 

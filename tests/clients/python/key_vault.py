@@ -1,13 +1,12 @@
 """`azure-keyvault-secrets` with `azure-identity`: a secret."""
 
-from azure.identity import ClientSecretCredential
 from azure.keyvault.secrets import SecretClient
+from contoso import credential
 from shown import shown
 
 
 def secret(host):
-    credential = ClientSecretCredential("contoso.example", "lab", "secret")
-    return SecretClient(f"https://{host}", credential).get_secret("connection-string").value
+    return SecretClient(f"https://{host}", credential()).get_secret("lab-secret").value
 
 
 shown(secret)

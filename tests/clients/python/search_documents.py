@@ -1,4 +1,4 @@
-"""`azure-search-documents`: a query."""
+"""`azure-search-documents`: a document, and a query that finds it."""
 
 from azure.core.credentials import AzureKeyCredential
 from azure.search.documents import SearchClient
@@ -6,8 +6,9 @@ from shown import shown
 
 
 def query(host):
-    found = SearchClient(f"https://{host}", "docs", AzureKeyCredential("lab")).search("egret")
-    return f"{len(list(found))} found"
+    client = SearchClient(f"https://{host}", "docs", AzureKeyCredential("lab"))
+    client.upload_documents([{"id": "1", "text": "A white egret."}])
+    return f"{len(list(client.search('egret')))} found"
 
 
 shown(query)
