@@ -3,16 +3,23 @@
 //! A service is a table of routes ([`route`]) in a module of its own; `serves` in a scenario names it. Here is what they
 //! share: the request is read, its route found, the answer marked. No mock checks a signature or a quota.
 
+pub mod ai_services;
 pub mod answers;
+pub mod api_management;
+pub mod archive;
 #[cfg(test)]
 mod ask;
 pub mod blob;
+pub mod container_registry;
 pub mod digest;
 pub mod entra;
 pub mod foundry;
+pub mod hugging_face;
 pub mod keep;
 pub mod key_vault;
+pub mod monitor;
 pub mod openai;
+pub mod resource_manager;
 pub mod route;
 pub mod search;
 pub mod spool;
@@ -60,6 +67,22 @@ pub enum Serves {
     KeyVault,
     /// Entra ID: tokens and discovery.
     Entra,
+    /// Content Safety.
+    ContentSafety,
+    /// Document Intelligence.
+    DocumentIntelligence,
+    /// The token service of Speech.
+    Speech,
+    /// Container Registry and its data endpoint.
+    ContainerRegistry,
+    /// An API Management gateway in front of Azure OpenAI.
+    ApiManagement,
+    /// Azure Resource Manager.
+    ResourceManager,
+    /// Azure Monitor's ingestion.
+    Monitor,
+    /// The Hugging Face hub.
+    HuggingFace,
     /// An instance metadata service: the token that an attacker is after.
     Metadata,
 }
@@ -74,6 +97,14 @@ impl Serves {
             Self::Blob => &blob::SERVICE,
             Self::KeyVault => &key_vault::SERVICE,
             Self::Entra => &entra::SERVICE,
+            Self::ContentSafety => &ai_services::CONTENT_SAFETY,
+            Self::DocumentIntelligence => &ai_services::DOCUMENT_INTELLIGENCE,
+            Self::Speech => &ai_services::SPEECH_TOKENS,
+            Self::ContainerRegistry => &container_registry::SERVICE,
+            Self::ApiManagement => &api_management::SERVICE,
+            Self::ResourceManager => &resource_manager::SERVICE,
+            Self::Monitor => &monitor::SERVICE,
+            Self::HuggingFace => &hugging_face::SERVICE,
             Self::Metadata => &METADATA,
         }
     }

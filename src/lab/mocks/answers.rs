@@ -57,6 +57,30 @@ pub fn bytes(content_type: &'static str, bytes: impl Into<Bytes>) -> Answer {
     said(StatusCode::OK, content_type, Said::Whole(Some(bytes.into())))
 }
 
+/// The bytes that a `Range` header asks for, or all.
+pub fn ranged(range_header: Option<&str>, content_type: &'static str, all: &'static [u8]) -> Answer {
+    let length = all.len() as u64;
+    let whole = |slice: &'static [u8]| Said::Whole(Some(Bytes::from_static(slice)));
+    let answer = match range_header.map(|text| range(text, length)) {
+        None => said(StatusCode::OK, content_type, whole(all)),
+        Some(None) => empty(StatusCode::RANGE_NOT_SATISFIABLE),
+        Some(Some((first, last))) => {
+            let part = whole(&all[first as usize..=last as usize]);
+            let answer = said(StatusCode::PARTIAL_CONTENT, content_type, part);
+            with(answer, "content-range", format!("bytes {first}-{last}/{length}"))
+        }
+    };
+    with(answer, "accept-ranges", "bytes")
+}
+
+/// First and last byte of `bytes=a-b` or `bytes=a-`; `None` if there is no such byte.
+pub fn range(text: &str, length: u64) -> Option<(u64, u64)> {
+    let (first, last) = text.strip_prefix("bytes=")?.split_once('-')?;
+    let first: u64 = first.parse().ok()?;
+    let last = if last.is_empty() { u64::MAX } else { last.parse().ok()? };
+    (first < length && first <= last).then(|| (first, last.min(length - 1)))
+}
+
 /// An answer with this body.
 pub fn said(status: StatusCode, content_type: &'static str, body: Said) -> Answer {
     let mut answer = Response::new(body);
@@ -153,4 +177,25 @@ fn next_piece(spool: &Spool, parts: &mut Vec<Extent>) -> Option<Bytes> {
         parts.remove(0);
     }
     spool.read(piece)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_range_ends_with_the_content() {
+        for (text, found) in [
+            ("bytes=0-3", Some((0, 3))),
+            ("bytes=8-", Some((8, 9))),
+            ("bytes=5-100", Some((5, 9))),
+            ("bytes=10-11", None),
+            ("bytes=3-2", None),
+            ("bytes=-3", None),
+            ("lines=1-2", None),
+        ] {
+            assert_eq!(range(text, 10), found, "{text}");
+        }
+        assert_eq!(range("bytes=0-", 0), None, "what is empty has no byte");
+    }
 }

@@ -239,7 +239,7 @@ fn delete(call: &Call<'_>) -> Answer {
 
 /// The base64 of the MD5 of these parts; `None` if they cannot be read.
 fn md5(spool: &Spool, parts: &[Extent]) -> Option<String> {
-    let mut md5 = Md5::new();
+    let mut md5 = Md5::default();
     for part in parts {
         for start in (part.start..part.start + part.length).step_by(64 * 1024) {
             let length = (part.start + part.length - start).min(64 * 1024);

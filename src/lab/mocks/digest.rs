@@ -50,23 +50,25 @@ pub struct Md5 {
 /// RFC 1321 3.4: shifts of the four rounds.
 const SHIFTS: [[u32; 4]; 4] = [[7, 12, 17, 22], [5, 9, 14, 20], [4, 11, 16, 23], [6, 10, 15, 21]];
 
-impl Md5 {
+impl Default for Md5 {
     /// Of nothing yet.
-    pub fn new() -> Self {
+    fn default() -> Self {
         Self {
             state: [0x6745_2301, 0xefcd_ab89, 0x98ba_dcfe, 0x1032_5476],
             rest: Vec::new(),
             length: 0,
         }
     }
+}
 
+impl Md5 {
     /// Takes the next piece.
     pub fn update(&mut self, bytes: &[u8]) {
         self.length = self.length.wrapping_add(bytes.len() as u64);
         self.rest.extend_from_slice(bytes);
         let whole = self.rest.len() - self.rest.len() % 64;
         let (blocks, _) = self.rest[..whole].as_chunks::<64>();
-        self.state = blocks.iter().fold(self.state, |state, block| round(state, block));
+        self.state = blocks.iter().fold(self.state, round);
         self.rest.drain(..whole);
     }
 
@@ -125,7 +127,7 @@ mod tests {
             ),
         ] {
             for cut in 0..=text.len() {
-                let mut md5 = Md5::new();
+                let mut md5 = Md5::default();
                 md5.update(&text.as_bytes()[..cut]);
                 md5.update(&text.as_bytes()[cut..]);
                 assert_eq!(hex(&md5.finish()), digest, "{text} cut at {cut}");

@@ -1,9 +1,11 @@
-//! Azure AI Foundry: model inference at `<resource>.services.ai.azure.com`, and what Azure OpenAI serves there.
+//! Azure AI Foundry: model inference at `<resource>.services.ai.azure.com`, and what Azure OpenAI, Content Safety, Document
+//! Intelligence and Speech serve there.
 //!
 //! Paths and shapes: "Azure AI Model Inference REST API" and what `azure-ai-inference` sends, whose endpoint is either
 //! the resource with `/models` or a deployment of its own at the root.
 
 use super::{
+    ai_services::{DOCUMENTS, SAFETY, SPEECH},
     answers::{Answer, ok},
     openai,
     route::{Call, Route, Service, on},
@@ -21,7 +23,7 @@ const ROUTES: &[Route] = &[
 
 /// A Foundry resource.
 pub static SERVICE: Service = Service {
-    routes: &[ROUTES, openai::ROUTES],
+    routes: &[ROUTES, openai::ROUTES, SAFETY, DOCUMENTS, SPEECH],
     guard: openai::guard,
     missing: openai::missing,
 };

@@ -2,7 +2,7 @@
 
 use super::{Blob, VERSION, container_key, date, find, marked, md5, no_container, refuse};
 use crate::lab::mocks::{
-    answers::{Answer, Said, empty, ok, said, with},
+    answers::{Answer, Said, empty, ok, range, said, with},
     route::Call,
     spool::slice,
 };
@@ -166,14 +166,6 @@ fn described(answer: Answer, blob: &Blob) -> Answer {
     answer
 }
 
-/// First and last byte of `bytes=a-b` or `bytes=a-`; `None` if the blob has no such byte.
-fn range(text: &str, length: u64) -> Option<(u64, u64)> {
-    let (first, last) = text.strip_prefix("bytes=")?.split_once('-')?;
-    let first: u64 = first.parse().ok()?;
-    let last = if last.is_empty() { u64::MAX } else { last.parse().ok()? };
-    (first < length && first <= last).then(|| (first, last.min(length - 1)))
-}
-
 /// The refusal that the request's conditions ask for, given the blob that is there.
 pub(super) fn unmet(call: &Call<'_>, blob: Option<&Blob>) -> Option<Answer> {
     let reads = matches!(call.asked.method, Method::GET | Method::HEAD);
@@ -216,29 +208,12 @@ pub(super) fn no_blob() -> Answer {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::lab::mocks::ask::Ask;
 
     fn account() -> Ask {
         let mut ask = Ask::to("blob").header("authorization", "Bearer t");
         assert_eq!(ask.put("/docs?restype=container", "").status(), 201);
         ask
-    }
-
-    #[test]
-    fn a_range_ends_with_the_blob() {
-        for (text, found) in [
-            ("bytes=0-3", Some((0, 3))),
-            ("bytes=8-", Some((8, 9))),
-            ("bytes=5-100", Some((5, 9))),
-            ("bytes=10-11", None),
-            ("bytes=3-2", None),
-            ("bytes=-3", None),
-            ("lines=1-2", None),
-        ] {
-            assert_eq!(range(text, 10), found, "{text}");
-        }
-        assert_eq!(range("bytes=0-", 0), None, "an empty blob has no byte");
     }
 
     #[test]

@@ -61,8 +61,9 @@ fn numbered(all: Vec<Value>) -> Vec<String> {
     numbered.collect()
 }
 
-/// An object with the keys of others.
-pub(super) fn merged<'a>(mut base: Value, others: impl IntoIterator<Item = &'a Value>) -> Value {
+/// An object with the keys of others; what is no object counts as an empty one.
+pub(super) fn merged<'a>(base: Value, others: impl IntoIterator<Item = &'a Value>) -> Value {
+    let mut base = if base.is_object() { base } else { json!({}) };
     for (key, value) in others.into_iter().filter_map(Value::as_object).flatten() {
         base[key] = value.clone();
     }
