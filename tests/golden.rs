@@ -223,7 +223,7 @@ fn kind(value: &Value) -> String {
         Some("integer") => format!("{} to {}", value["minimum"], value["maximum"]),
         Some("array") if value["items"].get("enum").is_some() => format!("list of {}", kind(&value["items"])),
         Some("array") => "list of texts".into(),
-        Some("object") => "table: name to list of texts".into(),
+        Some("object") => format!("table: name to {}", kind(&value["additionalProperties"])),
         Some("boolean") => "true or false".into(),
         _ => "text".into(),
     }
