@@ -72,6 +72,19 @@ const EMBEDDED: [&str; 45] = [
     include_str!("../allowlists/WindowsUpdate.toml"),
 ];
 
+/// Azure Firewall's own tags whose content is not published, and nowhere else either (Microsoft Learn, *FQDN tags
+/// overview*). The tags of Office 365 start with `Office365`.
+const UNPUBLISHED: [&str; 8] = [
+    "AppServiceEnvironment",
+    "AzureBackup",
+    "AzureHDInsight",
+    "MicrosoftIntune",
+    "Windows365",
+    "WindowsDiagnostics",
+    "WindowsVirtualDesktop",
+    "citrixHdxPlusForWindows365",
+];
+
 /// Largest tag file of a folder, in bytes: the whole catalogue built in is a twentieth of it.
 const MAX_FILE_BYTES: u64 = 1024 * 1024;
 
@@ -149,6 +162,11 @@ impl Catalogue {
     /// The tag of this name.
     pub fn tag(&self, name: &str) -> Option<&FqdnTag> {
         self.tags.get(name)
+    }
+
+    /// Whether Azure Firewall has a tag of this name whose content nobody outside knows.
+    pub fn unpublished(name: &str) -> bool {
+        UNPUBLISHED.contains(&name) || name.starts_with("Office365")
     }
 
     /// All tags, by name.

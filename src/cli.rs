@@ -1,5 +1,6 @@
 //! The command line as types, and dispatch. Each command answers yes or no, or fails; `main` makes the exit code of it.
 
+pub mod catalogue;
 pub mod check;
 pub mod env;
 pub mod explain;
@@ -28,6 +29,7 @@ Examples:
   egret run --config egret.toml             everything, from a file
   egret check egret.toml                    every problem of a file, with its line
   egret explain https://contoso-ai.openai.azure.com --config egret.toml
+  egret catalogue AzureOpenAI               what a tag holds, and how to bind it
   eval \"$(egret env)\"                       point this shell's clients at the proxy";
 
 /// The commands.
@@ -41,6 +43,8 @@ pub enum Command {
     Check(CheckArgs),
     /// Explain how one attempt is decided, rule by rule: exit code 0 allowed, 1 denied.
     Explain(ExplainArgs),
+    /// Print FQDN tags: all, one of them, or what one comes to for resources of yours
+    Catalogue(CatalogueArgs),
     /// Print the proxy variables that clients of this configuration need.
     Env(EnvArgs),
     /// Ask a running egret whether it is ready: for exec probes.
@@ -59,6 +63,7 @@ pub struct ConfigArgs {
     ///
     /// `AzureOpenAI=contoso-ai,contoso-eu` is an FQDN tag bound to resources, `EntraID` a tag as it is,
     /// `*.example.com` or `api.example.com:8443` a name (port 443 unless said), `http://name` plain HTTP.
+    /// A tag with more to say: `AzureContainerRegistry=contoso,region=westeurope,features=data-endpoint`.
     #[arg(long, value_name = "TAG[=NAME,..]|FQDN[:PORT]")]
     pub allow: Vec<String>,
 }
@@ -150,6 +155,58 @@ pub struct ExplainArgs {
     pub json: bool,
 }
 
+/// `egret catalogue`
+#[derive(Clone, Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub struct CatalogueArgs {
+    /// Something else than printing.
+    #[command(subcommand)]
+    pub command: Option<CatalogueCommand>,
+    /// The tag to show; without it, all of them
+    pub tag: Option<String>,
+    /// Only entries of this cloud
+    #[arg(long, value_parser = ["public", "usgov", "china"])]
+    pub cloud: Option<String>,
+    /// Only entries of this need
+    #[arg(long, value_parser = ["required", "conditional", "optional"], conflicts_with = "bind")]
+    pub need: Option<String>,
+    /// Only entries of this feature; with --bind, these beside the required ones. May be repeated
+    #[arg(long, value_name = "FEATURE")]
+    pub feature: Vec<String>,
+    /// Show what the tag comes to when it is bound so; may be repeated
+    ///
+    /// `resource=contoso-ai,contoso-eu` binds the main placeholder of any tag.
+    #[arg(long, value_name = "PLACEHOLDER=NAME,..", requires = "tag")]
+    pub bind: Vec<String>,
+    /// Keep this wildcard, which a bound tag would drop; may be repeated
+    #[arg(long, value_name = "PATTERN", requires = "bind")]
+    pub keep: Vec<String>,
+    /// Tag files of your own, beside those that are built in
+    #[arg(long, value_name = "FOLDER")]
+    pub folder: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What else there is to do with the catalogue.
+#[derive(Clone, Debug, Subcommand)]
+pub enum CatalogueCommand {
+    /// What a folder changes of the built-in tags: exit code 0 nothing, 1 something.
+    Diff(DiffArgs),
+}
+
+/// `egret catalogue diff`
+#[derive(Clone, Debug, Args)]
+pub struct DiffArgs {
+    /// Tag files of your own
+    #[arg(long, value_name = "FOLDER")]
+    pub folder: PathBuf,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// `egret env`
 #[derive(Clone, Debug, Args)]
 pub struct EnvArgs {
@@ -197,6 +254,7 @@ pub fn dispatch(cli: Cli) -> anyhow::Result<Answer> {
         Command::Lab(args) => crate::lab::run(&args).map(Answer::from),
         Command::Check(args) => check::run(&args),
         Command::Explain(args) => explain::run(&args),
+        Command::Catalogue(args) => catalogue::run(&args),
         Command::Env(args) => env::run(&args),
         Command::Health(args) => health::run(&args),
         Command::Schema => print(&format!("{:#}\n", config::schema::schema())).map(|()| Answer::Yes),

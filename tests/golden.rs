@@ -69,6 +69,46 @@ const CASES: &[(&str, &str)] = &[
         "explain-bad-config",
         "explain api.example.com:443 --config not-there.toml",
     ),
+    (
+        "explain-bound",
+        "explain contoso.westeurope.data.azurecr.io:443 \
+         --allow AzureContainerRegistry=contoso,region=westeurope,features=data-endpoint",
+    ),
+    ("catalogue", "catalogue"),
+    ("catalogue-filtered", "catalogue --need optional --cloud china"),
+    ("catalogue-tag", "catalogue AzureContainerRegistry"),
+    ("catalogue-feature", "catalogue AzureStorage --feature vm-internals"),
+    (
+        "catalogue-bound",
+        "catalogue AzureContainerRegistry --bind resource=contoso,fabrikam --bind region=westeurope \
+         --feature data-endpoint --feature blob-layers",
+    ),
+    (
+        "catalogue-kept",
+        "catalogue AzureContainerRegistry --bind resource=contoso --feature blob-layers --keep *.blob.core.windows.net",
+    ),
+    (
+        "catalogue-unused",
+        "catalogue AzureContainerRegistry --bind resource=contoso --bind region=westeurope",
+    ),
+    (
+        "catalogue-unbound",
+        "catalogue AzureContainerRegistry --bind resource=contoso --feature data-endpoint",
+    ),
+    ("catalogue-tcp", "catalogue AzureRedis --bind cache=contoso"),
+    ("catalogue-json", "catalogue AzureOpenAI --need required --json"),
+    (
+        "catalogue-bound-json",
+        "catalogue AzureStorage --bind account=contosodata --feature file --feature vm-internals --json",
+    ),
+    ("catalogue-unknown", "catalogue AzureOpnAI"),
+    ("catalogue-unpublished", "catalogue WindowsDiagnostics"),
+    ("catalogue-nothing", "catalogue EntraID --need optional"),
+    ("catalogue-folder", "catalogue Own --folder ../tags/own"),
+    ("catalogue-diff", "catalogue diff --folder ../tags/own"),
+    ("catalogue-diff-json", "catalogue diff --folder ../tags/own --json"),
+    ("catalogue-diff-same", "catalogue diff --folder ../tags/same"),
+    ("catalogue-diff-not-there", "catalogue diff --folder ../tags/not-there"),
     ("env-sh", "env"),
     ("env-ca", "env --ca /run/lab/ca.pem"),
     ("env-powershell", "env --shell powershell"),

@@ -2,8 +2,13 @@
 //! somewhere.
 
 use clap::{Parser, error::ErrorKind};
-use egret::{cli::Cli, config};
-use std::{fs, path::PathBuf};
+use egret::{
+    catalogue::{Catalogue, EndpointProtocol},
+    cli::Cli,
+    config,
+    policy::{Fqdn, FqdnPattern},
+};
+use std::{collections::BTreeSet, fs, path::PathBuf};
 
 /// README.md first, then docs/*.md: path and text.
 fn pages() -> Vec<(PathBuf, String)> {
@@ -48,10 +53,10 @@ fn blocks(page: &str) -> (Vec<(&str, String)>, String) {
 fn every_configuration_loads() {
     for (path, text) in pages() {
         let blocks = blocks(&text).0;
-        // A block with a title is a scenario of the lab, which the lab's own tests play.
-        let configs = blocks
-            .iter()
-            .filter(|(language, block)| *language == "toml" && !block.starts_with("title"));
+        // A block with a title is a scenario of the lab, which the lab's own tests play; one with a tag is tried below.
+        let configs = blocks.iter().filter(|(language, block)| {
+            *language == "toml" && !block.starts_with("title") && !block.starts_with("tag")
+        });
         for (_, block) in configs {
             let checked = config::from_text("block", block);
             let said = |problems: &[config::Problem]| {
@@ -63,6 +68,104 @@ fn every_configuration_loads() {
             assert!(!readme || checked.warnings.is_empty(), "{}", said(&checked.warnings));
         }
     }
+}
+
+#[test]
+fn every_tag_file_loads() {
+    let mut seen = 0;
+    for (path, text) in pages() {
+        let blocks = blocks(&text).0;
+        for (_, block) in blocks
+            .iter()
+            .filter(|(language, block)| *language == "toml" && block.starts_with("tag"))
+        {
+            let folder = std::env::temp_dir().join(format!("egret-docs-{}-{seen}", std::process::id()));
+            fs::create_dir_all(&folder).unwrap();
+            fs::write(folder.join("own.toml"), block).unwrap();
+            let loaded = Catalogue::load(&folder);
+            fs::remove_dir_all(&folder).unwrap();
+            loaded.unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+            seen += 1;
+        }
+    }
+    assert!(seen > 0, "no tag file found");
+}
+
+/// The tables of docs/wildcards.md: the first word of the heading row, and the cells of each row, without their quotes.
+fn tables() -> Vec<(String, Vec<Vec<String>>)> {
+    let page = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/wildcards.md")).unwrap();
+    let mut tables: Vec<(String, Vec<Vec<String>>)> = Vec::new();
+    let mut inside = false;
+    for line in page.lines() {
+        let Some(row) = line.strip_prefix("| ") else {
+            inside &= line.starts_with('|');
+            continue;
+        };
+        let cells: Vec<String> = row
+            .trim_end_matches('|')
+            .split(" | ")
+            .map(|cell| cell.trim().replace('`', ""))
+            .collect();
+        if inside {
+            tables.last_mut().expect("a heading came first").1.push(cells);
+        } else {
+            tables.push((cells.join(" "), Vec::new()));
+            inside = true;
+        }
+    }
+    tables
+}
+
+/// The rows under this heading.
+fn table(heading: &str) -> Vec<Vec<String>> {
+    let found = tables().into_iter().find(|(head, _)| head == heading);
+    found
+        .unwrap_or_else(|| panic!("docs/wildcards.md has a table `{heading}`"))
+        .1
+}
+
+#[test]
+fn wildcards_admit_what_the_page_says() {
+    let rows = table("pattern name admitted");
+    assert!(rows.len() > 10);
+    for row in rows {
+        let (pattern, name) = (FqdnPattern::parse(&row[0]).unwrap(), Fqdn::parse(&row[1]).unwrap());
+        assert_eq!(if pattern.matches(&name) { "yes" } else { "no" }, row[2], "{row:?}");
+    }
+    let rows = table("pattern shared suffix");
+    assert!(rows.len() > 10);
+    for row in rows {
+        let pattern = FqdnPattern::parse(&row[0]).unwrap();
+        assert_eq!(
+            Catalogue::embedded().multi_tenant(&pattern).unwrap_or("none"),
+            row[1],
+            "{row:?}"
+        );
+    }
+}
+
+#[test]
+fn the_page_lists_every_wildcard_that_a_bound_tag_drops() {
+    let mut told = BTreeSet::new();
+    for row in table("tag documented star name instead") {
+        told.extend(row[1].split(", ").map(|star| (row[0].clone(), star.to_owned())));
+    }
+    let catalogue = Catalogue::embedded();
+    let mut dropped = BTreeSet::new();
+    for tag in catalogue.tags().filter(|tag| tag.placeholder().is_some()) {
+        for endpoint in tag
+            .endpoints()
+            .iter()
+            .filter(|endpoint| endpoint.placeholders().next().is_none())
+        {
+            let http = matches!(endpoint.protocol, EndpointProtocol::Https | EndpointProtocol::Http);
+            let shared = FqdnPattern::parse(&endpoint.pattern()).is_ok_and(|p| catalogue.multi_tenant(&p).is_some());
+            if http && shared {
+                dropped.insert((tag.name().to_owned(), endpoint.pattern()));
+            }
+        }
+    }
+    assert_eq!(told, dropped);
 }
 
 #[test]

@@ -134,6 +134,18 @@ pub enum EndpointProtocol {
     Udp,
 }
 
+impl EndpointProtocol {
+    /// As in the file.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Https => "https",
+            Self::Http => "http",
+            Self::Tcp => "tcp",
+            Self::Udp => "udp",
+        }
+    }
+}
+
 /// Whether a service works without the entry.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -145,6 +157,17 @@ pub enum Need {
     Conditional,
     /// Nice to have: comes by its feature, too.
     Optional,
+}
+
+impl Need {
+    /// As in the file.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Required => "required",
+            Self::Conditional => "conditional",
+            Self::Optional => "optional",
+        }
+    }
 }
 
 /// The clouds that names belong to.

@@ -3,9 +3,9 @@
 use super::file::Endpoint;
 use crate::policy::{FqdnPattern, PrivateLinkZones};
 
-/// Suffixes where anybody can get a name: CDN front ends, public address labels, traffic managers. With the number of
-/// labels that a tenant's name has below them.
-const FOR_ANYBODY: [(&str, usize); 16] = [
+/// Suffixes where anybody can get a name: CDN front ends, public address labels, traffic managers, compute. With the number
+/// of labels that a tenant's name has below them.
+const FOR_ANYBODY: [(&str, usize); 17] = [
     ("azureedge.net", 1),
     ("azurefd.net", 2),
     ("azurewebsites.net", 1),
@@ -13,6 +13,7 @@ const FOR_ANYBODY: [(&str, usize); 16] = [
     ("cloudapp.azure.com", 2),
     ("cloudapp.net", 1),
     ("trafficmanager.net", 1),
+    ("instances.azureml.net", 2),
     ("msecnd.net", 2),
     ("cloudfront.net", 1),
     ("amazonaws.com", 3),

@@ -99,6 +99,145 @@ fn a_bound_tag_holds_exactly_its_names() {
     );
 }
 
+/// A placeholder and its values.
+type Bound = (&'static str, &'static [&'static str]);
+
+/// Everything that these four tags have for the public cloud, bound to resources of Contoso.
+const CONTOSO: [(&str, &[Bound], &[&str]); 4] = [
+    ("AzureOpenAI", &[("resource", &["contoso"])], &["keyless"]),
+    (
+        "AzureKeyVault",
+        &[("vault", &["contoso"]), ("hsm", &["contoso"])],
+        &["vaultcore", "managed-hsm"],
+    ),
+    (
+        "AzureContainerRegistry",
+        &[("registry", &["contoso"]), ("region", &["westeurope"])],
+        &["certificate-chain", "data-endpoint", "regional-endpoint", "blob-layers"],
+    ),
+    (
+        "AzureStorage",
+        &[("account", &["contoso"]), ("region", &["westeurope"])],
+        &[
+            "dfs",
+            "queue",
+            "table",
+            "file",
+            "web",
+            "secondary",
+            "vm-internals",
+            "file-sync",
+        ],
+    ),
+];
+
+#[test]
+fn a_bound_tag_admits_no_name_of_another_tenant() {
+    for (name, values, features) in CONTOSO {
+        let features_of_tag = tag(name).features();
+        let public = tag(name)
+            .endpoints()
+            .iter()
+            .filter(|endpoint| endpoint.cloud == Cloud::Public);
+        let asked: Vec<&str> = public.filter_map(|endpoint| endpoint.feature.as_deref()).collect();
+        assert!(
+            asked.iter().all(|feature| features.contains(feature)),
+            "{name}: {features_of_tag:?}"
+        );
+        let targets = tag(name).narrow(&binding(values, &[], features)).unwrap().targets;
+        for target in &targets {
+            assert!(
+                matches!(target.pattern, FqdnPattern::Exact(_)),
+                "{name}: {}",
+                target.pattern
+            );
+            assert!(!target.wide, "{name}: {}", target.pattern);
+        }
+        let admitted = |name: &str| {
+            let asked = crate::policy::Fqdn::parse(name).unwrap();
+            targets.iter().any(|target| target.pattern.matches(&asked))
+        };
+        let ours: Vec<String> = targets.iter().map(|target| target.pattern.to_string()).collect();
+        assert!(ours.iter().all(|name| admitted(name)), "{ours:?}");
+        for own in ours.iter().filter(|own| own.contains("contoso")) {
+            for theirs in [
+                own.replace("contoso", "fabrikam"),
+                own.replace("contoso", "contoso2"),
+                own.replace("contoso", "xcontoso"),
+                own.replace("contoso", "contoso.fabrikam"),
+                format!("fabrikam.{own}"),
+                format!("{own}.fabrikam.example"),
+            ] {
+                assert!(!admitted(&theirs), "{name}: {theirs}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_pattern_with_a_star_inside_a_label_never_becomes_a_wider_one() {
+    let narrowed = tag("AzureStorage")
+        .narrow(&binding(&[], &[], &["vm-internals"]))
+        .unwrap();
+    assert_eq!(
+        shown(narrowed.clone()),
+        ["*.blob.core.windows.net!"],
+        "the plain tag alone"
+    );
+    let left: Vec<(&str, WhyLeftOut)> = narrowed
+        .left_out
+        .iter()
+        .map(|left| (left.pattern.as_str(), left.why))
+        .collect();
+    assert_eq!(
+        left,
+        [
+            ("md-*.blob.storage.azure.net", WhyLeftOut::InnerStar),
+            ("umsa*.blob.core.windows.net", WhyLeftOut::InnerStar)
+        ]
+    );
+}
+
+#[test]
+fn what_was_chosen_and_is_not_admitted_is_told_with_its_reason() {
+    let told = |name: &str, values, features| {
+        let narrowed = tag(name).narrow(&binding(values, &[], features)).unwrap();
+        let left = narrowed.left_out.into_iter();
+        left.map(|left| (left.pattern, left.why)).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        told(
+            "AzureContainerRegistry",
+            &[("registry", &["contoso"])],
+            &["blob-layers"]
+        ),
+        [("*.blob.core.windows.net".to_owned(), WhyLeftOut::EveryTenant)]
+    );
+    assert_eq!(
+        told("AzureRedis", &[("cache", &["contoso"])], &[]),
+        [("<cache>.redis.cache.windows.net".to_owned(), WhyLeftOut::NotHttp)]
+    );
+    assert_eq!(
+        told("NpmPackages", &[], &[]),
+        [("<npm-registry>".to_owned(), WhyLeftOut::HostNotBound)]
+    );
+}
+
+#[test]
+fn a_binding_that_no_chosen_entry_uses_is_told_with_the_features_that_would() {
+    let values: &[(&str, &[&str])] = &[("registry", &["contoso"]), ("region", &["westeurope"])];
+    let unused = |features| {
+        tag("AzureContainerRegistry")
+            .narrow(&binding(values, &[], features))
+            .unwrap()
+            .unused
+    };
+    let told = unused(&[]);
+    assert_eq!(told.len(), 1);
+    assert_eq!((told[0].placeholder.as_str(), told[0].features.len()), ("region", 2));
+    assert!(unused(&["data-endpoint"]).is_empty());
+}
+
 #[test]
 fn an_unbound_placeholder_admits_every_tenant_and_says_so() {
     assert_eq!(entries("AzureOpenAI", &[], &[], &[]), ["*.openai.azure.com!"]);
@@ -351,6 +490,26 @@ fn a_bad_file_is_named_with_its_fault() {
             "port",
             "tag = 'A'\n[[endpoint]]\npattern = 'a.example'\nports = [0]\n",
             "not a port",
+        ),
+        (
+            "range",
+            "tag = 'A'\n[[endpoint]]\npattern = 'a.example'\nports = ['90-80']\n",
+            "not a port",
+        ),
+        (
+            "https-range",
+            "tag = 'A'\n[[endpoint]]\npattern = 'a.example'\nports = ['80-90']\n",
+            "needs `protocol",
+        ),
+        (
+            "inner-star",
+            "tag = 'A'\n[[endpoint]]\npattern = 'a*.example'\nexpressible = false\n",
+            "needs a `note`",
+        ),
+        (
+            "no-inner-star",
+            "tag = 'A'\n[[endpoint]]\npattern = 'a.example'\nexpressible = false\nnote = 'x'\n",
+            "can be expressed",
         ),
     ] {
         let folder = Folder::with(name, &[("bad.toml", text)]);

@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 /// What the flags said, word for word.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Flags {
-    /// `--allow`: `TAG`, `TAG=NAME,NAME`, `FQDN`, `FQDN:PORT`, `http://FQDN[:PORT]`.
+    /// `--allow`: `TAG`, `TAG=NAME,NAME`, `TAG=NAME,KEY=NAME`, `FQDN`, `FQDN:PORT`, `http://FQDN[:PORT]`.
     pub allow: Vec<String>,
     /// `--listen`: `address:port`; none: the default listeners.
     pub listen: Vec<String>,
@@ -77,21 +77,28 @@ fn file_of(flags: &Flags, report: &mut Report) -> FileConfig {
     file
 }
 
-/// `TAG=NAME,NAME` is `[fqdn_tag.TAG] resource = ["NAME", "NAME"]`.
+/// `TAG=NAME,NAME,KEY=NAME` is `[fqdn_tag.TAG] resource = ["NAME", "NAME"]` and `KEY = ["NAME"]`: a key holds until the next.
 fn bound_tag(
     tag: &str,
-    resources: &str,
+    written: &str,
     rule: ApplicationRule,
     bindings: &mut BTreeMap<String, file::Binding>,
     report: &mut Report,
 ) -> ApplicationRule {
-    let names: Vec<String> = resources.split(',').map(|name| name.trim().to_owned()).collect();
-    let binding = bindings.entry(tag.to_owned()).or_default();
-    if binding
-        .value
-        .insert("resource".into(), at(names.into_iter().map(at).collect()))
-        .is_some()
-    {
+    let mut binding = BTreeMap::<String, At<Vec<At<String>>>>::new();
+    let mut key = "resource";
+    for item in written.split(',') {
+        let name = match item.split_once('=') {
+            Some((next, name)) => {
+                key = next.trim();
+                name
+            }
+            None => item,
+        };
+        let values = binding.entry(key.to_owned()).or_default();
+        values.value.push(at(name.trim().to_owned()));
+    }
+    if bindings.insert(tag.to_owned(), at(binding)).is_some() {
         let finding = Finding::error(Span::default(), format!("tag `{tag}` is bound twice"));
         report.add(finding.hint(format!("`--allow {tag}=first,second`")));
     }
@@ -162,6 +169,59 @@ mod tests {
             );
             assert_eq!(&*rules[0].name, text);
         }
+    }
+
+    #[test]
+    fn a_tag_is_bound_key_by_key() {
+        let text = "AzureContainerRegistry=contoso,fabrikam,region=westeurope,features=data-endpoint";
+        let checked = from_flags(&flags(&[text, "EntraID=features=graph"])).unwrap();
+        let Rules::Application(rules) = &checked.policy.groups[0].collections[0].rules else {
+            panic!("{checked:?}")
+        };
+        let admitted: Vec<String> = rules
+            .iter()
+            .flat_map(|rule| &rule.targets)
+            .map(|target| target.pattern.to_string())
+            .collect();
+        assert_eq!(
+            admitted,
+            [
+                "contoso.azurecr.io",
+                "fabrikam.azurecr.io",
+                "contoso.westeurope.data.azurecr.io",
+                "fabrikam.westeurope.data.azurecr.io",
+                "login.microsoftonline.com",
+                "login.microsoft.com",
+                "graph.microsoft.com"
+            ]
+        );
+        assert!(checked.warnings.is_empty(), "{:?}", checked.warnings);
+    }
+
+    #[test]
+    fn a_tag_that_would_admit_every_tenant_though_it_is_bound_does_not_load() {
+        for (text, found) in [
+            (
+                "AzureContainerRegistry=contoso,features=data-endpoint",
+                "needs `region`, which is not bound",
+            ),
+            (
+                "AzureContainerRegistry=region=westeurope",
+                "needs `registry`, which is not bound",
+            ),
+            ("AzureOpenAI=*", "one label was expected"),
+            ("AzureOpenAI=", "one label was expected"),
+            ("AzureOpenAI=contoso,keep=*.openai.azure.com", "holds no wildcard"),
+        ] {
+            let problems = from_flags(&flags(&[text])).expect_err(text);
+            assert!(problems[0].found.contains(found), "{text}: {problems:?}");
+        }
+    }
+
+    #[test]
+    fn a_tag_is_bound_once() {
+        let problems = from_flags(&flags(&["AzureOpenAI=a", "AzureOpenAI=b"])).expect_err("bound twice");
+        assert!(problems[0].found.contains("is bound twice"), "{problems:?}");
     }
 
     #[test]

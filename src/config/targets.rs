@@ -147,10 +147,7 @@ impl<'a> Tags<'a> {
         let finding = Finding::error(span, format!("no FQDN tag `{name}`"));
         match nearest(name, self.catalogue.tags().map(FqdnTag::name)) {
             Some(near) => finding.expected(format!("`{near}`")),
-            None => {
-                let known: Vec<&str> = self.catalogue.tags().map(FqdnTag::name).collect();
-                finding.hint(format!("there are {}", known.join(", ")))
-            }
+            None => finding.hint(no_tag_hint(name)),
         }
     }
 
@@ -183,6 +180,15 @@ fn catalogue(section: &file::Catalogue, base: &Path, report: &mut Report) -> Cow
             Cow::Borrowed(Catalogue::embedded())
         }
         None => Cow::Borrowed(Catalogue::embedded()),
+    }
+}
+
+/// What to do when there is no tag of this name, nor one nearly so.
+pub fn no_tag_hint(name: &str) -> &'static str {
+    if Catalogue::unpublished(name) {
+        "Azure has this tag and does not publish what it holds: name the hosts that are needed"
+    } else {
+        "`egret catalogue` lists the tags"
     }
 }
 
@@ -286,7 +292,11 @@ fn warn_of_wide(tag: &FqdnTag, used: Span, targets: &[TargetFqdn], bound: bool, 
         more => format!(" (and {more} more)"),
     };
     let name = tag.name();
-    let state = if bound { "keeps wildcards" } else { "is not bound" };
+    let state = match tag.placeholder() {
+        _ if bound => "keeps wildcards",
+        Some(_) => "is not bound",
+        None => "has a wildcard that no binding narrows",
+    };
     let found = format!("tag `{name}` {state}: {first}{more} admits every tenant's resource, an exfiltration path");
     let finding = Finding::warning(used, found);
     report.add(match tag.placeholder() {

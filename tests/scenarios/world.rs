@@ -178,15 +178,18 @@ fn sites() -> Vec<SiteSpec> {
         serves: Serves::Page,
         forbidden,
     };
-    let hosts = [
+    let mut hosts = vec![
         "api.example.com",
         "a.openai.example.com",
         "x.openai.example.com",
         "x.blob.example.net",
     ];
+    hosts.extend(crate::tags::OURS);
+    let mut others = vec!["evil.test"];
+    others.extend(crate::tags::THEIRS);
     vec![
         site("allowed", &hosts, &[ALLOWED, "203.0.113.11", "10.1.2.3"], false),
-        site("forbidden", &["evil.test"], &[FORBIDDEN], true),
+        site("forbidden", &others, &[FORBIDDEN], true),
         // Behind the same front end as the allowed site: what fronting reaches.
         site("neighbour", &["neighbour.test"], &[ALLOWED], true),
     ]

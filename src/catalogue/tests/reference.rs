@@ -71,7 +71,7 @@ impl Row {
         let mut found = endpoints.filter(|endpoint| {
             endpoint.pattern() == self.stands
                 && endpoint.cloud.name() == self.cloud
-                && format!("{:?}", endpoint.protocol).to_lowercase() == self.protocol
+                && endpoint.protocol.name() == self.protocol
                 && endpoint.feature.as_deref().unwrap_or("-") == self.feature
                 && self
                     .ports
