@@ -45,6 +45,9 @@ const SYNONYMS: [(&str, &str); 2] = [
     ("fqdntags", "destination_fqdn_tags"),
 ];
 
+/// Most tables that a key is said to belong to: more of them help nobody.
+const MOST_HOMES: usize = 4;
+
 /// Holds `document` against `schema`; what is wrong goes to `report` and out of the document.
 pub fn check(document: &mut Spanned<DeTable<'_>>, schema: &Value, report: &mut Report) {
     let span = document.span().into();
@@ -119,7 +122,7 @@ impl Pass<'_> {
         let finding = finding.expected(format!("one of {}", quoted(&known)));
         let homes = homes(self.whole, name);
         match homes.len() {
-            1..=3 => finding.hint(format!("`{name}` is a key of {}", homes.join(", "))),
+            1..=MOST_HOMES => finding.hint(format!("`{name}` is a key of {}", homes.join(", "))),
             _ => finding,
         }
     }

@@ -115,7 +115,7 @@ pub(super) fn homes(whole: &Value, name: &str) -> Vec<String> {
 fn visit(schema: &Value, path: &str, in_list: bool, name: &str, found: &mut Vec<String>) {
     if keys(schema).any(|key| key == name) {
         found.push(match (path, in_list) {
-            ("", _) => "the top level, before the first `[section]`".into(),
+            ("", _) => "the top level (before the first `[section]`)".into(),
             (path, true) => format!("`[[{path}]]`"),
             (path, false) => format!("`[{path}]`"),
         });
