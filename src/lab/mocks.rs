@@ -14,15 +14,19 @@ pub mod container_registry;
 pub mod digest;
 pub mod entra;
 pub mod foundry;
+pub mod git;
+pub mod grpc;
 pub mod hugging_face;
 pub mod keep;
 pub mod key_vault;
 pub mod monitor;
 pub mod openai;
+pub mod packages;
 pub mod resource_manager;
 pub mod route;
 pub mod search;
 pub mod spool;
+pub mod websocket;
 
 use super::site::{Site, Visit};
 use answers::{Answer, ok, text};
@@ -83,6 +87,16 @@ pub enum Serves {
     Monitor,
     /// The Hugging Face hub.
     HuggingFace,
+    /// A Python index and its files.
+    PythonIndex,
+    /// An npm registry.
+    NpmRegistry,
+    /// An apt repository.
+    Apt,
+    /// Git repositories.
+    Git,
+    /// gRPC over HTTP/2.
+    Grpc,
     /// An instance metadata service: the token that an attacker is after.
     Metadata,
 }
@@ -105,6 +119,11 @@ impl Serves {
             Self::ResourceManager => &resource_manager::SERVICE,
             Self::Monitor => &monitor::SERVICE,
             Self::HuggingFace => &hugging_face::SERVICE,
+            Self::PythonIndex => &packages::PYTHON_INDEX,
+            Self::NpmRegistry => &packages::NPM_REGISTRY,
+            Self::Apt => &packages::APT_REPOSITORY,
+            Self::Git => &git::SERVICE,
+            Self::Grpc => &grpc::SERVICE,
             Self::Metadata => &METADATA,
         }
     }

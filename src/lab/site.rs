@@ -126,6 +126,8 @@ pub struct Front {
     pub port: Option<u16>,
     sites: Vec<Arc<Site>>,
     tls: Arc<ServerConfig>,
+    /// For sites that speak HTTP/2.
+    tls_h2: Arc<ServerConfig>,
     accepted: AtomicU64,
     open: AtomicU64,
     /// Connections of ours that wait to be accepted, by their client's address.
@@ -137,11 +139,14 @@ impl Front {
     pub fn new(address: IpAddr, port: Option<u16>, sites: Vec<Arc<Site>>, authority: &Arc<Authority>) -> Arc<Self> {
         let hosts: Vec<String> = sites.iter().flat_map(|s| s.spec.hosts.iter().cloned()).collect();
         let tls = authority.server_config(&hosts);
+        let mut tls_h2 = ServerConfig::clone(&tls);
+        tls_h2.alpn_protocols.insert(0, b"h2".to_vec());
         Arc::new(Self {
             address,
             port,
             sites,
             tls,
+            tls_h2: Arc::new(tls_h2),
             accepted: AtomicU64::default(),
             open: AtomicU64::default(),
             probes: Mutex::default(),

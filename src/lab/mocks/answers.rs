@@ -122,6 +122,8 @@ pub enum Said {
     Pieces(mpsc::Receiver<Bytes>),
     /// What lies in a spool, one part after the other.
     Spooled(Arc<Spool>, Vec<Extent>),
+    /// At once, with these trailers behind it.
+    Trailed(Vec<(&'static str, &'static str)>, Option<Bytes>),
 }
 
 impl Said {
@@ -144,6 +146,10 @@ impl Body for Said {
             Self::Pieces(pieces) => pieces.poll_recv(cx).map(|piece| piece.map(|b| Ok(Frame::data(b)))),
             // A file of the page cache: reading it does not wait.
             Self::Spooled(spool, parts) => Poll::Ready(next_piece(spool, parts).map(|b| Ok(Frame::data(b)))),
+            Self::Trailed(trailers, bytes) => Poll::Ready(match bytes.take() {
+                Some(bytes) => Some(Ok(Frame::data(bytes))),
+                None => trailing(std::mem::take(trailers)).map(Ok),
+            }),
         }
     }
 
@@ -152,16 +158,22 @@ impl Body for Said {
             Self::Whole(bytes) => bytes.is_none(),
             Self::Pieces(_) => false,
             Self::Spooled(_, parts) => parts.is_empty(),
+            Self::Trailed(trailers, bytes) => bytes.is_none() && trailers.is_empty(),
         }
     }
 
     fn size_hint(&self) -> hyper::body::SizeHint {
         match self {
             Self::Whole(bytes) => hyper::body::SizeHint::with_exact(bytes.as_ref().map_or(0, |b| b.len() as u64)),
-            Self::Pieces(_) => hyper::body::SizeHint::default(),
+            Self::Pieces(_) | Self::Trailed(..) => hyper::body::SizeHint::default(),
             Self::Spooled(_, parts) => hyper::body::SizeHint::with_exact(parts.iter().map(|p| p.length).sum()),
         }
     }
+}
+
+fn trailing(trailers: Vec<(&'static str, &'static str)>) -> Option<Frame<Bytes>> {
+    let field = |(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value));
+    (!trailers.is_empty()).then(|| Frame::trailers(trailers.into_iter().map(field).collect()))
 }
 
 /// The next bytes of the first part. A spool that cannot be read ends the body early, which the client notices.

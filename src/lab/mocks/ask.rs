@@ -100,7 +100,7 @@ impl Heard {
         match self.0.into_body() {
             Said::Whole(bytes) => bytes.unwrap_or_default().to_vec(),
             Said::Spooled(spool, parts) => parts.iter().flat_map(|p| spool.read(*p).unwrap()).collect(),
-            Said::Pieces(_) => panic!("it comes in pieces"),
+            Said::Pieces(_) | Said::Trailed(..) => panic!("it is not all of it"),
         }
     }
 

@@ -4,9 +4,12 @@
 //! the tenant's that takes what the others leave, also when the connection ends before a name could be read.
 
 use super::{Front, KEPT_BYTES, Site, lock};
-use crate::lab::mocks;
-use hyper::{server::conn::http1, service::service_fn};
-use hyper_util::rt::TokioIo;
+use crate::lab::mocks::{self, Serves};
+use hyper::{
+    server::conn::{http1, http2},
+    service::service_fn,
+};
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use std::{
     io,
     pin::Pin,
@@ -121,9 +124,17 @@ impl Visit {
 
     async fn tls(self: &Arc<Self>, stream: Metered) -> io::Result<()> {
         let start = LazyConfigAcceptor::new(Acceptor::default(), stream).await?;
-        self.name(start.client_hello().server_name());
-        let stream = start.into_stream(self.front.tls.clone()).await?;
-        self.http(stream).await
+        let site = self.name(start.client_hello().server_name());
+        // The others stay with what the Azure SDKs speak; gRPC has no other way.
+        let tls = match site.spec().serves {
+            Serves::Grpc => &self.front.tls_h2,
+            _ => &self.front.tls,
+        };
+        let stream = start.into_stream(tls.clone()).await?;
+        match stream.get_ref().1.alpn_protocol() {
+            Some(b"h2") => self.http2(stream).await,
+            _ => self.http(stream).await,
+        }
     }
 
     async fn http<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(self: &Arc<Self>, stream: S) -> io::Result<()> {
@@ -132,6 +143,14 @@ impl Visit {
             .half_close(true)
             .serve_connection(TokioIo::new(stream), service)
             .with_upgrades()
+            .await
+            .map_err(io::Error::other)
+    }
+
+    async fn http2<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(self: &Arc<Self>, stream: S) -> io::Result<()> {
+        let service = service_fn(|request| mocks::answer(self.clone(), request));
+        http2::Builder::new(TokioExecutor::new())
+            .serve_connection(TokioIo::new(stream), service)
             .await
             .map_err(io::Error::other)
     }
