@@ -32,6 +32,14 @@ Examples:
   egret catalogue AzureOpenAI               what a tag holds, and how to bind it
   eval \"$(egret env)\"                       point this shell's clients at the proxy";
 
+const CATALOGUE_EXAMPLES: &str = "\
+Examples:
+  egret catalogue AzureMonitor --feature agent
+  egret catalogue AzureOpenAI --bind resource=contoso-ai,contoso-eu
+  egret catalogue diff --folder tags
+
+Exit codes: 0 something is printed, or nothing differs; 1 nothing is left, or something differs; 2 it could not run.";
+
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -157,7 +165,7 @@ pub struct ExplainArgs {
 
 /// `egret catalogue`
 #[derive(Clone, Debug, Args)]
-#[command(args_conflicts_with_subcommands = true)]
+#[command(args_conflicts_with_subcommands = true, disable_help_subcommand = true, after_help = CATALOGUE_EXAMPLES)]
 pub struct CatalogueArgs {
     /// Something else than printing.
     #[command(subcommand)]

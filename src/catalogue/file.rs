@@ -186,6 +186,11 @@ pub enum Cloud {
 impl Cloud {
     const ALL: [Self; 3] = [Self::Public, Self::UsGov, Self::China];
 
+    /// Whether a feature is the name of a cloud.
+    pub(super) fn named(feature: &str) -> bool {
+        Self::ALL.iter().any(|cloud| cloud.name() == feature)
+    }
+
     /// As in the file and among the features.
     pub fn name(self) -> &'static str {
         match self {
@@ -221,7 +226,7 @@ impl Endpoint {
     /// Whether a tag with these features holds the entry.
     pub(super) fn selected_by(&self, features: &[String]) -> bool {
         let named = |name: &str| features.iter().any(|feature| feature == name);
-        let no_cloud = !Cloud::ALL.iter().any(|cloud| named(cloud.name()));
+        let no_cloud = !features.iter().any(|feature| Cloud::named(feature));
         let cloud = named(self.cloud.name()) || no_cloud && self.cloud == Cloud::Public;
         cloud && (self.need == Need::Required || self.feature.as_deref().is_some_and(named))
     }

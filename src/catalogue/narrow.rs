@@ -2,7 +2,7 @@
 
 use super::{
     FqdnTag, TagError,
-    file::Endpoint,
+    file::{Cloud, Endpoint},
     template::{Template, TemplateFault, label_value},
 };
 use crate::policy::{Fqdn, FqdnPattern, TargetFqdn};
@@ -38,6 +38,8 @@ pub struct Narrowed {
     pub left_out: Vec<LeftOut>,
     /// Placeholders that were bound and stand in no entry that was chosen.
     pub unused: Vec<Unused>,
+    /// Features that were asked for and add nothing: all their entries are left out, or of another cloud.
+    pub idle: Vec<String>,
 }
 
 /// An entry that was chosen and admits nothing.
@@ -93,27 +95,36 @@ impl FqdnTag {
     pub fn narrow(&self, binding: &Binding) -> Result<Narrowed, TagError> {
         let values = self.values(&binding.values)?;
         self.check_features(&binding.features)?;
-        let mut narrowed = Narrowed::default();
+        let mut held: Vec<(&Endpoint, TargetFqdn)> = Vec::new();
+        let mut left_out = Vec::new();
         for endpoint in self.selected(&binding.features) {
             match self.targets(endpoint, &values)? {
-                Ok(targets) => narrowed.targets.extend(targets),
-                Err(why) => narrowed.left_out.push(LeftOut {
-                    pattern: endpoint.pattern(),
-                    why,
-                }),
+                Ok(targets) => held.extend(targets.into_iter().map(|target| (endpoint, target))),
+                Err(why) => left_out.push(left(endpoint, why)),
             }
         }
-        let kept = self.kept(&binding.keep, &narrowed.targets)?;
+        let kept = self.kept(&binding.keep, &held)?;
         if !binding.values.is_empty() {
-            let (targets, dropped) = narrowed
-                .targets
-                .into_iter()
-                .partition(|target| !target.wide || kept.contains(&target.pattern));
-            narrowed.targets = targets;
-            narrowed.left_out.extend(dropped.iter().map(every_tenant));
-            narrowed.unused = self.unused(binding);
+            held.retain(|(endpoint, target)| {
+                let holds = !target.wide || kept.contains(&target.pattern);
+                if !holds {
+                    left_out.push(left(endpoint, WhyLeftOut::EveryTenant));
+                }
+                holds
+            });
         }
-        Ok(narrowed)
+        let feature = |(endpoint, _): &(&Endpoint, _)| endpoint.feature.clone();
+        let adding: BTreeSet<String> = held.iter().filter_map(feature).collect();
+        let idle = binding
+            .features
+            .iter()
+            .filter(|name| !adding.contains(*name) && !Cloud::named(name));
+        Ok(Narrowed {
+            idle: idle.cloned().collect(),
+            targets: held.into_iter().map(|(_, target)| target).collect(),
+            left_out,
+            unused: self.unused(binding),
+        })
     }
 
     /// The entries that a binding with these features holds.
@@ -181,12 +192,10 @@ impl FqdnTag {
     }
 
     /// The wildcards to keep, each of them one that the tag holds.
-    fn kept(&self, keep: &[String], targets: &[TargetFqdn]) -> Result<Vec<FqdnPattern>, TagError> {
+    fn kept(&self, keep: &[String], held: &[(&Endpoint, TargetFqdn)]) -> Result<Vec<FqdnPattern>, TagError> {
         let wildcards = || {
-            targets
-                .iter()
-                .filter(|target| target.wide)
-                .map(|target| &target.pattern)
+            let wide = held.iter().filter(|(_, target)| target.wide);
+            wide.map(|(_, target)| &target.pattern)
         };
         let one = |text: &String| {
             let pattern = FqdnPattern::parse(text).ok();
@@ -274,10 +283,10 @@ type Values<'a> = BTreeMap<&'a str, Vec<String>>;
 /// Patterns, each with whether it stands for an unbound placeholder.
 type Expanded = Vec<(FqdnPattern, bool)>;
 
-fn every_tenant(target: &TargetFqdn) -> LeftOut {
+fn left(endpoint: &Endpoint, why: WhyLeftOut) -> LeftOut {
     LeftOut {
-        pattern: target.pattern.to_string(),
-        why: WhyLeftOut::EveryTenant,
+        pattern: endpoint.pattern(),
+        why,
     }
 }
 

@@ -239,6 +239,31 @@ fn a_binding_that_no_chosen_entry_uses_is_told_with_the_features_that_would() {
 }
 
 #[test]
+fn a_feature_that_adds_nothing_is_told() {
+    let idle = |name: &str, values, features| tag(name).narrow(&binding(values, &[], features)).unwrap().idle;
+    let contoso: &[Bound] = &[("resource", &["contoso"])];
+    assert_eq!(
+        idle("AzureContainerRegistry", contoso, &["blob-layers"]),
+        ["blob-layers"]
+    );
+    assert!(
+        idle("AzureContainerRegistry", &[], &["blob-layers"]).is_empty(),
+        "unbound it is held"
+    );
+    assert_eq!(
+        idle("AzureEventHubs", contoso, &["kafka"]),
+        ["kafka"],
+        "TCP is for network rules"
+    );
+    assert_eq!(
+        idle("AzureOpenAI", contoso, &["usgov", "keyless"]),
+        ["keyless"],
+        "the public cloud's"
+    );
+    assert!(idle("AzureStorage", contoso, &["file", "public"]).is_empty());
+}
+
+#[test]
 fn an_unbound_placeholder_admits_every_tenant_and_says_so() {
     assert_eq!(entries("AzureOpenAI", &[], &[], &[]), ["*.openai.azure.com!"]);
     assert_eq!(

@@ -200,7 +200,7 @@ fn entries(tag: &FqdnTag, used: Span, section: Option<&Binding>, report: &mut Re
             warn_of_wide(tag, used, &narrowed.targets, !binding.values.is_empty(), report);
             if let Some(section) = section {
                 warn_of_empty(tag, section, report);
-                warn_of_unused(tag, section, &narrowed, report);
+                warn_of_idle(tag, section, &narrowed, report);
             }
             narrowed.targets
         }
@@ -246,16 +246,21 @@ fn warn_of_empty(tag: &FqdnTag, section: &Binding, report: &mut Report) {
     }
 }
 
-/// A region bound for a data endpoint that the tag does not hold is a feature forgotten.
-fn warn_of_unused(tag: &FqdnTag, section: &Binding, narrowed: &Narrowed, report: &mut Report) {
+/// What is bound or asked for and does nothing: a region without the feature that needs it, a feature whose entries are all
+/// left out.
+fn warn_of_idle(tag: &FqdnTag, section: &Binding, narrowed: &Narrowed, report: &mut Report) {
     let name = tag.name();
+    let place = |key: &str| section.get(key).map_or(section.span, |list| list.span);
     for unused in &narrowed.unused {
-        let found = format!(
-            "tag `{name}` holds no entry with `{}`, which is bound",
-            unused.placeholder
-        );
+        let placeholder = &unused.placeholder;
+        let found = format!("tag `{name}` holds no entry with `{placeholder}`, which is bound");
         let hint = format!("its entries come with `features`: {}", unused.features.join(", "));
-        report.add(Finding::warning(section.span, found).hint(hint));
+        report.add(Finding::warning(place(placeholder), found).hint(hint));
+    }
+    for feature in &narrowed.idle {
+        let found = format!("feature `{feature}` adds nothing to tag `{name}` as it is bound");
+        let hint = format!("`egret catalogue {name} --feature {feature}` shows its entries");
+        report.add(Finding::warning(place(FEATURES), found).hint(hint));
     }
 }
 

@@ -584,6 +584,41 @@ fn names() {
             &["9:18 error", "one label"],
         ),
         (
+            "a region without the feature that needs it",
+            rule("destination_fqdn_tags = [\"AzureContainerRegistry\"]")
+                + "[fqdn_tag.AzureContainerRegistry]\nresource = [\"a\"]\nregion = [\"westeurope\"]",
+            &["10:10 warning", "no entry with `region`", "data-endpoint"],
+        ),
+        (
+            "a feature without its region",
+            rule("destination_fqdn_tags = [\"AzureContainerRegistry\"]")
+                + "[fqdn_tag.AzureContainerRegistry]\nresource = [\"a\"]\nfeatures = [\"data-endpoint\"]",
+            &["8:1 error", "needs `region`, which is not bound", "every tenant"],
+        ),
+        (
+            "a feature that is every tenant's",
+            rule("destination_fqdn_tags = [\"AzureContainerRegistry\"]")
+                + "[fqdn_tag.AzureContainerRegistry]\nresource = [\"a\"]\nfeatures = [\"blob-layers\"]",
+            &["10:12 warning", "`blob-layers` adds nothing"],
+        ),
+        (
+            "a wildcard that is kept",
+            rule("destination_fqdn_tags = [\"AzureContainerRegistry\"]")
+                + "[fqdn_tag.AzureContainerRegistry]\nresource = [\"a\"]\nfeatures = [\"blob-layers\"]\n\
+                   keep = [\"*.blob.core.windows.net\"]",
+            &[
+                "7:26 warning",
+                "keeps wildcards",
+                "`*.blob.core.windows.net`",
+                "exfiltration",
+            ],
+        ),
+        (
+            "a tag that Azure does not publish",
+            rule("destination_fqdn_tags = [\"WindowsDiagnostics\"]"),
+            &["7:26 error: no FQDN tag `WindowsDiagnostics`", "does not publish"],
+        ),
+        (
             "a placeholder that is none",
             rule("destination_fqdn_tags = [\"AzureOpenAI\"]") + "[fqdn_tag.AzureOpenAI]\nresources = [\"a\"]",
             &["9:13 error", "placeholder `resources`", "`resource`"],

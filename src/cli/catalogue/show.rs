@@ -133,6 +133,10 @@ pub fn narrowed(tag: &FqdnTag, binding: &Binding, narrowed: &Narrowed) -> String
         let _ = writeln!(text, "\nbound for nothing\n  {}", unused.placeholder);
         paragraph(&mut text, "      ", &told);
     }
+    if !narrowed.idle.is_empty() {
+        text.push('\n');
+        paragraph(&mut text, "adds nothing: feature ", &joined(&narrowed.idle));
+    }
     let _ = writeln!(text, "\nin a configuration\n  [fqdn_tag.{}]", tag.name());
     for (placeholder, names) in &binding.values {
         paragraph(&mut text, &format!("  {placeholder} = "), &quoted(names));
@@ -195,6 +199,7 @@ pub fn narrowed_json(tag: &FqdnTag, narrowed: &Narrowed) -> Value {
         "admits": admits.collect::<Vec<_>>(),
         "leaves_out": left.collect::<Vec<_>>(),
         "unused": unused.collect::<Vec<_>>(),
+        "idle": narrowed.idle,
     })
 }
 
