@@ -78,7 +78,24 @@ pub fn text(course: &Course, way: Way, findings: &[Finding], tally: &Tally) -> S
             let _ = writeln!(text, "  why it matters: {}", finding.attempt.why);
         }
     }
+    if way == Way::Egret {
+        text += &mistakes(findings);
+    }
     text + "\n" + &tally.line(way)
+}
+
+/// What the attempts that show a mistake teach: where it shows, and what to mend.
+fn mistakes(findings: &[Finding]) -> String {
+    let shown = findings
+        .iter()
+        .map(|finding| &finding.attempt)
+        .filter(|attempt| !attempt.mend.is_empty());
+    shown.fold(String::new(), |text, attempt| {
+        text + &format!(
+            "\n{}\n  seen: {}\n  mend: {}\n",
+            attempt.name, attempt.why, attempt.mend
+        )
+    })
 }
 
 /// The sum of several scenarios.
@@ -240,6 +257,8 @@ pub fn json(course: &Course, findings: &[Finding]) -> String {
             "scenario": course.scenario().name,
             "client": finding.attempt.client,
             "attempt": finding.attempt.name,
+            "why": finding.attempt.why,
+            "mend": finding.attempt.mend,
             "ok": finding.faults.is_empty(),
             "faults": finding.faults,
             "told": finding.played.told(),

@@ -64,6 +64,8 @@ pub struct Attempt {
     pub name: String,
     /// Why it matters, for who reads that it was let through.
     pub why: String,
+    /// What to mend, if it shows a mistake; empty: it shows none.
+    pub mend: String,
     /// Who tries.
     pub client: String,
     /// The client's address.

@@ -3,7 +3,7 @@
 use egret::lab::course::{Course, CourseError, Finding, Way};
 use egret::lab::open_proxy::OpenProxy;
 use egret::lab::report;
-use egret::lab::scenario::{CORE, SHIPPED, Scenario};
+use egret::lab::scenario::{CORE, SHIPPED, Scenario, Shipped};
 use egret::lab::world::Ground;
 
 const FILE: &str = "src/lab/scenarios/core.toml";
@@ -85,17 +85,19 @@ fn a_denial_whose_control_reaches_nothing_does_not_pass() {
 
 #[test]
 fn without_a_firewall_the_lab_shows_each_thing_that_gets_through() {
-    let findings = play(CORE, Way::Direct);
-    for finding in &findings {
-        let shown = finding.faults.iter().any(|fault| fault.starts_with("let through: "));
-        assert_eq!(
-            shown,
-            finding.attempt.needs_control(),
-            "{}: {:?}",
-            finding.attempt.name,
-            finding.faults
-        );
+    for shipped in &SHIPPED {
+        for finding in play(shipped.text, Way::Direct) {
+            let shown = finding.faults.iter().any(|fault| fault.starts_with("let through: "));
+            let (name, faults) = (&finding.attempt.name, &finding.faults);
+            assert_eq!(
+                shown,
+                finding.attempt.needs_control(),
+                "{}: {name}: {faults:?}",
+                shipped.name
+            );
+        }
     }
+    let findings = play(CORE, Way::Direct);
     assert!(has(
         &faulty(&findings),
         "chat completion by the private endpoint",
@@ -161,43 +163,112 @@ fn a_proxy_that_answers_nobody_does_not_pass_for_a_firewall() {
     assert!(has(&faulty(&findings), "token from Entra ID", "did not answer"));
 }
 
+/// What egret says of a scenario, without the number of bytes.
+fn said(text: &str) -> String {
+    let course = Course::new(read(text), Way::Egret, &Ground::Mapped).unwrap_or_else(|e| panic!("{e}"));
+    let findings = played(&course);
+    let tally = report::Tally::of(&findings, std::time::Duration::ZERO);
+    without_bytes(&report::text(&course, Way::Egret, &findings, &tally))
+}
+
+fn without_bytes(text: &str) -> String {
+    let lines = text
+        .lines()
+        .map(|line| line.split(" heard ").next().unwrap_or_default());
+    lines.collect::<Vec<_>>().join("\n")
+}
+
 #[test]
 fn the_ways_to_break_it_in_the_docs_do_what_they_say() {
     let require = "mode = \"require\"";
     let binding = "resource = [\"contoso-ai\", \"forgotten-ai\", \"flattened-ai\"]\n";
     let zone = "name = \"openai.azure.com\" ";
-    for said in [
-        require,
-        binding.trim_end(),
-        zone.trim_end(),
-        "name = \"corp.contoso.example\"",
-        "mode = \"off\"",
-    ] {
-        assert!(DOCS.contains(said), "docs/lab.md says {said}");
+    let (off, corporate) = ("mode = \"off\"", "name = \"corp.contoso.example\"");
+    let private = "name = \"privatelink.openai.azure.com\"";
+    for written in [require, binding.trim_end(), zone.trim_end(), off, corporate, private] {
+        assert!(DOCS.contains(written), "docs/lab.md says {written}");
     }
-    let findings = play(&edited(require, "mode = \"off\""), Way::Egret);
-    assert!(has(&faulty(&findings), "forgotten", "let through: public-door"));
-
     let unbound = edited(binding, "").replace("[fqdn_tag.AzureOpenAI]", "# ");
-    let findings = play(&unbound, Way::Egret);
-    let said = "reason PublicResolution, expected NoRuleMatched";
-    assert!(DOCS.contains(said) && has(&faulty(&findings), "another tenant's OpenAI", said));
-    let findings = play(&unbound.replace(require, "mode = \"off\""), Way::Egret);
-    assert!(has(&faulty(&findings), "another tenant", "let through: forbidden"));
+    let edits = [
+        edited(require, off),
+        unbound.clone(),
+        unbound.replace(require, off),
+        edited(zone, &format!("{corporate} ")),
+    ];
+    let (_, section) = DOCS.split_once("## Break it yourself").unwrap();
+    let (section, _) = section.split_once("\n## ").unwrap();
+    let shown: Vec<&str> = section
+        .split("```text\n")
+        .skip(1)
+        .map(|b| b.split("```").next().unwrap())
+        .collect();
+    assert_eq!(shown.len(), edits.len(), "an output for each edit");
+    for (edit, shown) in edits.iter().zip(shown) {
+        let said = said(edit);
+        assert!(
+            said.contains(without_bytes(shown).trim_end()),
+            "docs/lab.md shows\n{shown}\negret says{said}"
+        );
+    }
+    let findings = play(&edited(zone, &format!("{private} ")), Way::Egret);
+    assert_eq!(faulty(&findings), [], "egret asks the private zone's server itself");
+}
 
-    let findings = play(&edited(zone, "name = \"privatelink.openai.azure.com\" "), Way::Egret);
-    assert!(
-        !has(&faulty(&findings), "by the private endpoint", ""),
-        "{:?}",
-        faulty(&findings)
-    );
+#[test]
+fn every_shipped_scenario_is_in_the_docs_with_the_sum_of_all() {
+    let (mut attempts, mut controls) = (0, 0);
+    for shipped in &SHIPPED {
+        assert!(DOCS.contains(&format!("\n| `{}` |", shipped.name)), "{}", shipped.name);
+        let findings = play(shipped.text, Way::Egret);
+        attempts += findings.len();
+        controls += findings.iter().map(|finding| finding.controls.len()).sum::<usize>();
+    }
+    let sum = format!("{attempts} attempts and {controls} controls");
+    assert!(DOCS.contains(&sum), "docs/lab.md says {sum}");
+}
 
-    let findings = play(&edited(zone, "name = \"corp.contoso.example\" "), Way::Egret);
-    assert!(
-        has(&faulty(&findings), "by the private endpoint", "PublicResolution"),
-        "{:?}",
-        faulty(&findings)
+#[test]
+fn every_group_has_rights_of_its_own_and_is_refused_what_another_may() {
+    for shipped in &SHIPPED[1..] {
+        let scenario = read(shipped.text);
+        for client in ["workload", "build", "jumpbox"] {
+            let tries = |refused: bool| {
+                let of = scenario.attempts.iter().filter(|attempt| attempt.client == client);
+                of.filter(|attempt| attempt.expect.refused() == refused).count()
+            };
+            assert!(
+                tries(true) > 0 || shipped.name == "misconfigured",
+                "{} {client}",
+                shipped.name
+            );
+            let confined = shipped.name == "locked-down" && client == "jumpbox";
+            assert_eq!(tries(false) == 0, confined, "{} {client}", shipped.name);
+        }
+    }
+}
+
+#[test]
+fn each_mistake_says_what_to_mend_and_a_wrong_expectation_of_it_fails() {
+    let shipped = Shipped::named("misconfigured").unwrap();
+    let numbered = |name: &str| name.starts_with(|c: char| c.is_ascii_digit());
+    for attempt in read(shipped.text).attempts {
+        assert_eq!(numbered(&attempt.name), !attempt.mend.is_empty(), "{}", attempt.name);
+    }
+    let said = said(shipped.text);
+    assert!(said.contains("\n  mend: add the tag EntraID to the rule\n"), "{said}");
+    // Mended by what it says, the mistake does not show any more: the attempt is not as expected.
+    let (from, to) = (
+        "networks = [\"10.1.0.0/16\"] ",
+        "networks = [\"10.1.0.0/16\", \"10.9.0.0/16\"] ",
     );
+    assert_eq!(shipped.text.matches(from).count(), 1);
+    let findings = play(&shipped.text.replace(from, to), Way::Egret);
+    let faults = faulty(&findings);
+    assert!(
+        has(&faults, "4 a private endpoint outside", "let through: database"),
+        "{faults:?}"
+    );
+    assert_eq!(faults.len(), 1, "{faults:?}");
 }
 
 #[test]

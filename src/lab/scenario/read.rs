@@ -55,6 +55,8 @@ struct FileAttempt {
     name: At<String>,
     #[serde(default)]
     why: String,
+    #[serde(default)]
+    mend: String,
     client: At<String>,
     connect: Option<At<String>>,
     #[serde(default)]
@@ -362,6 +364,7 @@ impl Check<'_> {
         Some(Attempt {
             name: written.name.value,
             why: written.why,
+            mend: written.mend,
             client: written.client.value,
             source: source?,
             connect: written.connect.map(|c| c.value),
@@ -530,6 +533,15 @@ expect = { decision = "Deny", reason = "NoRuleMatch" }
 [[attempt.request]]
 target = "/"
 reaches = "onne"
+[[attempt]]
+name = "alone"
+client = "b"
+connect = "x.example:443"
+unset_proxy = true
+forbidden = ["one"]
+expect = { decision = "Deny", reason = "NoRuleMatched" }
+[[attempt.request]]
+target = "/"
 "#;
         let problems = Scenario::parse("broken.toml", text).unwrap_err();
         let told: Vec<(u32, &str)> = problems.iter().map(|p| (p.line, p.found.as_str())).collect();
@@ -544,6 +556,7 @@ reaches = "onne"
             (16, "host:port"),
             (17, "no reason is called"),
             (20, "no site is called `onne`"),
+            (27, "egret never hears of an attempt with `unset_proxy`"),
         ] {
             assert!(
                 told.iter().any(|(l, found)| *l == line && found.contains(part)),

@@ -23,7 +23,14 @@ macro_rules! shipped {
 }
 
 /// Every shipped scenario, the first one first.
-pub const SHIPPED: [Shipped; 2] = shipped!["core", "openai-rag"];
+pub const SHIPPED: [Shipped; 6] = shipped![
+    "core",
+    "openai-rag",
+    "foundry-agent",
+    "ml-training",
+    "locked-down",
+    "misconfigured"
+];
 
 impl Shipped {
     /// The scenario of this name.

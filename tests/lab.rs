@@ -1,0 +1,124 @@
+//! `egret lab` as a process: which scenarios it plays, how it lists and prints them, what it says of a mistake.
+//!
+//! A build with the feature `proof` does not serve: `tests/proof.rs`.
+#![cfg(not(feature = "proof"))]
+
+use egret::lab::scenario::SHIPPED;
+use serde_json::Value;
+use std::{
+    env, fs,
+    process::{Command, Output, Stdio},
+};
+
+fn lab(arguments: &[&str]) -> Output {
+    let mut egret = Command::new(env!("CARGO_BIN_EXE_egret"));
+    egret.arg("lab").args(arguments).stdin(Stdio::null());
+    egret.output().expect("the binary of this package")
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+#[test]
+fn once_plays_every_shipped_scenario_and_adds_them_up() {
+    let done = lab(&["--once"]);
+    let said = text(&done.stdout);
+    assert_eq!(done.status.code(), Some(0), "{said}");
+    for shipped in &SHIPPED {
+        assert!(said.contains(&format!("({}): through egret", shipped.name)), "{said}");
+    }
+    assert!(said.contains(&format!("\n{} scenarios: ", SHIPPED.len())), "{said}");
+    let all = lab(&["--scenario", "all", "--json"]);
+    let lines: Vec<Value> = text(&all.stdout)
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let names: Vec<&str> = lines.iter().filter_map(|line| line["scenario"].as_str()).collect();
+    assert_eq!(names.len(), lines.len(), "each line names its scenario");
+    assert!(SHIPPED.iter().all(|shipped| names.contains(&shipped.name)));
+    assert!(lines.iter().all(|line| line["ok"] == true));
+}
+
+#[test]
+fn several_scenarios_are_played_in_order_and_none_stays_up() {
+    let done = lab(&["--scenario", "locked-down", "core"]);
+    let said = text(&done.stdout);
+    let at = |name: &str| said.find(&format!("({name}): through egret"));
+    assert!(at("locked-down").is_some() && at("locked-down") < at("core"), "{said}");
+    assert!(said.contains("\n2 scenarios: ") && done.status.success(), "{said}");
+}
+
+#[test]
+fn a_shipped_scenario_printed_and_read_back_is_the_same() {
+    for shipped in &SHIPPED {
+        assert_eq!(text(&lab(&["--print", shipped.name]).stdout), shipped.text);
+    }
+    let listed = text(&lab(&["--list"]).stdout);
+    assert_eq!(listed.lines().count(), SHIPPED.len());
+    assert!(
+        listed.starts_with("core            23 attempts  Azure OpenAI behind a private endpoint"),
+        "{listed}"
+    );
+    let line = text(&lab(&["--list", "--json"]).stdout);
+    let first: Value = serde_json::from_str(line.lines().next().unwrap()).unwrap();
+    assert_eq!((&first["scenario"], &first["attempts"]), (&"core".into(), &23.into()));
+}
+
+#[test]
+fn a_mistake_in_a_file_is_told_with_its_line_and_the_nearest_word() {
+    let path = env::temp_dir().join(format!("egret-lab-{}.toml", std::process::id()));
+    let core = SHIPPED[0].text;
+    for (from, to, expected, why) in [
+        (
+            "serves = \"entra\"",
+            "serves = \"entrra\"",
+            "`entra`",
+            "a mock that there is not",
+        ),
+        (
+            "reaches = \"telemetry\"",
+            "reeches = \"telemetry\"",
+            "`reaches`",
+            "a key that there is not",
+        ),
+        (
+            "reaches = \"telemetry\"",
+            "reaches = \"telemetri\"",
+            "`telemetry`",
+            "a site that there is not",
+        ),
+        (
+            "reason = \"NotTls\"",
+            "reason = \"NoTls\"",
+            "`NotTls`",
+            "a reason that there is not",
+        ),
+        (
+            "[private_endpoints]",
+            "[private_endpoint]",
+            "`private_endpoints`",
+            "a key of the configuration",
+        ),
+    ] {
+        assert_eq!(core.matches(from).count(), 1, "{from}");
+        fs::write(&path, core.replacen(from, to, 1)).unwrap();
+        let line = 1 + core[..core.find(from).unwrap()].matches('\n').count();
+        let done = lab(&["--once", "--scenario", path.to_str().unwrap()]);
+        let said = text(&done.stderr);
+        assert_eq!(done.status.code(), Some(2), "{why}: {said}");
+        let place = format!("{}:{line}:", path.display());
+        assert!(
+            said.contains(&place) && said.contains(expected),
+            "{why}: {place} {expected}: {said}"
+        );
+    }
+    let _ = fs::remove_file(&path);
+    let done = lab(&["--scenario", "opneai-rag"]);
+    assert_eq!(done.status.code(), Some(2));
+    assert!(
+        text(&done.stderr).contains("did you mean `openai-rag`?"),
+        "{}",
+        text(&done.stderr)
+    );
+}
