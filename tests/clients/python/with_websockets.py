@@ -1,13 +1,15 @@
-"""`websockets`: one message there and back."""
+"""`websockets`: the first event of a realtime session, without the SDK."""
+
+import json
 
 from shown import shown
 from websockets.asyncio.client import connect
 
 
 async def talk(host):
-    async with connect(f"wss://{host}/echo") as socket:
-        await socket.send("Say hello.")
-        return await socket.recv()
+    url = f"wss://{host}/openai/v1/realtime?model=gpt-realtime"
+    async with connect(url, additional_headers={"api-key": "lab"}) as socket:
+        return json.loads(await socket.recv())["type"]
 
 
 shown(talk)
