@@ -1,5 +1,5 @@
-//! `docs/secure-networking.md` names attempts of the lab as `scenario / attempt`: each of them exists, and every recommendation
-//! says what shows it.
+//! `docs/secure-networking.md` names attempts of the lab as `scenario / attempt`: each of them exists, each shipped scenario
+//! is named, and every recommendation says what shows it.
 
 use std::{collections::BTreeSet, fs, path::Path};
 
@@ -30,14 +30,31 @@ fn attempts(scenario: &str) -> BTreeSet<String> {
     names.collect()
 }
 
+/// Names of the scenarios that the binary ships.
+fn shipped() -> BTreeSet<String> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/lab/scenarios");
+    let files = fs::read_dir(folder)
+        .expect("the scenarios")
+        .map(|entry| entry.expect("a file").path());
+    files
+        .map(|path| path.file_stem().expect("a name").to_string_lossy().into_owned())
+        .collect()
+}
+
 #[test]
 fn every_attempt_that_is_named_exists() {
     let page = read("docs/secure-networking.md");
     let named = shown_by(&page);
     assert!(named.len() > 20, "{} attempts named", named.len());
-    for (scenario, attempt) in named {
+    let scenarios: BTreeSet<&str> = named.iter().map(|(scenario, _)| scenario.as_str()).collect();
+    assert_eq!(
+        scenarios,
+        shipped().iter().map(String::as_str).collect(),
+        "each scenario shows something"
+    );
+    for (scenario, attempt) in &named {
         assert!(
-            attempts(&scenario).contains(&attempt),
+            attempts(scenario).contains(attempt),
             "no attempt `{scenario} / {attempt}`"
         );
     }
