@@ -30,7 +30,7 @@ pub mod websocket;
 
 use super::site::{Site, Visit};
 use answers::{Answer, ok, text};
-use http_body_util::{BodyExt, Limited};
+use http_body_util::BodyExt;
 use hyper::{
     Request, StatusCode,
     body::Incoming,
@@ -48,6 +48,9 @@ use std::{
 
 /// Longest request body that a mock holds in memory, in bytes; longer ones get 413.
 const MAX_BODY: usize = 4 * 1024 * 1024;
+
+/// Most bytes of a longer body that are read before the answer.
+const MAX_DRAINED: usize = 64 * 1024 * 1024;
 
 /// Longest answer of `/bytes/N`, in bytes.
 const MAX_PAGE: usize = 64 * 1024 * 1024;
@@ -180,10 +183,23 @@ fn named(mut answer: Answer, site: &Site) -> Answer {
     answer
 }
 
-async fn whole(body: Incoming) -> Result<Sent, Answer> {
-    match Limited::new(body, MAX_BODY).collect().await {
-        Ok(body) => Ok(Sent::Whole(body.to_bytes())),
-        Err(_) => Err(too_long()),
+/// Collects a body. One that is too long is still read, up to a point: a client that is cut off while it sends does not hear
+/// why.
+async fn whole(mut body: Incoming) -> Result<Sent, Answer> {
+    let (mut bytes, mut length) = (Vec::new(), 0);
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|e| text(StatusCode::BAD_REQUEST, format!("{e}\n")))?;
+        let data = frame.data_ref().map_or(&[][..], |data| data);
+        length += data.len();
+        match length {
+            ..=MAX_BODY => bytes.extend_from_slice(data),
+            ..=MAX_DRAINED => bytes = Vec::new(),
+            _ => break,
+        }
+    }
+    match length {
+        ..=MAX_BODY => Ok(Sent::Whole(bytes.into())),
+        _ => Err(too_long()),
     }
 }
 
@@ -249,4 +265,153 @@ fn page(call: &Call<'_>) -> Answer {
 
 fn metadata(_: &Call<'_>) -> Answer {
     ok(&json!({"access_token": "the-managed-identity-of-the-firewall", "token_type": "Bearer"}))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        lab::{
+            client::{Client, Reply, Road, Wire},
+            internet::ANY_SOURCE,
+            site::SiteSpec,
+            world::{Ground, World},
+        },
+        tls::provider,
+    };
+    use hyper_util::rt::{TokioExecutor, TokioIo};
+    use rustls::pki_types::ServerName;
+    use std::collections::BTreeMap;
+    use tokio_rustls::TlsConnector;
+
+    const FRONT: &str = "203.0.113.20";
+
+    /// A world of one site of each of these kinds, named after it.
+    fn world(kinds: &[Serves]) -> World {
+        let spec = |serves: &Serves| SiteSpec {
+            name: format!("{serves:?}"),
+            hosts: vec![format!("{serves:?}.test").to_lowercase()],
+            addresses: vec![FRONT.parse().unwrap()],
+            ports: Vec::new(),
+            serves: *serves,
+            forbidden: false,
+        };
+        World::start(kinds.iter().map(spec).collect(), &BTreeMap::new(), &Ground::Mapped).unwrap()
+    }
+
+    async fn wire(world: &World) -> Wire {
+        let road = Road::Direct(world.internet());
+        let client = Client::new("127.0.1.9".parse().unwrap(), road, world.authority.clone());
+        client.dial(FRONT, 80).await.unwrap()
+    }
+
+    async fn ask(world: &World, head: &str, body: &[u8]) -> Reply {
+        let mut wire = wire(world).await;
+        wire.send(&[head.as_bytes(), b"\r\n\r\n", body].concat()).await.unwrap();
+        wire.reply("PUT").await.unwrap()
+    }
+
+    #[test]
+    fn the_documentation_lists_every_kind() {
+        let unknown = serde_json::from_value::<Serves>(json!("?")).unwrap_err().to_string();
+        let kinds: Vec<&str> = unknown.split('`').skip(3).step_by(2).collect();
+        assert!(kinds.len() > 20 && kinds.contains(&"key-vault"), "{unknown}");
+        let table = include_str!("../../docs/lab.md");
+        for kind in kinds {
+            assert!(table.contains(&format!("\n| `{kind}` |")), "docs/lab.md lacks {kind}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_long_body_is_taken_where_uploads_are_and_refused_elsewhere() {
+        let world = world(&[Serves::Blob, Serves::KeyVault]);
+        let body = vec![b'x'; 2 * MAX_BODY];
+        let length = body.len();
+        let made = ask(
+            &world,
+            "PUT /c?restype=container&sig=a HTTP/1.1\r\nHost: blob.test\r\nContent-Length: 0",
+            b"",
+        )
+        .await;
+        assert_eq!((made.status, made.site()), (201, Some("Blob")));
+        for (request, status, why) in [
+            (
+                format!("PUT /c/b?sig=a HTTP/1.1\r\nHost: blob.test\r\nContent-Length: {length}"),
+                201,
+                "a blob",
+            ),
+            (
+                format!("PUT /secrets/s HTTP/1.1\r\nHost: keyvault.test\r\nContent-Length: {length}"),
+                413,
+                "no secret is so long",
+            ),
+        ] {
+            assert_eq!(ask(&world, &request, &body).await.status, status, "{why}");
+        }
+        let pieces = ask(
+            &world,
+            "PUT /c/b?sig=a HTTP/1.1\r\nHost: blob.test\r\nTransfer-Encoding: chunked",
+            b"0\r\n\r\n",
+        )
+        .await;
+        assert_eq!(pieces.status, 411, "an upload says its length");
+        let kept = world.site("Blob").unwrap().kept();
+        let read = ask(&world, "GET /c/b?sig=a HTTP/1.1\r\nHost: blob.test", b"").await;
+        assert!(read.body == body && kept.spool.reserve(0).is_some());
+    }
+
+    #[tokio::test]
+    async fn a_websocket_opens_and_the_session_begins() {
+        let world = world(&[Serves::Openai]);
+        let mut wire = wire(&world).await;
+        let request = "GET /openai/v1/realtime?model=m HTTP/1.1\r\nHost: openai.test\r\napi-key: lab\r\nConnection: Upgrade\r\n\
+                       Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+        wire.send(request.as_bytes()).await.unwrap();
+        while !wire.received().windows(15).any(|seen| seen == b"session.created") {
+            assert!(wire.fill().await.unwrap() > 0, "{}", wire.received().escape_ascii());
+        }
+        let received = String::from_utf8_lossy(wire.received()).to_lowercase();
+        assert!(received.starts_with("http/1.1 101 "), "{received}");
+        assert!(received.contains("x-lab-site: openai\r\n"), "{received}");
+    }
+
+    #[tokio::test]
+    async fn http2_is_for_grpc_alone() {
+        let world = world(&[Serves::Grpc, Serves::Openai]);
+        let mut config = world.authority.client_config(provider());
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        let connector = TlsConnector::from(Arc::new(config));
+        let connect = async |host: &'static str| {
+            let stream = world.internet().dial(ANY_SOURCE, FRONT, 443).await.unwrap();
+            connector
+                .connect(ServerName::try_from(host).unwrap(), stream)
+                .await
+                .unwrap()
+        };
+        assert_eq!(
+            connect("openai.test").await.get_ref().1.alpn_protocol(),
+            Some(&b"http/1.1"[..])
+        );
+        let stream = connect("grpc.test").await;
+        assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
+        let (mut sender, connection) =
+            hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
+                .await
+                .unwrap();
+        tokio::spawn(connection);
+        let message = "\0\0\0\0\u{2}hi".to_owned();
+        let request = Request::post("https://grpc.test/lab.Echo/Say")
+            .header("content-type", "application/grpc")
+            .body(message.clone());
+        let answer = sender
+            .send_request(request.unwrap())
+            .await
+            .unwrap()
+            .into_body()
+            .collect()
+            .await
+            .unwrap();
+        assert_eq!(answer.trailers().unwrap()["grpc-status"], "0");
+        assert_eq!(answer.to_bytes(), message);
+    }
 }

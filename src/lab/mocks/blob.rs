@@ -137,7 +137,6 @@ fn put(call: &Call<'_>) -> Answer {
         None => commit(call, vec![body]),
         Some("block") => put_block(call, body),
         Some("blocklist") => put_block_list(call, body),
-        Some("metadata" | "properties" | "tier") => empty(StatusCode::OK),
         Some(_) => refuse(
             StatusCode::BAD_REQUEST,
             "UnsupportedQueryParameter",
@@ -166,8 +165,8 @@ fn put_block(call: &Call<'_>, body: Extent) -> Answer {
     }
 }
 
-/// Makes a blob of the blocks that the list names. Of `Committed` blocks only those in front of the same list are known:
-/// a client that mixes lists is told so.
+/// Makes a blob of the blocks that the list names. Blocks that were committed before are not known any more: a list that
+/// names them is refused.
 fn put_block_list(call: &Call<'_>, body: Extent) -> Answer {
     let list = match call.kept.spool.read(body) {
         Some(list) => String::from_utf8_lossy(&list).into_owned(),

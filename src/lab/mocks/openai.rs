@@ -49,7 +49,8 @@ pub static SERVICE: Service = Service {
     missing,
 };
 
-/// Headers and query parameters that bring a key or a token; a browser's WebSocket can set no header.
+/// A key or a token is needed, in a header or, for the WebSocket of a browser, in the query; and a version where the path
+/// has none.
 pub fn guard(call: &Call<'_>) -> Option<Answer> {
     let known = call.has_any(&["api-key", "authorization", "ocp-apim-subscription-key"]);
     if !known && call.query("api-key").is_none() {
