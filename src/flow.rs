@@ -81,7 +81,7 @@ pub(crate) async fn serve(client: TcpStream, source: SocketAddr, shared: Arc<Sha
     let mut record = Record::new(shared, source);
     record.stage = Stage::Intent;
     let settings = record.shared.snapshot().settings.clone();
-    let mut held = Held::new(record.shared.limits.hold());
+    let mut held = Held::new(record.shared.limits.hold(record.source.ip()));
     let intent = tokio::select! {
         biased;
         intent = intent::read(&client, &mut held, &settings.limits) => intent,
@@ -99,7 +99,7 @@ pub(crate) async fn serve(client: TcpStream, source: SocketAddr, shared: Arc<Sha
             tunnel(client, held, target, attempted, record).await;
         }
         // Boxed, so that a tunnel does not carry the size of what it never does.
-        Ok(Intent::Http) => Box::pin(http::serve_absolute(client, held.into_bytes(), record)).await,
+        Ok(Intent::Http) => Box::pin(http::serve_absolute(client, held, record)).await,
         Err(IntentError::Closed) => {
             // There is nobody to refuse; beyond the rate it leaves no row.
             let _ = charge(&mut record);
@@ -147,7 +147,7 @@ async fn tunnel(client: TcpStream, mut held: Held, target: Target, mut attempted
         drop(attempted);
         // Where either may be spoken, the connection was vetted under the rule for TLS, which may trust other addresses.
         let upstream = (expected == Expected::Http).then_some(upstream);
-        return Box::pin(http::serve_tunnel(client, held.into_bytes(), name, upstream, record)).await;
+        return Box::pin(http::serve_tunnel(client, held, name, upstream, record)).await;
     }
     attempted.protocol = Some(Protocol::Https);
     record.protocol = Some(Protocol::Https);

@@ -497,7 +497,7 @@ pub struct Limits {
     /// Attempts that one source may make at once before the rate counts. Default 1000.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub attempts_burst_per_source: Option<At<i64>>,
-    /// Bytes that wait to be judged (heads and ClientHellos) in all, beyond 4 KiB of each client, in MiB. Default 16.
+    /// Bytes that wait to be judged (heads and ClientHellos) in all, beyond 4 KiB of each client, in MiB; of one source a quarter of it. Default 16.
     #[schemars(range(min = 1, max = 65_536))]
     pub held_mib: Option<At<i64>>,
     /// Upstream connections being opened at once. Default 4096.

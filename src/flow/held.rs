@@ -1,5 +1,5 @@
-//! Bytes of a client that wait to be judged: its head, then its first flight. All flows together hold no more of them than
-//! `limits.held_mib`.
+//! Bytes of a client that wait to be judged: its head, then its first flight, or heads that follow. All flows together hold
+//! no more of them than `limits.held_mib`, those of one source no more than a quarter.
 
 use super::limits::HeldPermit;
 use crate::policy::Reason;
@@ -28,9 +28,32 @@ impl Held {
         }
     }
 
-    /// The bytes, for who has bounds of its own.
-    pub(crate) fn into_bytes(self) -> Vec<u8> {
-        self.bytes
+    /// Append what was read elsewhere; no more than a read. `LimitHeldBytes` where all flows, or those of this source, hold
+    /// too much already: then nothing is appended.
+    pub(crate) fn append(&mut self, bytes: &[u8], budget: usize) -> Result<(), Reason> {
+        let (len, capacity) = (self.bytes.len(), self.bytes.capacity());
+        if capacity - len < bytes.len() {
+            let larger = (2 * capacity).max(len + bytes.len());
+            self.count(larger, budget)?;
+            self.bytes.reserve_exact(larger - len);
+        }
+        self.bytes.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    /// No bytes and no buffer any more.
+    pub(crate) fn release(&mut self) {
+        self.bytes = Vec::new();
+        if let Some(permit) = &mut self.permit {
+            permit.release();
+        }
+    }
+
+    fn count(&mut self, capacity: usize, budget: usize) -> Result<(), Reason> {
+        match &mut self.permit {
+            Some(permit) => permit.grow(capacity.saturating_sub(FREE_BYTES), budget),
+            None => Ok(()),
+        }
     }
 
     /// One read into the tail, which never grows past `cap` by more than a read. `LimitHeldBytes` where all flows together
@@ -47,9 +70,7 @@ impl Held {
             return Ok(());
         }
         let larger = (2 * capacity).min(cap).max(len) + 2 * LEAST_ROOM;
-        if let Some(permit) = &mut self.permit {
-            permit.grow(larger.saturating_sub(FREE_BYTES), budget)?;
-        }
+        self.count(larger, budget)?;
         self.bytes.reserve_exact(larger - len);
         Ok(())
     }
@@ -64,7 +85,10 @@ impl From<Vec<u8>> for Held {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::flow::limits::Limits;
+    use crate::config::settings::Limits as Settings;
+    use crate::flow::limits::{ConnectionPermit, Limits};
+    use std::net::IpAddr;
+    use std::sync::Arc;
 
     /// Grow to this many bytes, as reads would.
     fn fill(held: &mut Held, bytes: usize, budget: usize) -> Result<(), Reason> {
@@ -76,30 +100,70 @@ mod tests {
         Ok(())
     }
 
+    fn source(n: u8) -> IpAddr {
+        IpAddr::from([10, 0, 0, n])
+    }
+
+    /// Flows of 60 KiB until one is refused, each of the next of so many sources.
+    fn crowd(limits: &Arc<Limits>, sources: u8, budget: usize) -> Vec<Held> {
+        let mut held = Vec::new();
+        loop {
+            let mut flow = Held::new(limits.hold(source(held.len() as u8 % sources)));
+            match fill(&mut flow, 60 << 10, budget) {
+                Ok(()) => held.push(flow),
+                Err(reason) => {
+                    assert_eq!(reason, Reason::LimitHeldBytes);
+                    return held;
+                }
+            }
+        }
+    }
+
+    /// Sources that have a connection each.
+    fn admitted(limits: &Arc<Limits>, sources: u8) -> Vec<ConnectionPermit> {
+        let admit = |n| limits.admit(source(n), &Settings::default()).unwrap();
+        (0..sources).map(admit).collect()
+    }
+
     #[test]
     fn f_08_all_flows_together_hold_no_more_than_the_budget() {
         let (limits, budget) = (Limits::new(None), 1 << 20);
-        let mut held = Vec::new();
-        let refused = loop {
-            let mut flow = Held::new(limits.hold());
-            match fill(&mut flow, 60 << 10, budget) {
-                Ok(()) => held.push(flow),
-                Err(reason) => break reason,
-            }
-        };
-        assert_eq!(refused, Reason::LimitHeldBytes);
+        let _admitted = admitted(&limits, 9);
+        let held = crowd(&limits, 8, budget);
         assert!((14..=18).contains(&held.len()), "{} hellos of 60 KiB", held.len());
         let counted: usize = held.iter().map(|flow| flow.bytes.capacity() - FREE_BYTES).sum();
         assert_eq!(limits.held(), counted, "what was refused gave its bytes back");
-        let mut usual = Held::new(limits.hold());
+        let mut usual = Held::new(limits.hold(source(8)));
         assert!(fill(&mut usual, 2 << 10, budget).is_ok(), "a usual hello still passes");
         drop((held, usual));
         assert_eq!(limits.held(), 0);
     }
 
     #[test]
+    fn f_08_one_source_holds_no_more_than_its_share() {
+        let (limits, budget) = (Limits::new(None), 1 << 20);
+        let _admitted = admitted(&limits, 2);
+        let held = crowd(&limits, 1, budget);
+        assert!((3..=4).contains(&held.len()), "{} hellos of 60 KiB", held.len());
+        let mut other = Held::new(limits.hold(source(1)));
+        assert!(
+            fill(&mut other, 60 << 10, budget).is_ok(),
+            "another source has a share of its own"
+        );
+        drop(held);
+        let mut again = Held::new(limits.hold(source(0)));
+        assert!(
+            fill(&mut again, 60 << 10, budget).is_ok(),
+            "what it gave back it may hold again"
+        );
+        again.release();
+        drop((again, other));
+        assert_eq!(limits.held(), 0);
+    }
+
+    #[test]
     fn a_buffer_never_grows_past_its_cap_by_more_than_a_read() {
-        let mut held = Held::new(Limits::new(None).hold());
+        let mut held = Held::new(Limits::new(None).hold(source(0)));
         fill(&mut held, 64 << 10, usize::MAX >> 1).unwrap();
         assert!(
             held.bytes.capacity() <= (64 << 10) + 2 * LEAST_ROOM,

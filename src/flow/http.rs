@@ -22,6 +22,7 @@ mod upstream_guard;
 use super::answer;
 use super::connect::Upstream;
 use super::gate::Passed;
+use super::held::Held;
 use super::record::Record;
 use super::relay::{self, Transfer};
 use super::shared::Phase;
@@ -48,11 +49,11 @@ use tokio::time::timeout;
 /// How long a client may take to read what upstream sent together with its 101.
 const FIRST_BYTES_TIME: Duration = Duration::from_secs(5);
 
-/// Serve absolute-form requests. `bytes` were read already and hold the first head.
-pub(crate) async fn serve_absolute(client: TcpStream, bytes: Vec<u8>, record: Record) {
+/// Serve absolute-form requests. `held` was read already and has the first head.
+pub(crate) async fn serve_absolute(client: TcpStream, held: Held, record: Record) {
     let limits = record.shared.snapshot().settings.limits.clone();
     let line = Line::new();
-    let guard = ClientGuard::new(client, bytes, Bounds::from(&limits), line.clone());
+    let guard = ClientGuard::new(client, held, Bounds::from(&limits), line.clone());
     let conversation = Conversation::new(record, Route::Absolute, line.clone());
     serve(guard, conversation, line, &limits).await;
 }
@@ -61,7 +62,7 @@ pub(crate) async fn serve_absolute(client: TcpStream, bytes: Vec<u8>, record: Re
 /// a rule for plain HTTP, or there is none. `held` came with or behind the CONNECT.
 pub(crate) async fn serve_tunnel(
     client: TcpStream,
-    held: Vec<u8>,
+    held: Held,
     name: Fqdn,
     upstream: Option<Upstream>,
     record: Record,

@@ -101,7 +101,12 @@ pub(crate) fn parse(bytes: &[u8], scanned: &mut usize, limits: &Limits) -> Resul
         return refuse(Reason::HeadTooLarge);
     }
     if !bytes[start..].starts_with(b"CONNECT ") {
-        return Ok(Some(Intent::Http));
+        // A head that a CR in the middle of a line seems to end is not one that could be read again.
+        return if bytes[..end].ends_with(b"\n") {
+            Ok(Some(Intent::Http))
+        } else {
+            refuse(Reason::BadRequest)
+        };
     }
     parse_connect(bytes, start..end, limits).map(Some)
 }

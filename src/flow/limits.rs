@@ -33,6 +33,9 @@ const RESERVED_FILES: usize = 64;
 /// targets that have asked.
 const FOR_DIALS: usize = 8;
 
+/// One source may hold this part of the bytes that all may hold together, so that it cannot shut out the others.
+const SHARE_OF_HELD: usize = 4;
+
 /// Connections refused at accept that linger at once, so that their answer is not lost. Of a small limit on descriptors, an
 /// eighth.
 const LINGERING_REFUSALS: usize = 256;
@@ -57,6 +60,8 @@ pub(crate) struct Limits {
 #[derive(Debug)]
 struct Source {
     connections: usize,
+    /// Bytes that wait to be judged.
+    held: usize,
     tokens: f64,
     refilled: Instant,
     told: Told,
@@ -88,6 +93,7 @@ pub(crate) struct DialPermit(Arc<Limits>);
 #[derive(Debug)]
 pub(crate) struct HeldPermit {
     limits: Arc<Limits>,
+    source: IpAddr,
     bytes: usize,
 }
 
@@ -159,6 +165,7 @@ impl Limits {
         })?;
         let entry = shard.entry(source).or_insert_with(|| Source {
             connections: 0,
+            held: 0,
             tokens: burst(settings),
             refilled: Instant::now(),
             told: Told::new(),
@@ -203,10 +210,11 @@ impl Limits {
         }
     }
 
-    /// A permit for no bytes yet.
-    pub(crate) fn hold(self: &Arc<Self>) -> HeldPermit {
+    /// A permit for no bytes yet, of a source that has a connection.
+    pub(crate) fn hold(self: &Arc<Self>, source: IpAddr) -> HeldPermit {
         HeldPermit {
             limits: self.clone(),
+            source,
             bytes: 0,
         }
     }
@@ -233,7 +241,7 @@ impl Limits {
             let mut shard = lock(shard);
             shard.retain(|_, source| {
                 source.refill(settings);
-                source.connections > 0 || source.tokens < burst(settings)
+                source.connections > 0 || source.held > 0 || source.tokens < burst(settings)
             });
             // A burst of sources must not keep its memory for ever.
             if shard.capacity() > 64 && shard.len() * 4 < shard.capacity() {
@@ -290,24 +298,40 @@ impl Source {
 }
 
 impl HeldPermit {
-    /// Hold `bytes` from now on, no fewer than before: `LimitHeldBytes` where all flows would then hold more than `budget`.
+    /// Hold `bytes` from now on, no fewer than before: `LimitHeldBytes` where all flows would then hold more than `budget`,
+    /// or those of one source more than its share.
     pub(crate) fn grow(&mut self, bytes: usize, budget: usize) -> Result<(), Reason> {
         let more = bytes.saturating_sub(self.bytes);
-        let room = |held: usize| Some(held + more).filter(|held| *held <= budget);
-        if more > 0 {
-            let grown = self.limits.held.fetch_update(Relaxed, Relaxed, room);
-            grown.map_err(|_| Reason::LimitHeldBytes)?;
-            self.bytes += more;
+        if more == 0 {
+            return Ok(());
         }
+        let within = |most: usize| move |held: usize| Some(held + more).filter(|held| *held <= most);
+        let mut shard = self.limits.shard(self.source);
+        let mut none = 0;
+        let of_source = shard.get_mut(&self.source).map_or(&mut none, |entry| &mut entry.held);
+        let grown = within(budget / SHARE_OF_HELD)(*of_source).ok_or(Reason::LimitHeldBytes)?;
+        let all = self.limits.held.fetch_update(Relaxed, Relaxed, within(budget));
+        all.map_err(|_| Reason::LimitHeldBytes)?;
+        *of_source = grown;
+        self.bytes += more;
         Ok(())
+    }
+
+    /// Hold nothing any more.
+    pub(crate) fn release(&mut self) {
+        if self.bytes > 0 {
+            self.limits.held.fetch_sub(self.bytes, Relaxed);
+            if let Some(entry) = self.limits.shard(self.source).get_mut(&self.source) {
+                entry.held -= self.bytes;
+            }
+            self.bytes = 0;
+        }
     }
 }
 
 impl Drop for HeldPermit {
     fn drop(&mut self) {
-        if self.bytes > 0 {
-            self.limits.held.fetch_sub(self.bytes, Relaxed);
-        }
+        self.release();
     }
 }
 

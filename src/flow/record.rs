@@ -131,10 +131,8 @@ impl Attempted {
     /// From the parts of a CONNECT head.
     pub(crate) fn connect(bytes: &[u8], raw: Option<&Range<usize>>, host_header: Option<&Range<usize>>) -> Self {
         Self {
-            requested: raw
-                .map(|range| without_userinfo(&bytes[range.clone()]))
-                .unwrap_or_default(),
-            host_header: host_header.map(|range| bytes[range.clone()].to_vec()),
+            requested: raw.map(|range| safe(&bytes[range.clone()])).unwrap_or_default(),
+            host_header: host_header.map(|range| safe(&bytes[range.clone()])),
             name_source: raw.map(|_| NameSource::Connect),
             ..Self::default()
         }
@@ -233,10 +231,37 @@ impl Attempted {
     }
 }
 
-/// A row shows what was asked, never a password.
-pub(crate) fn without_userinfo(target: &[u8]) -> Vec<u8> {
-    match target.iter().rposition(|byte| *byte == b'@') {
-        Some(at) => [b"***", &target[at..]].concat(),
-        None => target.to_vec(),
+/// What a row shows of a target as it was sent: neither userinfo nor query nor fragment, and nothing where they cannot be
+/// told apart.
+pub(crate) fn safe(raw: &[u8]) -> Vec<u8> {
+    let end = raw.iter().position(|byte| matches!(byte, b'?' | b'#'));
+    let at = raw.iter().rposition(|byte| *byte == b'@');
+    let end = end.unwrap_or(raw.len());
+    match at {
+        Some(at) if at > end => b"***".to_vec(),
+        Some(at) => [b"***", &raw[at..end]].concat(),
+        None => raw[..end].to_vec(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn g_02_what_is_shown_of_a_refused_target_holds_no_secret() {
+        for (raw, shown) in [
+            ("http://api.example.com/a?api-key=secret", "http://api.example.com/a"),
+            ("http://user:secret@api.example.com/a", "***@api.example.com/a"),
+            (
+                "http://user:secret@api.example.com/a?key=secret",
+                "***@api.example.com/a",
+            ),
+            ("http://user:secret?@api.example.com/a", "***"),
+            ("http://api.example.com/?to=a@b.example&key=secret", "***"),
+            ("/path", "/path"),
+        ] {
+            assert_eq!(safe(raw.as_bytes()), shown.as_bytes(), "{raw}");
+        }
     }
 }

@@ -519,7 +519,7 @@ static ROWS: [ReasonRow; 47] = [
         503,
         "proxy_internal_response",
         Actor::Operator,
-        "As many bytes of heads and ClientHellos wait to be judged as egret may hold.",
+        "As many bytes of heads and ClientHellos wait to be judged as egret, or one source, may hold.",
         "Wait; look for a source that sends large ones slowly, or raise limits.held_mib.",
     ),
     row(

@@ -122,8 +122,10 @@ async fn f_08_what_waits_to_be_judged_has_one_budget_for_all() {
     let flight = [&record[..], &record, &record].concat();
     let mut held = Vec::new();
     let refused = |world: &World| world.refused_at("LimitHeldBytes");
-    for _ in 0..40 {
-        let mut tunnel = world.tunnel(API).await;
+    // Of eight sources: none has used up its own share when the budget is spent.
+    for n in 0..40 {
+        let client = world.client_at(&format!("127.0.1.{}", 1 + n % 8));
+        let mut tunnel = client.connect(API).await.unwrap().wire;
         // It may be refused before all of it is sent.
         let _ = tunnel.send(&flight).await;
         held.push(tunnel);
@@ -132,11 +134,60 @@ async fn f_08_what_waits_to_be_judged_has_one_budget_for_all() {
         }
     }
     until("the budget is spent", || refused(&world) > 0).await;
+    assert!(held.len() > 10, "{}", held.len());
     assert_eq!(world.last_reason(), "LimitHeldBytes");
     let mut usual = world.tunnel(API).await;
     usual.handshake(&Hello::to("api.example.com")).await.unwrap();
     drop(held);
     world.shows("egret_held_bytes 0").await;
+}
+
+#[tokio::test]
+async fn f_08_heads_that_follow_are_counted_and_one_source_gets_its_share_alone() {
+    let world = World::builder().limits("held_mib = 1").start().await;
+    // The first request is answered by egret itself, the second one never ends.
+    let first = "OPTIONS * HTTP/1.1\r\nHost: api.example.com\r\nMax-Forwards: 0\r\n\r\n";
+    let second = format!("GET / HTTP/1.1\r\nX: {}", "x".repeat(12 << 10));
+    let mut held = Vec::new();
+    let greedy = world.client_at("127.0.1.1");
+    while world.refused_at("LimitHeldBytes") == 0 {
+        let mut tunnel = greedy.connect("api.example.com:80").await.unwrap().wire;
+        tunnel.send(first.as_bytes()).await.unwrap();
+        tunnel.send(second.as_bytes()).await.unwrap();
+        held.push(tunnel);
+        assert!(held.len() < 200, "nobody is refused");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert!(held.len() > 15, "{} of 12 KiB are a quarter of 1 MiB", held.len());
+    let mut other = world
+        .client_at("127.0.1.2")
+        .connect("api.example.com:80")
+        .await
+        .unwrap()
+        .wire;
+    other
+        .send(format!("{second}\r\nHost: api.example.com\r\n\r\n").as_bytes())
+        .await
+        .unwrap();
+    assert!(
+        other.take(12).await.unwrap().starts_with(b"HTTP/1.1 200"),
+        "another source has its own"
+    );
+    drop((held, other));
+    world.shows("egret_held_bytes 0").await;
+}
+
+#[tokio::test]
+async fn c_02_a_carriage_return_in_the_middle_ends_no_head() {
+    let world = World::builder().start().await;
+    for head in [
+        "GET http://api.example.com/ HTTP/1.1\r\n\rX",
+        "GET / HTTP/1.1\r\nHost: a\r\n\rX: y\r\n",
+    ] {
+        let (status, said) = world.ask(head).await;
+        assert_eq!(status, 400, "at once, not at the time limit: {said}");
+        assert_eq!(world.last_reason(), "BadRequest");
+    }
 }
 
 #[tokio::test]

@@ -13,7 +13,7 @@ use super::target::{self, Wanted};
 use super::upstream::{Connection, NoResponse};
 use crate::flow::connect::Upstream;
 use crate::flow::intent::Target;
-use crate::flow::record::{Attempted, Record};
+use crate::flow::record::{Attempted, Record, safe};
 use crate::flow::{Denial, answer, begin, charged, decide, enter, named, reach};
 use crate::log::{FlowEndKind, NameSource, Stage};
 use crate::policy::{Decision, Fqdn, Protocol, Reason};
@@ -181,7 +181,7 @@ impl Conversation {
     fn wanted(&mut self, request: &Request<Incoming>, head: &RequestHead) -> Result<Wanted, Violation> {
         let host = head.host.as_deref();
         self.attempted.host_header.clone_from(&head.host);
-        self.asked(target::safe(&head.target));
+        self.asked(safe(&head.target));
         let wanted = match &self.route {
             Route::Absolute => target::absolute(&head.target, request.method()),
             Route::Tunnel(name, port) => target::origin(&head.target, request.method(), host, (name, *port)),

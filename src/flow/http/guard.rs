@@ -6,9 +6,10 @@
 
 use super::framing::{Framing, Progress, Violation, section_end};
 use super::head::{self, RequestHead};
-use super::line::{Arrived, Asking, Gone, Line};
-use super::target;
+use super::line::{Arrived, Asking, Gone, Line, poll_read_some};
 use crate::config::settings::Limits;
+use crate::flow::held::Held;
+use crate::flow::record::safe;
 use crate::policy::Reason;
 use std::io;
 use std::pin::Pin;
@@ -39,6 +40,8 @@ pub(super) struct Bounds {
     pub head_fields: usize,
     /// Time for a head, from its first byte.
     pub head_time: Duration,
+    /// Bytes that all flows together may hold.
+    pub held_bytes: usize,
 }
 
 impl From<&Limits> for Bounds {
@@ -47,6 +50,7 @@ impl From<&Limits> for Bounds {
             head_bytes: limits.head_bytes,
             head_fields: limits.head_fields,
             head_time: limits.head_time,
+            held_bytes: limits.held_bytes,
         }
     }
 }
@@ -57,7 +61,7 @@ pub(super) struct ClientGuard<S> {
     line: Arc<Line>,
     bounds: Bounds,
     /// What was read and not yet handed on; the first `ready` bytes may be.
-    buffer: Vec<u8>,
+    held: Held,
     ready: usize,
     state: State,
     timer: Option<Pin<Box<Sleep>>>,
@@ -81,13 +85,13 @@ struct HeadSearch {
 }
 
 impl<S> ClientGuard<S> {
-    /// Over a socket from which `bytes` were read already.
-    pub(super) fn new(io: S, bytes: Vec<u8>, bounds: Bounds, line: Arc<Line>) -> Self {
+    /// Over a socket from which `held` was read already.
+    pub(super) fn new(io: S, held: Held, bounds: Bounds, line: Arc<Line>) -> Self {
         Self {
             io,
             line,
             bounds,
-            buffer: bytes,
+            held,
             ready: 0,
             state: State::Head(HeadSearch::default()),
             timer: None,
@@ -102,14 +106,14 @@ impl<S> ClientGuard<S> {
 
     /// The socket, and what was read from it but not handed on.
     pub(super) fn into_inner(self) -> (S, Vec<u8>) {
-        (self.io, self.buffer)
+        (self.io, self.held.bytes)
     }
 
     /// Judge what is in the buffer. Whether anything is ready, or may be on another look.
     fn judge(&mut self, cx: &mut Context<'_>) -> bool {
         match &mut self.state {
             State::Head(_) => self.judge_head(),
-            State::Body(framing) => match framing.advance(&self.buffer, self.bounds.head_bytes) {
+            State::Body(framing) => match framing.advance(&self.held.bytes, self.bounds.head_bytes) {
                 Ok(Progress { released, ended }) => {
                     self.ready = released;
                     if ended {
@@ -164,35 +168,35 @@ impl<S> ClientGuard<S> {
         let State::Head(search) = &mut self.state else {
             return Ok(None);
         };
-        while self.buffer.starts_with(b"\r\n") {
+        while self.held.bytes.starts_with(b"\r\n") {
             if search.empty_lines == MAX_EMPTY_LINES {
                 return Err(Violation::bad_request("more than two empty lines before a request"));
             }
             search.empty_lines += 1;
-            self.buffer.drain(..2);
+            self.held.bytes.drain(..2);
         }
-        if matches!(self.buffer[..], [] | [b'\r']) {
+        if matches!(self.held.bytes[..], [] | [b'\r']) {
             return Ok(None);
         }
-        if !head::may_start(&self.buffer) {
+        if !head::may_start(&self.held.bytes) {
             return Err(Violation::not_http());
         }
-        let end = section_end(&self.buffer, &mut search.searched)
+        let end = section_end(&self.held.bytes, &mut search.searched)
             .map_err(|()| Violation::bad_request("a line that ends in a bare line feed"))?;
         if !search.line_checked
-            && let Some(feed) = self.buffer.iter().position(|byte| *byte == b'\n')
+            && let Some(feed) = self.held.bytes.iter().position(|byte| *byte == b'\n')
         {
-            head::request_line(&self.buffer[..feed.saturating_sub(1)])?;
+            head::request_line(&self.held.bytes[..feed.saturating_sub(1)])?;
             search.line_checked = true;
         }
-        if end.unwrap_or(self.buffer.len()) > self.bounds.head_bytes {
+        if end.unwrap_or(self.held.bytes.len()) > self.bounds.head_bytes {
             return Err(Violation {
                 reason: Reason::HeadTooLarge,
                 what: "a request head beyond its limit",
             });
         }
         let Some(end) = end else { return Ok(None) };
-        let request = head::request(&self.buffer[..end], self.bounds.head_fields)?;
+        let request = head::request(&self.held.bytes[..end], self.bounds.head_fields)?;
         self.ready = end;
         Ok(Some(request))
     }
@@ -200,18 +204,18 @@ impl<S> ClientGuard<S> {
     /// hyper reads a request that the judge answers with this violation.
     fn refuse(&mut self, violation: Violation) {
         // All of the line behind the method: a blank inside userinfo must not hide that it is userinfo.
-        let end = self.buffer.iter().position(|byte| matches!(byte, b'\r' | b'\n'));
-        let line = &self.buffer[..end.unwrap_or(self.buffer.len())];
+        let end = self.held.bytes.iter().position(|byte| matches!(byte, b'\r' | b'\n'));
+        let line = &self.held.bytes[..end.unwrap_or(self.held.bytes.len())];
         let behind = line
             .iter()
             .position(|byte| *byte == b' ')
             .map_or(&[][..], |blank| &line[blank + 1..]);
         let version = behind.windows(6).rposition(|window| window == b" HTTP/");
-        let mut target = target::safe(&behind[..version.unwrap_or(behind.len())]);
+        let mut target = safe(&behind[..version.unwrap_or(behind.len())]);
         target.truncate(SHOWN_BYTES);
         self.line.state().arrived.push_back(Arrived::Refused {
             violation,
-            first: self.buffer.first().copied().unwrap_or_default(),
+            first: self.held.bytes.first().copied().unwrap_or_default(),
             target,
         });
         self.end_with(STAND_IN);
@@ -223,16 +227,36 @@ impl<S> ClientGuard<S> {
         self.end_with(end);
     }
 
+    /// No room for what was read: it is lost, and nothing behind it may be read as if it were not. Behind a request for
+    /// WebSocket nobody can be told.
+    fn overflow(&mut self, reason: Reason) -> io::Result<()> {
+        let what = "more bytes that wait than the limit";
+        let violation = Violation { reason, what };
+        match &self.state {
+            State::Head(_) => self.refuse(violation),
+            State::Body(framing) => {
+                let end = framing.terminator();
+                self.spoil(violation, end);
+            }
+            State::Held | State::Refused => {
+                self.line.state().gone = Some(Gone::Reset);
+                return Err(io::Error::other(what));
+            }
+        }
+        Ok(())
+    }
+
     fn end_with(&mut self, last: &[u8]) {
         self.timer = None;
         self.state = State::Refused;
-        self.buffer = last.to_vec();
+        self.held.release();
+        self.held.bytes.extend_from_slice(last);
         self.ready = last.len();
     }
 
     /// Whether the head at hand has taken too long. Its time starts with its first byte.
     fn poll_timer(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if !matches!(self.state, State::Head(_)) || (self.buffer.is_empty() && self.timer.is_none()) {
+        if !matches!(self.state, State::Head(_)) || (self.held.bytes.is_empty() && self.timer.is_none()) {
             return Poll::Pending;
         }
         let time = self.bounds.head_time;
@@ -247,7 +271,7 @@ impl<S: AsyncRead + Unpin> ClientGuard<S> {
     /// One read into `out`, the caller's buffer. Only what belongs to the body at hand stays in it. `false` at the end.
     fn poll_fill(&mut self, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<bool>> {
         let before = out.filled().len();
-        if let Err(error) = ready!(Pin::new(&mut self.io).poll_read(cx, out)) {
+        if let Err(error) = ready!(poll_read_some(&mut self.io, cx, out)) {
             self.line.state().gone = Some(Gone::Reset);
             return Poll::Ready(Err(error));
         }
@@ -259,7 +283,7 @@ impl<S: AsyncRead + Unpin> ClientGuard<S> {
         self.line.state().last = Instant::now();
         let mut released = 0;
         if let State::Body(framing) = &mut self.state
-            && self.buffer.is_empty()
+            && self.held.bytes.is_empty()
             && let Ok(progress) = framing.advance(bytes, self.bounds.head_bytes)
         {
             released = progress.released;
@@ -267,8 +291,11 @@ impl<S: AsyncRead + Unpin> ClientGuard<S> {
                 self.state = State::Head(HeadSearch::default());
             }
         }
-        self.buffer.extend_from_slice(&bytes[released..]);
+        let kept = self.held.append(&bytes[released..], self.bounds.held_bytes);
         out.set_filled(before + released);
+        if let Err(reason) = kept {
+            self.overflow(reason)?;
+        }
         Poll::Ready(Ok(true))
     }
 }
@@ -279,12 +306,12 @@ impl<S: AsyncRead + Unpin> AsyncRead for ClientGuard<S> {
         loop {
             if self.ready > 0 {
                 let count = self.ready.min(out.remaining());
-                out.put_slice(&self.buffer[..count]);
-                self.buffer.drain(..count);
+                out.put_slice(&self.held.bytes[..count]);
+                self.held.bytes.drain(..count);
                 self.ready -= count;
-                if self.buffer.is_empty() {
+                if self.held.bytes.is_empty() {
                     // A connection that waits for its next request holds no buffer.
-                    self.buffer = Vec::new();
+                    self.held.release();
                 }
                 return Poll::Ready(Ok(()));
             }
@@ -298,7 +325,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for ClientGuard<S> {
                 });
                 continue;
             }
-            let full = matches!(self.state, State::Held) && self.buffer.len() >= MAX_HELD_BYTES;
+            let full = matches!(self.state, State::Held) && self.held.bytes.len() >= MAX_HELD_BYTES;
             if full || matches!(self.state, State::Refused) {
                 return Poll::Pending;
             }
@@ -357,13 +384,14 @@ mod tests {
         head_bytes: 512,
         head_fields: 10,
         head_time: Duration::from_secs(10),
+        held_bytes: 1 << 20,
     };
 
     /// A guard, the line it talks on, and the far end of its socket.
     fn guard() -> (ClientGuard<DuplexStream>, Arc<Line>, DuplexStream) {
         let (near, far) = duplex(64 * 1024);
         let line = Line::new();
-        (ClientGuard::new(near, Vec::new(), BOUNDS, line.clone()), line, far)
+        (ClientGuard::new(near, Held::default(), BOUNDS, line.clone()), line, far)
     }
 
     /// What passes of these bytes, written in pieces of `size`, up to a refusal or their end.

@@ -9,8 +9,12 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
+use tokio::io::{AsyncRead, ReadBuf};
 use tokio::sync::Notify;
 use tokio::time::Instant;
+
+/// Longest read, in bytes.
+const MOST_READ_BYTES: usize = 16 * 1024 - 1;
 
 /// A head as the judge gets it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -192,4 +196,19 @@ impl Body for Sending {
     fn size_hint(&self) -> SizeHint {
         self.body.as_ref().map_or(SizeHint::with_exact(0), Body::size_hint)
     }
+}
+
+/// One read of less than 16 KiB. hyper doubles the buffer that it reads into while reads fill it; a stalled exchange would
+/// keep 64 KiB on each side.
+pub(super) fn poll_read_some<S: AsyncRead + Unpin>(
+    io: &mut S,
+    cx: &mut Context<'_>,
+    out: &mut ReadBuf<'_>,
+) -> Poll<io::Result<()>> {
+    let most = out.remaining().min(MOST_READ_BYTES);
+    let mut some = ReadBuf::new(out.initialize_unfilled_to(most));
+    ready!(Pin::new(io).poll_read(cx, &mut some))?;
+    let count = some.filled().len();
+    out.advance(count);
+    Poll::Ready(Ok(()))
 }

@@ -4,7 +4,6 @@
 
 use super::framing::Violation;
 use crate::flow::intent::{Target, parse_port};
-use crate::flow::record::without_userinfo;
 use crate::policy::{Fqdn, Host, HostError, Reason};
 use hyper::Method;
 
@@ -88,14 +87,6 @@ pub(super) fn origin(
         authority: authority.to_vec(),
         origin_form: raw.to_vec(),
     })
-}
-
-/// What a row shows of a request target that could not be read: neither userinfo nor query nor fragment.
-pub(super) fn safe(raw: &[u8]) -> Vec<u8> {
-    let mut shown = without_userinfo(raw);
-    let end = shown.iter().position(|byte| matches!(byte, b'?' | b'#'));
-    shown.truncate(end.unwrap_or(shown.len()));
-    shown
 }
 
 fn strip_scheme(raw: &[u8]) -> Option<&[u8]> {
@@ -279,17 +270,5 @@ mod tests {
     fn g_02_rows_show_no_query() {
         let wanted = absolute(b"http://api.example.com:81/a/b?api-key=secret", &Method::GET).unwrap();
         assert_eq!(wanted.shown(), "http://api.example.com:81/a/b");
-    }
-
-    #[test]
-    fn g_02_what_is_shown_of_a_refused_target_holds_no_secret() {
-        for (raw, shown) in [
-            ("http://api.example.com/a?api-key=secret", "http://api.example.com/a"),
-            ("http://user:secret@api.example.com/a", "***@api.example.com/a"),
-            ("http://user:secret?@api.example.com/a", "***@api.example.com/a"),
-            ("/path", "/path"),
-        ] {
-            assert_eq!(safe(raw.as_bytes()), shown.as_bytes(), "{raw}");
-        }
     }
 }

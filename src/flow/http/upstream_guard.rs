@@ -3,7 +3,7 @@
 
 use super::framing::{Framing, section_end};
 use super::head;
-use super::line::Line;
+use super::line::{Line, poll_read_some};
 use crate::log::FlowEndKind;
 use std::io;
 use std::pin::Pin;
@@ -177,7 +177,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for UpstreamGuard<S> {
             if matches!(this.state, State::Switched) {
                 return Poll::Pending;
             }
-            ready!(Pin::new(&mut this.io).poll_read(cx, out))?;
+            ready!(poll_read_some(&mut this.io, cx, out))?;
             let bytes = &out.filled()[before..];
             if bytes.is_empty() {
                 return Poll::Ready(Ok(()));
