@@ -191,16 +191,15 @@ async fn whole(mut body: Incoming) -> Result<Sent, Answer> {
         let frame = frame.map_err(|e| text(StatusCode::BAD_REQUEST, format!("{e}\n")))?;
         let data = frame.data_ref().map_or(&[][..], |data| data);
         length += data.len();
-        match length {
-            ..=MAX_BODY => bytes.extend_from_slice(data),
-            ..=MAX_DRAINED => bytes = Vec::new(),
-            _ => break,
+        if length <= MAX_BODY {
+            bytes.extend_from_slice(data);
+        } else if length > MAX_DRAINED {
+            break;
         }
     }
-    match length {
-        ..=MAX_BODY => Ok(Sent::Whole(bytes.into())),
-        _ => Err(too_long()),
-    }
+    (length <= MAX_BODY)
+        .then(|| Sent::Whole(bytes.into()))
+        .ok_or_else(too_long)
 }
 
 /// Moves a body to the spool as it comes; storage services want its length first, and so do we.
