@@ -68,8 +68,8 @@ impl fmt::Display for WhyLeftOut {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::EveryTenant => "admits every tenant's names; `keep` would keep it",
-            Self::NotHttp => "neither HTTP nor TLS: for network rules",
-            Self::InnerStar => "no rule can have a star there",
+            Self::NotHttp => "is TCP or UDP, for network rules",
+            Self::InnerStar => "has its star where no rule can have one",
             Self::HostNotBound => "stands for a host of yours, which is not bound",
         })
     }
@@ -127,8 +127,13 @@ impl FqdnTag {
         })
     }
 
+    /// The placeholders that a binding with these features has to fill.
+    pub fn open(&self, features: &[String]) -> BTreeSet<&str> {
+        self.selected(features).flat_map(Endpoint::placeholders).collect()
+    }
+
     /// The entries that a binding with these features holds.
-    pub(super) fn selected<'a>(&'a self, features: &'a [String]) -> impl Iterator<Item = &'a Endpoint> {
+    pub(super) fn selected<'a>(&'a self, features: &[String]) -> impl Iterator<Item = &'a Endpoint> {
         self.endpoints.iter().filter(|endpoint| endpoint.selected_by(features))
     }
 

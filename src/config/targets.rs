@@ -9,7 +9,7 @@ use super::{
     problem::{Finding, Report},
 };
 use crate::{
-    catalogue::{self, Catalogue, FqdnTag, Narrowed, TagError, TemplateFault},
+    catalogue::{self, Catalogue, FqdnTag, Narrowed, TagError, TemplateFault, WhyLeftOut},
     policy::{FqdnPattern, TargetFqdn},
 };
 use mistakes::{bad_pattern, odd_letter};
@@ -197,7 +197,8 @@ fn entries(tag: &FqdnTag, used: Span, section: Option<&Binding>, report: &mut Re
     let binding = section.map(binding).unwrap_or_default();
     match tag.narrow(&binding) {
         Ok(narrowed) => {
-            warn_of_wide(tag, used, &narrowed.targets, !binding.values.is_empty(), report);
+            warn_of_wide(tag, used, &narrowed.targets, &binding, report);
+            warn_of_nothing(tag, used, &narrowed, report);
             if let Some(section) = section {
                 warn_of_empty(tag, section, report);
                 warn_of_idle(tag, section, &narrowed, report);
@@ -286,7 +287,7 @@ fn instead(error: &TagError) -> Option<&str> {
 }
 
 /// Bound, only what `keep` names is wide; unbound, every placeholder.
-fn warn_of_wide(tag: &FqdnTag, used: Span, targets: &[TargetFqdn], bound: bool, report: &mut Report) {
+fn warn_of_wide(tag: &FqdnTag, used: Span, targets: &[TargetFqdn], binding: &catalogue::Binding, report: &mut Report) {
     let mut wide = targets
         .iter()
         .filter(|target| target.wide)
@@ -296,7 +297,7 @@ fn warn_of_wide(tag: &FqdnTag, used: Span, targets: &[TargetFqdn], bound: bool, 
         0 => String::new(),
         more => format!(" (and {more} more)"),
     };
-    let name = tag.name();
+    let (name, bound) = (tag.name(), !binding.values.is_empty());
     let state = match tag.placeholder() {
         _ if bound => "keeps wildcards",
         Some(_) => "is not bound",
@@ -304,12 +305,43 @@ fn warn_of_wide(tag: &FqdnTag, used: Span, targets: &[TargetFqdn], bound: bool, 
     };
     let found = format!("tag `{name}` {state}: {first}{more} admits every tenant's resource, an exfiltration path");
     let finding = Finding::warning(used, found);
-    report.add(match tag.placeholder() {
-        Some(_) if !bound => finding.hint(format!(
-            "write `[fqdn_tag.{name}]` with `resource = [\"your-resource\"]`"
-        )),
+    report.add(match to_bind(tag, &binding.features) {
+        Some(hint) if !bound => finding.hint(hint),
         _ => finding,
     });
+}
+
+/// A tag of TCP entries, or of hosts that nobody has named.
+fn warn_of_nothing(tag: &FqdnTag, used: Span, narrowed: &Narrowed, report: &mut Report) {
+    let (true, Some(left)) = (narrowed.targets.is_empty(), narrowed.left_out.first()) else {
+        return;
+    };
+    let found = format!("tag `{}` admits nothing: `{}` {}", tag.name(), left.pattern, left.why);
+    let finding = Finding::warning(used, found);
+    report.add(match to_bind(tag, &[]) {
+        Some(hint) if left.why == WhyLeftOut::HostNotBound => finding.hint(hint),
+        _ => finding,
+    });
+}
+
+/// The section that would bind what a tag with these features leaves open.
+fn to_bind(tag: &FqdnTag, features: &[String]) -> Option<String> {
+    let main = tag.placeholder()?;
+    let open = tag.open(features);
+    let others: Vec<String> = open
+        .iter()
+        .filter(|name| **name != main)
+        .map(|name| format!("`{name}`"))
+        .collect();
+    let others = if others.is_empty() {
+        String::new()
+    } else {
+        format!(" and values for {}", others.join(", "))
+    };
+    let name = tag.name();
+    Some(format!(
+        "write `[fqdn_tag.{name}]` with `resource = [\"your-resource\"]`{others}"
+    ))
 }
 
 /// The text of the section that an error speaks of.

@@ -584,6 +584,25 @@ fn names() {
             &["9:18 error", "one label"],
         ),
         (
+            "a tag with more than one placeholder",
+            rule("destination_fqdn_tags = [\"AzureKubernetesService\"]"),
+            &["7:26 warning", "is not bound", "and values for `region`"],
+        ),
+        (
+            "a tag that no proxy serves",
+            rule("destination_fqdn_tags = [\"AzureRedis\"]"),
+            &["7:26 warning: tag `AzureRedis` admits nothing", "network rules"],
+        ),
+        (
+            "a tag of hosts that nobody has named",
+            rule("destination_fqdn_tags = [\"NpmPackages\"]"),
+            &[
+                "7:26 warning: tag `NpmPackages` admits nothing",
+                "is not bound",
+                "resource =",
+            ],
+        ),
+        (
             "a region without the feature that needs it",
             rule("destination_fqdn_tags = [\"AzureContainerRegistry\"]")
                 + "[fqdn_tag.AzureContainerRegistry]\nresource = [\"a\"]\nregion = [\"westeurope\"]",
