@@ -126,7 +126,7 @@ fn model(course: &Course) -> Option<&Attempt> {
         course
             .world
             .site(name)
-            .is_some_and(|s| s.spec().serves == Serves::Openai)
+            .is_some_and(|s| matches!(s.spec().serves, Serves::Openai | Serves::Foundry))
     };
     course.scenario().attempts.iter().find(|attempt| {
         let answered = attempt
@@ -153,16 +153,30 @@ fn curl(attempt: &Attempt, url: &str, ca: &Path) -> String {
     let Some(request) = attempt.requests.first() else {
         return line;
     };
+    // What curl does by itself.
+    let method = if request.body.is_empty() { "GET" } else { "POST" };
+    if request.method != method {
+        let _ = write!(line, " -X {}", request.method);
+    }
     for (name, value) in &request.headers {
-        let _ = write!(line, " -H '{name}: {value}'");
+        let _ = write!(line, " -H {}", quoted(&format!("{name}: {value}")));
     }
     if !request.body.is_empty() {
-        let _ = write!(line, " -d '{}'", request.body);
+        let _ = write!(line, " -d {}", quoted(&request.body));
     }
     let host = attempt.connect.as_deref().and_then(|c| c.strip_suffix(":443"));
     let (_, path) = split_url(&request.target);
-    let _ = write!(line, " 'https://{}{path}'", host.unwrap_or_default());
+    let _ = write!(
+        line,
+        " {}",
+        quoted(&format!("https://{}{path}", host.unwrap_or_default()))
+    );
     line
+}
+
+/// One word of a shell.
+fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', r"'\''"))
 }
 
 /// A call of the SDKs, which need only the variables.
