@@ -1,6 +1,7 @@
 //! Plain HTTP through a whole gateway: absolute-form requests and tunnels to `Http` rules. The origin keeps all that it
 //! hears, so that a denial is shown there and not only by its status.
 
+mod books;
 mod world;
 
 use serde_json::json;

@@ -290,6 +290,10 @@ impl Conversation {
 
     fn received(&mut self, response: Response<Incoming>, websocket: bool) -> Response<Reply> {
         let (mut parts, body) = response.into_parts();
+        // From now on hyper would send HTTP/1.0 here, which has neither chunked bodies nor WebSocket.
+        if let (Version::HTTP_10, Some(connection)) = (parts.version, &mut self.connection) {
+            connection.retire();
+        }
         let switched = parts.status == StatusCode::SWITCHING_PROTOCOLS;
         match (websocket, switched) {
             (_, true) => self.outcome = Outcome::Switched,

@@ -42,6 +42,8 @@ pub(super) struct Connection {
     pub address: SocketAddr,
     generation: u64,
     used: bool,
+    /// It carries no further request.
+    retired: bool,
     line: Arc<Line>,
     sender: http1::SendRequest<Sending>,
     link: Arc<Link>,
@@ -80,6 +82,7 @@ impl Connection {
             address,
             generation,
             used: false,
+            retired: false,
             line,
             sender,
             link,
@@ -91,7 +94,16 @@ impl Connection {
     /// Whether a request for this name and port, decided under this generation, may go here.
     pub(super) fn serves(&self, name: &Fqdn, port: u16, generation: u64) -> bool {
         let tunnel = &self.entry.tunnel;
-        tunnel.name == *name && tunnel.port == port && self.generation == generation && !self.sender.is_closed()
+        tunnel.name == *name
+            && tunnel.port == port
+            && self.generation == generation
+            && !self.retired
+            && !self.sender.is_closed()
+    }
+
+    /// No request after the one at hand.
+    pub(super) fn retire(&mut self) {
+        self.retired = true;
     }
 
     /// Whether a request went here before: it may have been closed meanwhile.
