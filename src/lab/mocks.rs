@@ -22,6 +22,7 @@ pub mod key_vault;
 pub mod monitor;
 pub mod openai;
 pub mod packages;
+pub mod page;
 pub mod resource_manager;
 pub mod route;
 pub mod search;
@@ -29,7 +30,7 @@ pub mod spool;
 pub mod websocket;
 
 use super::site::{Site, Visit};
-use answers::{Answer, ok, text};
+use answers::{Answer, text};
 use http_body_util::BodyExt;
 use hyper::{
     Request, StatusCode,
@@ -37,12 +38,10 @@ use hyper::{
     header::{self, HeaderMap, HeaderValue},
 };
 use keep::Kept;
-use route::{Asked, Call, Route, Sent, Service, on};
-use serde_json::json;
+use route::{Asked, Call, Route, Sent, Service};
 use spool::Extent;
 use std::{
     convert::Infallible,
-    fmt::Write as _,
     sync::{Arc, Mutex},
 };
 
@@ -51,9 +50,6 @@ const MAX_BODY: usize = 4 * 1024 * 1024;
 
 /// Most bytes of a longer body that are read before the answer.
 const MAX_DRAINED: usize = 64 * 1024 * 1024;
-
-/// Longest answer of `/bytes/N`, in bytes.
-const MAX_PAGE: usize = 64 * 1024 * 1024;
 
 /// What a site serves.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize, schemars::JsonSchema)]
@@ -107,7 +103,7 @@ pub enum Serves {
 impl Serves {
     fn service(self) -> &'static Service {
         match self {
-            Self::Page => &PAGE,
+            Self::Page => &page::PAGE,
             Self::Openai => &openai::SERVICE,
             Self::Foundry => &foundry::SERVICE,
             Self::Search => &search::SERVICE,
@@ -127,7 +123,7 @@ impl Serves {
             Self::Apt => &packages::APT_REPOSITORY,
             Self::Git => &git::SERVICE,
             Self::Grpc => &grpc::SERVICE,
-            Self::Metadata => &METADATA,
+            Self::Metadata => &page::METADATA,
         }
     }
 }
@@ -231,41 +227,6 @@ fn open(_: &Call<'_>) -> Option<Answer> {
     None
 }
 
-/// A site that says what it was asked.
-static PAGE: Service = Service {
-    routes: &[&[on("GET", "/bytes/{}", filler)]],
-    guard: open,
-    missing: page,
-};
-
-static METADATA: Service = Service {
-    routes: &[],
-    guard: open,
-    missing: metadata,
-};
-
-/// `/bytes/N`: a body of N bytes, for transfers.
-fn filler(call: &Call<'_>) -> Answer {
-    match call.part(0).parse::<usize>() {
-        Ok(n) => text(StatusCode::OK, "x".repeat(n.min(MAX_PAGE))),
-        Err(_) => page(call),
-    }
-}
-
-fn page(call: &Call<'_>) -> Answer {
-    let asked = call.asked;
-    let mut page = format!("site: {}\nrequest: {} {}\n", call.site, asked.method, asked.uri);
-    for (name, value) in &asked.headers {
-        let _ = writeln!(page, "{name}: {}", String::from_utf8_lossy(value.as_bytes()));
-    }
-    let _ = writeln!(page, "body: {} bytes", call.body().len());
-    text(StatusCode::OK, page)
-}
-
-fn metadata(_: &Call<'_>) -> Answer {
-    ok(&json!({"access_token": "the-managed-identity-of-the-firewall", "token_type": "Bearer"}))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -312,11 +273,8 @@ mod tests {
 
     #[test]
     fn the_documentation_lists_every_kind() {
-        let unknown = serde_json::from_value::<Serves>(json!("?")).unwrap_err().to_string();
-        let kinds: Vec<&str> = unknown.split('`').skip(3).step_by(2).collect();
-        assert!(kinds.len() > 20 && kinds.contains(&"key-vault"), "{unknown}");
         let table = include_str!("../../docs/lab.md");
-        for kind in kinds {
+        for kind in ask::kinds() {
             assert!(table.contains(&format!("\n| `{kind}` |")), "docs/lab.md lacks {kind}");
         }
     }

@@ -37,17 +37,14 @@ fn forward(call: &Call<'_>) -> Answer {
         .trim_start_matches('/')
         .split_once('/')
         .map_or("", |(_, rest)| rest);
-    let paths = [path.to_owned(), format!("/{behind}"), format!("/openai/{behind}")];
-    let found = paths
-        .iter()
-        .find_map(|path| openai::SERVICE.find(&call.asked.method, path));
-    let Some((route, taken)) = found else {
-        return marked(as_json(
+    let answer = openai::behind(call, &[path, &format!("/{behind}"), &format!("/openai/{behind}")]);
+    let missing = || {
+        as_json(
             StatusCode::NOT_FOUND,
             &json!({"statusCode": 404, "message": "Resource not found"}),
-        ));
+        )
     };
-    marked((route.answer)(&Call { taken: &taken, ..*call }))
+    marked(answer.unwrap_or_else(missing))
 }
 
 fn marked(answer: Answer) -> Answer {

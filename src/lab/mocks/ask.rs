@@ -4,12 +4,23 @@ use super::{
     Serves,
     answers::{Answer, Said},
     respond,
-    route::{Asked, Sent},
+    route::{Asked, Sent, Service},
 };
 use crate::lab::site::{Site, SiteSpec};
 use hyper::{HeaderMap, Method, Uri, header::HeaderName};
 use serde_json::Value;
 use std::sync::{Arc, Mutex};
+
+/// Every kind, as a scenario calls it.
+pub fn kinds() -> Vec<String> {
+    let unknown = serde_json::from_value::<Serves>("?".into()).unwrap_err().to_string();
+    let kinds: Vec<String> = unknown.split('`').skip(3).step_by(2).map(str::to_owned).collect();
+    assert!(
+        kinds.len() > 20 && kinds.iter().any(|kind| kind == "key-vault"),
+        "{unknown}"
+    );
+    kinds
+}
 
 /// A site of one kind, and the headers that each request carries.
 pub struct Ask {
@@ -47,6 +58,11 @@ impl Ask {
             .insert(HeaderName::try_from(name).unwrap(), value.try_into().unwrap());
     }
 
+    /// What it is a site of.
+    pub fn service(&self) -> &'static Service {
+        self.site.spec().serves.service()
+    }
+
     pub fn get(&mut self, path: &str) -> Heard {
         self.send("GET", path, "")
     }
@@ -60,7 +76,7 @@ impl Ask {
     }
 
     pub fn send(&mut self, method: &str, path: &str, body: &str) -> Heard {
-        let service = self.site.spec().serves.service();
+        let service = self.service();
         let (method, uri): (Method, Uri) = (method.parse().unwrap(), path.parse().unwrap());
         let found = service.find(&method, uri.path());
         let sent = match found {

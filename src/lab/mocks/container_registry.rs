@@ -99,15 +99,14 @@ fn guard(call: &Call<'_>) -> Option<Answer> {
         return None;
     }
     let host = call.host();
-    let scope = match path
-        .strip_prefix("/v2/")
-        .and_then(|p| p.split_once("/manifests/").or(p.split_once("/blobs/")))
-    {
-        Some((name, _)) => format!("repository:{name}:pull"),
-        None if path.starts_with("/acr/v1/_catalog") => "registry:catalog:*".to_owned(),
-        None => format!("repository:{}:metadata_read", call.part(0)),
+    let named = path.strip_prefix("/v2/");
+    let scope = match named.and_then(|p| p.split_once("/manifests/").or(p.split_once("/blobs/"))) {
+        Some((name, _)) => format!(",scope=\"repository:{name}:pull\""),
+        None if path.ends_with("/_catalog") => ",scope=\"registry:catalog:*\"".to_owned(),
+        None if call.part(0).is_empty() => String::new(),
+        None => format!(",scope=\"repository:{}:metadata_read\"", call.part(0)),
     };
-    let challenge = format!("Bearer realm=\"https://{host}/oauth2/token\",service=\"{host}\",scope=\"{scope}\"");
+    let challenge = format!("Bearer realm=\"https://{host}/oauth2/token\",service=\"{host}\"{scope}");
     let refusal = failed(StatusCode::UNAUTHORIZED, "UNAUTHORIZED", "authentication required");
     Some(with(
         with(refusal, "www-authenticate", challenge),

@@ -1,5 +1,5 @@
 //! Azure AI Foundry: model inference at `<resource>.services.ai.azure.com`, and what Azure OpenAI, Content Safety, Document
-//! Intelligence and Speech serve there.
+//! Intelligence and Speech serve there; a project's deployments, and its models by the paths of Azure OpenAI.
 //!
 //! Paths and shapes: "Azure AI Model Inference REST API" and what `azure-ai-inference` sends, whose endpoint is either
 //! the resource with `/models` or a deployment of its own at the root.
@@ -19,6 +19,10 @@ const ROUTES: &[Route] = &[
     on("POST", "/embeddings", openai::embeddings),
     on("GET", "/models/info", info),
     on("GET", "/info", info),
+    on("GET", "/api/projects/{}/deployments", deployments),
+    on("GET", "/api/projects/{}/connections", connections),
+    on("POST", "/api/projects/{}/{*}", project),
+    on("GET", "/api/projects/{}/{*}", project),
 ];
 
 /// A Foundry resource.
@@ -30,6 +34,23 @@ pub static SERVICE: Service = Service {
 
 fn info(_: &Call<'_>) -> Answer {
     ok(&json!({"model_name": "gpt-4o", "model_type": "chat-completion", "model_provider_name": "egret lab"}))
+}
+
+/// A project asks the models by the paths of Azure OpenAI.
+fn project(call: &Call<'_>) -> Answer {
+    openai::behind(call, &[&format!("/{}", call.part(1))]).unwrap_or_else(|| openai::missing(call))
+}
+
+fn deployments(_: &Call<'_>) -> Answer {
+    ok(&json!({"value": [{
+        "name": "gpt-4o", "type": "ModelDeployment", "modelName": "gpt-4o", "modelVersion": "2024-11-20",
+        "modelPublisher": "egret lab", "capabilities": {"chat_completion": "true"},
+        "sku": {"name": "Standard", "capacity": 1, "family": "", "size": "", "tier": ""},
+    }]}))
+}
+
+fn connections(_: &Call<'_>) -> Answer {
+    ok(&json!({"value": []}))
 }
 
 #[cfg(test)]
@@ -57,5 +78,17 @@ mod tests {
         );
         assert_eq!(ask.get("/models/info").json()["model_type"], "chat-completion");
         assert_eq!(Ask::to("foundry").get("/models/info").status(), 401);
+        let said = ask
+            .post(
+                "/api/projects/lab/openai/v1/responses",
+                r#"{"model": "m", "input": "hi"}"#,
+            )
+            .json();
+        assert_eq!(said["output"][0]["content"][0]["text"], "Hello from the egret lab.");
+        assert_eq!(
+            ask.get("/api/projects/lab/deployments").json()["value"][0]["name"],
+            "gpt-4o"
+        );
+        assert_eq!(ask.get("/api/projects/lab/other").status(), 404);
     }
 }

@@ -62,6 +62,13 @@ pub fn guard(call: &Call<'_>) -> Option<Answer> {
     (dated && call.query("api-version").is_none()).then(|| missing(call))
 }
 
+/// What a resource answers under the first of these paths that it knows: for services that stand in front of it.
+pub fn behind(call: &Call<'_>, paths: &[&str]) -> Option<Answer> {
+    let known = |path: &&str| SERVICE.find(&call.asked.method, path);
+    let (route, taken) = paths.iter().find_map(known)?;
+    Some((route.answer)(&Call { taken: &taken, ..*call }))
+}
+
 /// No such resource.
 pub fn missing(_: &Call<'_>) -> Answer {
     refuse(StatusCode::NOT_FOUND, "404", "Resource not found")

@@ -82,7 +82,7 @@ pub struct Service {
 impl Service {
     /// The route for this request, and what its pattern took.
     pub fn find(&self, method: &Method, path: &str) -> Option<(&'static Route, Vec<String>)> {
-        let segments = segments(path);
+        let segments = (path.len() <= MAX_PATH).then(|| segments(path))?;
         let mut all = self.routes.iter().flat_map(|table| table.iter());
         all.find_map(|route| Some((route, route.fits(method, &segments)?)))
     }
@@ -98,7 +98,6 @@ impl Route {
 
 /// The segments of a path, decoded; empty ones do not count.
 fn segments(path: &str) -> Vec<String> {
-    let path = path.get(..path.len().min(MAX_PATH)).unwrap_or_default();
     path.split('/').filter(|s| !s.is_empty()).map(decode).collect()
 }
 
@@ -230,7 +229,10 @@ fn field(pairs: &str, name: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{
+        super::ask::{Ask, kinds},
+        *,
+    };
 
     #[test]
     fn a_pattern_takes_what_its_braces_stand_for() {
@@ -272,5 +274,49 @@ mod tests {
             assert_eq!(decode(text), decoded);
         }
         assert_eq!(field("a=1&b%20c=d+e%2B", "b c").as_deref(), Some("d e+"));
+    }
+
+    /// What may stand in a body, and what may not.
+    const BODIES: [&str; 10] = [
+        "",
+        "{",
+        "7",
+        "null",
+        "\"x\"",
+        "[]",
+        "[7]",
+        "{\"value\": [7, {}], \"input\": {}, \"name\": 7}",
+        "a=%zz&=&want \u{0}é",
+        "{\"messages\": [], \"stream\": 7, \"fields\": [], \"item\": 7}",
+    ];
+
+    #[tokio::test]
+    async fn no_route_of_any_kind_fails_at_odd_requests() {
+        let mut asked = 0;
+        for kind in kinds() {
+            let mut ask = Ask::to(&kind)
+                .header("authorization", "Bearer t")
+                .header("range", "bytes=7-2");
+            ask.set("content-type", "application/grpc");
+            for route in ask.service().routes.iter().flat_map(|table| table.iter()) {
+                let path = route.path.replace("{*}", "a/%2F/b").replace("{}", "%00x");
+                for query in [
+                    "",
+                    "?",
+                    "?api-version=1&comp=block&blockid=%ff&sig=&=&$top=-1&service=git-upload-pack",
+                ] {
+                    for body in BODIES {
+                        let status = ask.send(route.method, &format!("{path}{query}"), body).status();
+                        assert!((200..600).contains(&status), "{kind} {path}");
+                        asked += 1;
+                    }
+                }
+            }
+            assert!(
+                ask.get(&format!("/{}", "x/".repeat(MAX_PATH))).status() >= 200,
+                "{kind} and a long path"
+            );
+        }
+        assert!(asked > 3000, "{asked}");
     }
 }
