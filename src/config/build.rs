@@ -112,6 +112,20 @@ fn listeners(file: &file::Listeners, report: &mut Report) -> Listeners {
         health: read(&file.health, defaults.health, report),
         admin: read(&file.admin, defaults.admin, report),
     };
+    for (what, written, default) in [
+        ("proxy", &file.proxy, &listeners.proxy),
+        ("health", &file.health, &listeners.health),
+        ("admin", &file.admin, &listeners.admin),
+    ] {
+        let meets = |address: SocketAddr| written.is_none() && default.iter().any(|other| collide(*other, address));
+        for (address, span) in taken.iter().filter(|(address, _)| meets(*address)) {
+            let finding = Finding::error(
+                *span,
+                format!("`{address}` is where the {what} listener stands by default"),
+            );
+            report.add(finding.hint(format!("choose another port, or say `listeners.{what}`")));
+        }
+    }
     if let Some(list) = file.proxy.as_ref().filter(|list| report.says_nothing(list)) {
         report.add(
             Finding::error(list.span, "no proxy listener").hint("leave the key out to listen on 127.0.0.1 and ::1"),
