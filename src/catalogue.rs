@@ -4,12 +4,14 @@
 //! the names of its resources; an unbound one admits every tenant's, and says so.
 
 mod file;
+mod holder;
 mod narrow;
 mod tag;
 mod template;
 mod tenants;
 
 pub use file::{Cloud, Endpoint, EndpointProtocol, Need, Ports, Source};
+pub use holder::Holder;
 pub use narrow::{Binding, LeftOut, Narrowed, Unused, WhyLeftOut};
 pub use tag::{FqdnTag, TagError};
 pub use template::TemplateFault;

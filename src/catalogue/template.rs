@@ -90,6 +90,13 @@ impl Template {
         FqdnPattern::parse(&text).expect("the template was checked with something in place of each placeholder")
     }
 
+    /// What each placeholder stands for in this name, in normal form; `None` if the template does not come to it. Inside a
+    /// label with several placeholders the first takes as little as it can.
+    pub(super) fn read<'a>(&'a self, name: &'a str) -> Option<BTreeMap<&'a str, &'a str>> {
+        let mut values = BTreeMap::new();
+        read(&self.pieces, name, &mut values).then_some(values)
+    }
+
     /// Every combination of the values. Each placeholder must have a list.
     pub(super) fn bind(&self, values: &BTreeMap<&str, Vec<String>>) -> Vec<Result<FqdnPattern, BindFault>> {
         let mut names: Vec<&str> = self.placeholders().collect();
@@ -137,6 +144,31 @@ impl fmt::Display for Template {
             Piece::Text(text) => f.write_str(text),
             Piece::Placeholder(name) => write!(f, "<{name}>"),
         })
+    }
+}
+
+/// Whether the pieces come to the whole of `name`, with the values that were read so far.
+fn read<'a>(pieces: &'a [Piece], name: &'a str, values: &mut BTreeMap<&'a str, &'a str>) -> bool {
+    match pieces {
+        [] => name.is_empty(),
+        [Piece::Text(text), rest @ ..] => name
+            .strip_prefix(text.as_str())
+            .is_some_and(|name| read(rest, name, values)),
+        [Piece::Placeholder(placeholder), rest @ ..] => {
+            let label = name.find('.').unwrap_or(name.len());
+            (1..=label).any(|length| {
+                let (value, after) = name.split_at(length);
+                if values.get(placeholder.as_str()).is_some_and(|known| *known != value) {
+                    return false;
+                }
+                let first = values.insert(placeholder, value).is_none();
+                let whole = read(rest, after, values);
+                if !whole && first {
+                    values.remove(placeholder.as_str());
+                }
+                whole
+            })
+        }
     }
 }
 
@@ -212,6 +244,34 @@ mod tests {
         }
         assert!(template("<host>").is_host("host") && template("*.<host>").is_host("host"));
         assert!(!template("<r>.example").is_host("r"));
+    }
+
+    #[test]
+    fn a_name_is_read_back() {
+        let read = |text: &str, name: &str| {
+            let template = template(text);
+            let values = template.read(name);
+            values.map(|values| {
+                values
+                    .into_iter()
+                    .map(|(name, value)| format!("{name}={value}"))
+                    .collect::<Vec<_>>()
+                    .join(" ")
+            })
+        };
+        for (text, name, values) in [
+            ("<r>.example", "a.example", Some("r=a")),
+            ("<r>.example", "a.b.example", None),
+            ("<r>.example", ".example", None),
+            ("<r>.<z>.example", "a.b.example", Some("r=a z=b")),
+            ("<r>-2.example", "a-2-2.example", Some("r=a-2")),
+            ("<r>-2.example", "a.example", None),
+            ("<r>-<z>.<z>.example", "a-b-c.b-c.example", Some("r=a z=b-c")),
+            ("<r>-<z>.<z>.example", "a-b.c.example", None),
+            ("a.example", "a.example", Some("")),
+        ] {
+            assert_eq!(read(text, name).as_deref(), values, "{text} {name}");
+        }
     }
 
     #[test]

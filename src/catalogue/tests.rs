@@ -435,6 +435,44 @@ fn a_star_over_a_multi_tenant_suffix_is_known_as_one() {
     assert!(Catalogue::embedded().multi_tenant(&FqdnPattern::Any).is_some());
 }
 
+#[test]
+fn a_name_leads_back_to_the_tag_that_would_hold_it() {
+    for (name, first) in [
+        ("contoso-ai.openai.azure.com", Some("AzureOpenAI=contoso-ai")),
+        ("contosodata.blob.core.windows.net", Some("AzureStorage=contosodata")),
+        (
+            "contosodata.table.core.windows.net",
+            Some("AzureStorage=contosodata,features=table"),
+        ),
+        (
+            "contoso.westeurope.data.azurecr.io",
+            Some("AzureContainerRegistry=contoso,region=westeurope,features=data-endpoint"),
+        ),
+        ("kv.vault.azure.cn", Some("AzureKeyVault=kv,features=china")),
+        ("x.y.openai.azure.com", None),
+        ("login.microsoftonline.com", None),
+        ("contoso.redis.cache.windows.net", None),
+    ] {
+        let asked = crate::policy::Fqdn::parse(name).unwrap();
+        let holders = Catalogue::embedded().holders(&asked);
+        assert_eq!(holders.first().map(Holder::to_string).as_deref(), first, "{name}");
+        for holder in holders {
+            let flags = crate::config::Flags {
+                allow: vec![holder.to_string()],
+                ..Default::default()
+            };
+            let checked = crate::config::from_flags(&flags).unwrap_or_else(|problems| panic!("{holder}: {problems:?}"));
+            let crate::policy::Rules::Application(rules) = &checked.policy.groups[0].collections[0].rules else {
+                panic!("{checked:?}")
+            };
+            assert!(
+                rules[0].targets.iter().any(|target| target.pattern.matches(&asked)),
+                "{holder}"
+            );
+        }
+    }
+}
+
 /// A folder that is gone with the test.
 struct Folder(PathBuf);
 

@@ -5,6 +5,7 @@ mod show;
 
 use super::{Answer, ExplainArgs, print, refuse};
 use crate::{
+    catalogue::Catalogue,
     config::{Checked, nets},
     policy::{
         Action, Attempt, CompiledPolicy, Decision, Expected, Fqdn, Host, Mode, Protocol, Reason, RuleId, Sources,
@@ -213,6 +214,13 @@ impl Explanation {
                 "no rule names it: add \"{name}\" to `destination_fqdns` of a rule that allows {}",
                 self.source
             ));
+            let holders = Catalogue::embedded().holders(name);
+            advice.extend(holders.first().map(|holder| {
+                let tag = holder.tag.name();
+                format!(
+                    "if that is a resource of yours, tag {tag} can name it: `--allow {holder}`, or `[fqdn_tag.{tag}]`"
+                )
+            }));
         }
         advice
     }
