@@ -17,6 +17,7 @@ pub mod report;
 pub mod row;
 pub mod scenario;
 pub mod site;
+pub mod stand_ins;
 pub mod world;
 
 use crate::{cli::LabArgs, config::Problem};
@@ -24,6 +25,7 @@ use anyhow::{Context, bail};
 use course::{Course, CourseError, Way};
 use report::Tally;
 use scenario::{SHIPPED, Scenario, Shipped};
+use stand_ins::StandIns;
 use std::{
     net::{SocketAddr, ToSocketAddrs},
     path::Path,
@@ -46,7 +48,7 @@ pub fn run(args: &LabArgs) -> anyhow::Result<bool> {
     let (way, ground) = match (&args.proxy, args.direct) {
         (Some(url), _) => {
             let sites = scenarios.iter().flat_map(|scenario| &scenario.sites);
-            let ground = Ground::StandIns(args.dns_listen, world::stand_ins(sites));
+            let ground = Ground::StandIns(args.dns_listen, StandIns::of(sites));
             (Way::Proxy(proxy_address(url)?), ground)
         }
         (None, true) => (Way::Direct, Ground::Mapped),
@@ -82,7 +84,7 @@ fn chosen(args: &LabArgs) -> anyhow::Result<Vec<Scenario>> {
     let words: Vec<&Path> = args.scenario.iter().map(AsRef::as_ref).collect();
     match words[..] {
         [] if !args.once => read(&[Path::new(SHIPPED[0].name)]),
-        [one] if one == Path::new("all") => read(&[]),
+        _ if words.contains(&Path::new("all")) => read(&[]),
         _ => read(&words),
     }
 }

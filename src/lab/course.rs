@@ -8,7 +8,7 @@ use super::{
     judge::{self, Heard},
     play::{Played, play},
     row::Row,
-    scenario::{Attempt, Scenario, split_url},
+    scenario::{Attempt, Scenario},
     world::{Ground, World, WorldError},
 };
 use crate::{
@@ -22,7 +22,7 @@ use crate::{
 };
 use std::{
     collections::BTreeSet,
-    net::{IpAddr, Ipv4Addr, SocketAddr},
+    net::{Ipv4Addr, SocketAddr},
     time::{Duration, Instant},
 };
 use tokio::time::sleep;
@@ -178,7 +178,7 @@ impl Course {
 
     async fn find(&self, attempt: &Attempt) -> Finding {
         let attempt = match self.way {
-            Way::Proxy(_) => in_stand_ins(attempt, &self.world),
+            Way::Proxy(_) => self.world.stand_ins().attempt(attempt),
             Way::Egret | Way::Direct => attempt.clone(),
         };
         let road = match attempt.unset_proxy && self.way != Way::Direct {
@@ -330,32 +330,4 @@ fn allowing_all(checked: Checked, attempts: &[Attempt]) -> Checked {
         },
         ..checked
     }
-}
-
-/// Literal addresses in what an attempt asks become those that stand for them, so that nothing leaves the machine.
-fn in_stand_ins(attempt: &Attempt, world: &World) -> Attempt {
-    let replaced = |authority: &str| {
-        let (host, port) = authority.rsplit_once(':').unwrap_or((authority, ""));
-        let stand_in = host.parse::<IpAddr>().ok().and_then(|ip| world.stand_in(ip));
-        stand_in.map(|ip| {
-            if port.is_empty() {
-                ip.to_string()
-            } else {
-                format!("{ip}:{port}")
-            }
-        })
-    };
-    let mut attempt = attempt.clone();
-    if let Some(target) = &mut attempt.connect
-        && let Some(stand_in) = replaced(target)
-    {
-        *target = stand_in;
-    }
-    for request in attempt.requests.iter_mut().filter(|r| !r.target.starts_with('/')) {
-        let (authority, path) = split_url(&request.target);
-        if let Some(stand_in) = replaced(authority) {
-            request.target = format!("http://{stand_in}{path}");
-        }
-    }
-    attempt
 }

@@ -7,14 +7,15 @@ use super::{
     dns::LabDns,
     internet::{DialMap, Internet},
     open_proxy::OpenProxy,
-    scenario::{ZoneData, ZoneRecord},
+    scenario::ZoneRecord,
     site::{Front, Site, SiteSpec},
+    stand_ins::StandIns,
 };
 use crate::tls::authority::Authority;
 use ipnet::IpNet;
 use socket2::{Domain, Socket, Type};
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener},
     sync::Arc,
@@ -28,15 +29,12 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-/// The addresses of 127.88.0.0/16 that stand for the lab's.
-pub type StandIns = BTreeMap<IpAddr, IpAddr>;
-
 /// Where the listeners of a world stand.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ground {
     /// On free ports of 127.0.0.1; egret's dial overrides and [`DialMap`] lead there.
     Mapped,
-    /// On the real ports of addresses of 127.88.0.0/16 that stand for the lab's ([`stand_ins`]), for a proxy that is not
+    /// On the real ports of addresses of 127.88.0.0/16 that stand for the lab's, for a proxy that is not
     /// ours. One DNS server at this address says everything, in stand-ins.
     StandIns(SocketAddr, StandIns),
 }
@@ -91,7 +89,7 @@ impl World {
         let mut world = Self {
             authority,
             stand_ins: match ground {
-                Ground::Mapped => StandIns::new(),
+                Ground::Mapped => StandIns::default(),
                 Ground::StandIns(_, stand_ins) => stand_ins.clone(),
             },
             sites,
@@ -166,9 +164,9 @@ impl World {
         &self.map
     }
 
-    /// The address that stands for one of the lab's; `None` on [`Ground::Mapped`], where none does.
-    pub fn stand_in(&self, address: IpAddr) -> Option<IpAddr> {
-        self.stand_ins.get(&address).copied()
+    /// The addresses that stand for the lab's; none on [`Ground::Mapped`].
+    pub fn stand_ins(&self) -> &StandIns {
+        &self.stand_ins
     }
 
     /// A DNS server by name.
@@ -224,7 +222,8 @@ impl World {
             let front = Front::new(address, port, here, &self.authority);
             let at = match (ground, port) {
                 (Ground::StandIns(..), Some(port)) => SocketAddr::new(
-                    self.stand_in(address)
+                    self.stand_ins
+                        .get(address)
                         .ok_or_else(|| failed(format!("nothing stands for {address}")))?,
                     port,
                 ),
@@ -251,29 +250,8 @@ impl World {
                 .iter()
                 .map(|(view, records)| (view.clone(), loopback, records.clone()))
                 .collect(),
-            Ground::StandIns(at, _) => vec![("public".to_owned(), *at, self.in_stand_ins(views))],
+            Ground::StandIns(at, _) => vec![("public".to_owned(), *at, self.stand_ins.records(views))],
         }
-    }
-
-    /// What one server for everybody says: a name that an inner server knows is said as that one says it.
-    fn in_stand_ins(&self, views: &BTreeMap<String, Vec<ZoneRecord>>) -> Vec<ZoneRecord> {
-        let (public, inner): (Vec<_>, Vec<_>) = views.iter().partition(|(view, _)| *view == "public");
-        let outer: Vec<ZoneRecord> = public.into_iter().flat_map(|(_, r)| r.clone()).collect();
-        let mut records: Vec<ZoneRecord> = Vec::new();
-        // Inner servers repeat what the public one says: what is their own goes first.
-        let own = inner
-            .into_iter()
-            .map(|(_, r)| r.iter().filter(|r| !outer.contains(r)).cloned().collect());
-        for view in own.chain([outer.clone()]).collect::<Vec<Vec<_>>>() {
-            let known: BTreeSet<_> = records.iter().map(|r| r.name.clone()).collect();
-            records.extend(view.into_iter().filter(|r| !known.contains(&r.name)));
-        }
-        for record in &mut records {
-            if let Some(IpAddr::V4(ip)) = record.address().and_then(|ip| self.stand_in(ip)) {
-                record.data = ZoneData::A(ip);
-            }
-        }
-        records
     }
 
     fn bind(&self, at: SocketAddr) -> Result<(tokio::net::TcpListener, SocketAddr), WorldError> {
@@ -360,16 +338,6 @@ fn fronts_of(sites: &[Arc<Site>], ground: &Ground) -> Vec<(IpAddr, Option<u16>)>
     fronts.sort_by_key(|(address, port)| (port.is_none(), *address, *port));
     fronts.dedup();
     fronts
-}
-
-/// Stand-ins in the order of the addresses: 127.88.0.1, 127.88.0.2, ... Worlds that are built one after the other share
-/// them, since the proxy between may remember what a name resolved to.
-pub fn stand_ins<'a>(sites: impl Iterator<Item = &'a SiteSpec>) -> StandIns {
-    let all: BTreeSet<IpAddr> = sites.flat_map(|site| site.addresses.iter().copied()).collect();
-    let numbered = all.into_iter().zip(1u16..);
-    numbered
-        .map(|(ip, n)| (ip, IpAddr::V4(Ipv4Addr::new(127, 88, (n >> 8) as u8, n as u8))))
-        .collect()
 }
 
 #[cfg(test)]

@@ -1,6 +1,8 @@
 //! A scenario file as written, and what makes a [`Scenario`] of it: all problems at once, each with its place.
 
-use super::{Attempt, EgretConfig, Expect, Request, Scenario, Speaks, ZoneRecord};
+mod views;
+
+use super::{Attempt, EgretConfig, Expect, Request, Scenario, Speaks};
 use crate::{
     config::{
         self, Problem,
@@ -14,7 +16,7 @@ use crate::{
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     net::{IpAddr, Ipv4Addr},
     path::Path,
     sync::Arc,
@@ -273,60 +275,6 @@ impl Check<'_> {
         parsed
     }
 
-    fn views(
-        &mut self,
-        written: BTreeMap<String, Vec<At<String>>>,
-        sites: &[SiteSpec],
-    ) -> BTreeMap<String, Vec<ZoneRecord>> {
-        if !written.contains_key("public") {
-            self.say(
-                Span::default(),
-                "[dns] has no `public` server: what would a machine without a firewall ask?",
-            );
-        }
-        let mut own: BTreeMap<String, Vec<ZoneRecord>> = BTreeMap::new();
-        let mut like = Vec::new();
-        for (view, lines) in written {
-            let (others, lines): (Vec<_>, Vec<_>) = lines.into_iter().partition(|line| other_view(line).is_some());
-            like.extend(others.into_iter().map(|line| (view.clone(), line)));
-            let records = lines.iter().filter_map(|line| self.record(line, sites)).collect();
-            own.insert(view, records);
-        }
-        let mut views = own.clone();
-        for (view, line) in like {
-            let other = other_view(&line).unwrap_or_default();
-            let Some(theirs) = own.get(other).filter(|_| other != view) else {
-                let known: Vec<&str> = own.keys().map(String::as_str).filter(|name| *name != view).collect();
-                let name = At {
-                    span: line.span,
-                    value: other.to_owned(),
-                };
-                self.unknown(&name, "other DNS server", known.into_iter());
-                continue;
-            };
-            let ours = views.entry(view).or_default();
-            let said: BTreeSet<_> = ours.iter().map(|record| record.name.clone()).collect();
-            ours.extend(theirs.iter().filter(|record| !said.contains(&record.name)).cloned());
-        }
-        views
-    }
-
-    fn record(&mut self, line: &At<String>, sites: &[SiteSpec]) -> Option<ZoneRecord> {
-        match ZoneRecord::parse(line) {
-            Ok(record) => {
-                let nobody = |ip: &IpAddr| !sites.iter().any(|s| s.addresses.contains(ip));
-                if let Some(ip) = record.address().filter(nobody) {
-                    self.say(line.span, format!("no site stands at {ip}"));
-                }
-                Some(record)
-            }
-            Err(found) => {
-                self.say(line.span, found);
-                None
-            }
-        }
-    }
-
     fn attempt(&mut self, written: FileAttempt, known: &Known<'_>) -> Option<Attempt> {
         let at = written.name.span;
         let source = known.clients.get(&written.client.value).copied();
@@ -468,14 +416,6 @@ impl Check<'_> {
             self.unknown(&name, "site", known.sites.iter().map(|s| s.name.as_str()));
         }
         name.value
-    }
-}
-
-/// The server whose lines a line takes over: `* AS public`.
-fn other_view(line: &str) -> Option<&str> {
-    match line.split_whitespace().collect::<Vec<_>>()[..] {
-        ["*", "AS", view] => Some(view),
-        _ => None,
     }
 }
 
