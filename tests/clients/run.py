@@ -45,8 +45,8 @@ def install(folder):
         shutil.rmtree(node, ignore_errors=True)
         node.mkdir()
         shutil.copy(HERE / "node/package.json", node)
-        npm = ["npm", "install", "--no-package-lock", "--no-audit", "--no-fund", "--loglevel", "error"]
-        subprocess.run(npm, cwd=node, check=True)
+        quiet = ["--no-audit", "--no-fund", "--loglevel", "error"]
+        subprocess.run(["npm", "install", "--engine-strict", "--no-package-lock", *quiet], cwd=node, check=True)
     for script in (HERE / "node").glob("*.mjs"):  # they must lie beside their packages
         shutil.copy(script, node)
     commands = {"python": [python], "node": ["node"], "shell": ["sh"]}
@@ -179,7 +179,8 @@ class Outcome:
         rows = [len(play.rows) for play in self.plays.values()]
         seconds = [f"{play.seconds:.1f}" for play in self.plays.values()]
         text = " .. ".join(part.strip() for part in found.groupdict().values()) if found else "?"
-        return ["NOT OK" if self.faults else "ok", self.client["name"], "/".join(seconds), "/".join(map(str, rows)), text]
+        mark = "NOT OK" if self.faults else "ok"
+        return [mark, self.client["name"], "/".join(seconds), "/".join(map(str, rows)), text]
 
 
 def shown(parts, host):
