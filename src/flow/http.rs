@@ -24,7 +24,7 @@ use super::connect::Upstream;
 use super::gate::Passed;
 use super::held::Held;
 use super::record::Record;
-use super::relay::{self, Transfer};
+use super::relay;
 use super::shared::Phase;
 use crate::config::settings::Limits;
 use crate::log::FlowEndKind;
@@ -48,6 +48,10 @@ use tokio::time::timeout;
 
 /// How long a client may take to read what upstream sent together with its 101.
 const FIRST_BYTES_TIME: Duration = Duration::from_secs(5);
+
+/// A client that has sent its request may end its side at once, and is owed the response. One that is gone altogether looks
+/// the same until something is written to it: this part of the idle limit is as long as it may be silent.
+const HALF_CLOSED_SHARE: u32 = 4;
 
 /// Serve absolute-form requests. `held` was read already and has the first head.
 pub(crate) async fn serve_absolute(client: TcpStream, held: Held, record: Record) {
@@ -97,8 +101,6 @@ async fn serve(guard: ClientGuard<TcpStream>, conversation: Conversation, line: 
         .preserve_header_case(true)
         .title_case_headers(true)
         .auto_date_header(false)
-        // A client that has sent its request may end its side at once; the response is owed all the same.
-        .half_close(true)
         .max_headers(limits.head_fields)
         .max_buf_size((limits.head_bytes + 1024).max(16 * 1024))
         .serve_connection(TokioIo::new(guard), service);
@@ -111,7 +113,11 @@ async fn serve(guard: ClientGuard<TcpStream>, conversation: Conversation, line: 
                 biased;
                 result = &mut connection => break if result.is_ok() { End::InOrder } else { End::Failed },
                 () = &mut idle => break End::Idle,
-                () = line.stopped() => {
+                () = line.news() => {
+                    if line.gone() == Some(Gone::Closed) {
+                        std::pin::Pin::new(&mut connection).graceful_shutdown();
+                        idle.set(line.idle(limits.idle / HALF_CLOSED_SHARE));
+                    }
                     // Locked: a request is under way, and fails by itself.
                     if conversation.try_lock().is_ok_and(|mut conversation| conversation.let_go()) {
                         break End::Failed;
@@ -143,27 +149,33 @@ async fn finish(
     idle: Duration,
 ) {
     conversation.denied_late();
-    (conversation.record.sent, conversation.record.received) = line.moved();
+    conversation.count();
+    let drained = conversation.record.shared.is_ending() && line.gone().is_none();
+    let (ended, reason) = if drained {
+        (FlowEndKind::Drained, Reason::Draining)
+    } else {
+        (FlowEndKind::ClientClosed, Reason::ClientClosed)
+    };
     if conversation.outcome == Outcome::Open && conversation.record.reason == Reason::Internal {
-        // It left before its first request was judged.
-        conversation.record.reason = Reason::ClientClosed;
+        // It ended before its first request was judged.
+        conversation.record.reason = reason;
     }
     match (conversation.outcome, end) {
         (Outcome::NotHttp { tls }, _) => answer::refuse_tunnel(client, tls).await,
         (Outcome::Switched, End::InOrder) => websocket(client, held, conversation, idle).await,
         (Outcome::Denied, End::InOrder) => answer::linger(client).await,
         (_, End::InOrder) => {
-            conversation.record.end = FlowEndKind::ClientClosed;
+            conversation.record.end = ended;
             answer::linger(client).await;
         }
         (outcome, end) => {
             let kind = match end {
-                End::Idle => FlowEndKind::Idle,
+                End::Idle if line.gone().is_none() => FlowEndKind::Idle,
                 _ => broken(&conversation, line),
             };
             relay::reset(&client);
             if outcome != Outcome::Denied {
-                close_books(conversation, kind);
+                conversation.close(kind);
             }
         }
     }
@@ -174,18 +186,9 @@ fn broken(conversation: &Conversation, line: &Line) -> FlowEndKind {
     let failure = conversation.connection.as_ref().map(upstream::Connection::failure);
     match (failure, line.gone()) {
         (Some(upstream::NoResponse::Stopped(end)), _) => end,
-        (_, Some(Gone::Closed)) => FlowEndKind::ClientClosed,
+        (_, Some(Gone::Closed | Gone::CutOff)) => FlowEndKind::ClientClosed,
         (_, Some(Gone::Reset)) => FlowEndKind::ClientReset,
         (_, None) => FlowEndKind::UpstreamReset,
-    }
-}
-
-fn close_books(mut conversation: Conversation, end: FlowEndKind) {
-    let (sent, received) = (conversation.record.sent, conversation.record.received);
-    let transfer = Transfer { sent, received, end };
-    match conversation.connection.take() {
-        Some(connection) => super::ended(&connection.entry, transfer, &mut conversation.record),
-        None => conversation.record.end = end,
     }
 }
 

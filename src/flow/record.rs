@@ -29,6 +29,8 @@ pub(crate) struct Record {
     pub generation: u64,
     /// Its source has gone beyond its rate and had its rows about that: none more.
     pub quiet: bool,
+    /// Nothing was asked since its last row: no other is owed.
+    pub told: bool,
     started: Instant,
 }
 
@@ -49,6 +51,7 @@ impl Record {
             end: FlowEndKind::Refused,
             generation: 0,
             quiet: false,
+            told: false,
             started: Instant::now(),
         }
     }
@@ -63,18 +66,19 @@ impl Record {
             FlowEndKind::Refused
         };
     }
-}
 
-impl Drop for Record {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            self.reason = Reason::Internal;
-            self.shared.metrics.panicked();
-        } else if self.reason == Reason::Internal && self.shared.is_ending() {
-            // Nobody told it to end: its thread did.
-            self.reason = Reason::Draining;
-            self.end = FlowEndKind::Drained;
-        }
+    /// The row of what has been so far. The flow goes on, and what comes next has a row of its own.
+    pub(crate) fn turn(&mut self) {
+        self.write();
+        self.stage = Stage::Intent;
+        self.reason = Reason::Internal;
+        self.end = FlowEndKind::Refused;
+        self.address = None;
+        (self.sent, self.received) = (0, 0);
+        self.started = Instant::now();
+    }
+
+    fn write(&self) {
         self.shared
             .metrics
             .flow_ended(self.end, self.stage, self.reason, self.sent, self.received);
@@ -101,6 +105,22 @@ impl Drop for Record {
             reason: self.reason,
             generation: self.generation,
         }));
+    }
+}
+
+impl Drop for Record {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.reason = Reason::Internal;
+            self.shared.metrics.panicked();
+        } else if self.reason == Reason::Internal && self.shared.is_ending() {
+            // Nobody told it to end: its thread did.
+            self.reason = Reason::Draining;
+            self.end = FlowEndKind::Drained;
+        }
+        if !self.told {
+            self.write();
+        }
     }
 }
 

@@ -7,16 +7,17 @@
 use super::fields;
 use super::framing::{Framing, Violation};
 use super::head::RequestHead;
-use super::line::{Arrived, Line, Sending};
+use super::line::{Arrived, Gone, Line, Sending};
 use super::message::{Reply, again, for_upstream, is_of, response_of};
 use super::target::{self, Wanted};
 use super::upstream::{Connection, NoResponse};
 use crate::flow::connect::Upstream;
 use crate::flow::intent::Target;
 use crate::flow::record::{Attempted, Record, safe};
-use crate::flow::{Denial, answer, begin, charged, decide, enter, named, reach};
+use crate::flow::relay::Transfer;
+use crate::flow::{Denial, answer, begin, charged, decide, ended, enter, named, reach};
 use crate::log::{FlowEndKind, NameSource, Stage};
-use crate::policy::{Decision, Fqdn, Protocol, Reason};
+use crate::policy::{Decision, Fqdn, Host, Protocol, Reason};
 use crate::proof::{Guard, off};
 use crate::snapshot::Snapshot;
 use http_body_util::{Either, Full};
@@ -92,6 +93,7 @@ impl Conversation {
 
     /// Answer one request.
     pub(super) async fn answer(&mut self, request: Request<Incoming>) -> Result<Response<Reply>, NoAnswer> {
+        self.record.told = false;
         self.attempted = self.attempt();
         let denial = match self.line.next() {
             // Were the two ever out of step, what one judged would be what the other sends.
@@ -152,6 +154,12 @@ impl Conversation {
         let wanted = self
             .wanted(&request, &head)
             .map_err(|violation| charged(denial_of(violation), &mut self.record))?;
+        let Target { host, port } = &wanted.target;
+        let leads_there = |open: &Connection| matches!(host, Host::Name(name) if open.leads_to(name, *port));
+        if self.connection.as_ref().is_some_and(|open| !leads_there(open)) {
+            self.part();
+        }
+        self.record.port = wanted.target.port;
         let (snapshot, name, decision) = self.judge(&wanted.target)?;
         let (mut parts, body) = request.into_parts();
         if parts.method == Method::OPTIONS && fields::take_forward(&mut parts.headers) == Some(0) {
@@ -192,7 +200,6 @@ impl Conversation {
         self.attempted.requested.clone_from(&wanted.authority);
         self.attempted.target_url = Some(wanted.shown());
         self.attempted.port = wanted.target.port;
-        self.record.port = wanted.target.port;
         self.record.protocol = Some(Protocol::Http);
         // RFC 9110 section 9.3.8: it shows a script the credentials that it may not read.
         if request.method() == Method::TRACE {
@@ -225,14 +232,13 @@ impl Conversation {
 
     /// The connection at hand, if it was opened for the same name and port under the same generation; else a new one.
     async fn connect(&mut self, snapshot: &Snapshot, name: &Fqdn, decision: Decision) -> Result<(), Denial> {
-        let port = self.attempted.port;
         if let Some(open) = &self.connection
-            && open.serves(name, port, snapshot.generation)
+            && open.serves(name, self.attempted.port, snapshot.generation)
         {
             self.attempted.address = Some(open.address);
             return Ok(());
         }
-        self.connection = None;
+        self.part();
         let upstream = reach(snapshot, name, decision, &mut self.attempted, &mut self.record).await?;
         self.open(upstream, name).await
     }
@@ -251,6 +257,10 @@ impl Conversation {
         self.attempted.decision = None;
         self.attempted.snapshot = None;
         self.attempted.answer = None;
+        self.relays(decision);
+    }
+
+    fn relays(&mut self, decision: Decision) {
         self.record.stage = Stage::Relay;
         self.record.reason = decision.reason;
     }
@@ -279,10 +289,11 @@ impl Conversation {
         if snapshot.generation != self.record.generation {
             return Err(failure);
         }
-        self.connection = None;
+        self.part();
         let opened = self.connect(&snapshot, name, decision).await;
         (self.attempted.snapshot, self.attempted.answer) = (None, None);
         drop(snapshot);
+        self.relays(decision);
         let connection = self.connection.as_mut().filter(|_| opened.is_ok()).ok_or(failure)?;
         let sent = connection.send(request, head.websocket, idle).await;
         sent.map_err(|(failure, _)| failure)
@@ -311,12 +322,15 @@ impl Conversation {
         if let Some(violation) = self.line.spoilt() {
             return denial_of(violation);
         }
-        match failure {
-            NoResponse::Invalid(what) => Denial::new(Reason::UpstreamInvalid, Stage::Relay).detail(what.to_string()),
-            NoResponse::Stopped(FlowEndKind::Drained) => Denial::new(Reason::Draining, Stage::Relay),
-            NoResponse::Stopped(_) => Denial::new(Reason::Revoked, Stage::Relay),
-            NoResponse::Closed => Denial::new(Reason::UpstreamClosed, Stage::Relay),
-            NoResponse::Silent => Denial::new(Reason::UpstreamTimeout, Stage::Relay),
+        match (failure, self.line.gone()) {
+            (NoResponse::Closed, Some(Gone::CutOff | Gone::Reset)) => Denial::new(Reason::ClientClosed, Stage::Relay),
+            (NoResponse::Invalid(what), _) => {
+                Denial::new(Reason::UpstreamInvalid, Stage::Relay).detail(what.to_string())
+            }
+            (NoResponse::Stopped(FlowEndKind::Drained), _) => Denial::new(Reason::Draining, Stage::Relay),
+            (NoResponse::Stopped(_), _) => Denial::new(Reason::Revoked, Stage::Relay),
+            (NoResponse::Closed, _) => Denial::new(Reason::UpstreamClosed, Stage::Relay),
+            (NoResponse::Silent, _) => Denial::new(Reason::UpstreamTimeout, Stage::Relay),
         }
     }
 
@@ -328,26 +342,65 @@ impl Conversation {
         self.write_denial(&denial_of(violation));
     }
 
-    /// The upstream connection was revoked or drained while no request was under way. Whether the client's must end too:
-    /// that of a tunnel, which is for this upstream alone.
+    /// The upstream connection was revoked or drained while no request waits for its response. Whether the client's must end
+    /// too: one that is in the middle of a response, and that of a tunnel, which is for this upstream alone.
     pub(super) fn let_go(&mut self) -> bool {
-        let stopped = self.connection.as_ref().is_some_and(Connection::stopped);
-        match self.route {
-            Route::Tunnel(..) => stopped,
-            Route::Absolute if stopped => {
-                self.connection = None;
-                false
-            }
-            Route::Absolute => false,
+        let Some(connection) = self.connection.as_ref().filter(|connection| connection.stopped()) else {
+            return false;
+        };
+        if connection.owes() || matches!(self.route, Route::Tunnel(..)) {
+            return true;
         }
+        self.part();
+        self.record.told = true;
+        false
+    }
+
+    /// The connection at hand goes, and its row is written: a row tells of one upstream. One that no request has used has
+    /// nothing to tell.
+    fn part(&mut self) {
+        let Some(connection) = self.connection.as_ref().filter(|connection| connection.used()) else {
+            self.connection = None;
+            return;
+        };
+        let (end, generation) = (connection.end(), self.record.generation);
+        self.record.stage = Stage::Relay;
+        self.close(end);
+        self.record.turn();
+        self.record.generation = generation;
+    }
+
+    /// Close the books on the connection at hand.
+    pub(super) fn close(&mut self, end: FlowEndKind) {
+        self.count();
+        match self.connection.take() {
+            Some(connection) => {
+                let (sent, received) = (self.record.sent, self.record.received);
+                ended(&connection.entry, Transfer { sent, received, end }, &mut self.record);
+            }
+            None => self.record.end = end,
+        }
+    }
+
+    /// What has moved belongs to the row at hand.
+    pub(super) fn count(&mut self) {
+        let (sent, received) = self.line.take_moved();
+        self.record.sent += sent;
+        self.record.received += received;
     }
 
     /// Row and answer of a denial. The connection ends with it.
     fn deny(&mut self, denial: Denial) -> Response<Reply> {
         self.outcome = Outcome::Denied;
-        if self.record.name.is_empty() {
-            self.record.name = self.attempted.target();
+        if denial.stage != Stage::Relay {
+            // It has nothing to do with where the requests before it went.
+            self.part();
         }
+        self.record.name = match &self.attempted.name[..] {
+            "" => self.attempted.target(),
+            name => name.to_string(),
+        };
+        self.record.port = self.attempted.port;
         self.write_denial(&denial);
         let proxy = self.record.shared.snapshot().settings.proxy;
         let detail = denial.detail.as_deref();

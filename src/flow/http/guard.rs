@@ -277,8 +277,13 @@ impl<S: AsyncRead + Unpin> ClientGuard<S> {
         }
         let bytes = &out.filled()[before..];
         if bytes.is_empty() {
-            self.line.state().gone = Some(Gone::Closed);
-            return Poll::Ready(Ok(false));
+            if matches!(self.state, State::Body(_)) {
+                self.line.state().gone = Some(Gone::CutOff);
+                return Poll::Ready(Ok(false));
+            }
+            // hyper would take this end for that of the connection, and let the response drop that is due.
+            self.line.left();
+            return Poll::Pending;
         }
         self.line.state().last = Instant::now();
         let mut released = 0;

@@ -36,7 +36,7 @@ pub(super) enum Arrived {
 #[derive(Debug)]
 pub(super) struct Line {
     state: Mutex<LineState>,
-    stopped: Notify,
+    news: Notify,
 }
 
 #[derive(Debug)]
@@ -62,8 +62,10 @@ pub(super) enum Asking {
 /// How the client left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Gone {
-    /// It ended its side.
+    /// It ended its side, between two requests or after its last.
     Closed,
+    /// It ended its side in the middle of a body.
+    CutOff,
     /// Its socket failed.
     Reset,
 }
@@ -80,7 +82,7 @@ impl Line {
                 sent: 0,
                 received: 0,
             }),
-            stopped: Notify::new(),
+            news: Notify::new(),
         })
     }
 
@@ -107,12 +109,22 @@ impl Line {
 
     /// The upstream connection was revoked or drained.
     pub(super) fn stop(&self) {
-        self.stopped.notify_one();
+        self.news.notify_one();
     }
 
-    /// Resolves when that has happened.
-    pub(super) async fn stopped(&self) {
-        self.stopped.notified().await;
+    /// The client ended its side, between two requests or after its last: the response that is due is still owed.
+    pub(super) fn left(&self) {
+        let mut state = self.state();
+        if state.gone.is_none() {
+            state.gone = Some(Gone::Closed);
+            state.last = Instant::now();
+            self.news.notify_one();
+        }
+    }
+
+    /// Resolves when the upstream connection was stopped or the client has left.
+    pub(super) async fn news(&self) {
+        self.news.notified().await;
     }
 
     /// How the client left, if it did.
@@ -134,10 +146,10 @@ impl Line {
         state.last = Instant::now();
     }
 
-    /// Bytes to and from upstream so far.
-    pub(super) fn moved(&self) -> (u64, u64) {
-        let state = self.state();
-        (state.sent, state.received)
+    /// Bytes to and from upstream since this was last asked.
+    pub(super) fn take_moved(&self) -> (u64, u64) {
+        let mut state = self.state();
+        (std::mem::take(&mut state.sent), std::mem::take(&mut state.received))
     }
 
     /// Resolves when nothing has moved on any side for `limit`.

@@ -93,12 +93,12 @@ impl Connection {
 
     /// Whether a request for this name and port, decided under this generation, may go here.
     pub(super) fn serves(&self, name: &Fqdn, port: u16, generation: u64) -> bool {
-        let tunnel = &self.entry.tunnel;
-        tunnel.name == *name
-            && tunnel.port == port
-            && self.generation == generation
-            && !self.retired
-            && !self.sender.is_closed()
+        self.leads_to(name, port) && self.generation == generation && !self.retired && !self.sender.is_closed()
+    }
+
+    /// Whether it was opened for this name and port.
+    pub(super) fn leads_to(&self, name: &Fqdn, port: u16) -> bool {
+        self.entry.tunnel.name == *name && self.entry.tunnel.port == port
     }
 
     /// No request after the one at hand.
@@ -114,6 +114,21 @@ impl Connection {
     /// Whether it was revoked or drained.
     pub(super) fn stopped(&self) -> bool {
         self.link.state().stopped.is_some()
+    }
+
+    /// Whether a response is due, or under way.
+    pub(super) fn owes(&self) -> bool {
+        self.link.state().due.is_some()
+    }
+
+    /// How it ended between two requests.
+    pub(super) fn end(&self) -> FlowEndKind {
+        match self.failure() {
+            NoResponse::Stopped(end) => end,
+            _ if self.sender.is_closed() => FlowEndKind::UpstreamClosed,
+            // The client has no more use for it.
+            _ => FlowEndKind::ClientClosed,
+        }
     }
 
     /// Send a request and wait for the head of its final response, as long as anything moves within `idle`. On failure the
