@@ -256,7 +256,7 @@ fn nothing_runs_as_root_or_can_write_where_it_runs() {
         ),
         (
             "kubernetes/sidecar.yaml",
-            "image: egret",
+            "image: contoso.azurecr.io/egret",
             &[
                 "runAsUser: 65532",
                 "readOnlyRootFilesystem: true",
@@ -265,7 +265,7 @@ fn nothing_runs_as_root_or_can_write_where_it_runs() {
         ),
         (
             "kubernetes/gateway.yaml",
-            "image: egret",
+            "image: contoso.azurecr.io/egret",
             &[
                 "runAsUser: 65532",
                 "readOnlyRootFilesystem: true",

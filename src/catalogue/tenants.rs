@@ -5,11 +5,20 @@ use crate::policy::{FqdnPattern, PrivateLinkZones};
 
 /// Suffixes where anybody can get a name: CDN front ends, public address labels, traffic managers, compute. With the number
 /// of labels that a tenant's name has below them.
-const FOR_ANYBODY: [(&str, usize); 17] = [
+const FOR_ANYBODY: [(&str, usize); 31] = [
     ("azureedge.net", 1),
     ("azurefd.net", 2),
-    ("azurewebsites.net", 1),
+    // The name may carry its region: `<app>-<hash>.<region>-01.azurewebsites.net`.
+    ("azurewebsites.net", 2),
     ("azurestaticapps.net", 2),
+    ("azurecontainer.io", 2),
+    ("azurecontainerapps.io", 3),
+    ("models.ai.azure.com", 2),
+    ("logic.azure.com", 3),
+    // `<account>.z6.web.core.windows.net`: the zone of a static web site, or of a storage account's partition.
+    ("web.core.windows.net", 2),
+    ("blob.storage.azure.net", 2),
+    ("sharepoint.com", 1),
     ("cloudapp.azure.com", 2),
     ("cloudapp.net", 1),
     ("trafficmanager.net", 1),
@@ -22,7 +31,14 @@ const FOR_ANYBODY: [(&str, usize); 17] = [
     ("edgesuite.net", 1),
     ("fastly.net", 3),
     ("workers.dev", 2),
+    ("pages.dev", 1),
     ("github.io", 1),
+    ("vercel.app", 1),
+    ("netlify.app", 1),
+    ("run.app", 2),
+    ("hf.space", 1),
+    ("ngrok.io", 1),
+    ("ngrok.app", 1),
 ];
 
 /// Multi-tenant suffixes.
@@ -80,7 +96,9 @@ impl Suffix {
             return true;
         }
         let below = text.strip_suffix(zone).and_then(|left| left.strip_suffix('.'));
-        below.is_some_and(|left| left.split('.').count() < self.levels + usize::from(!at_border))
+        // `privatelink` stands for nobody: below it are the same tenants' names.
+        let labels = |left: &str| left.split('.').filter(|label| *label != "privatelink").count();
+        below.is_some_and(|left| labels(left) < self.levels + usize::from(!at_border))
     }
 }
 

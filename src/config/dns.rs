@@ -236,16 +236,15 @@ fn cache(section: &file::DnsCache, report: &mut Report) -> CacheLimits {
 /// A name under `openai.azure.com` is never asked of the servers of `privatelink.openai.azure.com` unless the public zone's own
 /// servers lead there: so forwarding the private zone alone does nothing for it (design: private endpoints).
 fn warn_of_private_zones_forwarded_alone(section: &file::Dns, plan: &DnsPlan, report: &mut Report) {
+    let table = PrivateLinkZones::embedded();
     for zone in &section.zone {
         let Some(name) = &zone.name else { continue };
-        let Some(public) = name
-            .strip_prefix("privatelink.")
-            .and_then(|public| Fqdn::from_config(public).ok())
-        else {
+        // Of several the table has the one first that clients ask for: `vault.azure.net`, not `vaultcore.azure.net`.
+        let Some(public) = table.public_of(&name.to_ascii_lowercase()) else {
             continue;
         };
-        let forwarded = plan.zone_of(&public).is_some_and(|zone| !zone.is_default());
-        if !forwarded {
+        let zone = Fqdn::from_config(public).ok().and_then(|public| plan.zone_of(&public));
+        if zone.is_none_or(|zone| zone.is_default()) {
             let finding = Finding::warning(name.span, format!("`{}` is forwarded, `{public}` is not", name.value));
             report.add(finding.hint(format!(
                 "clients ask for names under `{public}`: forward that zone, and the private one follows (Azure: private \

@@ -135,12 +135,13 @@ impl Health {
             "policy_hash": &*state.hash,
             "mode": if state.audit { "audit" } else { "enforce" },
             "overrides": state.overrides,
+            "wide": !state.wide.is_empty(),
             "last_reload": if state.reload_error.is_some() { "failed" } else { "ok" },
             "degraded_logs": self.log.status().iter().filter(|s| s.trouble.is_some()).map(|s| s.sink).collect::<Vec<_>>(),
         });
         if details {
             report["version"] = json!(env!("CARGO_PKG_VERSION"));
-            report["wide"] = state.wide.iter().map(|tag| &**tag).collect();
+            report["wide_tags"] = state.wide.iter().map(|tag| &**tag).collect();
             report["reload_error"] = json!(state.reload_error);
             let sinks = self.log.status();
             report["logs"] = sinks

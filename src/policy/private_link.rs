@@ -86,6 +86,15 @@ impl PrivateLinkZones {
     pub fn public_zones(&self) -> impl Iterator<Item = &str> {
         self.0.public.zones.iter().map(|zone| &*zone.text)
     }
+
+    /// The first public zone without placeholders that a private zone of this name answers for.
+    pub fn public_of(&self, private: &str) -> Option<&str> {
+        let number = self.0.private.zones.iter().position(|zone| &*zone.text == private)?;
+        let mut texts = self.0.pairs[number]
+            .iter()
+            .map(|number| &*self.0.public.zones[*number].text);
+        texts.find(|text| !text.contains('{'))
+    }
 }
 
 impl Table {
