@@ -18,7 +18,7 @@ pub use template::TemplateFault;
 
 use crate::policy::FqdnPattern;
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs, io,
     path::{Path, PathBuf},
     sync::{Arc, LazyLock},
@@ -143,12 +143,20 @@ impl Catalogue {
     }
 
     /// What is built in, with the `*.toml` files of a folder in the order of their names: one with `extends = true` adds
-    /// its entries to the tag, any other one replaces it.
+    /// its entries to the tag, any other one replaces what is built in. Two that replace one tag are an error.
     pub fn load(folder: &Path) -> Result<Self, CatalogueError> {
         let mut tags = Self::embedded().tags.clone();
+        let mut replaced = BTreeSet::new();
         for path in tag_files(folder)? {
             let text = read(&path)?;
-            add(&mut tags, &text).map_err(|fault| CatalogueError::Format { path, fault })?;
+            let added =
+                add(&mut tags, &text).and_then(|(name, extends)| match extends || replaced.insert(name.clone()) {
+                    true => Ok(()),
+                    false => Err(format!(
+                        "another file of the folder holds the tag `{name}`; say `extends = true` to add to it"
+                    )),
+                });
+            added.map_err(|fault| CatalogueError::Format { path, fault })?;
         }
         Ok(Self::new(tags))
     }
@@ -183,7 +191,8 @@ impl Catalogue {
     }
 }
 
-fn add(tags: &mut BTreeMap<String, FqdnTag>, text: &str) -> Result<(), String> {
+/// The name of the tag, and whether it was added to.
+fn add(tags: &mut BTreeMap<String, FqdnTag>, text: &str) -> Result<(String, bool), String> {
     let file = file::parse(text)?;
     let mut tag = match tags.remove(&file.tag).filter(|_| file.extends) {
         Some(known) => known,
@@ -200,8 +209,8 @@ fn add(tags: &mut BTreeMap<String, FqdnTag>, text: &str) -> Result<(), String> {
     tag.placeholder = file.placeholder.or(tag.placeholder);
     tag.sources.extend(file.sources);
     tag.endpoints.extend(file.endpoint);
-    tags.insert(file.tag, tag);
-    Ok(())
+    tags.insert(file.tag.clone(), tag);
+    Ok((file.tag, file.extends))
 }
 
 fn tag_files(folder: &Path) -> Result<Vec<PathBuf>, CatalogueError> {

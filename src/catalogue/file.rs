@@ -103,11 +103,11 @@ impl<'de> Deserialize<'de> for Ports {
         #[derive(Deserialize)]
         #[serde(untagged)]
         enum Written {
-            One(u16),
+            One(i64),
             Range(String),
         }
         let read = match Written::deserialize(deserializer)? {
-            Written::One(port) => Some((port, port)),
+            Written::One(port) => u16::try_from(port).ok().map(|port| (port, port)),
             Written::Range(text) => text
                 .split_once('-')
                 .and_then(|(first, last)| Some((first.parse().ok()?, last.parse().ok()?))),
@@ -275,11 +275,21 @@ fn pattern<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Pattern, D::Err
 
 /// Reads a tag file; the error has line and column where the parser knows them.
 pub(super) fn parse(text: &str) -> Result<TagFile, String> {
-    let file: TagFile = toml::from_str(text).map_err(|error| error.to_string())?;
+    let line = |offset: usize| 1 + text[..offset].matches('\n').count();
+    let file: TagFile = toml::from_str(text).map_err(|error| {
+        let start = error.span().map_or(0, |span| span.start);
+        format!(
+            "line {}: {}",
+            line(start),
+            error.message().trim_end().replace('\n', "; ")
+        )
+    })?;
     for endpoint in &file.endpoint {
-        endpoint
-            .checked(&file.sources)
-            .map_err(|fault| format!("`{}`{fault}", endpoint.pattern()))?;
+        endpoint.checked(&file.sources).map_err(|fault| {
+            let pattern = endpoint.pattern();
+            let start = text.find(&pattern).unwrap_or_default();
+            format!("line {}: `{pattern}`{fault}", line(start))
+        })?;
     }
     Ok(file)
 }

@@ -564,6 +564,11 @@ fn a_bad_file_is_named_with_its_fault() {
             "not a port",
         ),
         (
+            "high-port",
+            "tag = 'A'\n[[endpoint]]\npattern = 'a.example'\nports = [70000]\n",
+            "not a port",
+        ),
+        (
             "range",
             "tag = 'A'\n[[endpoint]]\npattern = 'a.example'\nports = ['90-80']\n",
             "not a port",
@@ -588,6 +593,16 @@ fn a_bad_file_is_named_with_its_fault() {
         let error = Catalogue::load(&folder.0).unwrap_err().to_string();
         assert!(error.contains("bad.toml") && error.contains(fault), "{error}");
     }
+    let entry = "tag = 'A'\n[[endpoint]]\npattern = 'a.example'\n";
+    let folder = Folder::with("twice", &[("a.toml", entry), ("b.toml", entry)]);
+    let error = Catalogue::load(&folder.0).unwrap_err().to_string();
+    assert!(
+        error.contains("b.toml") && error.contains("`extends = true`"),
+        "{error}"
+    );
+    let extends = format!("extends = true\n{entry}");
+    let folder = Folder::with("added", &[("a.toml", entry), ("b.toml", &extends)]);
+    assert!(Catalogue::load(&folder.0).is_ok());
     assert!(matches!(
         Catalogue::load(Path::new("/nonexistent/egret")),
         Err(CatalogueError::Io { .. })

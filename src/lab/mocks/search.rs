@@ -135,7 +135,11 @@ fn as_text(value: &Value) -> String {
 
 /// Documents that hold one of the words; vectors find everything.
 fn search(call: &Call<'_>) -> Answer {
-    let body = call.json().unwrap_or_default();
+    // A search may be all in the query of a GET.
+    let body = match call.json() {
+        None if !call.body().is_empty() => return refuse(StatusCode::BAD_REQUEST, "", "the body is not JSON"),
+        body => body.unwrap_or_default(),
+    };
     let asked = |name: &str| match &body[name] {
         Value::Null => call.query(&format!("${name}")).or_else(|| call.query(name)),
         value => Some(as_text(value)),
