@@ -56,6 +56,13 @@ pub fn run(args: &LabArgs) -> anyhow::Result<bool> {
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let stays = scenarios.len() == 1 && !args.once && way == Way::Egret;
+    // One that stays up is a world for clients of one's own, and needs no attempts.
+    if let Some(empty) = scenarios.iter().find(|it| it.attempts.is_empty() && !stays) {
+        bail!(
+            "scenario `{}` attempts nothing: add an [[attempt]], for what shows nothing cannot fail",
+            empty.name
+        );
+    }
     let mut tallies = Vec::new();
     for scenario in scenarios {
         let start = Instant::now();

@@ -66,6 +66,17 @@ fn a_shipped_scenario_printed_and_read_back_is_the_same() {
 }
 
 #[test]
+fn a_scenario_that_attempts_nothing_is_no_success() {
+    let path = env::temp_dir().join(format!("egret-empty-{}.toml", std::process::id()));
+    let (world, _) = SHIPPED[0].text.split_once("\n[[attempt]]\n").unwrap();
+    fs::write(&path, world).unwrap();
+    let output = lab(&["--once", "--scenario", path.to_str().unwrap()]);
+    fs::remove_file(&path).unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stderr).contains("attempts nothing"));
+}
+
+#[test]
 fn a_mistake_in_a_file_is_told_with_its_line_and_the_nearest_word() {
     let path = env::temp_dir().join(format!("egret-lab-{}.toml", std::process::id()));
     let core = SHIPPED[0].text;

@@ -165,11 +165,6 @@ impl Check<'_> {
 
     /// `None` only after a problem was reported.
     fn scenario(&mut self, written: FileScenario) -> Option<Scenario> {
-        if written.attempt.is_empty() {
-            let nothing = Finding::error(Span::default(), "the scenario attempts nothing");
-            self.report
-                .add(nothing.hint("add an `[[attempt]]`: what shows nothing cannot fail"));
-        }
         let config = self.config(written.config, written.config_file);
         let clients = self.clients(written.clients);
         let sites = self.sites(written.site);
@@ -454,13 +449,6 @@ mod tests {
             scenario.config.text.lines().next(),
             "problems in the config get the file's lines"
         );
-    }
-
-    #[test]
-    fn a_scenario_that_attempts_nothing_is_none() {
-        let (head, _) = CORE.split_once("\n[[attempt]]\n").unwrap();
-        let problems = Scenario::parse("cut.toml", head).unwrap_err();
-        assert_eq!(problems[0].found, "the scenario attempts nothing");
     }
 
     #[test]
