@@ -4,6 +4,7 @@
 //! provider. [`compile`] turns a [`Policy`] into a [`CompiledPolicy`], which [`decide`] and [`vet`] read.
 
 mod address;
+pub mod analysis;
 pub mod answer;
 pub mod compile;
 pub mod decide;

@@ -22,6 +22,7 @@ struct Mistake {
     found: String,
     expected: String,
     help: String,
+    see: Vec<String>,
     right: Vec<String>,
 }
 
@@ -38,6 +39,11 @@ impl Mistake {
             found: problem.found.clone(),
             expected: problem.expected.clone(),
             help: problem.hint.clone(),
+            see: problem
+                .see
+                .iter()
+                .map(|(what, place)| format!("{what} at {place}"))
+                .collect(),
             right: Vec::new(),
         }
     }
@@ -93,6 +99,7 @@ fn mistakes(text: &str) -> Vec<Mistake> {
             "found" => mistake.found = rest,
             "expected" => mistake.expected = rest,
             "help" => mistake.help = rest,
+            "see" => mistake.see.push(rest),
             "right" if rest.is_empty() => {}
             "right" => mistake.right.push(rest),
             other => panic!("`{other}` in the head of a file"),

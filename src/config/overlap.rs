@@ -1,214 +1,189 @@
-//! Rules that never match because earlier ones take everything, and names that are there twice.
-//!
-//! Best effort within bounds: of the earlier patterns that could cover a name, the first `MOST_CANDIDATES` are looked at.
-//! So a warning is always right, and a policy of a million names is read in the time it takes to hash them.
+//! What [`analyse`] finds of the rules, as warnings at the places where they are written.
 
 use super::{
+    at::Span,
     problem::{Finding, Report},
     rules::Place,
 };
 use crate::policy::{
-    ApplicationRule, FqdnPattern, Policy, ProtocolPort, RuleCollection, RuleCollectionGroup, Rules, Sources, TargetFqdn,
+    Action, ApplicationRule, Policy, RuleCollection, RuleCollectionGroup, Rules,
+    analysis::{self, Fault, RuleAt, analyse},
 };
-use ipnet::IpNet;
 use std::collections::HashMap;
 
-/// Earlier patterns that are looked at for one text of a pattern.
-const MOST_CANDIDATES: usize = 16;
+/// Most earlier rules that one warning names.
+const MOST_NAMED: usize = 3;
 
-/// Source prefixes that are compared for one pair of rules, one side times the other.
-const MOST_COMPARISONS: usize = 4_096;
+/// Warns of rules and names that have no effect. `places` are in written order, as the policy is.
+pub fn warn(policy: &Policy, places: &[Place], report: &mut Report) {
+    let findings = analyse(policy);
+    if findings.is_empty() {
+        return;
+    }
+    let written = written(policy, places);
+    for finding in findings {
+        if let Some(finding) = told(&finding, &written) {
+            report.add(finding);
+        }
+    }
+}
 
-/// An application rule at its place in the order of evaluation.
-struct Ranked<'a> {
+/// A rule as it is written.
+struct Written<'a> {
     group: &'a RuleCollectionGroup,
     collection: &'a RuleCollection,
     rule: &'a ApplicationRule,
     place: &'a Place,
 }
 
-impl Ranked<'_> {
+impl Written<'_> {
     fn label(&self) -> String {
         format!("`{}/{}/{}`", self.group.name, self.collection.name, self.rule.name)
     }
 }
 
-/// A covered target of a rule, and the rule and target that cover it.
-type Cover = (usize, (usize, usize));
-
-/// Warns of what an earlier rule, or the rule itself, already decides. `places` are in written order, as the policy is.
-pub fn warn(policy: &Policy, places: &[Place], report: &mut Report) {
-    let rules = in_order(policy, places);
-    let mut earlier = Earlier {
-        rules: &rules,
-        patterns: HashMap::with_capacity(rules.iter().map(|ranked| ranked.rule.targets.len()).sum()),
-        cut_labels: false,
-    };
-    for (index, ranked) in rules.iter().enumerate() {
-        let mut covered: Vec<Cover> = Vec::new();
-        for target in 0..ranked.rule.targets.len() {
-            covered.extend(earlier.cover(index, target).map(|by| (target, by)));
-            earlier.add(index, target);
-        }
-        let by_others = covered.iter().filter(|(_, (by, _))| *by != index).count();
-        if by_others > 0 && by_others == ranked.rule.targets.len() {
-            report.add(never_matches(ranked, &covered, &rules));
-        } else {
-            let findings = covered.iter().filter_map(|cover| already_taken(index, *cover, &rules));
-            findings.for_each(|finding| report.add(finding));
-        }
-    }
-}
-
-/// Application rules in the order of evaluation.
-fn in_order<'a>(policy: &'a Policy, places: &'a [Place]) -> Vec<Ranked<'a>> {
-    let mut rules = Vec::with_capacity(places.len());
+fn written<'a>(policy: &'a Policy, places: &'a [Place]) -> HashMap<RuleAt, Written<'a>> {
+    let mut written = HashMap::with_capacity(places.len());
     let mut places = places.iter();
-    for group in &policy.groups {
-        for collection in &group.collections {
-            if let Rules::Application(written) = &collection.rules {
-                let placed = written.iter().zip(&mut places);
-                rules.extend(placed.map(|(rule, place)| Ranked {
-                    group,
-                    collection,
-                    rule,
-                    place,
-                }));
+    for (number, groups) in [&policy.parent_groups, &policy.groups].into_iter().enumerate() {
+        for (g, group) in groups.iter().enumerate() {
+            for (c, collection) in group.collections.iter().enumerate() {
+                let Rules::Application(rules) = &collection.rules else {
+                    continue;
+                };
+                for ((r, rule), place) in rules.iter().enumerate().zip(&mut places) {
+                    let at = RuleAt {
+                        policy: number as u32,
+                        group: g as u32,
+                        collection: c as u32,
+                        rule: r as u32,
+                    };
+                    let this = Written {
+                        group,
+                        collection,
+                        rule,
+                        place,
+                    };
+                    written.insert(at, this);
+                }
             }
         }
     }
-    rules.sort_by_key(|ranked| (ranked.group.priority, ranked.collection.priority));
-    rules
+    written
 }
 
-fn never_matches(ranked: &Ranked<'_>, covered: &[Cover], rules: &[Ranked<'_>]) -> Finding {
-    let mut by: Vec<usize> = covered.iter().map(|(_, (rule, _))| *rule).collect();
-    by.sort_unstable();
-    by.dedup();
-    let shown: Vec<String> = by.iter().take(3).map(|rule| rules[*rule].label()).collect();
-    let more = if by.len() > 3 {
-        format!(" and {} more", by.len() - 3)
-    } else {
-        String::new()
-    };
-    let by = shown.join(", ");
-    Finding::warning(ranked.place.span, format!("rule {} never matches", ranked.label())).hint(format!(
-        "all of it is taken before by {by}{more}: give it a lower priority number, or leave it out"
-    ))
+/// `None`: not worth a word.
+fn told(finding: &analysis::Finding, written: &HashMap<RuleAt, Written<'_>>) -> Option<Finding> {
+    let this = &written[&finding.rule];
+    let (span, label, action) = (this.place.span, this.label(), this.collection.action);
+    Some(match &finding.fault {
+        Fault::Shadowed { by } => {
+            let turned = by.iter().any(|rule| written[rule].collection.action != action);
+            let effect = if turned { turned_round(action) } else { "" };
+            let more = match by.len().checked_sub(MOST_NAMED + 1) {
+                Some(rest) => format!(" (and {} more)", rest + 1),
+                None => String::new(),
+            };
+            Finding::warning(span, format!("rule {label} never matches"))
+                .hint(format!(
+                    "all of it is taken before by {}{more}{effect}: give it a lower priority number, or leave it out",
+                    labels(by, written)
+                ))
+                .see(names(by, written))
+        }
+        Fault::Duplicate { of } => Finding::warning(
+            span,
+            format!("rule {label} says again what rule {} says", written[of].label()),
+        )
+        .hint("the same names, ports and sources, and the same action: leave one of them out")
+        .see(names(&[*of], written)),
+        Fault::Contradiction { of } => {
+            let (does, other) = match action {
+                Action::Allow => ("allows", "denies"),
+                Action::Deny => ("denies", "allows"),
+            };
+            Finding::warning(span, format!("rule {label} {does} what rule {} {other}", written[of].label()))
+                .hint(
+                    "the same names, ports and sources: the other one is judged first and decides; leave one of them out, or \
+                     give this one a lower priority number",
+                )
+                .see(names(&[*of], written))
+        }
+        Fault::NoPort => Finding::warning(
+            span,
+            format!("rule {label} never matches: its tags have none of its ports"),
+        )
+        .hint("`egret catalogue TAG` shows the ports of a tag; name them in `protocols`"),
+        Fault::Taken { target, by } => return taken(finding.rule, *target, by, written),
+    })
 }
 
 /// Names out of tags overlap by nature; only names that someone wrote are told of.
-fn already_taken(index: usize, (target, (by, other)): Cover, rules: &[Ranked<'_>]) -> Option<Finding> {
-    let span = *rules[index].place.patterns.get(target)?;
-    let pattern = &rules[index].rule.targets[target].pattern;
-    let taker = &rules[by].rule.targets[other].pattern;
-    let by = if by == index {
-        "this rule itself".to_owned()
+fn taken(
+    rule: RuleAt,
+    target: usize,
+    by: &[(RuleAt, usize)],
+    written: &HashMap<RuleAt, Written<'_>>,
+) -> Option<Finding> {
+    let this = &written[&rule];
+    let span = *this.place.patterns.get(target)?;
+    let pattern = &this.rule.targets[target].pattern;
+    let takers: Vec<String> = (by.iter().take(MOST_NAMED))
+        .map(|(taker, other)| {
+            let through = &written[taker].rule.targets[*other].pattern;
+            let through = if through == pattern {
+                String::new()
+            } else {
+                format!(" with `{through}`")
+            };
+            if *taker == rule {
+                format!("this rule itself{through}")
+            } else {
+                format!("rule {}{through}", written[taker].label())
+            }
+        })
+        .collect();
+    let others: Vec<RuleAt> = by
+        .iter()
+        .map(|(taker, _)| *taker)
+        .filter(|taker| *taker != rule)
+        .collect();
+    let turned = others
+        .iter()
+        .any(|taker| written[taker].collection.action != this.collection.action);
+    let effect = if turned {
+        turned_round(this.collection.action)
     } else {
-        format!("rule {}", rules[by].label())
+        ""
     };
-    let through = if taker == pattern {
-        String::new()
-    } else {
-        format!(" with `{taker}`")
-    };
-    Some(Finding::warning(
-        span,
-        format!("`{pattern}` is already taken by {by}{through}"),
-    ))
+    Some(
+        Finding::warning(span, format!("`{pattern}` is already taken by {}", takers.join(", ")))
+            .hint(format!("leave it out{effect}"))
+            .see(names(&others, written)),
+    )
 }
 
-/// A pattern as a key.
-#[derive(PartialEq, Eq, Hash)]
-enum Key<'a> {
-    Exact(&'a str),
-    Below(&'a str),
-    EndsWith(&'a str),
-    Any,
+/// Rules with their places.
+fn names(rules: &[RuleAt], written: &HashMap<RuleAt, Written<'_>>) -> Vec<(String, Span)> {
+    let named = rules.iter().take(MOST_NAMED).map(|rule| &written[rule]);
+    named
+        .map(|rule| (format!("rule {}", rule.label()), rule.place.span))
+        .collect()
 }
 
-impl<'a> Key<'a> {
-    fn of(pattern: &'a FqdnPattern) -> Self {
-        match pattern {
-            FqdnPattern::Exact(name) => Self::Exact(name.as_str()),
-            FqdnPattern::Below(zone) => Self::Below(zone.as_str()),
-            FqdnPattern::EndsWith(ending) => Self::EndsWith(ending),
-            FqdnPattern::Any => Self::Any,
-        }
+fn labels(rules: &[RuleAt], written: &HashMap<RuleAt, Written<'_>>) -> String {
+    let labels: Vec<String> = rules
+        .iter()
+        .take(MOST_NAMED)
+        .map(|rule| written[rule].label())
+        .collect();
+    labels.join(", ")
+}
+
+/// What it means that rules of the other action come first.
+fn turned_round(action: Action) -> &'static str {
+    match action {
+        Action::Deny => ", so what it denies is allowed",
+        Action::Allow => ", so what it allows is denied",
     }
-}
-
-/// The patterns before the one that is looked at, with rule and target.
-struct Earlier<'a> {
-    rules: &'a [Ranked<'a>],
-    patterns: HashMap<Key<'a>, Vec<(usize, usize)>>,
-    /// There is an [`FqdnPattern::EndsWith`]: without one, looking for them would cost a look-up per letter.
-    cut_labels: bool,
-}
-
-impl<'a> Earlier<'a> {
-    fn add(&mut self, rule: usize, target: usize) {
-        let pattern = &self.rules[rule].rule.targets[target].pattern;
-        self.patterns
-            .entry(Key::of(pattern))
-            .or_insert_with(|| Vec::with_capacity(1))
-            .push((rule, target));
-        self.cut_labels |= matches!(pattern, FqdnPattern::EndsWith(_));
-    }
-
-    /// An earlier rule and target that take all that this target could.
-    fn cover(&self, index: usize, target: usize) -> Option<(usize, usize)> {
-        let pattern = &self.rules[index].rule.targets[target].pattern;
-        let candidates = wider(pattern, self.cut_labels).filter_map(|key| self.patterns.get(&key));
-        let mut looked_at = candidates.flat_map(|found| found.iter().take(MOST_CANDIDATES));
-        looked_at
-            .find(|earlier| self.takes(**earlier, (index, target)))
-            .copied()
-    }
-
-    /// Whether the earlier target, whose pattern is as wide, also admits all ports and sources of the later one.
-    fn takes(&self, earlier: (usize, usize), later: (usize, usize)) -> bool {
-        let (wide, narrow) = (self.rules[earlier.0].rule, self.rules[later.0].rule);
-        let held = effective_ports(wide, &wide.targets[earlier.1]);
-        let ports = effective_ports(narrow, &narrow.targets[later.1]);
-        !ports.is_empty()
-            && ports.iter().all(|port| held.contains(port))
-            && (earlier.0 == later.0 || cover_sources(&wide.sources, &narrow.sources))
-    }
-}
-
-/// The keys of all patterns that admit everything this one does, itself first.
-fn wider(pattern: &FqdnPattern, cut_labels: bool) -> impl Iterator<Item = Key<'_>> {
-    let text = match pattern {
-        FqdnPattern::Exact(name) | FqdnPattern::Below(name) => name.as_str(),
-        FqdnPattern::EndsWith(ending) => ending,
-        FqdnPattern::Any => "",
-    };
-    let parents = text.match_indices('.').map(|(dot, _)| Key::Below(&text[dot + 1..]));
-    // `*contoso.com` admits `contoso.com` and all that ends so; what is below a zone ends in the zone.
-    let ends = if cut_labels { text } else { "" };
-    let endings = ends.char_indices().map(|(at, _)| Key::EndsWith(&ends[at..]));
-    std::iter::once(Key::of(pattern))
-        .chain(parents)
-        .chain(endings)
-        .chain([Key::Any])
-}
-
-/// Protocols and ports that a target admits: those of the rule, cut by those of its tag.
-fn effective_ports(rule: &ApplicationRule, target: &TargetFqdn) -> Vec<ProtocolPort> {
-    let admitted = |port: &&ProtocolPort| target.ports.as_ref().is_none_or(|ports| ports.contains(port));
-    rule.protocols.iter().filter(admitted).copied().collect()
-}
-
-fn cover_sources(earlier: &Sources, later: &Sources) -> bool {
-    match (earlier, later) {
-        (Sources::Any { .. }, _) => true,
-        (Sources::Nets(_), Sources::Any { .. }) => false,
-        (Sources::Nets(earlier), Sources::Nets(later)) => earlier == later || cover_nets(earlier, later),
-    }
-}
-
-fn cover_nets(earlier: &[IpNet], later: &[IpNet]) -> bool {
-    earlier.len().saturating_mul(later.len()) <= MOST_COMPARISONS
-        && later.iter().all(|net| earlier.iter().any(|wide| wide.contains(net)))
 }

@@ -42,6 +42,8 @@ pub struct Problem {
     pub expected: String,
     /// What to do; empty if there is nothing to say.
     pub hint: String,
+    /// Other places that it has to do with: what is there, and where (`file:line:column`).
+    pub see: Vec<(String, String)>,
     /// The line itself and the part of it that is meant; `None` where there is no position.
     pub quote: Option<Quote>,
 }
@@ -84,6 +86,9 @@ impl Problem {
                 text += &format!("; {word}: {more}");
             }
         }
+        for (what, place) in &self.see {
+            text += &format!("; see: {what} at {place}");
+        }
         printable(&text)
     }
 }
@@ -106,6 +111,9 @@ impl fmt::Display for Problem {
             if !text.is_empty() {
                 write!(f, "\n{margin} = {word}: {}", printable(text))?;
             }
+        }
+        for (what, place) in &self.see {
+            write!(f, "\n{margin} = see: {} at {}", printable(what), printable(place))?;
         }
         Ok(())
     }
@@ -136,6 +144,7 @@ pub struct Finding {
     found: String,
     expected: String,
     hint: String,
+    see: Vec<(String, Span)>,
 }
 
 impl Finding {
@@ -147,6 +156,7 @@ impl Finding {
             found: found.into(),
             expected: String::new(),
             hint: String::new(),
+            see: Vec::new(),
         }
     }
 
@@ -174,6 +184,11 @@ impl Finding {
         }
     }
 
+    /// Other places that it has to do with.
+    pub fn see(self, see: Vec<(String, Span)>) -> Self {
+        Self { see, ..self }
+    }
+
     fn without_place(self, file: Arc<str>) -> Problem {
         Problem {
             severity: self.severity,
@@ -184,6 +199,7 @@ impl Finding {
             found: self.found,
             expected: self.expected,
             hint: self.hint,
+            see: Vec::new(),
             quote: None,
         }
     }
@@ -250,10 +266,18 @@ impl Report {
                 .collect(),
             Some(text) => {
                 let keys = keys_at(text, &self.findings);
+                let seen = places_of(text, file, &self.findings);
                 let mut lines = Lines { text, line: 1, at: 0 };
                 self.findings
                     .into_iter()
-                    .map(|finding| lines.place(finding, file, &keys))
+                    .map(|finding| {
+                        let at = |(what, span): &(String, Span)| (what.clone(), seen[&span.start].clone());
+                        let see = finding.see.iter().map(at).collect();
+                        Problem {
+                            see,
+                            ..lines.place(finding, file, &keys)
+                        }
+                    })
                     .collect()
             }
         };
@@ -294,6 +318,25 @@ impl Lines<'_> {
             ..finding.without_place(file.clone())
         }
     }
+}
+
+/// `file:line:column` of each other place that a finding names, by its first byte.
+fn places_of(text: &str, file: &Arc<str>, findings: &[Finding]) -> HashMap<u32, String> {
+    let mut spans: Vec<Span> = findings
+        .iter()
+        .flat_map(|finding| &finding.see)
+        .map(|(_, span)| *span)
+        .collect();
+    spans.sort_unstable();
+    spans.dedup_by_key(|span| span.start);
+    let mut lines = Lines { text, line: 1, at: 0 };
+    let place = |span: Span| {
+        (
+            span.start,
+            lines.place(Finding::warning(span, ""), file, &HashMap::new()).place(),
+        )
+    };
+    spans.into_iter().map(place).collect()
 }
 
 fn floor(text: &str, offset: usize) -> usize {

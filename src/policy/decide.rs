@@ -99,7 +99,7 @@ impl Trace for NoTrace {
 
 /// Outer names behind which a provider of Encrypted Client Hello hides those of all its customers (RFC 9849 section 6.1
 /// calls it `public_name`). Only a rule that names one exactly allows it: a wildcard's author did not mean them all.
-const ECH_PUBLIC_NAMES: [&str; 2] = ["cloudflare-ech.com", "public.tls-ech.dev"];
+pub(super) const ECH_PUBLIC_NAMES: [&str; 2] = ["cloudflare-ech.com", "public.tls-ech.dev"];
 
 /// Whether the name is a known public name of an ECH provider; `check` warns where a rule allows one.
 pub fn is_ech_public_name(name: &Fqdn) -> bool {

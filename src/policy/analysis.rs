@@ -1,0 +1,58 @@
+//! What a policy says twice, or in vain: rules that earlier ones leave nothing for, copies, contradictions.
+//!
+//! Exact where it speaks, silent where it would have to guess: of an exact name, unions of earlier rules count, whatever
+//! their patterns; of a star, unions over sources and ports of patterns that are each as wide as the star. All work is
+//! bounded by [`Budget`]: what is not decided when it runs out is not told of.
+
+mod application;
+mod names;
+mod order;
+mod ranges;
+
+use super::Policy;
+pub use order::RuleAt;
+use ranges::Budget;
+
+/// One thing that a policy says twice or in vain.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// The rule that has no effect, in part or as a whole.
+    pub rule: RuleAt,
+    /// How so.
+    pub fault: Fault,
+}
+
+/// Why a rule, or a name of it, has no effect.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// Every attempt that it admits is decided by these earlier rules, of which each takes a part.
+    Shadowed {
+        /// In the order in which they are judged.
+        by: Vec<RuleAt>,
+    },
+    /// An earlier rule has the same match and the same action.
+    Duplicate {
+        /// The earlier rule.
+        of: RuleAt,
+    },
+    /// An earlier rule has the same match and the other action.
+    Contradiction {
+        /// The earlier rule.
+        of: RuleAt,
+    },
+    /// Protocols and ports of its targets have none in common with its own.
+    NoPort,
+    /// One of its targets is taken by earlier rules, or by an earlier target of its own.
+    Taken {
+        /// Number of the target in the rule.
+        target: usize,
+        /// Rules and their targets that take it.
+        by: Vec<(RuleAt, usize)>,
+    },
+}
+
+/// Everything of this kind that can be said of the policy, rules in the order in which they are judged.
+pub fn analyse(policy: &Policy) -> Vec<Finding> {
+    let mut budget = Budget::default();
+    application::analyse(policy, &mut budget)
+}

@@ -1,0 +1,211 @@
+//! [`Ranges`]: sets of addresses, exact, with the operations that unions of rules need; [`Budget`] bounds them all.
+
+use crate::policy::Sources;
+use ipnet::IpNet;
+use std::{collections::HashMap, net::IpAddr};
+
+/// First and last IPv4-mapped address (RFC 4291 section 2.5.5.2): where IPv4 stands among the numbers.
+const MAPPED: (u128, u128) = (0xffff_0000_0000, 0xffff_ffff_ffff);
+
+/// Steps that an analysis may take: comparisons of ranges. Enough for 10,000 rules whose source lists all differ, and over
+/// within about two seconds.
+#[derive(Debug)]
+pub(super) struct Budget(u64);
+
+impl Default for Budget {
+    fn default() -> Self {
+        Self(100_000_000)
+    }
+}
+
+impl Budget {
+    /// Takes steps; false once there are none left.
+    pub(super) fn take(&mut self, steps: usize) -> bool {
+        self.0 = self.0.saturating_sub(steps as u64);
+        self.0 > 0
+    }
+}
+
+/// Inclusive ranges, ascending, disjoint and not adjacent: equal sets are equal values.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Ranges(Box<[(u128, u128)]>);
+
+impl Ranges {
+    pub(super) fn of_sources(sources: &Sources) -> Self {
+        match sources {
+            Sources::Any { .. } => Self([(0, u128::MAX)].into()),
+            Sources::Nets(nets) => Self::of_nets(nets),
+        }
+    }
+
+    /// IPv4 prefixes at their IPv4-mapped addresses; IPv6 prefixes without these, as sources are matched.
+    pub(super) fn of_nets<'a>(nets: impl IntoIterator<Item = &'a IpNet>) -> Self {
+        let mut ranges = Vec::new();
+        for net in nets {
+            let (first, last) = (number(net.network()), number(net.broadcast()));
+            if matches!(net, IpNet::V4(_)) || (first >= MAPPED.0 && last <= MAPPED.1) {
+                ranges.push((first, last));
+                continue;
+            }
+            if first < MAPPED.0 {
+                ranges.push((first, last.min(MAPPED.0 - 1)));
+            }
+            if last > MAPPED.1 {
+                ranges.push((first.max(MAPPED.1 + 1), last));
+            }
+        }
+        Self::merged(ranges)
+    }
+
+    fn merged(mut ranges: Vec<(u128, u128)>) -> Self {
+        ranges.sort_unstable();
+        ranges.dedup_by(|next, kept| {
+            let joins = next.0 <= kept.1.saturating_add(1);
+            if joins {
+                kept.1 = kept.1.max(next.1);
+            }
+            joins
+        });
+        Self(ranges.into())
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The end of the range that holds this number.
+    fn end_at(&self, number: u128) -> Option<u128> {
+        let after = self.0.partition_point(|(first, _)| *first <= number);
+        let (_, last) = self.0.get(after.checked_sub(1)?)?;
+        (*last >= number).then_some(*last)
+    }
+}
+
+fn number(address: IpAddr) -> u128 {
+    match address {
+        IpAddr::V4(ip) => ip.to_ipv6_mapped(),
+        IpAddr::V6(ip) => ip,
+    }
+    .to_bits()
+}
+
+/// Which of `parts` together hold all of `whole`; `None`: something is left, or the budget is.
+pub(super) fn cover(whole: &Ranges, parts: &[&Ranges], budget: &mut Budget) -> Option<Vec<usize>> {
+    let mut used = Vec::new();
+    for (first, last) in &whole.0 {
+        let mut at = *first;
+        loop {
+            if !budget.take(parts.len()) {
+                return None;
+            }
+            let ends = parts
+                .iter()
+                .enumerate()
+                .filter_map(|(part, ranges)| Some((ranges.end_at(at)?, part)));
+            // The one that goes furthest; of equals the first.
+            let (end, part) = ends.max_by_key(|(end, part)| (*end, std::cmp::Reverse(*part)))?;
+            if !used.contains(&part) {
+                used.push(part);
+            }
+            if end >= *last {
+                break;
+            }
+            at = end + 1;
+        }
+    }
+    Some(used)
+}
+
+/// Source lists by number, equal ones held once.
+#[derive(Default)]
+pub(super) struct SourceSets {
+    sets: Vec<Ranges>,
+    numbers: HashMap<Ranges, u32>,
+    inside: HashMap<(u32, u32), bool>,
+}
+
+impl SourceSets {
+    pub(super) fn number(&mut self, sources: &Sources) -> u32 {
+        let ranges = Ranges::of_sources(sources);
+        *self.numbers.entry(ranges).or_insert_with_key(|ranges| {
+            self.sets.push(ranges.clone());
+            self.sets.len() as u32 - 1
+        })
+    }
+
+    pub(super) fn get(&self, set: u32) -> &Ranges {
+        &self.sets[set as usize]
+    }
+
+    /// Whether all of `part` lies in `whole`.
+    pub(super) fn holds(&mut self, whole: u32, part: u32, budget: &mut Budget) -> bool {
+        if whole == part {
+            return true;
+        }
+        if let Some(known) = self.inside.get(&(whole, part)) {
+            return *known;
+        }
+        let found = cover(self.get(part), &[self.get(whole)], budget).is_some();
+        self.inside.insert((whole, part), found);
+        found
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ranges(nets: &[&str]) -> Ranges {
+        let nets: Vec<IpNet> = nets.iter().map(|net| net.parse().unwrap()).collect();
+        Ranges::of_nets(&nets)
+    }
+
+    fn covered(whole: &[&str], parts: &[&[&str]]) -> Option<Vec<usize>> {
+        let parts: Vec<Ranges> = parts.iter().map(|nets| ranges(nets)).collect();
+        let parts: Vec<&Ranges> = parts.iter().collect();
+        cover(&ranges(whole), &parts, &mut Budget::default())
+    }
+
+    #[test]
+    fn prefixes_together_hold_what_none_holds_alone() {
+        let halves: &[&[&str]] = &[&["10.0.0.0/25"], &["10.9.0.0/16"], &["10.0.0.128/25"]];
+        assert_eq!(covered(&["10.0.0.0/24"], halves), Some(vec![0, 2]));
+        assert_eq!(covered(&["10.0.0.0/23"], halves), None);
+        assert_eq!(covered(&[], halves), Some(vec![]), "nothing is held by anything");
+        assert_eq!(
+            covered(&["10.0.0.7/32"], &[&["10.0.0.0/8"], &["0.0.0.0/0"]]),
+            Some(vec![1])
+        );
+    }
+
+    #[test]
+    fn both_families_whole_are_any_and_one_is_not() {
+        let any = Ranges::of_sources(&Sources::Any { written: true });
+        assert_eq!(ranges(&["::/0", "0.0.0.0/0"]), any);
+        assert_ne!(ranges(&["::/0"]), any);
+        assert_eq!(
+            covered(&["10.0.0.1/32"], &[&["::/0"]]),
+            None,
+            "IPv6 prefixes hold no IPv4 address"
+        );
+        assert_eq!(ranges(&["::ffff:10.0.0.0/104"]), ranges(&["10.0.0.0/8"]));
+    }
+
+    #[test]
+    fn without_a_budget_nothing_is_claimed() {
+        let wide = ranges(&["0.0.0.0/0"]);
+        let mut spent = Budget(1);
+        assert_eq!(cover(&wide, &[&wide], &mut spent), None);
+    }
+
+    #[test]
+    fn equal_sources_have_one_number() {
+        let mut sets = SourceSets::default();
+        let nets = |nets: &[&str]| Sources::Nets(nets.iter().map(|net| net.parse().unwrap()).collect());
+        let one = sets.number(&nets(&["10.0.0.0/25", "10.0.0.128/25"]));
+        assert_eq!(sets.number(&nets(&["10.0.0.0/24"])), one);
+        let any = sets.number(&Sources::Any { written: false });
+        let mut budget = Budget::default();
+        assert!(sets.holds(any, one, &mut budget) && !sets.holds(one, any, &mut budget));
+    }
+}
