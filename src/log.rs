@@ -23,7 +23,10 @@ mod writer;
 
 pub use memory::MemoryLog;
 pub(crate) use row::let_through;
-pub use row::{ApplicationRow, FlowEnd, FlowEndKind, FlowId, Loss, LossCause, NameSource, Row, Stage};
+pub use row::{
+    ApplicationRow, FlowEnd, FlowEndKind, FlowId, Loss, LossCause, NameSource, NetworkRow, Row, Spoken, Stage,
+    ThreatAction, ThreatIntelRow, Transport,
+};
 
 use crate::config::settings::{Azure, Limits, LogFormat, LogSettings, OnFull};
 use azfw::Envelope;

@@ -3,6 +3,8 @@
 //!
 //! `docs/logs.md` explains every column.
 
+mod network;
+
 use super::{
     escape::{self, Style},
     json::{self, Object},
@@ -10,8 +12,8 @@ use super::{
     time,
 };
 use crate::config::settings::Azure;
-use crate::policy::{Action, Answer, Mode, Protocol, Reason};
-use std::io::Write;
+use crate::policy::{Action, Answer, Mode, Protocol, Reason, RuleRef};
+use std::{io::Write, net::IpAddr};
 
 /// Longest row in bytes, line end included. A sink's chunk always holds one.
 pub(super) const MAX_ROW_BYTES: usize = 8 << 10;
@@ -58,6 +60,8 @@ impl Envelope {
     pub(super) fn push(&self, out: &mut Vec<u8>, row: &Row<'_>) {
         let category = match row {
             Row::Application(_) => "AZFWApplicationRule",
+            Row::Network(_) => "AZFWNetworkRule",
+            Row::ThreatIntel(_) => "AZFWThreatIntel",
             Row::FlowEnd(_) => "EgretFlow",
             Row::Loss(_) => "EgretLogLoss",
         };
@@ -68,6 +72,8 @@ impl Envelope {
         out.extend_from_slice(&self.middle);
         json::object(out, |o| match row {
             Row::Application(row) => self.application(o, row),
+            Row::Network(row) => self.network(o, row),
+            Row::ThreatIntel(row) => network::threat_intel(o, row),
             Row::FlowEnd(row) => flow_end(o, row),
             Row::Loss(row) => loss(o, row),
         });
@@ -84,16 +90,7 @@ impl Envelope {
         o.text("Fqdn", row.fqdn, NAME);
         o.text("TargetUrl", row.target_url.unwrap_or_default(), URL);
         o.word("Action", action(row.outcome()));
-        let rule = row
-            .rule
-            .map(|r| [&*r.policy, &*r.group, &*r.collection, &*r.rule])
-            .unwrap_or_default();
-        for (key, name) in ["Policy", "RuleCollectionGroup", "RuleCollection", "Rule"]
-            .into_iter()
-            .zip(rule)
-        {
-            o.text(key, name, CONFIGURED);
-        }
+        rule_columns(o, row.rule);
         o.text("ActionReason", self.action_reason(row.reason), CONFIGURED);
         o.flag("IsTlsInspected", false);
         o.flag("IsExplicitProxyRequest", row.explicit);
@@ -106,6 +103,26 @@ impl Envelope {
             Reason::NoRuleMatched => &self.no_rule_matched,
             other => other.azure_action_reason(),
         }
+    }
+}
+
+/// Four columns; empty where no rule matched.
+fn rule_columns(o: &mut Object<'_>, rule: Option<&RuleRef>) {
+    let names = rule
+        .map(|r| [&*r.policy, &*r.group, &*r.collection, &*r.rule])
+        .unwrap_or_default();
+    for (key, name) in ["Policy", "RuleCollectionGroup", "RuleCollection", "Rule"]
+        .into_iter()
+        .zip(names)
+    {
+        o.text(key, name, CONFIGURED);
+    }
+}
+
+fn address_or_empty(o: &mut Object<'_>, key: &str, ip: Option<IpAddr>) {
+    match ip {
+        Some(ip) => o.address(key, ip),
+        None => o.word(key, ""),
     }
 }
 
@@ -139,7 +156,7 @@ fn egret(o: &mut Object<'_>, row: &ApplicationRow<'_>) {
         o.address("address", address.ip());
     }
     if !row.refused_addresses.is_empty() {
-        refused(o.value("refused"), row);
+        refused(o.value("refused"), row.refused_addresses);
     }
     for (key, flag) in [
         ("wide", row.wide),
@@ -155,9 +172,9 @@ fn egret(o: &mut Object<'_>, row: &ApplicationRow<'_>) {
     }
 }
 
-fn refused(out: &mut Vec<u8>, row: &ApplicationRow<'_>) {
+fn refused(out: &mut Vec<u8>, addresses: &[IpAddr]) {
     out.push(b'[');
-    for (i, ip) in row.refused_addresses.iter().take(SHOWN_REFUSED).enumerate() {
+    for (i, ip) in addresses.iter().take(SHOWN_REFUSED).enumerate() {
         let comma = if i == 0 { "" } else { "," };
         write!(out, "{comma}\"{}\"", ip.to_canonical()).expect("writing to a Vec cannot fail");
     }
@@ -209,10 +226,7 @@ fn flow_end(o: &mut Object<'_>, row: &FlowEnd<'_>) {
     o.address("SourceIp", row.source.ip());
     o.number("SourcePort", row.source.port().into());
     o.text("Fqdn", row.fqdn, NAME);
-    match row.address {
-        Some(address) => o.address("DestinationIp", address.ip()),
-        None => o.word("DestinationIp", ""),
-    }
+    address_or_empty(o, "DestinationIp", row.address.map(|address| address.ip()));
     o.number("DestinationPort", row.port.into());
     o.number("BytesSent", row.sent);
     o.number("BytesReceived", row.received);

@@ -1,5 +1,9 @@
 //! What a row says, before it has a form: one struct per table, borrowed from the flow that writes it.
 
+mod network;
+
+pub use network::{NetworkRow, Spoken, ThreatAction, ThreatIntelRow, Transport};
+
 use crate::policy::{Action, Answer, Mode, Protocol, Reason, RuleRef};
 use std::{
     cell::Cell,
@@ -18,6 +22,10 @@ use std::{
 pub enum Row<'a> {
     /// A decision on an application rule: `AZFWApplicationRule`.
     Application(ApplicationRow<'a>),
+    /// A decision on a network rule: `AZFWNetworkRule`.
+    Network(NetworkRow<'a>),
+    /// A hit on a threat-intelligence list: `AZFWThreatIntel`.
+    ThreatIntel(ThreatIntelRow<'a>),
     /// The end of a flow: `EgretFlow`.
     FlowEnd(FlowEnd<'a>),
     /// Rows that a sink lost: `EgretLogLoss`.
@@ -29,6 +37,8 @@ impl Row<'_> {
     pub fn time(&self) -> SystemTime {
         match self {
             Row::Application(row) => row.time,
+            Row::Network(row) => row.time,
+            Row::ThreatIntel(row) => row.time,
             Row::FlowEnd(row) => row.time,
             Row::Loss(row) => row.time,
         }

@@ -3,11 +3,15 @@
 use super::{
     azfw,
     escape::{self, Style},
-    row::{ApplicationRow, FlowEnd, Loss, Row},
+    row::{ApplicationRow, FlowEnd, Loss, NetworkRow, Row, Spoken, ThreatIntelRow},
     time,
 };
-use crate::policy::{Action, Protocol};
-use std::{fmt::Display, io::Write, net::SocketAddr};
+use crate::policy::{Action, Reason, RuleRef};
+use std::{
+    fmt::Display,
+    io::Write,
+    net::{IpAddr, SocketAddr},
+};
 
 /// Refused addresses shown: as many as a row can carry.
 const SHOWN_REFUSED: usize = 8;
@@ -20,6 +24,8 @@ pub(super) fn push(out: &mut Vec<u8>, row: &Row<'_>) {
     time::push(out, row.time());
     match row {
         Row::Application(row) => application(out, row),
+        Row::Network(row) => network(out, row),
+        Row::ThreatIntel(row) => threat_intel(out, row),
         Row::FlowEnd(row) => flow_end(out, row),
         Row::Loss(row) => loss(out, row),
     }
@@ -28,26 +34,16 @@ pub(super) fn push(out: &mut Vec<u8>, row: &Row<'_>) {
 
 /// `.. ALLOW 10.1.0.4:51000 https contoso-ai.openai.azure.com:443 RuleMatched rule=ai/azure-ai/openai address=10.1.2.4 ..`
 fn application(out: &mut Vec<u8>, row: &ApplicationRow<'_>) {
-    let word = match row.outcome() {
-        Action::Allow if row.let_through() => "AUDIT",
-        Action::Allow => "ALLOW",
-        Action::Deny => "DENY ",
-    };
-    target(out, word, row.source, Some(row.protocol), row.fqdn, row.port);
-    shown(out, row.reason.name());
-    if let Some(rule) = row.rule {
-        key(out, "rule");
-        escaped(
-            out,
-            format!("{}/{}/{}", rule.group, rule.collection, rule.rule).as_bytes(),
-        );
-    }
-    if let Some(address) = row.address {
-        field(out, "address", address.ip().to_canonical());
-    }
-    for ip in row.refused_addresses.iter().take(SHOWN_REFUSED) {
-        field(out, "refused", ip.to_canonical());
-    }
+    let word = verdict(row.outcome(), row.let_through());
+    target(
+        out,
+        word,
+        row.source,
+        Spoken::Application(row.protocol).lower(),
+        row.fqdn,
+        row.port,
+    );
+    decided(out, row.reason, row.rule, row.address, row.refused_addresses);
     let asked = format!("{}:{}", row.fqdn, row.port);
     let requested = row.requested.filter(|raw| *raw != asked.as_bytes());
     for (name, raw) in [("requested", requested), ("sni", row.sni), ("host", row.host_header)] {
@@ -77,9 +73,81 @@ fn application(out: &mut Vec<u8>, row: &ApplicationRow<'_>) {
     }
 }
 
+/// `.. ALLOW 10.1.0.4:51000 tcp 10.1.2.4:22 RuleMatched rule=net/ssh/jump address=10.1.2.4 ..`
+fn network(out: &mut Vec<u8>, row: &NetworkRow<'_>) {
+    let word = verdict(row.outcome(), row.let_through());
+    let destination = row.destination.map(|ip| ip.to_canonical().to_string());
+    let shown_target = row.fqdn.or(destination.as_deref()).unwrap_or_default();
+    target(
+        out,
+        word,
+        row.source,
+        Spoken::Transport(row.transport).lower(),
+        shown_target,
+        row.port,
+    );
+    decided(out, row.reason, row.rule, row.address, row.refused_addresses);
+    if let Some(requested) = row.requested {
+        key(out, "requested");
+        escaped(out, requested);
+    }
+    if row.overrides {
+        shown(out, "overrides");
+    }
+    field(out, "mode", azfw::mode(row.mode));
+    field(out, "generation", row.generation);
+    field(out, "flow", row.flow);
+    if let Some(detail) = row.detail {
+        key(out, "detail");
+        escaped(out, detail.as_bytes());
+    }
+}
+
+/// `.. THREAT 10.1.0.4:51000 https bad.example:443 Deny description="bad.example is listed" generation=3 flow=..`
+fn threat_intel(out: &mut Vec<u8>, row: &ThreatIntelRow<'_>) {
+    target(out, "THREAT", row.source, row.spoken.lower(), row.fqdn, row.port);
+    shown(out, row.action.name());
+    key(out, "description");
+    escaped(out, row.description.as_bytes());
+    if let Some(ip) = row.destination {
+        field(out, "destination", ip.to_canonical());
+    }
+    field(out, "generation", row.generation);
+    field(out, "flow", row.flow);
+}
+
+fn verdict(outcome: Action, let_through: bool) -> &'static str {
+    match outcome {
+        Action::Allow if let_through => "AUDIT",
+        Action::Allow => "ALLOW",
+        Action::Deny => "DENY ",
+    }
+}
+
+/// Why, by which rule, and to which addresses.
+fn decided(out: &mut Vec<u8>, reason: Reason, rule: Option<&RuleRef>, address: Option<SocketAddr>, refused: &[IpAddr]) {
+    shown(out, reason.name());
+    if let Some(rule) = rule {
+        key(out, "rule");
+        escaped(
+            out,
+            format!("{}/{}/{}", rule.group, rule.collection, rule.rule).as_bytes(),
+        );
+    }
+    if let Some(address) = address {
+        field(out, "address", address.ip().to_canonical());
+    }
+    for ip in refused.iter().take(SHOWN_REFUSED) {
+        field(out, "refused", ip.to_canonical());
+    }
+}
+
 /// `.. END   10.1.0.4:51000 https contoso-ai.openai.azure.com:443 UpstreamClosed sent=517 received=4096 ms=12.345 ..`
 fn flow_end(out: &mut Vec<u8>, row: &FlowEnd<'_>) {
-    target(out, "END  ", row.source, row.protocol, row.fqdn, row.port);
+    let spoken = row
+        .protocol
+        .map_or("-", |protocol| Spoken::Application(protocol).lower());
+    target(out, "END  ", row.source, spoken, row.fqdn, row.port);
     shown(out, row.end.name());
     field(out, "sent", row.sent);
     field(out, "received", row.received);
@@ -109,12 +177,7 @@ fn loss(out: &mut Vec<u8>, row: &Loss) {
     time::push(out, row.last);
 }
 
-fn target(out: &mut Vec<u8>, word: &str, source: SocketAddr, protocol: Option<Protocol>, fqdn: &str, port: u16) {
-    let protocol = match protocol {
-        Some(Protocol::Http) => "http",
-        Some(Protocol::Https) => "https",
-        None => "-",
-    };
+fn target(out: &mut Vec<u8>, word: &str, source: SocketAddr, protocol: &str, fqdn: &str, port: u16) {
     let source = SocketAddr::new(source.ip().to_canonical(), source.port());
     shown(out, format_args!("{word} {source} {protocol} "));
     escaped(out, fqdn.as_bytes());

@@ -203,7 +203,7 @@ fn gallery() -> Vec<Row<'static>> {
     ]
 }
 
-fn golden(file: &str, text: &str) {
+pub(crate) fn golden(file: &str, text: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
     if std::env::var_os("EGRET_GOLDEN").is_some_and(|value| value == "write") {
         return fs::write(path, text).unwrap();

@@ -22,6 +22,7 @@ mod records;
 mod reload;
 mod requests;
 mod sink;
+mod tables;
 mod tags;
 mod tunnels;
 mod verdicts;
