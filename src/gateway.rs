@@ -379,7 +379,7 @@ async fn work(listeners: Vec<StdListener>, shared: Arc<Shared>) {
 async fn give_back_memory() {
     loop {
         tokio::time::sleep(GIVE_BACK_EVERY).await;
-        relay::shrink_pool();
+        relay::shrink_pools();
         std::hint::black_box(Vec::<u8>::with_capacity(1 << 20));
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Each limit answers with its own [`Reason`]. A permit gives its place back when it is dropped.
 
+use super::relay;
 use crate::config::settings::Limits as Settings;
 use crate::policy::Reason;
 use std::collections::HashMap;
@@ -101,10 +102,12 @@ pub(crate) struct HeldPermit {
 #[derive(Debug)]
 pub(crate) struct LingerPermit(Arc<Limits>);
 
-/// How many descriptors of so many are for flows, and how many for refused connections that linger.
+/// How many descriptors of so many are for flows, and how many for refused connections that linger. The relay's pipes have
+/// theirs besides.
 fn within(files: usize) -> (usize, usize) {
     let lingering = LINGERING_REFUSALS.min(files / 8);
-    (files - lingering - RESERVED_FILES.min(files / 4), lingering)
+    let others = lingering + RESERVED_FILES.min(files / 4) + relay::descriptors(files);
+    (files - others, lingering)
 }
 
 impl Limits {
@@ -476,8 +479,8 @@ mod tests {
             (0, 0, 0),
             (16, 10, 2),
             (256, 160, 32),
-            (1024, 832, 128),
-            (20_000, 19_680, 256),
+            (1024, 824, 128),
+            (20_000, 19_376, 256),
         ] {
             assert_eq!(within(files), (flows, lingering), "of {files}");
         }

@@ -4,6 +4,7 @@
 //! be one of this machine's names for itself.
 
 use super::read_only::{self, Asked, Page};
+use crate::flow::relay::BUDGET;
 use crate::flow::tunnels::Tunnel;
 use crate::gateway::AdminView;
 use crate::metrics::{Metric, Sample};
@@ -95,6 +96,7 @@ fn fill(sample: &mut Sample, view: &AdminView) {
         (Metric::Tunnels, shared.tunnels.len() as u64),
         (Metric::Dials, shared.limits.dials() as u64),
         (Metric::Held, shared.limits.held() as u64),
+        (Metric::RelayPipes, BUDGET.open() as u64),
         (Metric::DnsFailures, dns.failures.load(Relaxed)),
         (Metric::DnsFailovers, dns.failovers.load(Relaxed)),
         (Metric::DnsCached, resolver.cached_names() as u64),
@@ -103,6 +105,8 @@ fn fill(sample: &mut Sample, view: &AdminView) {
         sample.set(metric, &[], value);
     }
     for (metric, label, counter) in [
+        (Metric::SpliceRefused, "budget", &BUDGET.exhausted),
+        (Metric::SpliceRefused, "kernel", &BUDGET.refused),
         (Metric::DnsLookups, "hit", &dns.hits),
         (Metric::DnsLookups, "miss", &dns.misses),
         (Metric::DnsLookups, "joined", &dns.joined),

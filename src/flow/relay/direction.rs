@@ -1,0 +1,210 @@
+//! One direction of a tunnel: what it owes its sink, and when it goes from copying to splicing and back.
+
+use super::copy::{self, BUFFER_BYTES, Buffer};
+use super::pipes::Pipe;
+use super::splice::{self, Filled};
+use crate::flow::held::Held;
+use std::io::ErrorKind;
+use std::task::{Context, Poll, ready};
+use tokio::net::TcpStream;
+
+/// Reads in a row before other tunnels of the thread get their turn.
+const READS_PER_TURN: usize = 16;
+
+/// Reads that fill the buffer, in a row, after which a direction is bulk.
+const FULL_READS: u8 = 4;
+
+/// Which end of a direction failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Side {
+    Source,
+    Sink,
+}
+
+/// Source to sink.
+#[derive(Default)]
+pub(super) struct Direction {
+    owed: Owed,
+    moved: u64,
+    /// In a row, up to now.
+    full_reads: u8,
+    end: End,
+}
+
+/// What was read and is not written yet. One thing at a time: nothing is read while something is owed, so bytes cannot
+/// overtake each other.
+#[derive(Default)]
+enum Owed {
+    #[default]
+    Nothing,
+    /// From the gate; the first so many bytes are written.
+    Held(Box<Held>, usize),
+    Buffer(Buffer),
+    Pipe(Pipe),
+}
+
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum End {
+    #[default]
+    Open,
+    /// The source has ended.
+    Seen,
+    /// It has, and the sink was told.
+    PassedOn,
+    /// It has, and so had the other direction: closing tells.
+    Last,
+}
+
+impl Direction {
+    pub(super) fn new(held: Held) -> Self {
+        let owed = if held.bytes.is_empty() {
+            Owed::Nothing
+        } else {
+            Owed::Held(Box::new(held), 0)
+        };
+        Self {
+            owed,
+            ..Self::default()
+        }
+    }
+
+    /// Bytes written to the sink.
+    pub(super) fn moved(&self) -> u64 {
+        self.moved
+    }
+
+    /// The source has ended and everything is written.
+    pub(super) fn has_ended(&self) -> bool {
+        matches!(self.end, End::PassedOn | End::Last)
+    }
+
+    /// It ended while the other direction went on.
+    pub(super) fn passed_end_on(&self) -> bool {
+        self.end == End::PassedOn
+    }
+
+    /// `Ready(Ok)` when the source has ended, everything is written and the end is passed on. With `last`, the other
+    /// direction has ended already, and both sockets are about to be closed: no shutdown(2) is needed to say so.
+    pub(super) fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        source: &mut TcpStream,
+        sink: &mut TcpStream,
+        last: bool,
+    ) -> Poll<Result<(), Side>> {
+        if self.has_ended() {
+            return Poll::Ready(Ok(()));
+        }
+        for _ in 0..READS_PER_TURN {
+            ready!(self.poll_write(cx, sink)).map_err(|_| Side::Sink)?;
+            if self.end == End::Seen {
+                return Poll::Ready(self.finish(sink, last));
+            }
+            ready!(self.poll_read(cx, source)).map_err(|_| Side::Source)?;
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    /// Ready when nothing is owed.
+    fn poll_write(&mut self, cx: &mut Context<'_>, sink: &mut TcpStream) -> Poll<std::io::Result<()>> {
+        loop {
+            let (written, left) = match &mut self.owed {
+                Owed::Nothing => return Poll::Ready(Ok(())),
+                Owed::Held(held, at) => {
+                    let written = ready!(copy::poll_write(cx, &mut sink.split().1, &held.bytes[*at..]))?;
+                    *at += written;
+                    (written, held.bytes.len() - *at)
+                }
+                Owed::Buffer(buffer) => {
+                    let written = ready!(copy::poll_write(cx, &mut sink.split().1, buffer.owed()))?;
+                    buffer.written(written);
+                    (written, buffer.owed().len())
+                }
+                Owed::Pipe(pipe) => (ready!(splice::poll_drain(cx, sink, pipe))?, pipe.bytes()),
+            };
+            self.moved += written as u64;
+            if left == 0 {
+                self.owed = Owed::Nothing;
+            }
+        }
+    }
+
+    /// One read, by the engine that fits what the reads before it brought.
+    fn poll_read(&mut self, cx: &mut Context<'_>, source: &mut TcpStream) -> Poll<std::io::Result<()>> {
+        if self.full_reads >= FULL_READS {
+            match ready!(splice::poll_fill(cx, source))? {
+                Filled::Pipe(pipe) => {
+                    self.count(pipe.bytes());
+                    self.owed = Owed::Pipe(pipe);
+                    return Poll::Ready(Ok(()));
+                }
+                Filled::Ended => {
+                    self.end = End::Seen;
+                    return Poll::Ready(Ok(()));
+                }
+                // Asked for again after as many full reads.
+                Filled::Refused => self.full_reads = 0,
+            }
+        }
+        let buffer = ready!(Buffer::poll_read(cx, &mut source.split().0))?;
+        match buffer.owed().len() {
+            0 => self.end = End::Seen,
+            bytes => {
+                self.count(bytes);
+                self.owed = Owed::Buffer(buffer);
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn count(&mut self, bytes: usize) {
+        self.full_reads = if bytes < BUFFER_BYTES {
+            0
+        } else {
+            self.full_reads.saturating_add(1)
+        };
+    }
+
+    fn finish(&mut self, sink: &TcpStream, last: bool) -> Result<(), Side> {
+        if last {
+            self.end = End::Last;
+            return Ok(());
+        }
+        self.end = End::PassedOn;
+        match socket2::SockRef::from(sink).shutdown(std::net::Shutdown::Write) {
+            Ok(()) => Ok(()),
+            // The sink ended by itself: there is nobody to pass the end on to, and its own direction tells how it ended.
+            Err(e) if e.kind() == ErrorKind::NotConnected => Ok(()),
+            Err(_) => Err(Side::Sink),
+        }
+    }
+}
+
+#[cfg(test)]
+impl Direction {
+    /// One that has moved so many bytes before.
+    pub(super) fn after(moved: u64) -> Self {
+        Self {
+            moved,
+            ..Self::default()
+        }
+    }
+
+    /// Bytes of user space that it holds.
+    pub(super) fn buffered(&self) -> usize {
+        match &self.owed {
+            Owed::Nothing | Owed::Pipe(_) => 0,
+            Owed::Held(held, _) => held.bytes.capacity(),
+            Owed::Buffer(_) => BUFFER_BYTES,
+        }
+    }
+
+    /// Bytes that wait in its pipe.
+    pub(super) fn in_pipe(&self) -> usize {
+        match &self.owed {
+            Owed::Pipe(pipe) => pipe.bytes(),
+            _ => 0,
+        }
+    }
+}
