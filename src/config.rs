@@ -20,6 +20,7 @@ pub mod sources;
 pub mod structure;
 mod syntax;
 pub mod targets;
+mod threats;
 pub mod watch;
 
 pub use flags::{Flags, from_flags};

@@ -8,19 +8,29 @@ pub mod analysis;
 pub mod answer;
 pub mod compile;
 pub mod decide;
+pub mod evaluate;
 pub mod fqdn;
 mod names;
+pub mod network;
+mod packet;
 pub mod private_link;
 pub mod reason;
+pub mod service_tags;
 mod sources;
+pub mod threat;
 pub mod vet;
 
 pub use answer::{Answer, AnswerAddress, Link};
 pub use compile::CompiledPolicy;
 pub use decide::{Attempt, Decision, Expected, NoTrace, RuleOutcome, Trace};
+pub use evaluate::{DecidedBy, Evaluation, FlowAttempt, Resolved, Via};
 pub use fqdn::{Fqdn, FqdnPattern, Host, HostError, NameFault, PatternError};
+pub use network::{Destinations, IpProtocol, NatRule, NetworkRule, PortRange, ServiceTag, Translated, Transport};
+pub use packet::Misses;
 pub use private_link::PrivateLinkZones;
 pub use reason::Reason;
+pub use service_tags::ServiceTags;
+pub use threat::{Threat, ThreatIntelligence, ThreatMode};
 pub use vet::{AddressPlan, Refusal, Vetted};
 
 use ipnet::IpNet;
@@ -133,40 +143,6 @@ pub struct ApplicationRule {
     pub private_endpoints: Option<PrivateEndpoints>,
 }
 
-/// A network rule: its type and place in the order exist; its matching comes later.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NetworkRule {
-    /// Its name.
-    pub name: Arc<str>,
-    /// Who it speaks of.
-    pub sources: Sources,
-    /// `TCP`, `UDP`, `ICMP`, `Any`.
-    pub ip_protocols: Vec<Arc<str>>,
-    /// Destination prefixes.
-    pub destination_addresses: Vec<IpNet>,
-    /// Exact names, compared by resolved address.
-    pub destination_fqdns: Vec<Fqdn>,
-    /// Inclusive port ranges.
-    pub destination_ports: Vec<(u16, u16)>,
-}
-
-/// A DNAT rule: its type and place in the order exist; its matching comes later.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NatRule {
-    /// Its name.
-    pub name: Arc<str>,
-    /// Who it speaks of.
-    pub sources: Sources,
-    /// Destination prefixes.
-    pub destination_addresses: Vec<IpNet>,
-    /// Inclusive port ranges.
-    pub destination_ports: Vec<(u16, u16)>,
-    /// Where it is sent.
-    pub translated_address: Arc<str>,
-    /// To which port.
-    pub translated_port: u16,
-}
-
 /// The rules of a collection: one kind only.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Rules {
@@ -204,6 +180,15 @@ pub struct RuleCollectionGroup {
     pub collections: Vec<RuleCollection>,
 }
 
+/// A parent policy: its groups are judged before the child's inside each kind, whatever the priorities.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ParentPolicy {
+    /// Name in rows.
+    pub name: Arc<str>,
+    /// Its groups. One may have the name of a group of the child.
+    pub groups: Vec<RuleCollectionGroup>,
+}
+
 /// A whole policy.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Policy {
@@ -211,12 +196,33 @@ pub struct Policy {
     pub name: Arc<str>,
     /// Global audit.
     pub mode: Mode,
-    /// Groups of the parent policy: judged before our own inside each kind, whatever the priorities.
-    pub parent_groups: Vec<RuleCollectionGroup>,
+    /// Judged before every rule.
+    pub threat_intelligence: ThreatIntelligence,
+    /// Parent policies, the root first.
+    pub parents: Vec<ParentPolicy>,
     /// Our own groups.
     pub groups: Vec<RuleCollectionGroup>,
+    /// The built-in infrastructure collection as data: judged after the last application rule, before default deny.
+    pub infrastructure: Vec<FqdnPattern>,
+    /// Network rules judge explicit flows too, before application rules. Azure's do not.
+    pub explicit_network_rules: bool,
     /// IP groups by name, for rows and `explain`; rules hold their members already.
     pub ip_groups: BTreeMap<Arc<str>, Vec<IpNet>>,
+}
+
+impl Policy {
+    /// The policies in the order in which they are judged inside each kind, with their groups as written: parents from the
+    /// root down, then our own.
+    pub fn chain(&self) -> impl Iterator<Item = (&Arc<str>, &[RuleCollectionGroup])> {
+        let parents = self.parents.iter().map(|parent| (&parent.name, &parent.groups[..]));
+        parents.chain([(&self.name, &self.groups[..])])
+    }
+
+    /// The collections of all policies of the chain, as written.
+    pub fn collections(&self) -> impl Iterator<Item = &RuleCollection> + Clone {
+        let parents = self.parents.iter().flat_map(|parent| &parent.groups);
+        parents.chain(&self.groups).flat_map(|group| &group.collections)
+    }
 }
 
 /// The names that a row says of the rule that decided: the four columns of Azure's tables.

@@ -20,11 +20,13 @@ pub enum Guard {
     PerRequest,
     /// Bounds on sizes, times and counts.
     Limits,
+    /// Lists of known-bad names and addresses are asked before every rule.
+    ThreatIntelligence,
 }
 
 impl Guard {
     /// Every guard with the value of `EGRET_PROOF_OFF` that switches it off.
-    pub const ALL: [(Guard, &'static str); 7] = [
+    pub const ALL: [(Guard, &'static str); 8] = [
         (Guard::Gate, "gate"),
         (Guard::Vet, "vet"),
         (Guard::Pairing, "pairing"),
@@ -32,6 +34,7 @@ impl Guard {
         (Guard::Rejudging, "rejudging"),
         (Guard::PerRequest, "per-request"),
         (Guard::Limits, "limits"),
+        (Guard::ThreatIntelligence, "threat-intelligence"),
     ];
 }
 

@@ -220,8 +220,9 @@ fn section(text: &mut String, path: &str, schema: &Value, list: bool) {
         } else {
             format!("{path}.{key}")
         };
-        if inner.starts_with("rule_collection_group.") {
-            let _ = writeln!(text, "\n`[[{inner}]]`: as `[[{key}]]`, in this group.");
+        if inner.starts_with("rule_collection_group.") || inner == "parent_policy.rule_collection_group" {
+            let holder = if path == "parent_policy" { "policy" } else { "group" };
+            let _ = writeln!(text, "\n`[[{inner}]]`: as `[[{key}]]`, in this {holder}.");
             continue;
         }
         section(
@@ -302,6 +303,10 @@ fn docs_write_every_default_out() {
             "override",
             "catalogue",
             "explicit_network_rules",
+            "infrastructure",
+            "parent_policy",
+            "service_tags",
+            "threat_intelligence",
         ],
     );
     assert_eq!(

@@ -1,9 +1,9 @@
 //! What must hold for every input: the compiled policy answers as a naive evaluator does, and names have one normal form.
 
 use egret::policy::{
-    Action, ApplicationRule, Attempt, CompiledPolicy, Fqdn, FqdnPattern, Host, Mode, NetworkRule, NoTrace, Policy,
-    Priority, Protocol, ProtocolPort, Reason, RuleCollection, RuleCollectionGroup, RuleId, RuleOutcome, RuleRef, Rules,
-    Sources, TargetFqdn, Trace,
+    Action, ApplicationRule, Attempt, CompiledPolicy, Destinations, Fqdn, FqdnPattern, Host, IpProtocol, Mode,
+    NetworkRule, NoTrace, ParentPolicy, Policy, PortRange, Priority, Protocol, ProtocolPort, Reason, RuleCollection,
+    RuleCollectionGroup, RuleId, RuleOutcome, RuleRef, Rules, Sources, TargetFqdn, Trace,
 };
 use ipnet::IpNet;
 use proptest::{collection::vec, prelude::*, sample::select};
@@ -86,10 +86,12 @@ fn rules() -> impl Strategy<Value = Rules> {
     let network = NetworkRule {
         name: "network".into(),
         sources: Sources::Any { written: true },
-        ip_protocols: vec!["TCP".into()],
-        destination_addresses: vec!["0.0.0.0/0".parse().expect("a prefix")],
-        destination_fqdns: Vec::new(),
-        destination_ports: vec![(443, 443)],
+        ip_protocols: vec![IpProtocol::Tcp],
+        destinations: Destinations {
+            any: true,
+            ..Destinations::default()
+        },
+        destination_ports: vec![PortRange::one(443)],
     };
     prop_oneof![
         6 => vec(application_rule(), 0..4).prop_map(Rules::Application),
@@ -124,15 +126,19 @@ fn groups() -> impl Strategy<Value = Vec<RuleCollectionGroup>> {
 
 /// A policy in which every rule, collection and group has a name of its own.
 fn policy() -> impl Strategy<Value = Policy> {
-    (mode(), groups(), groups()).prop_map(|(mode, parent_groups, groups)| {
+    (mode(), groups(), groups()).prop_map(|(mode, parent, groups)| {
         let mut policy = Policy {
             name: "p".into(),
             mode,
-            parent_groups,
+            parents: vec![ParentPolicy {
+                name: "base".into(),
+                groups: parent,
+            }],
             groups,
             ..Policy::default()
         };
-        for (g, group) in policy.parent_groups.iter_mut().chain(&mut policy.groups).enumerate() {
+        let parents = policy.parents.iter_mut().flat_map(|parent| &mut parent.groups);
+        for (g, group) in parents.chain(&mut policy.groups).enumerate() {
             group.name = format!("g{g}").into();
             for (c, collection) in group.collections.iter_mut().enumerate() {
                 collection.name = format!("c{c}").into();
@@ -152,7 +158,7 @@ type Verdict = (Action, Reason, Mode, Option<RuleRef>, bool);
 
 /// What an evaluator says that looks at every rule in order and knows no index.
 fn naive(policy: &Policy, attempt: &Attempt<'_>) -> Verdict {
-    for groups in [&policy.parent_groups, &policy.groups] {
+    for (policy_name, groups) in policy.chain() {
         let mut groups: Vec<&RuleCollectionGroup> = groups.iter().collect();
         groups.sort_by_key(|group| group.priority);
         for group in groups {
@@ -167,7 +173,7 @@ fn naive(policy: &Policy, attempt: &Attempt<'_>) -> Verdict {
                     let audit = policy.mode == Mode::Audit || collection.mode == Mode::Audit;
                     let mode = if audit { Mode::Audit } else { Mode::Enforce };
                     let rule = RuleRef {
-                        policy: policy.name.clone(),
+                        policy: policy_name.clone(),
                         group: group.name.clone(),
                         collection: collection.name.clone(),
                         rule: rule.name.clone(),

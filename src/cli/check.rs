@@ -69,9 +69,8 @@ fn summary(loaded: &Result<Checked, Vec<Problem>>, problems: &[Problem]) -> Stri
 }
 
 fn size(policy: &Policy) -> String {
-    let collections = policy.groups.iter().flat_map(|group| &group.collections);
     let (mut rules, mut names) = (0, 0);
-    for collection in collections {
+    for collection in policy.collections() {
         match &collection.rules {
             Rules::Application(written) => {
                 rules += written.len();

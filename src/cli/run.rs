@@ -190,8 +190,7 @@ fn overrides_outside_lab(checked: &Checked, lab: bool) -> Option<&'static str> {
 /// What must not go unnoticed, each in one line.
 fn notices(checked: &Checked) -> Vec<String> {
     let policy = &checked.policy;
-    let collections = || policy.groups.iter().flat_map(|group| &group.collections);
-    let rules = collections().flat_map(|collection| match &collection.rules {
+    let rules = policy.collections().flat_map(|collection| match &collection.rules {
         Rules::Application(rules) => rules.as_slice(),
         Rules::Network(_) | Rules::Nat(_) => &[],
     });
@@ -201,7 +200,7 @@ fn notices(checked: &Checked) -> Vec<String> {
     }
     if policy.mode == Mode::Audit {
         notices.push("AUDIT MODE: what the policy would deny is let through and recorded.".into());
-    } else if collections().any(|collection| collection.mode == Mode::Audit) {
+    } else if policy.collections().any(|collection| collection.mode == Mode::Audit) {
         notices.push("AUDIT MODE in some collections: what they would deny is let through and recorded.".into());
     }
     let wide = rules.flat_map(|rule| &rule.targets).filter(|target| target.wide);

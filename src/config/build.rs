@@ -49,7 +49,11 @@ pub fn build(file: &FileConfig, base: &Path, report: &mut Report) -> Built {
     if let Some(rule) = file.explicit_network_rules.as_ref().filter(|wanted| ***wanted) {
         let finding = Finding::error(rule.span, "network rules for explicit flows are not offered yet");
         report
-            .add(finding.hint("explicit flows are judged by application rules alone, as in Azure; leave the key out"));
+            .add(finding.hint("leave the key out: explicit flows are judged by application rules alone, as in Azure"));
+    }
+    if let Some(files) = &file.threat_intelligence.files {
+        let finding = Finding::error(files.span, "threat intelligence is not asked by the gateway yet");
+        report.add(finding.hint("leave the key out"));
     }
     let policy = rules::policy(file, base, &settings, report);
     let dns = dns::plan(file, &settings, report);
@@ -72,8 +76,7 @@ pub fn build(file: &FileConfig, base: &Path, report: &mut Report) -> Built {
 
 /// `private_endpoints.tags`: the patterns of each tag, as the rules that name it came to hold them.
 fn tagged(file: &FileConfig, policy: &Policy, report: &mut Report) -> Vec<(FqdnPattern, PrivateEndpoints)> {
-    let collections = policy.groups.iter().flat_map(|group| &group.collections);
-    let rules = collections.flat_map(|collection| match &collection.rules {
+    let rules = policy.collections().flat_map(|collection| match &collection.rules {
         Rules::Application(rules) => rules.as_slice(),
         Rules::Network(_) | Rules::Nat(_) => &[],
     });

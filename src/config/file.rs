@@ -25,7 +25,7 @@ pub type Binding = At<BTreeMap<String, At<Vec<At<String>>>>>;
 pub struct FileConfig {
     /// `audit`: denials by policy are let through and recorded. Default `enforce`.
     pub mode: Option<At<Mode>>,
-    /// Not offered yet: network rules for explicit proxy flows.
+    /// Network rules judge the proxy port too, before application rules: addresses, and exact `destination_fqdns`. Default false, as in Azure.
     pub explicit_network_rules: Option<At<bool>>,
     /// Where egret listens.
     #[serde(default)]
@@ -48,18 +48,30 @@ pub struct FileConfig {
     /// Where FQDN tags come from.
     #[serde(default)]
     pub catalogue: Catalogue,
+    /// Service tags for `destination_addresses` of network rules.
+    #[serde(default)]
+    pub service_tags: ServiceTags,
+    /// Lists of known-bad addresses and names, judged before every rule.
+    #[serde(default)]
+    pub threat_intelligence: ThreatIntelligence,
+    /// Parent policies, the root first.
+    #[serde(default)]
+    pub parent_policy: Vec<ParentPolicy>,
     /// Rule collection groups.
     #[serde(default)]
     pub rule_collection_group: Vec<Group>,
     /// Application rule collections of the implicit group `default`, priority 1000.
     #[serde(default)]
     pub application_rule_collection: Vec<Collection<ApplicationRule>>,
-    /// Network rule collections of the implicit group `default`, priority 1000. Kept in the model, not matched yet.
+    /// Network rule collections of the implicit group `default`, priority 1000.
     #[serde(default)]
     pub network_rule_collection: Vec<Collection<NetworkRule>>,
-    /// DNAT rule collections of the implicit group `default`, priority 1000. Kept in the model, not matched yet.
+    /// DNAT rule collections of the implicit group `default`, priority 1000.
     #[serde(default)]
     pub nat_rule_collection: Vec<NatCollection>,
+    /// Names that Azure's built-in infrastructure collection admits.
+    #[serde(default)]
+    pub infrastructure: Infrastructure,
     /// Decision rows and diagnostics.
     #[serde(default)]
     pub log: Log,
@@ -223,6 +235,70 @@ pub struct Catalogue {
     pub folder: Option<At<String>>,
 }
 
+/// `[service_tags]`
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ServiceTags {
+    /// The file that Microsoft publishes (`ServiceTags_Public_*.json`), relative to this file. Read at start and at reload.
+    #[schemars(length(min = 1))]
+    pub file: Option<At<String>>,
+}
+
+/// `[threat_intelligence]`
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ThreatIntelligence {
+    /// What a hit means. Default `Alert`, as Azure's.
+    pub mode: Option<ThreatMode>,
+    /// Lists, relative to this file: one address, prefix or name a line, `#` starts a comment. Read at start and at reload.
+    pub files: Texts,
+    /// What is never looked at.
+    #[serde(default)]
+    pub allowlist: ThreatAllowlist,
+}
+
+/// `mode` of `[threat_intelligence]`
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+pub enum ThreatMode {
+    /// The lists are not looked at.
+    Off,
+    /// A hit is recorded, and the rules decide.
+    #[default]
+    Alert,
+    /// A hit is denied.
+    Deny,
+}
+
+/// `[threat_intelligence.allowlist]`
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ThreatAllowlist {
+    /// Addresses, prefixes and ranges.
+    pub ip_addresses: Texts,
+    /// Names, with a star at the far left only.
+    pub fqdns: Texts,
+}
+
+/// `[infrastructure]`
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Infrastructure {
+    /// Names that are allowed on HTTPS 443 after the last application rule. Default none: Azure does not publish its own.
+    pub fqdns: Texts,
+}
+
+/// `[[parent_policy]]`
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ParentPolicy {
+    /// `Policy` of its rows.
+    #[schemars(required, length(min = 1, max = 80))]
+    pub name: Option<At<String>>,
+    /// Its groups: inside each kind of rules they are judged before ours.
+    #[serde(default)]
+    pub rule_collection_group: Vec<Group>,
+}
+
 /// `[[rule_collection_group]]`
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -236,10 +312,10 @@ pub struct Group {
     /// Application rule collections.
     #[serde(default)]
     pub application_rule_collection: Vec<Collection<ApplicationRule>>,
-    /// Network rule collections. Kept in the model, not matched yet.
+    /// Network rule collections.
     #[serde(default)]
     pub network_rule_collection: Vec<Collection<NetworkRule>>,
-    /// DNAT rule collections. Kept in the model, not matched yet.
+    /// DNAT rule collections.
     #[serde(default)]
     pub nat_rule_collection: Vec<NatCollection>,
 }
@@ -338,7 +414,7 @@ pub struct NetworkRule {
     pub source_addresses: Texts,
     /// Names of `ip_groups`.
     pub source_ip_groups: Texts,
-    /// Addresses, prefixes, ranges, or `*`.
+    /// Addresses, prefixes, ranges, service tags, or `*`.
     pub destination_addresses: Texts,
     /// Names of `ip_groups`.
     pub destination_ip_groups: Texts,
@@ -349,7 +425,7 @@ pub struct NetworkRule {
     pub destination_ports: Texts,
 }
 
-/// `protocols` of a network or DNAT rule.
+/// `protocols` of a network or DNAT rule. `Any` is every IP protocol; with an explicit port TCP and UDP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[allow(missing_docs, reason = "the names say it")]
 pub enum IpProtocol {
@@ -401,14 +477,16 @@ pub struct NatRule {
     /// Names of `ip_groups`.
     pub source_ip_groups: Texts,
     /// Address that is translated.
-    #[schemars(required)]
     pub destination_address: Option<At<String>>,
+    /// Addresses that are translated, where there are several.
+    pub destination_addresses: Texts,
     /// Ports and ranges that are translated.
     #[schemars(required)]
     pub destination_ports: Texts,
-    /// Address or name it is sent to.
-    #[schemars(required)]
+    /// Address it is sent to.
     pub translated_address: Option<At<String>>,
+    /// Name it is sent to, instead of an address.
+    pub translated_fqdn: Option<At<String>>,
     /// Port it is sent to.
     #[schemars(required, range(min = 1, max = 65_535))]
     pub translated_port: Option<At<i64>>,

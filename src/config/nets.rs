@@ -1,5 +1,6 @@
 //! Addresses as people write them: one address, a prefix, a range; ports likewise.
 
+use crate::policy::PortRange;
 use ipnet::{IpNet, Ipv4Net, Ipv4Subnets, Ipv6Subnets};
 use std::net::IpAddr;
 
@@ -32,7 +33,7 @@ pub fn nets(text: &str) -> Result<Nets, &'static str> {
                 host_bits: net.trunc() != net,
             })
         }
-        Err(_) if looks_like_service_tag(text) => Err("service tags are not offered yet; write their prefixes"),
+        Err(_) if looks_like_service_tag(text) => Err("service tags can be destinations of network rules only"),
         Err(_) => Err("not an address, a prefix or a range"),
     }
 }
@@ -62,18 +63,18 @@ fn unmapped(net: IpNet) -> IpNet {
 }
 
 /// Service tags are written in upper camel case; host names mostly are not.
-fn looks_like_service_tag(text: &str) -> bool {
+pub fn looks_like_service_tag(text: &str) -> bool {
     text.starts_with(|c: char| c.is_ascii_uppercase()) && !text.contains(['/', ':'])
 }
 
 /// Reads `443`, `8000-8100` or `*` as an inclusive range. `None` if it is none of these.
-pub fn ports(text: &str) -> Option<(u16, u16)> {
+pub fn ports(text: &str) -> Option<PortRange> {
     if text == "*" {
-        return Some((0, u16::MAX));
+        return Some(PortRange::ANY);
     }
     let (first, last) = text.split_once('-').unwrap_or((text, text));
-    let range = (port(first)?, port(last)?);
-    (range.0 <= range.1).then_some(range)
+    let (first, last) = (port(first.trim_end())?, port(last.trim_start())?);
+    (first <= last).then_some(PortRange { first, last })
 }
 
 /// Reads a port from 1 to 65535, digits alone: no sign, no leading zero.
@@ -108,7 +109,7 @@ mod tests {
             ("", Err("not an address, a prefix or a range")),
             (
                 "Storage.WestEurope",
-                Err("service tags are not offered yet; write their prefixes"),
+                Err("service tags can be destinations of network rules only"),
             ),
         ];
         for (text, expected) in cases {
@@ -146,6 +147,7 @@ mod tests {
             ("", None),
         ];
         for (text, expected) in cases {
+            let expected = expected.map(|(first, last)| PortRange { first, last });
             assert_eq!(ports(text), expected, "{text}");
         }
     }

@@ -1,6 +1,7 @@
-//! Groups, collections and rules: names and priorities used once, sources, protocols; network and DNAT rules.
+//! Policies, groups, collections and rules: names and priorities used once, sources, protocols, destinations.
 
 mod application;
+mod destinations;
 mod network;
 
 use super::{
@@ -10,9 +11,12 @@ use super::{
     problem::{Finding, Report},
     settings::Settings,
     sources::IpGroups,
-    targets::Tags,
+    targets::{self, Tags},
+    threats,
 };
-use crate::policy::{Action, Mode, Policy, Priority, RuleCollection, RuleCollectionGroup, Rules};
+use crate::policy::{
+    Action, Mode, ParentPolicy, Policy, Priority, RuleCollection, RuleCollectionGroup, Rules, ServiceTags, Sources,
+};
 use std::{collections::HashSet, net::SocketAddr, path::Path};
 
 /// Most rules of one file (threat F-12).
@@ -30,20 +34,30 @@ pub fn policy(file: &FileConfig, base: &Path, settings: &Settings, report: &mut 
     let mut maker = Maker {
         ip_groups: IpGroups::new(&file.ip_groups, report),
         tags: Tags::new(file, base, report),
+        service_tags: destinations::service_tags(&file.service_tags, base, report),
+        explicit_network_rules: file.explicit_network_rules.as_deref() == Some(&true),
         mode: mode(file.mode.as_deref()),
         open_listener: listeners.iter().copied().find(|address| !address.ip().is_loopback()),
         places: Vec::new(),
         rules: 0,
         report,
     };
-    let groups = maker.groups(file);
+    let own = file.rule_collection_group.iter().map(GroupView::written);
+    let groups = maker.groups(own.chain(GroupView::implicit(file)));
+    let parents = maker.parents(&file.parent_policy, &settings.azure.policy);
     maker.tags.finish(maker.report);
-
+    let infrastructure = file.infrastructure.fqdns.iter().flat_map(|list| list.iter());
+    let infrastructure = infrastructure
+        .filter_map(|text| targets::pattern(text, maker.report))
+        .collect();
     let policy = Policy {
         name: settings.azure.policy.clone(),
         mode: maker.mode,
-        parent_groups: Vec::new(),
+        threat_intelligence: threats::lists(&file.threat_intelligence, base, maker.report),
+        parents,
         groups,
+        infrastructure,
+        explicit_network_rules: maker.explicit_network_rules,
         ip_groups: maker.ip_groups.finish(maker.report),
     };
     if !maker.report.failed() {
@@ -138,6 +152,8 @@ pub struct Place {
 struct Maker<'a> {
     ip_groups: IpGroups,
     tags: Tags<'a>,
+    service_tags: ServiceTags,
+    explicit_network_rules: bool,
     mode: Mode,
     /// A proxy listener that others than this machine can reach.
     open_listener: Option<SocketAddr>,
@@ -147,15 +163,31 @@ struct Maker<'a> {
 }
 
 impl<'a> Maker<'a> {
-    fn groups(&mut self, file: &'a FileConfig) -> Vec<RuleCollectionGroup> {
+    /// The parents of the policy called `own`. Their groups are apart from each other's and from ours.
+    fn parents(&mut self, written: &'a [file::ParentPolicy], own: &str) -> Vec<ParentPolicy> {
+        let mut names = HashSet::new();
+        let mut parents = Vec::new();
+        for parent in written {
+            let (name, span) = (text_of(&parent.name), span_of(&parent.name));
+            if name == own || !name.is_empty() && !names.insert(name) {
+                let finding = Finding::error(span, format!("policy `{name}` is there twice"));
+                self.report
+                    .add(finding.hint("rows name a rule by its policy too; ours is called `azure.policy`"));
+            }
+            let groups = parent.rule_collection_group.iter().map(GroupView::written);
+            parents.push(ParentPolicy {
+                name: name.into(),
+                groups: self.groups(groups),
+            });
+        }
+        parents
+    }
+
+    /// The groups of one policy.
+    fn groups(&mut self, written: impl Iterator<Item = GroupView<'a>>) -> Vec<RuleCollectionGroup> {
         let (mut names, mut priorities) = (HashSet::new(), HashSet::new());
         let mut groups = Vec::new();
-        for view in file
-            .rule_collection_group
-            .iter()
-            .map(GroupView::written)
-            .chain(GroupView::implicit(file))
-        {
+        for view in written {
             self.name_once(&mut names, view.name, view.span, "rule collection group", "");
             self.priority_once(&mut priorities, view.priority, view.priority_span, "group");
             groups.push(self.group(&view));
@@ -169,7 +201,7 @@ impl<'a> Maker<'a> {
         let mut priorities = HashSet::new();
         for nat in view.nat {
             self.enter(&mut names, &mut priorities, view, &nat.name, &nat.priority);
-            self.not_matched_yet(&nat.name, "DNAT rules");
+            self.not_carried_out(&nat.name);
             let rules = self.each(view, &nat.name, &nat.rule, |rule| &rule.name, Self::nat_rule);
             collections.push(collection(
                 &nat.name,
@@ -182,14 +214,10 @@ impl<'a> Maker<'a> {
         priorities.clear();
         for network in view.network {
             self.enter(&mut names, &mut priorities, view, &network.name, &network.priority);
-            self.not_matched_yet(&network.name, "network rules");
-            let rules = self.each(
-                view,
-                &network.name,
-                &network.rule,
-                |rule| &rule.name,
-                Self::network_rule,
-            );
+            self.not_asked(network);
+            let action = action(network.action);
+            let make = |maker: &mut Self, rule| maker.network_rule(rule, action);
+            let rules = self.each(view, &network.name, &network.rule, |rule| &rule.name, make);
             collections.push(self.filter(network, Rules::Network(rules)));
         }
         priorities.clear();
@@ -273,10 +301,52 @@ impl<'a> Maker<'a> {
         rules
     }
 
-    fn not_matched_yet(&mut self, name: &Option<At<String>>, what: &str) {
-        let finding = Finding::warning(span_of(name), format!("{what} are kept, and not matched yet"));
+    /// DNAT is for what is routed to egret; a proxy port has no address to translate.
+    fn not_carried_out(&mut self, name: &Option<At<String>>) {
+        let finding = Finding::warning(span_of(name), "DNAT rules have no part in flows through the proxy port");
         self.report
-            .add(finding.hint("flows through the proxy port are judged by application rules alone, as in Azure"));
+            .add(finding.hint("`egret explain --via transparent` judges by them"));
+    }
+
+    /// Network rules that no flow through the proxy port is judged by.
+    fn not_asked(&mut self, network: &file::Collection<file::NetworkRule>) {
+        let tcp = |rule: &file::NetworkRule| {
+            let protocols = rule.protocols.iter().flatten();
+            protocols
+                .into_iter()
+                .any(|p| matches!(p, file::IpProtocol::TCP | file::IpProtocol::Any))
+        };
+        let (found, hint) = match self.explicit_network_rules {
+            false => (
+                "flows through the proxy port are not judged by network rules, as in Azure",
+                "`explicit_network_rules = true` puts them before application rules there",
+            ),
+            true if !network.rule.iter().any(tcp) => (
+                "no rule of this collection is for TCP: flows through the proxy port are TCP alone",
+                "`egret explain --via transparent` judges by them",
+            ),
+            true => return,
+        };
+        self.report
+            .add(Finding::warning(span_of(&network.name), found).hint(hint));
+    }
+
+    /// A rule that allows and names no source is for this machine alone.
+    fn needs_sources(&mut self, name: &Option<At<String>>, sources: &Sources, action: Action) {
+        let (Some(listener), Sources::Any { written: false }, Action::Allow) = (self.open_listener, sources, action)
+        else {
+            return;
+        };
+        let found = format!(
+            "rule `{}` names no source, and `{listener}` is open to others",
+            text_of(name)
+        );
+        let finding = Finding::error(span_of(name), found);
+        self.report.add(
+            finding
+                .expected("`source_addresses` or `source_ip_groups`")
+                .hint("if anyone is meant, write `[\"*\"]`; on the command line `--clients`"),
+        );
     }
 
     fn filter<R>(&mut self, written: &file::Collection<R>, rules: Rules) -> RuleCollection {

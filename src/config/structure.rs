@@ -21,7 +21,7 @@ use toml::{
 use words::{choices, describe, homes, is_choice, list, quoted, wrong_type};
 
 /// Keys that Azure Firewall has and egret does not yet: said so, where a bare "unknown key" would send people looking for a typo.
-const LATER: [(&str, &str); 9] = [
+const LATER: [(&str, &str); 8] = [
     (
         "destination_urls",
         "URL rules need TLS inspection, which egret does not have yet",
@@ -29,14 +29,10 @@ const LATER: [(&str, &str); 9] = [
     ("terminate_tls", "TLS inspection is not offered yet"),
     ("http_headers", "header insertion is not offered yet"),
     ("web_categories", "web categories are not offered"),
-    ("translated_fqdn", "write `translated_address`: it takes a name as well"),
-    ("threat_intelligence_mode", "threat intelligence is not offered yet"),
+    ("threat_intelligence_mode", "write `[threat_intelligence]` with `mode`"),
     ("intrusion_detection", "intrusion detection is not offered"),
     ("tls_certificate", "TLS inspection is not offered yet"),
-    (
-        "base_policy_id",
-        "parent policies come with the import of Azure policies",
-    ),
+    ("base_policy_id", "write the parent's groups under `[[parent_policy]]`"),
 ];
 
 /// What other Azure Firewall tools call a key of ours, in lower case without `_`: ARM and Terraform's classic firewall rules.
@@ -46,7 +42,7 @@ const SYNONYMS: [(&str, &str); 2] = [
 ];
 
 /// Most tables that a key is said to belong to: more of them help nobody.
-const MOST_HOMES: usize = 4;
+const MOST_HOMES: usize = 5;
 
 /// Holds `document` against `schema`; what is wrong goes to `report` and out of the document.
 pub fn check(document: &mut Spanned<DeTable<'_>>, schema: &Value, report: &mut Report) {

@@ -70,13 +70,7 @@ impl<'a> Tags<'a> {
     }
 
     fn own(&self, text: &At<String>, allow_wide: bool, report: &mut Report) -> Option<TargetFqdn> {
-        let pattern = match FqdnPattern::parse(text) {
-            Ok(pattern) => pattern,
-            Err(fault) => {
-                report.add(bad_pattern(text, &fault.to_string()));
-                return None;
-            }
-        };
+        let pattern = pattern(text, report)?;
         if let FqdnPattern::Exact(name) = &pattern
             && let Some(tag) = self.tag_called(name.as_str())
         {
@@ -181,6 +175,13 @@ fn catalogue(section: &file::Catalogue, base: &Path, report: &mut Report) -> Cow
         }
         None => Cow::Borrowed(Catalogue::embedded()),
     }
+}
+
+/// A name with or without a star; what is none is reported.
+pub(super) fn pattern(text: &At<String>, report: &mut Report) -> Option<FqdnPattern> {
+    FqdnPattern::parse(text)
+        .map_err(|fault| report.add(bad_pattern(text, &fault.to_string())))
+        .ok()
 }
 
 /// What to do when there is no tag of this name, nor one nearly so.

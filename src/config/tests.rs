@@ -1,5 +1,5 @@
 use super::*;
-use crate::policy::{Action, FqdnPattern, Mode, Rules, Sources};
+use crate::policy::{Action, FqdnPattern, Mode, PortRange, Rules, Sources};
 use proptest::{prelude::*, sample::select};
 
 fn load_text(text: &str) -> Checked {
@@ -411,7 +411,7 @@ fn structure() {
         (
             "Azure's own key",
             "threat_intelligence_mode = \"Deny\"".into(),
-            &["1:1 error: unknown key", "not offered yet"],
+            &["1:1 error: unknown key", "write `[threat_intelligence]`"],
         ),
         (
             "MSSQL",
@@ -866,7 +866,7 @@ fn dns() {
 }
 
 #[test]
-fn rules_that_wait_for_their_matching_are_kept_with_a_warning() {
+fn network_and_dnat_rules_that_no_proxy_flow_is_judged_by_are_warned_of() {
     let text = "[[network_rule_collection]]\nname = \"n\"\npriority = 100\naction = \"Deny\"\n\
                 [[network_rule_collection.rule]]\nname = \"r\"\nprotocols = [\"TCP\"]\nsource_addresses = [\"*\"]\n\
                 destination_addresses = [\"*\", \"10.0.0.1-10.0.0.2\"]\ndestination_ports = [\"443\", \"8000-8100\"]\n\
@@ -883,8 +883,13 @@ fn rules_that_wait_for_their_matching_are_kept_with_a_warning() {
         panic!("network next")
     };
     assert_eq!(nat[0].translated_port, 443);
-    assert_eq!(network[0].destination_addresses.len(), 4);
-    assert_eq!(network[0].destination_ports, [(443, 443), (8000, 8100)]);
+    assert!(network[0].destinations.any);
+    assert_eq!(network[0].destinations.addresses.len(), 2);
+    let high = PortRange {
+        first: 8000,
+        last: 8100,
+    };
+    assert_eq!(network[0].destination_ports, [PortRange::one(443), high]);
     assert_eq!(collections[1].action, Action::Deny);
     check_all(&[
         (

@@ -169,7 +169,10 @@ fn policy(snapshot: &Snapshot) -> Value {
         "hash": &*snapshot.hash,
         "name": &*model.name,
         "mode": mode(model.mode),
-        "parent_groups": groups(&model.parent_groups),
+        "parents": model.parents.iter().map(|parent| json!({
+            "name": &*parent.name,
+            "groups": groups(&parent.groups),
+        })).collect::<Vec<_>>(),
         "groups": groups(&model.groups),
     })
 }

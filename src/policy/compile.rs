@@ -1,25 +1,35 @@
 //! [`Policy`] -> [`CompiledPolicy`]: names in a table searched label by label, sources as sorted ranges, rules by rank.
 
 use super::{
-    Action, ApplicationRule, Mode, Policy, ProtocolPort, RuleCollection, RuleCollectionGroup, RuleId, RuleRef, Rules,
+    Action, ApplicationRule, DecidedBy, Mode, NatRule, NetworkRule, Policy, Protocol, ProtocolPort, RuleCollection,
+    RuleId, RuleRef, Rules, Sources, TargetFqdn,
     names::{Candidate, NameIndex, NameIndexBuilder},
-    sources::SourceSet,
+    packet::PacketRule,
+    sources::AddressSet,
+    threat::Threats,
 };
 use std::{collections::HashMap, hash::Hash, sync::Arc};
 
 /// A policy that can be asked. Immutable.
 ///
-/// Its rules are numbered in the order in which they are judged: DNAT, network, application; inside a kind the parent
-/// policy first, then group priority, then collection priority, low first (equal ones as written), rules top down.
+/// Its rules are numbered in the order in which they are judged: DNAT, network, application, infrastructure; inside a kind
+/// the parent policies first, then group priority, then collection priority, low first (equal ones as written), rules top
+/// down.
 #[derive(Debug)]
 pub struct CompiledPolicy {
     model: Policy,
     rules: Vec<CompiledRule>,
     refs: Vec<RuleRef>,
-    /// The first application rule: all after it are, too.
+    /// Of each rule before the first application rule.
+    pub(super) packets: Vec<PacketRule>,
+    /// The first rule of each kind after DNAT.
+    networks_from: usize,
     applications_from: usize,
+    infrastructure_from: usize,
+    infrastructure: ApplicationRule,
+    pub(super) threats: Option<Threats>,
     pub(super) names: NameIndex,
-    sources: Vec<SourceSet>,
+    sources: Vec<AddressSet>,
     ports: Vec<PortSet>,
 }
 
@@ -36,7 +46,8 @@ pub(super) struct CompiledRule {
 /// Where a rule stands in the model.
 #[derive(Clone, Copy, Debug)]
 struct Place {
-    parent: bool,
+    /// In [`Policy::chain`].
+    policy: u32,
     group: u32,
     collection: u32,
     rule: u32,
@@ -45,18 +56,31 @@ struct Place {
 /// Ports with their protocols, ascending.
 type PortSet = Box<[ProtocolPort]>;
 
+/// Name of the infrastructure collection in rows: Azure's has no published one.
+const INFRASTRUCTURE: &str = "Infrastructure";
+
 impl CompiledPolicy {
     /// Cannot fail: `config` has checked the policy. Rules are counted in 31 bits, far beyond what fits into memory.
     pub fn new(policy: Policy) -> Self {
         let mut build = Build::default();
-        for kind in [Kind::Nat, Kind::Network, Kind::Application] {
-            build.add_kind(kind, &policy);
-        }
+        build.add_kind(DecidedBy::Nat, &policy);
+        let networks_from = build.rules.len();
+        build.add_kind(DecidedBy::Network, &policy);
+        let applications_from = build.rules.len();
+        build.add_kind(DecidedBy::Application, &policy);
+        let infrastructure_from = build.rules.len();
+        let infrastructure = infrastructure(&policy);
+        build.add_infrastructure(&policy, &infrastructure);
         Self {
             names: build.names.build(),
             rules: build.rules,
             refs: build.refs,
-            applications_from: build.applications_from,
+            packets: build.packets,
+            networks_from,
+            applications_from,
+            infrastructure_from,
+            infrastructure,
+            threats: Threats::new(&policy.threat_intelligence),
             sources: build.sources.values,
             ports: build.ports.values,
             model: policy,
@@ -71,26 +95,81 @@ impl CompiledPolicy {
 
     /// The application rule itself (`resolves_into`, `private_endpoints`). `None` for network and DNAT rules.
     pub fn application_rule(&self, rule: RuleId) -> Option<&ApplicationRule> {
-        let place = self.rules.get(rule.0 as usize)?.place;
-        let groups = if place.parent {
-            &self.model.parent_groups
-        } else {
-            &self.model.groups
-        };
-        match &groups[place.group as usize].collections[place.collection as usize].rules {
-            Rules::Application(rules) => rules.get(place.rule as usize),
-            Rules::Network(_) | Rules::Nat(_) => None,
+        if self.kind(rule)? == DecidedBy::Infrastructure {
+            return Some(&self.infrastructure);
+        }
+        match self.place(rule)? {
+            (Rules::Application(rules), at) => rules.get(at),
+            (Rules::Network(_) | Rules::Nat(_), _) => None,
         }
     }
 
-    /// All application rules, in the order in which they are judged.
+    /// The network rule itself. `None` for rules of other kinds.
+    pub fn network_rule(&self, rule: RuleId) -> Option<&NetworkRule> {
+        match self.place(rule)? {
+            (Rules::Network(rules), at) => rules.get(at),
+            (Rules::Application(_) | Rules::Nat(_), _) => None,
+        }
+    }
+
+    /// The DNAT rule itself. `None` for rules of other kinds.
+    pub fn nat_rule(&self, rule: RuleId) -> Option<&NatRule> {
+        match self.place(rule)? {
+            (Rules::Nat(rules), at) => rules.get(at),
+            (Rules::Application(_) | Rules::Network(_), _) => None,
+        }
+    }
+
+    /// The rules of the collection that holds a rule, and its number among them.
+    fn place(&self, rule: RuleId) -> Option<(&Rules, usize)> {
+        if rule.0 as usize >= self.infrastructure_from {
+            return None;
+        }
+        let place = self.rules.get(rule.0 as usize)?.place;
+        let (_, groups) = self.model.chain().nth(place.policy as usize)?;
+        let collection = &groups[place.group as usize].collections[place.collection as usize];
+        Some((&collection.rules, place.rule as usize))
+    }
+
+    /// `Nat`, `Network`, `Application` or `Infrastructure`; `None`: no such rule.
+    pub fn kind(&self, rule: RuleId) -> Option<DecidedBy> {
+        match rule.0 as usize {
+            rule if rule >= self.rules.len() => None,
+            rule if rule < self.networks_from => Some(DecidedBy::Nat),
+            rule if rule < self.applications_from => Some(DecidedBy::Network),
+            rule if rule < self.infrastructure_from => Some(DecidedBy::Application),
+            _ => Some(DecidedBy::Infrastructure),
+        }
+    }
+
+    /// All rules, in the order in which they are judged.
+    pub fn rules(&self) -> impl Iterator<Item = RuleId> + use<> {
+        ids(0, self.rules.len())
+    }
+
+    /// All DNAT rules, in the order in which they are judged.
+    pub fn nat_rules(&self) -> impl Iterator<Item = RuleId> + use<> {
+        ids(0, self.networks_from)
+    }
+
+    /// All network rules, in the order in which they are judged.
+    pub fn network_rules(&self) -> impl Iterator<Item = RuleId> + use<> {
+        ids(self.networks_from, self.applications_from)
+    }
+
+    /// All application rules, in the order in which they are judged; the infrastructure collection is the last of them.
     pub fn application_rules(&self) -> impl Iterator<Item = RuleId> + use<> {
-        (self.applications_from as u32..self.rules.len() as u32).map(RuleId)
+        ids(self.applications_from, self.rules.len())
     }
 
     /// What a match of this rule means.
     pub fn action(&self, rule: RuleId) -> Action {
         self.rules[rule.0 as usize].action
+    }
+
+    /// The mode of this rule: audit if the policy or its collection says so.
+    pub fn mode_of(&self, rule: RuleId) -> Mode {
+        self.rules[rule.0 as usize].mode
     }
 
     /// The model this was compiled from.
@@ -114,8 +193,12 @@ impl CompiledPolicy {
         &self.rules[candidate.rule() as usize]
     }
 
-    pub(super) fn sources(&self, candidate: Candidate) -> &SourceSet {
-        &self.sources[self.compiled(candidate).sources as usize]
+    pub(super) fn sources(&self, candidate: Candidate) -> &AddressSet {
+        self.sources_of(RuleId(candidate.rule()))
+    }
+
+    pub(super) fn sources_of(&self, rule: RuleId) -> &AddressSet {
+        &self.sources[self.rules[rule.0 as usize].sources as usize]
     }
 
     pub(super) fn ports(&self, candidate: Candidate) -> &[ProtocolPort] {
@@ -123,21 +206,37 @@ impl CompiledPolicy {
     }
 }
 
-/// The kinds of rules, in the order in which they are judged.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Nat,
-    Network,
-    Application,
+fn ids(from: usize, to: usize) -> impl Iterator<Item = RuleId> + use<> {
+    (from as u32..to as u32).map(RuleId)
 }
 
-impl Kind {
-    fn of(rules: &Rules) -> Self {
-        match rules {
-            Rules::Nat(_) => Self::Nat,
-            Rules::Network(_) => Self::Network,
-            Rules::Application(_) => Self::Application,
-        }
+fn kind_of(rules: &Rules) -> DecidedBy {
+    match rules {
+        Rules::Nat(_) => DecidedBy::Nat,
+        Rules::Network(_) => DecidedBy::Network,
+        Rules::Application(_) => DecidedBy::Application,
+    }
+}
+
+/// The infrastructure collection as one rule: anyone, HTTPS on 443. Azure publishes neither its names nor its protocols, so
+/// this is the narrower reading.
+fn infrastructure(policy: &Policy) -> ApplicationRule {
+    let targets = policy.infrastructure.iter().map(|pattern| TargetFqdn {
+        pattern: pattern.clone(),
+        tag: None,
+        ports: None,
+        wide: false,
+    });
+    ApplicationRule {
+        name: INFRASTRUCTURE.into(),
+        sources: Sources::Any { written: true },
+        protocols: vec![ProtocolPort {
+            protocol: Protocol::Https,
+            port: 443,
+        }],
+        targets: targets.collect(),
+        resolves_into: Vec::new(),
+        private_endpoints: None,
     }
 }
 
@@ -146,80 +245,104 @@ impl Kind {
 struct Build {
     rules: Vec<CompiledRule>,
     refs: Vec<RuleRef>,
-    applications_from: usize,
+    packets: Vec<PacketRule>,
     names: NameIndexBuilder,
-    sources: Interned<SourceSet>,
+    sources: Interned<AddressSet>,
     ports: Interned<PortSet>,
 }
 
 impl Build {
-    fn add_kind(&mut self, kind: Kind, policy: &Policy) {
-        if kind == Kind::Application {
-            self.applications_from = self.rules.len();
-        }
-        for (parent, groups) in [(true, &policy.parent_groups), (false, &policy.groups)] {
-            for group in by_priority(groups, |group| group.priority) {
-                let collections = &groups[group].collections;
-                for collection in by_priority(collections, |collection| collection.priority) {
-                    if Kind::of(&collections[collection].rules) == kind {
-                        let (group, collection) = (group as u32, collection as u32);
-                        self.add_collection(
-                            policy,
-                            Place {
-                                parent,
-                                group,
-                                collection,
-                                rule: 0,
-                            },
-                        );
+    fn add_kind(&mut self, kind: DecidedBy, policy: &Policy) {
+        for (number, (name, groups)) in policy.chain().enumerate() {
+            for at in by_priority(groups, |group| group.priority) {
+                let group = &groups[at];
+                for collection in by_priority(&group.collections, |collection| collection.priority) {
+                    let place = Place {
+                        policy: number as u32,
+                        group: at as u32,
+                        collection: collection as u32,
+                        rule: 0,
+                    };
+                    let collection = &group.collections[collection];
+                    if kind_of(&collection.rules) == kind {
+                        let names = RuleRef {
+                            policy: Arc::clone(name),
+                            group: Arc::clone(&group.name),
+                            collection: Arc::clone(&collection.name),
+                            rule: Arc::from(""),
+                        };
+                        self.add_collection(policy.mode, collection, place, &names);
                     }
                 }
             }
         }
     }
 
-    fn add_collection(&mut self, policy: &Policy, place: Place) {
-        let groups = if place.parent {
-            &policy.parent_groups
-        } else {
-            &policy.groups
-        };
-        let group = &groups[place.group as usize];
-        let collection = &group.collections[place.collection as usize];
-        let mode = if policy.mode == Mode::Audit {
-            Mode::Audit
-        } else {
-            collection.mode
-        };
-        let named = |name: &Arc<str>| rule_ref(policy, group, collection, name);
-        let nobody = self.sources.number(SourceSet::new(&super::Sources::Nets(Vec::new())));
+    fn add_collection(&mut self, mode: Mode, collection: &RuleCollection, place: Place, names: &RuleRef) {
+        let mode = if mode == Mode::Audit { mode } else { collection.mode };
         let mut compiled = CompiledRule {
-            sources: nobody,
+            sources: 0,
             place,
             action: collection.action,
             mode,
         };
         match &collection.rules {
-            Rules::Nat(rules) => rules
-                .iter()
-                .for_each(|rule| self.push(&mut compiled, named(&rule.name))),
-            Rules::Network(rules) => rules
-                .iter()
-                .for_each(|rule| self.push(&mut compiled, named(&rule.name))),
+            Rules::Nat(rules) => {
+                for rule in rules {
+                    self.packets.push(PacketRule::nat(rule));
+                    self.push(&mut compiled, &rule.sources, names, &rule.name);
+                }
+            }
+            Rules::Network(rules) => {
+                for rule in rules {
+                    self.packets.push(PacketRule::network(rule));
+                    self.push(&mut compiled, &rule.sources, names, &rule.name);
+                }
+            }
             Rules::Application(rules) => {
                 for rule in rules {
-                    compiled.sources = self.sources.number(SourceSet::new(&rule.sources));
                     self.add_targets(rule);
-                    self.push(&mut compiled, named(&rule.name));
+                    self.push(&mut compiled, &rule.sources, names, &rule.name);
                 }
             }
         }
     }
 
+    fn add_infrastructure(&mut self, policy: &Policy, rule: &ApplicationRule) {
+        if rule.targets.is_empty() {
+            return;
+        }
+        let name: Arc<str> = INFRASTRUCTURE.into();
+        let names = RuleRef {
+            policy: Arc::clone(&policy.name),
+            group: Arc::clone(&name),
+            collection: Arc::clone(&name),
+            rule: Arc::clone(&name),
+        };
+        let nowhere = Place {
+            policy: 0,
+            group: 0,
+            collection: 0,
+            rule: 0,
+        };
+        let mut compiled = CompiledRule {
+            sources: 0,
+            place: nowhere,
+            action: Action::Allow,
+            mode: policy.mode,
+        };
+        self.add_targets(rule);
+        self.push(&mut compiled, &rule.sources, &names, &rule.name);
+    }
+
     /// Appends a rule and moves on to the place of the next one.
-    fn push(&mut self, rule: &mut CompiledRule, names: RuleRef) {
+    fn push(&mut self, rule: &mut CompiledRule, sources: &Sources, names: &RuleRef, name: &Arc<str>) {
+        rule.sources = self.sources.number(AddressSet::new(sources));
         self.rules.push(*rule);
-        self.refs.push(names);
+        self.refs.push(RuleRef {
+            rule: Arc::clone(name),
+            ..names.clone()
+        });
         rule.place.rule += 1;
     }
 
@@ -236,15 +359,6 @@ impl Build {
             self.names
                 .add(&target.pattern, Candidate::new(rank, target.wide, ports));
         }
-    }
-}
-
-fn rule_ref(policy: &Policy, group: &RuleCollectionGroup, collection: &RuleCollection, rule: &Arc<str>) -> RuleRef {
-    RuleRef {
-        policy: Arc::clone(&policy.name),
-        group: Arc::clone(&group.name),
-        collection: Arc::clone(&collection.name),
-        rule: Arc::clone(rule),
     }
 }
 
@@ -292,7 +406,7 @@ impl<T: Clone + Eq + Hash> Interned<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::{NetworkRule, Priority, Protocol, Sources, TargetFqdn};
+    use crate::policy::{Destinations, ParentPolicy, Priority, RuleCollectionGroup};
 
     fn application(name: &str) -> ApplicationRule {
         ApplicationRule {
@@ -318,8 +432,7 @@ mod tests {
             name: name.into(),
             sources: Sources::Any { written: true },
             ip_protocols: Vec::new(),
-            destination_addresses: Vec::new(),
-            destination_fqdns: Vec::new(),
+            destinations: Destinations::default(),
             destination_ports: Vec::new(),
         }
     }
@@ -350,10 +463,13 @@ mod tests {
         let net = |name: &str, priority| collection(name, priority, Rules::Network(vec![network(name)]));
         let policy = Policy {
             name: "p".into(),
-            parent_groups: vec![
-                group("base2", 400, vec![app("a2", 110), net("n2", 300)]),
-                group("base1", 300, vec![net("n1", 500)]),
-            ],
+            parents: vec![ParentPolicy {
+                name: "base".into(),
+                groups: vec![
+                    group("base2", 400, vec![app("a2", 110), net("n2", 300)]),
+                    group("base1", 300, vec![net("n1", 500)]),
+                ],
+            }],
             groups: vec![
                 group("late", 200, vec![app("c3", 100), app("c4", 100)]),
                 group("early", 100, vec![app("c2", 200), app("c1", 150), net("cn1", 100)]),
@@ -367,7 +483,8 @@ mod tests {
         assert_eq!(&*compiled.application_rule(RuleId(4)).unwrap().name, "c1");
         assert!(compiled.application_rule(RuleId(1)).is_none(), "a network rule");
         assert!(compiled.application_rule(RuleId(8)).is_none(), "no such rule");
-        assert_eq!(&*compiled.rule_ref(RuleId(3)).group, "base2");
+        let names = compiled.rule_ref(RuleId(3));
+        assert_eq!((&*names.policy, &*names.group), ("base", "base2"));
     }
 
     #[test]
@@ -378,10 +495,6 @@ mod tests {
             ..Policy::default()
         };
         let compiled = CompiledPolicy::new(policy);
-        assert_eq!(
-            (compiled.sources.len(), compiled.ports.len()),
-            (2, 1),
-            "anybody, and nobody for other kinds"
-        );
+        assert_eq!((compiled.sources.len(), compiled.ports.len()), (1, 1));
     }
 }

@@ -1,6 +1,6 @@
 //! `decide`: one attempt against the compiled policy. Pure, allocates nothing, generic over a trace sink.
 
-use super::{Action, CompiledPolicy, Fqdn, Mode, Protocol, ProtocolPort, Reason, RuleId, names::Candidate};
+use super::{Action, CompiledPolicy, Fqdn, Misses, Mode, Protocol, ProtocolPort, Reason, RuleId, names::Candidate};
 use std::net::IpAddr;
 
 /// What one source asks, as far as an application rule can see it.
@@ -71,8 +71,11 @@ pub trait Trace {
     /// Whether anyone looks: without it the evaluation gathers nothing.
     const ACTIVE: bool = true;
 
-    /// A rule was looked at; `outcome` says why it did not match, or that it did.
+    /// An application rule was looked at; `outcome` says why it did not match, or that it did.
     fn rule(&mut self, rule: RuleId, outcome: RuleOutcome);
+
+    /// A DNAT or network rule was looked at; it matched if it misses nothing.
+    fn packet_rule(&mut self, _: RuleId, _: Misses) {}
 }
 
 /// How one rule fared. Ascending: of several patterns of a rule the one that came furthest counts.
@@ -107,10 +110,11 @@ pub fn is_ech_public_name(name: &Fqdn) -> bool {
 }
 
 impl CompiledPolicy {
-    /// Threat intelligence, DNAT, network, application; inside a kind the parent policy first, then group priority, then
-    /// collection priority, low first, rules top down; the first match ends it; nothing matched is Deny `NoRuleMatched`.
+    /// Application rules, the parent policies' first, then by group priority, then by collection priority, low first, rules
+    /// top down, and the infrastructure collection last; the first match ends it; nothing matched is Deny `NoRuleMatched`.
+    /// What goes before application rules is in [`CompiledPolicy::evaluate`].
     ///
-    /// Explicit flows are judged by application rules only. The index gives the rules that admit the name, each list in
+    /// Explicit flows are judged by these rules only, unless `explicit_network_rules` is on. The index gives the rules that admit the name, each list in
     /// order; of the rules that also match source and port the first one wins. Cost: the labels of the name, and the
     /// rules that admit it. Allocates only for a trace.
     pub fn decide<T: Trace>(&self, attempt: &Attempt<'_>, trace: &mut T) -> Decision {
@@ -166,7 +170,7 @@ impl CompiledPolicy {
         }
     }
 
-    fn default_decision(&self) -> Decision {
+    pub(super) fn default_decision(&self) -> Decision {
         Decision {
             action: Action::Deny,
             reason: Reason::NoRuleMatched,

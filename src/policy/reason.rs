@@ -9,6 +9,7 @@
 pub enum Reason {
     RuleMatched,
     NoRuleMatched,
+    ThreatIntelligence,
     BadRequest,
     BadAuthority,
     NameInvalid,
@@ -94,8 +95,8 @@ pub struct ReasonRow {
 
 impl Reason {
     /// Every reason, in the order of the table.
-    pub const ALL: [Reason; 47] = {
-        let mut all = [Reason::Internal; 47];
+    pub const ALL: [Reason; 48] = {
+        let mut all = [Reason::Internal; 48];
         let mut i = 0;
         while i < all.len() {
             all[i] = ROWS[i].reason;
@@ -161,7 +162,7 @@ const fn row(
 /// In the order of the variants. Statuses: what the client wrote wrong is 4xx, what policy, gate or vetting denies is 403,
 /// what is wrong upstream is 502 or 504 (RFC 9209 section 2.3 recommends these), what may pass by waiting is 503: common
 /// SDKs retry on 503 with back-off, and take 429 for the service's own answer.
-static ROWS: [ReasonRow; 47] = [
+static ROWS: [ReasonRow; 48] = [
     row(
         Reason::RuleMatched,
         "RuleMatched",
@@ -179,6 +180,15 @@ static ROWS: [ReasonRow; 47] = [
         Actor::PolicyAuthor,
         "No rule admits this name, port, protocol and source; what is not listed is denied.",
         "If the workload needs it, add the name to an application rule for this source.",
+    ),
+    row(
+        Reason::ThreatIntelligence,
+        "ThreatIntelligence",
+        403,
+        "http_request_denied",
+        Actor::PolicyAuthor,
+        "The name, or an address at one end of the flow, is on a threat-intelligence list in mode Deny; lists go before every rule.",
+        "Find out what in the workload asks for it; if the list is wrong, put the name or address on the allowlist.",
     ),
     row(
         Reason::BadRequest,

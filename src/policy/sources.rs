@@ -1,12 +1,12 @@
-//! [`SourceSet`]: which addresses a rule speaks of, as sorted disjoint ranges.
+//! [`AddressSet`]: which addresses a rule or list speaks of, as sorted disjoint ranges.
 
 use super::Sources;
 use ipnet::IpNet;
 use std::net::IpAddr;
 
-/// The sources of a rule, ready to be searched: O(log n) in the number of ranges left after merging.
+/// Addresses, ready to be searched: O(log n) in the number of ranges left after merging.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) enum SourceSet {
+pub(super) enum AddressSet {
     /// Every address.
     Any,
     /// Inclusive ranges, ascending, disjoint and not adjacent. Both empty: nobody.
@@ -16,12 +16,15 @@ pub(super) enum SourceSet {
     },
 }
 
-impl SourceSet {
+impl AddressSet {
     pub(super) fn new(sources: &Sources) -> Self {
-        let nets = match sources {
-            Sources::Any { .. } => return Self::Any,
-            Sources::Nets(nets) => nets,
-        };
+        match sources {
+            Sources::Any { .. } => Self::Any,
+            Sources::Nets(nets) => Self::of(nets),
+        }
+    }
+
+    pub(super) fn of<'a>(nets: impl IntoIterator<Item = &'a IpNet>) -> Self {
         let (mut v4, mut v6) = (Vec::new(), Vec::new());
         for net in nets {
             match (net.network().to_canonical(), net.broadcast().to_canonical(), net) {
@@ -84,8 +87,8 @@ impl Next for u128 {
 mod tests {
     use super::*;
 
-    fn set(nets: &[&str]) -> SourceSet {
-        SourceSet::new(&Sources::Nets(nets.iter().map(|n| n.parse().unwrap()).collect()))
+    fn set(nets: &[&str]) -> AddressSet {
+        AddressSet::of(&nets.iter().map(|n| n.parse().unwrap()).collect::<Vec<_>>())
     }
 
     #[test]
@@ -98,7 +101,7 @@ mod tests {
             "fd00::/8",
             "2001:db8::/32",
         ]);
-        let SourceSet::Ranges { v4, v6 } = &set else {
+        let AddressSet::Ranges { v4, v6 } = &set else {
             panic!("{set:?}")
         };
         assert_eq!((v4.len(), v6.len()), (2, 2));
@@ -133,6 +136,6 @@ mod tests {
     #[test]
     fn an_empty_list_matches_nobody() {
         assert!(!set(&[]).contains("10.0.0.1".parse().unwrap()));
-        assert!(SourceSet::new(&Sources::Any { written: false }).contains("::1".parse().unwrap()));
+        assert!(AddressSet::new(&Sources::Any { written: false }).contains("::1".parse().unwrap()));
     }
 }

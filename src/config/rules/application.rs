@@ -3,7 +3,7 @@
 use super::{Maker, Place, span_of, text_of};
 use crate::{
     config::{file, problem::Finding, sources::networks},
-    policy::{Action, ApplicationRule, Protocol, ProtocolPort, Sources},
+    policy::{Action, ApplicationRule, Protocol, ProtocolPort},
 };
 
 impl<'a> Maker<'a> {
@@ -12,19 +12,7 @@ impl<'a> Maker<'a> {
         let sources = self
             .ip_groups
             .sources(&rule.source_addresses, &rule.source_ip_groups, self.report);
-        if let (Some(listener), Sources::Any { written: false }, Action::Allow) = (self.open_listener, &sources, action)
-        {
-            let found = format!(
-                "rule `{}` names no source, and `{listener}` is open to others",
-                text_of(&rule.name)
-            );
-            let finding = Finding::error(span_of(&rule.name), found);
-            self.report.add(
-                finding
-                    .expected("`source_addresses` or `source_ip_groups`")
-                    .hint("if anyone is meant, write `[\"*\"]`; on the command line `--clients`"),
-            );
-        }
+        self.needs_sources(&rule.name, &sources, action);
         ApplicationRule {
             name: text_of(&rule.name).into(),
             sources,

@@ -1,56 +1,90 @@
-//! Network and DNAT rules: their types and order exist, their matching comes later.
+//! Network and DNAT rules: protocols, ports, what is translated. Where network rules lead is in [`super::destinations`].
 
-use super::{Maker, text_of};
+use super::{Maker, span_of, text_of};
 use crate::{
     config::{
-        at::At,
         dns::fqdn,
         file::{self, Texts},
         nets,
         problem::Finding,
-        sources::read_nets,
+        sources::{networks, read_nets},
     },
-    policy::{NatRule, NetworkRule},
+    policy::{Action, Destinations, IpProtocol, NatRule, NetworkRule, PortRange, Translated},
 };
-use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use ipnet::IpNet;
+use std::net::{IpAddr, Ipv4Addr};
 
 impl<'a> Maker<'a> {
-    pub(super) fn network_rule(&mut self, rule: &'a file::NetworkRule) -> NetworkRule {
-        let mut destinations = self.ip_groups.members(&rule.destination_ip_groups, self.report);
-        for text in rule.destination_addresses.iter().flat_map(|list| list.iter()) {
-            destinations.extend(self.nets_or_all(text));
+    pub(super) fn network_rule(&mut self, rule: &'a file::NetworkRule, action: Action) -> NetworkRule {
+        let sources = self
+            .ip_groups
+            .sources(&rule.source_addresses, &rule.source_ip_groups, self.report);
+        if self.explicit_network_rules {
+            self.needs_sources(&rule.name, &sources, action);
         }
-        let names = rule.destination_fqdns.iter().flat_map(|list| list.iter());
         NetworkRule {
             name: text_of(&rule.name).into(),
-            sources: self
-                .ip_groups
-                .sources(&rule.source_addresses, &rule.source_ip_groups, self.report),
-            ip_protocols: rule
-                .protocols
-                .iter()
-                .flatten()
-                .map(|protocol| format!("{protocol:?}").into())
-                .collect(),
-            destination_addresses: destinations,
-            destination_fqdns: names.filter_map(|name| fqdn(name, self.report)).collect(),
+            sources,
+            ip_protocols: ip_protocols(&rule.protocols),
+            destinations: self.destinations(rule, action),
             destination_ports: self.ports(&rule.destination_ports),
         }
     }
 
+    /// Every list that was left out leaves nowhere to lead to: that is a mistake, and no rule for everywhere.
+    fn destinations(&mut self, rule: &'a file::NetworkRule, action: Action) -> Destinations {
+        let mut destinations = Destinations {
+            addresses: self.ip_groups.members(&rule.destination_ip_groups, self.report),
+            ..Destinations::default()
+        };
+        for text in rule.destination_addresses.iter().flat_map(|list| list.iter()) {
+            match text.as_str() {
+                "*" => destinations.any = true,
+                _ => self.destination(text, action, &mut destinations),
+            }
+        }
+        let names = rule.destination_fqdns.iter().flat_map(|list| list.iter());
+        destinations.fqdns = names.filter_map(|name| fqdn(name, self.report)).collect();
+        let lists = [
+            &rule.destination_addresses,
+            &rule.destination_ip_groups,
+            &rule.destination_fqdns,
+        ];
+        let (name, span) = (text_of(&rule.name), span_of(&rule.name));
+        if lists.iter().all(|list| list.is_none()) {
+            let finding = Finding::error(span, format!("rule `{name}` names no destination"));
+            self.report
+                .add(finding.expected("`destination_addresses`, `destination_ip_groups` or `destination_fqdns`"));
+        } else if let Some(list) = lists.into_iter().flatten().next()
+            && lists.into_iter().flatten().all(|list| self.report.says_nothing(list))
+        {
+            let finding = Finding::warning(list.span, format!("rule `{name}` has no destination: it never matches"));
+            self.report.add(finding.hint("everywhere is `[\"*\"]`"));
+        }
+        destinations
+    }
+
     pub(super) fn nat_rule(&mut self, rule: &'a file::NatRule) -> NatRule {
+        let mut addresses: Vec<IpNet> = networks(&rule.destination_addresses, self.report);
+        addresses.extend(
+            rule.destination_address
+                .iter()
+                .flat_map(|text| read_nets(text, self.report)),
+        );
+        if rule.destination_address.is_none() && rule.destination_addresses.is_none() {
+            let found = format!("rule `{}` names no destination", text_of(&rule.name));
+            let finding = Finding::error(span_of(&rule.name), found);
+            self.report.add(finding.expected("`destination_address`"));
+        }
         NatRule {
             name: text_of(&rule.name).into(),
             sources: self
                 .ip_groups
                 .sources(&rule.source_addresses, &rule.source_ip_groups, self.report),
-            destination_addresses: rule
-                .destination_address
-                .iter()
-                .flat_map(|text| self.nets_or_all(text))
-                .collect(),
+            ip_protocols: ip_protocols(&rule.protocols),
+            destination_addresses: addresses,
             destination_ports: self.ports(&rule.destination_ports),
-            translated_address: text_of(&rule.translated_address).into(),
+            translated: self.translated(rule),
             translated_port: rule
                 .translated_port
                 .as_ref()
@@ -59,14 +93,34 @@ impl<'a> Maker<'a> {
         }
     }
 
-    fn nets_or_all(&mut self, text: &At<String>) -> Vec<IpNet> {
-        match text.as_str() {
-            "*" => vec![Ipv4Net::default().into(), Ipv6Net::default().into()],
-            _ => read_nets(text, self.report),
+    /// An address or a name, one of them. What is reported here never runs.
+    fn translated(&mut self, rule: &'a file::NatRule) -> Translated {
+        let nowhere = Translated::Address(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+        match (&rule.translated_address, &rule.translated_fqdn) {
+            (Some(text), None) => match text.parse::<IpAddr>() {
+                Ok(ip) => Translated::Address(ip.to_canonical()),
+                Err(_) => {
+                    let finding = Finding::error(text.span, format!("`{}` is no address", text.value));
+                    self.report.add(finding.hint("a name belongs in `translated_fqdn`"));
+                    nowhere
+                }
+            },
+            (None, Some(text)) => fqdn(text, self.report).map_or(nowhere, Translated::Fqdn),
+            (written, _) => {
+                let name = text_of(&rule.name);
+                let found = match written {
+                    Some(_) => format!("rule `{name}` is translated to an address and to a name"),
+                    None => format!("rule `{name}` is translated to nothing"),
+                };
+                let finding = Finding::error(span_of(&rule.name), found);
+                self.report
+                    .add(finding.expected("`translated_address` or `translated_fqdn`"));
+                nowhere
+            }
         }
     }
 
-    fn ports(&mut self, written: &Texts) -> Vec<(u16, u16)> {
+    fn ports(&mut self, written: &Texts) -> Vec<PortRange> {
         let mut ranges = Vec::new();
         for text in written.iter().flat_map(|list| list.iter()) {
             match nets::ports(text) {
@@ -79,4 +133,14 @@ impl<'a> Maker<'a> {
         }
         ranges
     }
+}
+
+fn ip_protocols(written: &Option<Vec<file::IpProtocol>>) -> Vec<IpProtocol> {
+    let read = |protocol: &file::IpProtocol| match protocol {
+        file::IpProtocol::TCP => IpProtocol::Tcp,
+        file::IpProtocol::UDP => IpProtocol::Udp,
+        file::IpProtocol::ICMP => IpProtocol::Icmp,
+        file::IpProtocol::Any => IpProtocol::Any,
+    };
+    written.iter().flatten().map(read).collect()
 }

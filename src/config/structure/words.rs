@@ -121,7 +121,7 @@ fn visit(schema: &Value, path: &str, in_list: bool, name: &str, found: &mut Vec<
         });
     }
     // A group holds the same collections as the top level: once is enough.
-    if path == "rule_collection_group" {
+    if path == "rule_collection_group" || path == "parent_policy" {
         return;
     }
     for (key, value) in schema["properties"].as_object().into_iter().flatten() {

@@ -1,7 +1,7 @@
 use super::*;
 use crate::policy::{
-    ApplicationRule, FqdnPattern, NetworkRule, Policy, Priority, RuleCollection, RuleCollectionGroup, Rules, Sources,
-    TargetFqdn,
+    ApplicationRule, Destinations, FqdnPattern, IpProtocol, NetworkRule, ParentPolicy, Policy, PortRange, Priority,
+    RuleCollection, RuleCollectionGroup, Rules, Sources, TargetFqdn,
 };
 use std::net::Ipv4Addr;
 
@@ -127,8 +127,12 @@ fn n14_priority_decides_and_not_specificity_or_file_order() {
 #[test]
 fn n14_parent_groups_come_first_whatever_the_numbers() {
     let mut model = policy(vec![collection(100, Action::Allow, vec![rule(&["a.test"])])]);
-    model.parent_groups = policy(vec![collection(65000, Action::Deny, vec![rule(&["*.test"])])]).groups;
-    model.parent_groups[0].priority = Priority::new(65000).unwrap();
+    let mut groups = policy(vec![collection(65000, Action::Deny, vec![rule(&["*.test"])])]).groups;
+    groups[0].priority = Priority::new(65000).unwrap();
+    model.parents = vec![ParentPolicy {
+        name: "base".into(),
+        groups,
+    }];
     assert_eq!(ask(&CompiledPolicy::new(model), "a.test").action, Action::Deny);
 }
 
@@ -330,14 +334,17 @@ fn wide_is_said_only_if_no_narrow_pattern_of_the_rule_admits_the_name() {
 }
 
 #[test]
-fn network_rules_are_numbered_and_not_matched() {
+fn network_rules_are_numbered_and_not_asked() {
     let network = NetworkRule {
         name: "all".into(),
         sources: Sources::Any { written: true },
-        ip_protocols: vec!["Any".into()],
-        destination_addresses: vec!["0.0.0.0/0".parse().unwrap()],
-        destination_fqdns: vec![Fqdn::parse("a.test").unwrap()],
-        destination_ports: vec![(1, 65535)],
+        ip_protocols: vec![IpProtocol::Any],
+        destinations: Destinations {
+            any: true,
+            fqdns: vec![Fqdn::parse("a.test").unwrap()],
+            ..Destinations::default()
+        },
+        destination_ports: vec![PortRange::ANY],
     };
     let network = RuleCollection {
         rules: Rules::Network(vec![network]),

@@ -1,0 +1,230 @@
+//! `evaluate`: the whole order of one attempt, of which [`CompiledPolicy::decide`] is the part for names. Pure.
+
+use super::{
+    Action, Attempt, CompiledPolicy, Decision, Fqdn, Misses, Mode, Protocol, Reason, RuleId, Threat, ThreatMode, Trace,
+    Transport,
+};
+use crate::proof::{self, Guard};
+use std::{collections::BTreeMap, net::IpAddr};
+
+/// How an attempt comes to egret.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Via {
+    /// To the proxy port, which was told where to go: mostly by name.
+    Explicit,
+    /// Routed or redirected: the packets carry the destination address.
+    Transparent,
+}
+
+/// What ended an evaluation, in the order in which they are asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum DecidedBy {
+    /// A list in mode `Deny`.
+    ThreatIntelligence,
+    /// A DNAT rule: it translates and allows.
+    Nat,
+    /// A network rule.
+    Network,
+    /// An application rule.
+    Application,
+    /// The infrastructure collection.
+    Infrastructure,
+    /// Nothing matched.
+    Default,
+}
+
+/// What one source asks, as far as is known.
+#[derive(Clone, Copy, Debug)]
+pub struct FlowAttempt<'a> {
+    /// Canonical source address (IPv4-mapped is IPv4).
+    pub source: IpAddr,
+    /// How it comes.
+    pub via: Via,
+    /// IP protocol.
+    pub transport: Transport,
+    /// Canonical destination address: that of the packets, or of an explicit target once it is resolved.
+    pub destination: Option<IpAddr>,
+    /// Destination port; 0 where the IP protocol has none.
+    pub port: u16,
+    /// The name asked for: explicit target, SNI or `Host`.
+    pub name: Option<&'a Fqdn>,
+    /// What is, or would be, spoken. `None`: neither HTTP nor TLS.
+    pub protocol: Option<Protocol>,
+    /// What the destination FQDNs of network rules stand for at this moment.
+    pub resolved: &'a Resolved,
+}
+
+/// Addresses of the destination FQDNs of network rules, for attempts that carry an address alone.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Resolved(BTreeMap<Fqdn, Vec<IpAddr>>);
+
+impl Resolved {
+    /// Nothing is resolved.
+    pub const NONE: &'static Self = &Self(BTreeMap::new());
+
+    /// The addresses that a name stands for; they take the place of former ones.
+    pub fn set(&mut self, name: Fqdn, addresses: Vec<IpAddr>) {
+        self.0.insert(name, addresses);
+    }
+
+    /// Whether the address is one of the name's.
+    pub fn leads(&self, name: &Fqdn, to: IpAddr) -> bool {
+        self.0.get(name).is_some_and(|addresses| addresses.contains(&to))
+    }
+}
+
+/// The answer of a whole evaluation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Evaluation {
+    /// What ended it.
+    pub by: DecidedBy,
+    /// What was decided, and by which rule.
+    pub decision: Decision,
+    /// A list was hit: in mode `Alert` beside the decision, in mode `Deny` as its cause.
+    pub threat: Option<Threat>,
+}
+
+impl CompiledPolicy {
+    /// Threat intelligence, DNAT, network, application, infrastructure, default deny: always in this order of kinds. Inside a
+    /// kind the parent policies first, then group priority, then collection priority, low first, rules top down; the first
+    /// match ends it (Azure Firewall, rule processing).
+    ///
+    /// - A DNAT rule translates and allows: no network rule is asked any more, as the page has it since 2023; an older
+    ///   edition let a Deny network rule override it. Explicit attempts have no DNAT.
+    /// - Network rules are asked for transparent attempts, and for explicit ones if `explicit_network_rules` is on. An
+    ///   explicit attempt by name is allowed by exact `destination_fqdns` alone, and denied by these or, once it is resolved,
+    ///   by address; a rule that allows the address lets later denials of it alone, and leaves the decision to application rules.
+    /// - Application rules are asked if there is a name and HTTP or TLS over TCP.
+    pub fn evaluate<T: Trace>(&self, flow: &FlowAttempt<'_>, trace: &mut T) -> Evaluation {
+        let threat = self.threat(flow.source, flow.name, flow.destination);
+        if threat.is_some_and(|threat| threat.mode == ThreatMode::Deny) {
+            return Evaluation {
+                by: DecidedBy::ThreatIntelligence,
+                decision: THREAT_DENIED,
+                threat,
+            };
+        }
+        let (by, decision) = self
+            .nat(flow, trace)
+            .or_else(|| self.network(flow, trace))
+            .or_else(|| self.application(flow, trace))
+            .unwrap_or_else(|| (DecidedBy::Default, self.nothing_matched(flow)));
+        Evaluation { by, decision, threat }
+    }
+
+    /// Whether a list holds what is known of an attempt: its name, or an address at one of its ends.
+    pub fn threat(&self, source: IpAddr, name: Option<&Fqdn>, destination: Option<IpAddr>) -> Option<Threat> {
+        if proof::off(Guard::ThreatIntelligence) {
+            return None;
+        }
+        self.threats.as_ref()?.find(source, name, destination)
+    }
+
+    /// What the network rules say of an attempt; `None`: nothing, so that application rules are asked.
+    pub fn network<T: Trace>(&self, flow: &FlowAttempt<'_>, trace: &mut T) -> Option<(DecidedBy, Decision)> {
+        let explicit = flow.via == Via::Explicit;
+        if explicit && !self.model().explicit_network_rules {
+            return None;
+        }
+        let named = explicit && flow.name.is_some();
+        // An earlier rule allows the address of a named target: what denies it later does not count.
+        let mut excepted = false;
+        for rule in self.network_rules() {
+            let (by_name, by_address) = self.destination(rule, flow);
+            let allows = self.action(rule) == Action::Allow;
+            let decides = by_name || by_address && !(named && (allows || excepted));
+            let misses = self.misses(rule, flow, !decides);
+            if T::ACTIVE {
+                trace.packet_rule(rule, misses);
+            }
+            if misses.count() == 0 {
+                return Some((DecidedBy::Network, self.matched(rule)));
+            }
+            excepted |= named && allows && by_address && self.misses(rule, flow, false).count() == 0;
+        }
+        None
+    }
+
+    fn nat<T: Trace>(&self, flow: &FlowAttempt<'_>, trace: &mut T) -> Option<(DecidedBy, Decision)> {
+        if flow.via == Via::Explicit {
+            return None;
+        }
+        self.nat_rules().find_map(|rule| {
+            let (_, by_address) = self.destination(rule, flow);
+            let misses = self.misses(rule, flow, !by_address);
+            if T::ACTIVE {
+                trace.packet_rule(rule, misses);
+            }
+            (misses.count() == 0).then(|| (DecidedBy::Nat, self.matched(rule)))
+        })
+    }
+
+    fn application<T: Trace>(&self, flow: &FlowAttempt<'_>, trace: &mut T) -> Option<(DecidedBy, Decision)> {
+        let (name, protocol) = (flow.name?, flow.protocol.filter(|_| flow.transport == Transport::Tcp)?);
+        let attempt = Attempt {
+            source: flow.source,
+            protocol,
+            name,
+            port: flow.port,
+        };
+        let decision = self.decide(&attempt, trace);
+        decision.rule.and_then(|rule| Some((self.kind(rule)?, decision)))
+    }
+
+    /// An explicit target that is an address cannot match an application rule: that is worth a reason of its own.
+    fn nothing_matched(&self, flow: &FlowAttempt<'_>) -> Decision {
+        let address = flow.via == Via::Explicit && flow.name.is_none();
+        if address && !self.model().explicit_network_rules {
+            return Decision {
+                reason: Reason::IpLiteral,
+                mode: Mode::Enforce,
+                ..self.default_decision()
+            };
+        }
+        self.default_decision()
+    }
+
+    /// Whether a DNAT or network rule admits the destination: by name, by address.
+    fn destination(&self, rule: RuleId, flow: &FlowAttempt<'_>) -> (bool, bool) {
+        let packet = &self.packets[rule.0 as usize];
+        let leads = |fqdn: &Fqdn| match (flow.via, flow.destination) {
+            (Via::Explicit, _) => flow.name == Some(fqdn),
+            (Via::Transparent, Some(ip)) => flow.resolved.leads(fqdn, ip),
+            (Via::Transparent, None) => false,
+        };
+        let by_address = flow.destination.is_some_and(|ip| packet.admits_address(ip));
+        (packet.fqdns().iter().any(leads), by_address)
+    }
+
+    fn misses(&self, rule: RuleId, flow: &FlowAttempt<'_>, destination: bool) -> Misses {
+        let packet = &self.packets[rule.0 as usize];
+        Misses {
+            source: !self.sources_of(rule).contains(flow.source),
+            protocol: !packet.admits_protocol(flow.transport),
+            destination,
+            port: !packet.admits_port(flow.transport, flow.port),
+        }
+    }
+
+    fn matched(&self, rule: RuleId) -> Decision {
+        Decision {
+            action: self.action(rule),
+            reason: Reason::RuleMatched,
+            rule: Some(rule),
+            mode: self.mode_of(rule),
+            wide: false,
+        }
+    }
+}
+
+/// A hit in mode `Deny`. Audit mode softens rules alone.
+const THREAT_DENIED: Decision = Decision {
+    action: Action::Deny,
+    reason: Reason::ThreatIntelligence,
+    rule: None,
+    mode: Mode::Enforce,
+    wide: false,
+};
+
+#[cfg(test)]
+mod tests;
