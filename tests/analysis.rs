@@ -4,8 +4,8 @@
 //! reaches the rule" there is "no attempt reaches it" at all, and what is told must be all there is to tell.
 
 use egret::policy::{
-    Action, ApplicationRule, Attempt, CompiledPolicy, Decision, Fqdn, FqdnPattern, Mode, NoTrace, Policy, Priority,
-    Protocol, ProtocolPort, RuleCollection, RuleCollectionGroup, RuleRef, Rules, Sources, TargetFqdn,
+    Action, ApplicationRule, Attempt, CompiledPolicy, Decision, Fqdn, FqdnPattern, Mode, NoTrace, ParentPolicy, Policy,
+    Priority, Protocol, ProtocolPort, RuleCollection, RuleCollectionGroup, RuleRef, Rules, Sources, TargetFqdn,
     analysis::{Fault, RuleAt, analyse},
 };
 use ipnet::IpNet;
@@ -177,8 +177,12 @@ fn named(mut parent_groups: Vec<RuleCollectionGroup>, mut groups: Vec<RuleCollec
             }
         }
     }
+    let parent = ParentPolicy {
+        name: "base".into(),
+        groups: parent_groups,
+    };
     Policy {
-        parent_groups,
+        parents: vec![parent],
         groups,
         ..Policy::default()
     }
@@ -197,7 +201,7 @@ fn at(names: &RuleRef) -> RuleAt {
 
 fn collection_at(policy: &mut Policy, at: RuleAt) -> &mut RuleCollection {
     let groups = if at.policy == 0 {
-        &mut policy.parent_groups
+        &mut policy.parents[0].groups
     } else {
         &mut policy.groups
     };

@@ -45,7 +45,7 @@ impl Written<'_> {
 fn written<'a>(policy: &'a Policy, places: &'a [Place]) -> HashMap<RuleAt, Written<'a>> {
     let mut written = HashMap::with_capacity(places.len());
     let mut places = places.iter();
-    for (number, groups) in [&policy.parent_groups, &policy.groups].into_iter().enumerate() {
+    for (number, (_, groups)) in policy.chain().enumerate() {
         for (g, group) in groups.iter().enumerate() {
             for (c, collection) in group.collections.iter().enumerate() {
                 let Rules::Application(rules) = &collection.rules else {

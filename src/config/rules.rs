@@ -42,9 +42,9 @@ pub fn policy(file: &FileConfig, base: &Path, settings: &Settings, report: &mut 
         rules: 0,
         report,
     };
+    let parents = maker.parents(&file.parent_policy, &settings.azure.policy);
     let own = file.rule_collection_group.iter().map(GroupView::written);
     let groups = maker.groups(own.chain(GroupView::implicit(file)));
-    let parents = maker.parents(&file.parent_policy, &settings.azure.policy);
     maker.tags.finish(maker.report);
     let infrastructure = file.infrastructure.fqdns.iter().flat_map(|list| list.iter());
     let infrastructure = infrastructure

@@ -33,7 +33,7 @@ pub(super) fn application_rules(policy: &Policy) -> Vec<Ranked<'_, ApplicationRu
 /// The rules of one kind: parent policies first, then by the priority of groups, then of collections, equal ones as written.
 fn ranked<'a, R>(policy: &'a Policy, of_kind: impl Fn(&'a Rules) -> &'a [R]) -> Vec<Ranked<'a, R>> {
     let mut ranked = Vec::new();
-    for (number, groups) in [&policy.parent_groups, &policy.groups].into_iter().enumerate() {
+    for (number, (_, groups)) in policy.chain().enumerate() {
         let mut groups: Vec<(usize, &RuleCollectionGroup)> = groups.iter().enumerate().collect();
         groups.sort_by_key(|(_, group)| group.priority);
         for (group, written) in groups {
