@@ -1,0 +1,50 @@
+//! Load for any forward proxy, and what it is compared with.
+//!
+//! A [`world`] has the far side on loopback: upstreams and DNS. A [`subject`] is what stands between: a proxy that this
+//! program starts or that runs already, the [`floor`], or nothing. A [`work`] sends operations through it and gives a
+//! [`Sample`](work::Sample): rates, latencies, and what the kernel says that the subject's [`process`]es used. [`client`] speaks to the subject.
+//!
+//! Every loop ends after a count of operations or a time, whichever comes first; whatever comes back is compared with what
+//! was sent, and an operation that went wrong fails the run.
+
+pub mod client;
+pub mod floor;
+pub mod process;
+pub mod report;
+pub mod subject;
+pub mod work;
+pub mod world;
+
+/// A future on a runtime of this thread alone.
+pub fn block_on<F: Future>(future: F) -> F::Output {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a process may have an epoll descriptor")
+        .block_on(future)
+}
+
+/// Threads of clients, of an upstream and of the floor: one a core, as egret's workers.
+pub fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}
+
+/// Raises the limit on open files as far as this process may, for itself and what it starts.
+pub fn raise_file_limit() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    // Enough for 60,000 tunnels; beyond the hard limit only root may go.
+    const WANTED: u64 = 200_000;
+    let now = getrlimit(Resource::Nofile);
+    let more = Rlimit {
+        current: Some(WANTED),
+        maximum: now.maximum.map(|most| most.max(WANTED)),
+    };
+    if setrlimit(Resource::Nofile, more).is_err() {
+        let most = Rlimit {
+            current: now.maximum,
+            maximum: now.maximum,
+        };
+        // Where even that is refused, a run that needs more descriptors says so.
+        let _ = setrlimit(Resource::Nofile, most);
+    }
+}

@@ -1,0 +1,140 @@
+//! What stands between client and upstream, as processes that this program starts and ends.
+
+pub mod bare;
+pub mod egret;
+
+use crate::process::Tree;
+use std::{
+    fs::{self, File},
+    io,
+    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
+    path::{Path, PathBuf},
+    process::{Child, Command},
+    sync::atomic::{AtomicU32, Ordering::Relaxed},
+    thread,
+    time::{Duration, Instant},
+};
+
+/// How a subject is started.
+#[derive(Clone, Debug, Default)]
+pub struct Recipe {
+    /// What is run.
+    pub program: PathBuf,
+    /// Its arguments; `FOLDER` in them is the run's folder.
+    pub args: Vec<String>,
+    /// Files that it reads: name in the run's folder, content; `FOLDER` in them as well.
+    pub files: Vec<(&'static str, String)>,
+    /// The port of its proxy.
+    pub proxy: u16,
+    /// The port of its transparent mode, if it is given one.
+    pub transparent: Option<u16>,
+}
+
+/// How long a start or an end may take.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A running subject. It ends, with all that it started, when this is dropped.
+#[derive(Debug)]
+pub struct Running {
+    child: Child,
+    folder: PathBuf,
+    /// Its proxy.
+    pub proxy: SocketAddr,
+    /// Its transparent port.
+    pub transparent: Option<SocketAddr>,
+}
+
+impl Recipe {
+    /// Starts it and waits until it accepts connections. Fails, with what it said, if it ends instead.
+    pub fn start(&self) -> io::Result<Running> {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let name = format!("egret-load-{}-{}", std::process::id(), NEXT.fetch_add(1, Relaxed));
+        let folder = std::env::temp_dir().join(name);
+        fs::create_dir(&folder)?;
+        let here = |text: &str| text.replace("FOLDER", &folder.to_string_lossy());
+        for (name, content) in &self.files {
+            fs::write(folder.join(name), here(content))?;
+        }
+        let said = File::create(folder.join("said"))?;
+        let child = Command::new(&self.program)
+            .args(self.args.iter().map(|arg| here(arg)))
+            .current_dir(&folder)
+            .stdin(std::process::Stdio::null())
+            .stdout(said.try_clone()?)
+            .stderr(said)
+            .spawn()
+            .map_err(|e| io::Error::new(e.kind(), format!("cannot start {}: {e}", self.program.display())))?;
+        let at = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        let mut running = Running {
+            child,
+            folder,
+            proxy: at(self.proxy),
+            transparent: self.transparent.map(at),
+        };
+        running.ready()?;
+        Ok(running)
+    }
+}
+
+impl Running {
+    fn ready(&mut self) -> io::Result<()> {
+        let deadline = Instant::now() + PATIENCE;
+        while TcpStream::connect(self.proxy).is_err() {
+            let ended = self.child.try_wait()?;
+            if ended.is_some() || Instant::now() > deadline {
+                let said = fs::read_to_string(self.folder.join("said")).unwrap_or_default();
+                return Err(io::Error::other(format!(
+                    "it does not listen on {}: {said}",
+                    self.proxy
+                )));
+            }
+            thread::sleep(Duration::from_millis(5));
+        }
+        Ok(())
+    }
+
+    /// Its processes.
+    pub fn tree(&self) -> Tree {
+        Tree { pid: self.child.id() }
+    }
+
+    /// Lines that it wrote into a file of its folder.
+    pub fn lines(&self, file: &str) -> io::Result<usize> {
+        Ok(fs::read_to_string(self.folder.join(file))?.lines().count())
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        use rustix::process::{Pid, Signal, kill_process};
+        let signal = |pid: u32, signal| {
+            // One that has ended already needs none.
+            let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
+            let _ = pid.map(|pid| kill_process(pid, signal));
+        };
+        let tree = self.tree().pids().unwrap_or_default();
+        tree.iter().for_each(|&pid| signal(pid, Signal::TERM));
+        let deadline = Instant::now() + Duration::from_secs(2);
+        while Instant::now() < deadline && !matches!(self.child.try_wait(), Ok(Some(_))) {
+            thread::sleep(Duration::from_millis(5));
+        }
+        // What it started is ended by name of its parent or not at all.
+        if !matches!(self.child.try_wait(), Ok(Some(_))) {
+            let tree = self.tree().pids().unwrap_or_default();
+            tree.iter().for_each(|&pid| signal(pid, Signal::KILL));
+        }
+        let _ = self.child.wait();
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}
+
+/// A port that was free a moment ago.
+pub fn free_port() -> io::Result<u16> {
+    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
+}
+
+/// The folder that this program lies in, where its companions are.
+pub fn own_folder() -> io::Result<PathBuf> {
+    let program = std::env::current_exe()?;
+    Ok(program.parent().unwrap_or(Path::new(".")).to_owned())
+}

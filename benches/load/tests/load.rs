@@ -1,0 +1,99 @@
+//! The load against the floors: every kind of work goes right, and what a bad proxy does is noticed.
+
+use egret_load::{
+    client::Route,
+    subject::bare,
+    work::{Sample, Setup, Work},
+    world::World,
+};
+use std::{
+    io::{Read, Write},
+    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
+    path::Path,
+    sync::atomic::Ordering::Relaxed,
+    thread,
+};
+
+/// A few operations of each kind.
+fn setup() -> Setup {
+    let mut setup = Setup::new(World::start().expect("ports"), Route::Direct, None).expect("TLS");
+    setup.scale = 0.002;
+    setup
+}
+
+fn through_floor(program: Work, work: Work, setup: &Setup) -> Sample {
+    let folder = Path::new(env!("CARGO_BIN_EXE_bare-relay")).parent().expect("a folder");
+    let recipe = bare::recipe(program, &setup.world, folder).expect("a port");
+    let running = recipe.start().expect("the floor starts");
+    work.run(&setup.with(Route::Proxy(running.proxy), Some(running.tree())))
+        .expect("the floor goes on")
+}
+
+#[test]
+fn every_kind_of_work_goes_right_without_a_proxy_and_through_the_floor() {
+    use Work::*;
+    let setup = setup();
+    for work in [
+        Connect, Tls, Deny, Download, Upload, Duplex, Flow, Mib, Small, Http, Idle, Pace, PaceAmong,
+    ] {
+        let sample = through_floor(work, work, &setup);
+        assert!(sample.failed == 0 && sample.done > 0, "{work:?}: {sample:?}");
+        assert!(
+            sample.cpu_us.or(sample.cpu_s_gib).is_some(),
+            "{work:?} has its processor time"
+        );
+        if work != Deny {
+            let sample = work.run(&setup).expect("loopback");
+            assert!(sample.failed == 0 && sample.done > 0, "{work:?} direct: {sample:?}");
+        }
+    }
+    assert_eq!(setup.world.heard.spoilt.load(Relaxed), 0, "upstreams got what was sent");
+}
+
+#[test]
+fn a_proxy_that_lets_a_denied_name_through_fails_the_run() {
+    let sample = through_floor(Work::Connect, Work::Deny, &setup());
+    assert_eq!(sample.done, 0);
+    let why = sample.failure.expect("a reason");
+    assert_eq!(why, "a name that is not allowed was answered 200");
+}
+
+#[test]
+fn a_proxy_that_spoils_one_byte_fails_the_run() {
+    let setup = setup();
+    let proxy = spoiling_proxy(setup.world.tunnels);
+    for work in [Work::Connect, Work::Download] {
+        let sample = work.run(&setup.with(Route::Proxy(proxy), None)).expect("it goes on");
+        assert_eq!(sample.done, 0, "{work:?}");
+        assert_eq!(
+            sample.failure.as_deref(),
+            Some("other bytes than were sent"),
+            "{work:?}"
+        );
+    }
+}
+
+/// Answers 200 and relays one answer, the last byte of its first read with a bit turned.
+fn spoiling_proxy(upstream: SocketAddr) -> SocketAddr {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
+    let address = listener.local_addr().expect("it is bound");
+    thread::spawn(move || {
+        for client in listener.incoming().flatten() {
+            // A client that has seen enough hangs up.
+            thread::spawn(move || spoil(client, upstream).ok());
+        }
+    });
+    address
+}
+
+fn spoil(mut client: TcpStream, upstream: SocketAddr) -> std::io::Result<()> {
+    let mut buffer = vec![0; 16 * 1024];
+    let _head = client.read(&mut buffer)?;
+    client.write_all(b"HTTP/1.1 200 OK\r\n\r\n")?;
+    let mut upstream = TcpStream::connect(upstream)?;
+    let hello = client.read(&mut buffer)?;
+    upstream.write_all(&buffer[..hello])?;
+    upstream.read_exact(&mut buffer[..2_500])?;
+    buffer[2_499] ^= 1;
+    client.write_all(&buffer[..2_500])
+}
