@@ -61,11 +61,11 @@ enum End {
 }
 
 impl Direction {
-    pub(super) fn new(held: Held) -> Self {
+    pub(super) fn new(held: Box<Held>) -> Self {
         let owed = if held.bytes.is_empty() {
             Owed::Nothing
         } else {
-            Owed::Held(Box::new(held), 0)
+            Owed::Held(held, 0)
         };
         Self {
             owed,

@@ -31,7 +31,7 @@ async fn pair() -> (TcpStream, TcpStream) {
 }
 
 async fn world(held: &[u8], idle: Duration) -> World {
-    let ((client, near_client), (origin, near_origin)) = (pair().await, pair().await);
+    let ((client, mut near_client), (origin, mut near_origin)) = (pair().await, pair().await);
     let name = Fqdn::parse("api.example.com").unwrap();
     let candidate = Candidate {
         ip: "203.0.113.1".parse().unwrap(),
@@ -42,7 +42,7 @@ async fn world(held: &[u8], idle: Duration) -> World {
     let source = "127.0.0.1:9".parse().unwrap();
     let tunnel = Tunnel::new(FlowId::next(), source, name, 443, Protocol::Https, candidate, 1);
     let (entry, passed) = (tunnel.clone(), super::super::gate::open(held.to_vec().into()));
-    let relay = tokio::spawn(async move { relay(near_client, near_origin, passed, &entry, idle).await });
+    let relay = tokio::spawn(async move { relay(&mut near_client, &mut near_origin, passed, &entry, idle).await });
     World {
         client,
         origin,
@@ -201,7 +201,7 @@ async fn f_04_a_busy_direction_holds_one_buffer_and_an_idle_one_none() {
         while let Ok(Ok(_)) = tokio::time::timeout(Duration::from_millis(200), far.write(&block)).await {}
         far
     });
-    let mut direction = Direction::new(b"held".to_vec().into());
+    let mut direction = Direction::new(Box::new(b"held".to_vec().into()));
     let moving = poll_fn(|cx| direction.poll(cx, &mut source, &mut sink, false));
     assert!(
         tokio::time::timeout(Duration::from_secs(1), moving).await.is_err(),
