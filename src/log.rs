@@ -10,6 +10,7 @@
 //! Diagnostics are separate: they go through `tracing`.
 
 mod azfw;
+mod diagnostics;
 mod escape;
 mod file;
 mod json;
@@ -21,11 +22,13 @@ mod text;
 mod time;
 mod writer;
 
+pub use crate::policy::Transport;
 pub use memory::MemoryLog;
 pub(crate) use row::let_through;
 pub use row::{
-    ApplicationRow, FlowEnd, FlowEndKind, FlowId, Loss, LossCause, NameSource, NetworkRow, Row, Spoken, Stage,
-    ThreatAction, ThreatIntelRow, Transport,
+    ApplicationAggregate, ApplicationRow, DnsQueryRow, FatFlowRow, FlowEnd, FlowEndKind, FlowId, FlowTraceRow, IdpsRow,
+    Loss, LossCause, NameSource, NatAggregate, NatRow, NetworkAggregate, NetworkRow, Packets, ResolveFailureRow, Row,
+    Spoken, Stage, ThreatAction, ThreatIntelRow, TraceFlag,
 };
 
 use crate::config::settings::{Azure, Limits, LogFormat, LogSettings, OnFull};
@@ -60,7 +63,8 @@ struct Inner {
 #[derive(Clone)]
 enum Form {
     Azure(Arc<Envelope>),
-    Text,
+    AzureDiagnostics(Arc<Envelope>),
+    Text(Arc<Envelope>),
 }
 
 /// A sink could not be opened.
@@ -216,16 +220,19 @@ impl fmt::Debug for Log {
 
 impl Form {
     fn new(format: LogFormat, azure: &Azure) -> Self {
+        let envelope = Arc::new(Envelope::new(azure));
         match format {
-            LogFormat::Azure => Self::Azure(Arc::new(Envelope::new(azure))),
-            LogFormat::Text => Self::Text,
+            LogFormat::Azure => Self::Azure(envelope),
+            LogFormat::AzureDiagnostics => Self::AzureDiagnostics(envelope),
+            LogFormat::Text => Self::Text(envelope),
         }
     }
 
     fn push(&self, out: &mut Vec<u8>, row: &Row<'_>) {
         match self {
             Self::Azure(envelope) => envelope.push(out, row),
-            Self::Text => text::push(out, row),
+            Self::AzureDiagnostics(envelope) => diagnostics::push(out, envelope, row),
+            Self::Text(envelope) => text::push(out, envelope, row),
         }
     }
 }

@@ -224,6 +224,8 @@ pub enum LogFormat {
     /// JSON lines as Azure Firewall's diagnostic settings deliver them.
     #[default]
     Azure,
+    /// The same envelope with the free texts of the older `AzureDiagnostics` table.
+    AzureDiagnostics,
     /// One line of text for people.
     Text,
 }

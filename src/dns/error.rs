@@ -105,6 +105,21 @@ impl ResolveError {
         }
     }
 
+    /// The zone that was asked; `None`: nobody was.
+    pub fn zone(&self) -> Option<&Arc<str>> {
+        match self {
+            Self::Nxdomain { zone, .. }
+            | Self::NoData { zone, .. }
+            | Self::Servfail { zone }
+            | Self::Refused { zone }
+            | Self::Malformed { zone }
+            | Self::BrokenChain { zone, .. }
+            | Self::Timeout { zone }
+            | Self::Unreachable { zone } => Some(zone),
+            Self::NoForwarder | Self::TooManyQueries | Self::NoSocket | Self::Internal => None,
+        }
+    }
+
     /// Stable text for metrics and rows.
     pub fn label(&self) -> &'static str {
         match self {

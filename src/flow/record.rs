@@ -1,8 +1,9 @@
 //! What one flow leaves behind: a rule row at its decision, and an `EgretFlow` row at its end, whatever the end is.
 
 use super::{Denial, FlowId, Shared, gate::FirstFlight};
-use crate::log::{ApplicationRow, FlowEnd, FlowEndKind, NameSource, Row, Stage};
-use crate::policy::{Action, Answer, Decision, Protocol, Reason};
+use crate::dns::ResolveError;
+use crate::log::{ApplicationRow, FlowEnd, FlowEndKind, NameSource, ResolveFailureRow, Row, Stage};
+use crate::policy::{Action, Answer, Decision, Protocol, Reason, RuleRef};
 use crate::snapshot::Snapshot;
 use std::borrow::Cow;
 use std::net::{IpAddr, SocketAddr};
@@ -141,6 +142,8 @@ pub(crate) struct Attempted {
     pub snapshot: Option<Arc<Snapshot>>,
     pub decision: Option<Decision>,
     pub answer: Option<Arc<Answer>>,
+    /// Why the name has no address. Boxed: few attempts have it.
+    pub unresolved: Option<Box<ResolveError>>,
     pub refused: Vec<IpAddr>,
     pub flight: FirstFlight,
     pub address: Option<SocketAddr>,
@@ -247,6 +250,44 @@ impl Attempted {
             public_resolution: self.public_resolution,
             overrides: !snapshot.overrides.is_empty(),
             detail,
+        }));
+        if let Some(error) = &self.unresolved {
+            self.write_unresolved(record, &snapshot, reason, rule, error);
+        }
+    }
+
+    /// The row of a name that a rule admits and that has no address. Limits of ours say nothing of the name.
+    fn write_unresolved(
+        &self,
+        record: &Record,
+        snapshot: &Snapshot,
+        reason: Reason,
+        rule: Option<&RuleRef>,
+        error: &ResolveError,
+    ) {
+        if matches!(
+            error,
+            ResolveError::TooManyQueries | ResolveError::NoSocket | ResolveError::Internal
+        ) {
+            return;
+        }
+        let zones = &snapshot.resolver.plan().zones;
+        let zone = zones.iter().find(|zone| error.zone() == Some(&zone.name));
+        let server = zone.and_then(|zone| match zone.forwarders[..] {
+            [only] => Some(only),
+            _ => None,
+        });
+        record.shared.log.write(&Row::ResolveFailure(ResolveFailureRow {
+            time: SystemTime::now(),
+            flow: record.id,
+            fqdn: &self.name,
+            error: &error.to_string(),
+            zone: error.zone().map(|zone| &**zone),
+            server,
+            rule,
+            reason,
+            generation: snapshot.generation,
+            policy_hash: &snapshot.hash,
         }));
     }
 }

@@ -1,8 +1,14 @@
 //! What a row says, before it has a form: one struct per table, borrowed from the flow that writes it.
 
+mod aggregate;
+mod dns;
 mod network;
+mod packets;
 
-pub use network::{NetworkRow, Spoken, ThreatAction, ThreatIntelRow, Transport};
+pub use aggregate::{ApplicationAggregate, NatAggregate, NetworkAggregate};
+pub use dns::{DnsQueryRow, ResolveFailureRow};
+pub use network::{NetworkRow, Spoken, ThreatAction, ThreatIntelRow};
+pub use packets::{FatFlowRow, FlowTraceRow, IdpsRow, NatRow, Packets, TraceFlag};
 
 use crate::policy::{Action, Answer, Mode, Protocol, Reason, RuleRef};
 use std::{
@@ -24,8 +30,26 @@ pub enum Row<'a> {
     Application(ApplicationRow<'a>),
     /// A decision on a network rule: `AZFWNetworkRule`.
     Network(NetworkRow<'a>),
+    /// A translation by a DNAT rule: `AZFWNatRule`.
+    Nat(NatRow<'a>),
     /// A hit on a threat-intelligence list: `AZFWThreatIntel`.
     ThreatIntel(ThreatIntelRow<'a>),
+    /// A packet that matched signatures: `AZFWIdpsSignature`.
+    Idps(IdpsRow<'a>),
+    /// A question to the DNS proxy: `AZFWDnsQuery`.
+    DnsQuery(DnsQueryRow<'a>),
+    /// A name of a rule that could not be resolved: `AZFWFqdnResolveFailure`.
+    ResolveFailure(ResolveFailureRow<'a>),
+    /// One of the largest flows: `AZFWFatFlow`.
+    FatFlow(FatFlowRow),
+    /// A TCP segment beyond the first: `AZFWFlowTrace`.
+    FlowTrace(FlowTraceRow),
+    /// Application decisions that are alike: `AZFWApplicationRuleAggregation`.
+    ApplicationAggregate(ApplicationAggregate<'a>),
+    /// Network decisions that are alike: `AZFWNetworkRuleAggregation`.
+    NetworkAggregate(NetworkAggregate<'a>),
+    /// Translations that are alike: `AZFWNatRuleAggregation`.
+    NatAggregate(NatAggregate<'a>),
     /// The end of a flow: `EgretFlow`.
     FlowEnd(FlowEnd<'a>),
     /// Rows that a sink lost: `EgretLogLoss`.
@@ -38,9 +62,38 @@ impl Row<'_> {
         match self {
             Row::Application(row) => row.time,
             Row::Network(row) => row.time,
+            Row::Nat(row) => row.time,
             Row::ThreatIntel(row) => row.time,
+            Row::Idps(row) => row.time,
+            Row::DnsQuery(row) => row.time,
+            Row::ResolveFailure(row) => row.time,
+            Row::FatFlow(row) => row.time,
+            Row::FlowTrace(row) => row.time,
+            Row::ApplicationAggregate(row) => row.time,
+            Row::NetworkAggregate(row) => row.time,
+            Row::NatAggregate(row) => row.time,
             Row::FlowEnd(row) => row.time,
             Row::Loss(row) => row.time,
+        }
+    }
+
+    /// `category` of the row: the diagnostic category that Azure Firewall writes it under, or a name of ours.
+    pub fn category(&self) -> &'static str {
+        match self {
+            Row::Application(_) => "AZFWApplicationRule",
+            Row::Network(_) => "AZFWNetworkRule",
+            Row::Nat(_) => "AZFWNatRule",
+            Row::ThreatIntel(_) => "AZFWThreatIntel",
+            Row::Idps(_) => "AZFWIdpsSignature",
+            Row::DnsQuery(_) => "AZFWDnsQuery",
+            Row::ResolveFailure(_) => "AZFWFqdnResolveFailure",
+            Row::FatFlow(_) => "AZFWFatFlow",
+            Row::FlowTrace(_) => "AZFWFlowTrace",
+            Row::ApplicationAggregate(_) => "AZFWApplicationRuleAggregation",
+            Row::NetworkAggregate(_) => "AZFWNetworkRuleAggregation",
+            Row::NatAggregate(_) => "AZFWNatRuleAggregation",
+            Row::FlowEnd(_) => "EgretFlow",
+            Row::Loss(_) => "EgretLogLoss",
         }
     }
 }

@@ -1,9 +1,9 @@
 //! Rows for people: one line each, fields by name after the first few words. Nothing in it can drive a terminal.
 
 use super::{
-    azfw,
+    azfw::{self, Envelope},
     escape::{self, Style},
-    row::{ApplicationRow, FlowEnd, Loss, NetworkRow, Row, Spoken, ThreatIntelRow},
+    row::{ApplicationRow, FlowEnd, Loss, NetworkRow, ResolveFailureRow, Row, Spoken, ThreatIntelRow},
     time,
 };
 use crate::policy::{Action, Reason, RuleRef};
@@ -19,15 +19,20 @@ const SHOWN_REFUSED: usize = 8;
 /// Longest name in bytes, as written.
 const NAME: usize = 512;
 
-/// Appends one line.
-pub(super) fn push(out: &mut Vec<u8>, row: &Row<'_>) {
+/// Appends one line. What no flow of egret writes has no sentence, only its columns.
+pub(super) fn push(out: &mut Vec<u8>, columns: &Envelope, row: &Row<'_>) {
     time::push(out, row.time());
     match row {
         Row::Application(row) => application(out, row),
         Row::Network(row) => network(out, row),
         Row::ThreatIntel(row) => threat_intel(out, row),
+        Row::ResolveFailure(row) => resolve_failure(out, row),
         Row::FlowEnd(row) => flow_end(out, row),
         Row::Loss(row) => loss(out, row),
+        _ => {
+            shown(out, format_args!("{} ", row.category()));
+            columns.properties(out, row);
+        }
     }
     out.push(b'\n');
 }
@@ -116,6 +121,23 @@ fn threat_intel(out: &mut Vec<u8>, row: &ThreatIntelRow<'_>) {
     field(out, "flow", row.flow);
 }
 
+/// `.. NODNS api.example.com error="api.example.com does not exist (zone .)" rule=ai/azure-ai/openai flow=..`
+fn resolve_failure(out: &mut Vec<u8>, row: &ResolveFailureRow<'_>) {
+    shown(out, "NODNS ");
+    escaped(out, row.fqdn.as_bytes());
+    key(out, "error");
+    escaped(out, row.error.as_bytes());
+    if let Some(server) = row.server {
+        field(out, "server", server);
+    }
+    if let Some(rule) = row.rule {
+        rule_name(out, rule);
+    }
+    field(out, "reason", row.reason.name());
+    field(out, "generation", row.generation);
+    field(out, "flow", row.flow);
+}
+
 fn verdict(outcome: Action, let_through: bool) -> &'static str {
     match outcome {
         Action::Allow if let_through => "AUDIT",
@@ -124,15 +146,19 @@ fn verdict(outcome: Action, let_through: bool) -> &'static str {
     }
 }
 
+fn rule_name(out: &mut Vec<u8>, rule: &RuleRef) {
+    key(out, "rule");
+    escaped(
+        out,
+        format!("{}/{}/{}", rule.group, rule.collection, rule.rule).as_bytes(),
+    );
+}
+
 /// Why, by which rule, and to which addresses.
 fn decided(out: &mut Vec<u8>, reason: Reason, rule: Option<&RuleRef>, address: Option<SocketAddr>, refused: &[IpAddr]) {
     shown(out, reason.name());
     if let Some(rule) = rule {
-        key(out, "rule");
-        escaped(
-            out,
-            format!("{}/{}/{}", rule.group, rule.collection, rule.rule).as_bytes(),
-        );
+        rule_name(out, rule);
     }
     if let Some(address) = address {
         field(out, "address", address.ip().to_canonical());

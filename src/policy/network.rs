@@ -53,6 +53,16 @@ pub enum Transport {
 }
 
 impl Transport {
+    /// As Azure's `Protocol` columns write it, which name three.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Tcp => "TCP",
+            Self::Udp => "UDP",
+            Self::Icmp => "ICMP",
+            Self::Other(_) => "Other",
+        }
+    }
+
     /// Whether its packets carry ports.
     pub fn has_ports(self) -> bool {
         matches!(self, Self::Tcp | Self::Udp)

@@ -59,7 +59,7 @@ fn noon() -> SystemTime {
 }
 
 /// An allowed call of a private endpoint.
-fn allowed() -> ApplicationRow<'static> {
+pub(crate) fn allowed() -> ApplicationRow<'static> {
     ApplicationRow {
         time: noon(),
         flow: FlowId::from_value(0x00c0_ffee_7f3a_0001),
@@ -90,7 +90,7 @@ fn allowed() -> ApplicationRow<'static> {
     }
 }
 
-fn denied(reason: Reason) -> ApplicationRow<'static> {
+pub(crate) fn denied(reason: Reason) -> ApplicationRow<'static> {
     ApplicationRow {
         fqdn: "paste.example",
         requested: Some(b"paste.example:443"),
@@ -213,9 +213,10 @@ pub(crate) fn golden(file: &str, text: &str) {
 }
 
 #[test]
-fn rows_of_both_forms_are_as_the_golden_files_show() {
+fn rows_of_every_form_are_as_the_golden_files_show() {
     for (format, file) in [
         (LogFormat::Azure, "rows-azure.ndjson"),
+        (LogFormat::AzureDiagnostics, "rows-diagnostics.ndjson"),
         (LogFormat::Text, "rows-text.txt"),
     ] {
         let lines: String = gallery()
@@ -238,7 +239,7 @@ fn docs_of_the_metrics_are_the_table() {
 fn every_column_has_its_line_in_the_docs() {
     let docs = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/logs.md")).unwrap();
     let mut missing = Vec::new();
-    for row in gallery() {
+    for row in gallery().into_iter().chain(crate::tables::gallery()) {
         let row = parsed(&row);
         for (key, value) in row["properties"].as_object().unwrap() {
             let inner = value.as_object().into_iter().flat_map(|o| o.keys());
@@ -430,7 +431,7 @@ fn the_longest_row_is_bounded() {
         action_reason: wild.as_str().into(),
         ..Azure::default()
     };
-    for format in [LogFormat::Azure, LogFormat::Text] {
+    for format in [LogFormat::Azure, LogFormat::AzureDiagnostics, LogFormat::Text] {
         let line = Log::line(format, &settings, &row);
         assert!(line.len() <= LONGEST, "{format:?}: {} bytes", line.len());
     }

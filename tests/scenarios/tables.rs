@@ -4,8 +4,12 @@
 
 use crate::logs::golden;
 use egret::config::settings::{Azure, LogFormat};
-use egret::log::{FlowId, Log, NetworkRow, Row, Spoken, ThreatAction, ThreatIntelRow, Transport};
-use egret::policy::{Action, Mode, Protocol, Reason, RuleRef};
+use egret::log::{
+    ApplicationAggregate, ApplicationRow, DnsQueryRow, FatFlowRow, FlowId, FlowTraceRow, IdpsRow, Log, NatAggregate,
+    NatRow, NetworkAggregate, NetworkRow, Packets, ResolveFailureRow, Row, Spoken, ThreatAction, ThreatIntelRow,
+    TraceFlag,
+};
+use egret::policy::{Action, Mode, Protocol, Reason, RuleRef, Transport};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -147,7 +151,7 @@ fn threat() -> ThreatIntelRow<'static> {
 }
 
 /// Rows of each table, as the golden files hold them.
-fn gallery() -> Vec<Row<'static>> {
+pub(crate) fn gallery() -> Vec<Row<'static>> {
     const REFUSED: [IpAddr; 1] = [IpAddr::V4(std::net::Ipv4Addr::new(169, 254, 169, 254))];
     vec![
         Row::Network(network()),
@@ -188,6 +192,141 @@ fn gallery() -> Vec<Row<'static>> {
             description: "203.0.113.66 is listed",
             ..threat()
         }),
+        Row::ThreatIntel(ThreatIntelRow {
+            spoken: Spoken::Application(Protocol::Http),
+            port: 80,
+            target_url: Some("http://c2.example/beacon"),
+            ..threat()
+        }),
+        Row::ResolveFailure(ResolveFailureRow {
+            time: noon(),
+            flow: FlowId::from_value(0x00c0_ffee_7f3a_0004),
+            fqdn: "gone.example",
+            error: "gone.example does not exist (zone .)",
+            zone: Some("."),
+            server: Some("10.0.0.4:53".parse().unwrap()),
+            rule: Some(&RULE),
+            reason: Reason::DnsNxdomain,
+            generation: 3,
+            policy_hash: "5f2c9a7be1d04c38",
+        }),
+        Row::ResolveFailure(ResolveFailureRow {
+            time: noon(),
+            flow: FlowId::from_value(0x00c0_ffee_7f3a_0005),
+            fqdn: "gone.example",
+            error: "no zone holds the name and there is no default forwarder",
+            zone: None,
+            server: None,
+            rule: Some(&RULE),
+            reason: Reason::DnsRefused,
+            generation: 3,
+            policy_hash: "5f2c9a7be1d04c38",
+        }),
+    ]
+    .into_iter()
+    .chain(without_events())
+    .collect()
+}
+
+/// Rows of the tables that egret has no event for.
+fn without_events() -> Vec<Row<'static>> {
+    let packets = Packets {
+        transport: Transport::Tcp,
+        source: "198.51.100.7:51003".parse().unwrap(),
+        destination: "203.0.113.1:8443".parse().unwrap(),
+    };
+    let question = DnsQueryRow {
+        time: noon(),
+        source: "10.1.0.4:51004".parse().unwrap(),
+        transport: Transport::Udp,
+        id: 4711,
+        kind: "A",
+        class: "IN",
+        name: "api.example.com",
+        request_bytes: 44,
+        dnssec_ok: false,
+        edns0_bytes: 1232,
+        code: "NOERROR",
+        flags: "qr,rd,ra",
+        response_bytes: 60,
+        duration: Duration::from_micros(1_250),
+        error: None,
+    };
+    let trace = |flag| {
+        Row::FlowTrace(FlowTraceRow {
+            time: noon(),
+            packets,
+            flag,
+        })
+    };
+    let idps = IdpsRow {
+        time: noon(),
+        packets,
+        denied: true,
+        signature: "2008983",
+        category: "A Network Trojan was detected",
+        description: "MALWARE suspicious user agent",
+        severity: 1,
+    };
+    vec![
+        Row::Nat(NatRow {
+            time: noon(),
+            packets,
+            translated: "10.1.2.4:443".parse().unwrap(),
+            rule: &RULE,
+        }),
+        Row::Idps(idps),
+        Row::Idps(IdpsRow {
+            denied: false,
+            severity: 3,
+            ..idps
+        }),
+        Row::DnsQuery(question),
+        Row::DnsQuery(DnsQueryRow {
+            code: "SERVFAIL",
+            error: Some((2, "read udp 10.0.0.1:40000->10.0.0.4:53: i/o timeout")),
+            ..question
+        }),
+        Row::FatFlow(FatFlowRow {
+            time: noon(),
+            packets,
+            rate: 12.5,
+        }),
+        trace(TraceFlag::Fin),
+        trace(TraceFlag::FinAck),
+        trace(TraceFlag::SynAck),
+        trace(TraceFlag::Rst),
+        trace(TraceFlag::Invalid),
+        Row::ApplicationAggregate(ApplicationAggregate {
+            time: noon(),
+            source: "10.1.0.4".parse().unwrap(),
+            protocol: Protocol::Https,
+            port: 443,
+            fqdn: "api.example.com",
+            target_url: None,
+            action: Action::Allow,
+            rule: Some(&RULE),
+            reason: Reason::RuleMatched,
+            count: 12,
+        }),
+        Row::NetworkAggregate(NetworkAggregate {
+            time: noon(),
+            source: "10.1.0.4".parse().unwrap(),
+            transport: Transport::Udp,
+            destination: "203.0.113.1:53".parse().unwrap(),
+            action: Action::Deny,
+            rule: None,
+            reason: Reason::NoRuleMatched,
+            count: 3,
+        }),
+        Row::NatAggregate(NatAggregate {
+            time: noon(),
+            source: "198.51.100.7".parse().unwrap(),
+            transport: Transport::Tcp,
+            translated: "10.1.2.4:443".parse().unwrap(),
+            rule: &RULE,
+            count: 2,
+        }),
     ]
 }
 
@@ -199,6 +338,7 @@ fn azure(row: &Row<'_>) -> Value {
 fn rows_of_every_table_are_as_the_golden_files_show() {
     for (format, file) in [
         (LogFormat::Azure, "tables-azure.ndjson"),
+        (LogFormat::AzureDiagnostics, "tables-diagnostics.ndjson"),
         (LogFormat::Text, "tables-text.txt"),
     ] {
         let lines: String = gallery()
@@ -213,6 +353,107 @@ fn rows_of_every_table_are_as_the_golden_files_show() {
 fn rows_have_exactly_the_documented_columns_types_and_values() {
     let faults: Vec<_> = gallery().iter().flat_map(|row| faults(&azure(row))).collect();
     assert!(faults.is_empty(), "{faults:#?}");
+}
+
+#[test]
+fn every_documented_table_has_a_row_here() {
+    let shown: BTreeSet<_> = gallery().iter().map(|row| table(row.category()).to_owned()).collect();
+    let lines = TABLES.lines().filter(|line| !line.starts_with('#')).skip(1);
+    let documented: BTreeSet<_> = lines
+        .filter_map(|line| line.split_once('\t'))
+        .map(|(name, _)| name.to_owned())
+        .collect();
+    assert_eq!(
+        shown
+            .into_iter()
+            .chain(["AZFWApplicationRule".to_owned()])
+            .collect::<BTreeSet<_>>(),
+        documented
+    );
+}
+
+/// The sentence of a row in the older form.
+fn sentence(row: &Row<'_>) -> String {
+    let line = Log::line(LogFormat::AzureDiagnostics, &Azure::default(), row);
+    let row: Value = serde_json::from_str(&line).expect("a row is JSON");
+    row["properties"]["msg"].as_str().expect("it has a sentence").to_owned()
+}
+
+#[test]
+fn the_sentences_of_the_older_form_are_those_of_the_documentation() {
+    let application = crate::logs::allowed();
+    let policy = ". Policy: egret. Rule Collection Group: ai. Rule Collection: azure-ai. Rule: openai";
+    let denied = ApplicationRow {
+        fqdn: "paste.example",
+        action: Action::Deny,
+        rule: None,
+        reason: Reason::NoRuleMatched,
+        ..application
+    };
+    for (row, expected) in [
+        (application, format!("HTTPS request from 10.1.0.4:51000 to contoso-ai.openai.azure.com:443. Action: Allow{policy}")),
+        (
+            ApplicationRow { protocol: Protocol::Http, port: 80, target_url: Some("http://api.example.com/v1"), fqdn: "api.example.com", ..application },
+            format!("HTTP request from 10.1.0.4:51000 to api.example.com:80. Url: http://api.example.com/v1. Action: Allow{policy}"),
+        ),
+        (
+            denied,
+            "HTTPS request from 10.1.0.4:51000 to paste.example:443. Action: Deny. No rule matched. Proceeding with default action".to_owned(),
+        ),
+        (
+            ApplicationRow { reason: Reason::RuleMatched, rule: application.rule, ..denied },
+            format!("HTTPS request from 10.1.0.4:51000 to paste.example:443. Action: Deny{policy}"),
+        ),
+        (
+            ApplicationRow { reason: Reason::SniMissing, rule: application.rule, ..denied },
+            "HTTPS request from 10.1.0.4:51000. Action: Deny. Reason: SNI TLS extension was missing.".to_owned(),
+        ),
+        (
+            ApplicationRow { reason: Reason::AddressDenied, rule: application.rule, ..denied },
+            "HTTPS request from 10.1.0.4:51000 to paste.example:443. Action: Deny. Reason: AddressDenied.".to_owned(),
+        ),
+    ] {
+        assert_eq!(sentence(&Row::Application(row)), expected);
+    }
+    let rule = ". Policy: egret. Rule Collection Group: net. Rule Collection: ssh. Rule: jump";
+    for (row, expected) in gallery().iter().zip([
+        format!("TCP request from 10.1.0.4:51001 to 10.1.2.4:22. Action: Allow{rule}"),
+        "TCP request from 10.1.0.4:51001 to 10.1.2.4:22. Action: Allow. No rule matched. Proceeding with default action".to_owned(),
+        "TCP request from 10.1.0.4:51001 to git.example:22. Action: Deny. Reason: AddressDenied.".to_owned(),
+        format!("ICMP request from 10.1.0.4 to 10.1.2.4. Action: Allow{rule}"),
+        "HTTPS request from 10.1.0.4:51002 to c2.example:443. Action: Deny. ThreatIntel: c2.example is listed".to_owned(),
+        "TCP request from 10.1.0.4:51002 to 203.0.113.66:22. Action: Alert. ThreatIntel: 203.0.113.66 is listed".to_owned(),
+        "HTTP request from 10.1.0.4:51002 to c2.example:80. Url: http://c2.example/beacon. Action: Deny. ThreatIntel: c2.example is listed".to_owned(),
+    ]) {
+        assert_eq!(sentence(row), expected);
+    }
+    for (row, expected) in without_events().iter().zip([
+        format!("TCP request from 198.51.100.7:51003 to 203.0.113.1:8443 was DNAT'ed to 10.1.2.4:443{rule}"),
+        "TCP request from 198.51.100.7:51003 to 203.0.113.1:8443. Action: Deny. Signature: 2008983. IDS: MALWARE suspicious user agent. Priority: 1. Classification: A Network Trojan was detected".to_owned(),
+        "TCP request from 198.51.100.7:51003 to 203.0.113.1:8443. Action: alert. Signature: 2008983. IDS: MALWARE suspicious user agent. Priority: 3. Classification: A Network Trojan was detected".to_owned(),
+        "DNS Request: 10.1.0.4:51004 - 4711 A IN api.example.com. udp 44 false 1232 NOERROR qr,rd,ra 60 0.00125s".to_owned(),
+        " Error: 2 api.example.com. A: read udp 10.0.0.1:40000->10.0.0.4:53: i/o timeout".to_owned(),
+    ]) {
+        assert_eq!(sentence(row), expected);
+    }
+}
+
+#[test]
+fn g_01_no_name_can_end_the_sentence_of_the_older_form_and_go_on_in_our_name() {
+    for name in [
+        "a.example:443. Action: Allow. Policy: egret",
+        "a\tb\nc\u{2028}d",
+        "a\" b",
+    ] {
+        let row = Row::Application(ApplicationRow {
+            fqdn: name,
+            ..crate::logs::denied(Reason::NameInvalid)
+        });
+        let text = sentence(&row);
+        let words: Vec<_> = text.split_whitespace().collect();
+        assert_eq!(words[0..3], ["HTTPS", "request", "from"], "{text}");
+        assert_eq!(words[6..8], ["Action:", "Deny."], "{text}");
+    }
 }
 
 #[test]

@@ -1,6 +1,10 @@
 //! `AZFWNetworkRule` and `AZFWThreatIntel`.
 
-use super::{CONFIGURED, DETAIL, Envelope, NAME, URL, action, address_or_empty, dns, mode, refused, rule_columns};
+use super::{
+    CONFIGURED, DETAIL, Envelope, NAME, URL, action, address_or_empty, mode,
+    resolution::{dns, refused},
+    rule_columns,
+};
 use crate::log::{
     json::Object,
     row::{NetworkRow, Spoken, ThreatIntelRow},
@@ -21,7 +25,7 @@ impl Envelope {
     }
 }
 
-fn egret(o: &mut Object<'_>, row: &NetworkRow<'_>) {
+pub(in crate::log) fn egret(o: &mut Object<'_>, row: &NetworkRow<'_>) {
     o.hex("flow", row.flow.value());
     o.word("reason", row.reason.name());
     o.word("mode", mode(row.mode));

@@ -1,33 +1,11 @@
 //! Rows of what is judged by address and port: network rules, DNAT rules, threat intelligence.
 
 use super::{FlowId, let_through};
-use crate::policy::{Action, Answer, Mode, Protocol, Reason, RuleRef};
+use crate::policy::{Action, Answer, Mode, Protocol, Reason, RuleRef, Transport};
 use std::{
     net::{IpAddr, SocketAddr},
     time::SystemTime,
 };
-
-/// IP protocol of what was sent, as the `Protocol` columns have it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Transport {
-    /// TCP.
-    Tcp,
-    /// UDP.
-    Udp,
-    /// ICMP, of both IP versions.
-    Icmp,
-}
-
-impl Transport {
-    /// Text in rows.
-    pub fn name(self) -> &'static str {
-        match self {
-            Transport::Tcp => "TCP",
-            Transport::Udp => "UDP",
-            Transport::Icmp => "ICMP",
-        }
-    }
-}
 
 /// A decision on a network rule: `AZFWNetworkRule`.
 #[derive(Clone, Copy, Debug)]
@@ -102,6 +80,7 @@ impl Spoken {
             Spoken::Transport(Transport::Tcp) => "tcp",
             Spoken::Transport(Transport::Udp) => "udp",
             Spoken::Transport(Transport::Icmp) => "icmp",
+            Spoken::Transport(Transport::Other(_)) => "other",
         }
     }
 }
