@@ -32,6 +32,13 @@ Examples:
   egret catalogue AzureOpenAI               what a tag holds, and how to bind it
   eval \"$(egret env)\"                       point this shell's clients at the proxy";
 
+const CHECK_EXAMPLES: &str = "\
+Examples:
+  egret check egret.toml
+  egret check egret.toml --expect egret-tests.toml --min-coverage 100
+
+Exit codes: 0 everything loads and every test passes; 1 not so; 2 the tests themselves could not be read.";
+
 const CATALOGUE_EXAMPLES: &str = "\
 Examples:
   egret catalogue AzureMonitor --feature agent
@@ -57,8 +64,26 @@ pub enum Command {
     Env(EnvArgs),
     /// Ask a running egret whether it is ready: for exec probes.
     Health(HealthArgs),
-    /// Print the JSON Schema of the configuration file.
-    Schema,
+    /// Print the JSON Schema of the configuration file, or of policy tests.
+    Schema(SchemaArgs),
+}
+
+/// `egret schema`
+#[derive(Clone, Copy, Debug, Args)]
+pub struct SchemaArgs {
+    /// Of what
+    #[arg(value_enum, default_value_t)]
+    pub of: SchemaOf,
+}
+
+/// Files that have a schema.
+#[derive(Clone, Copy, Debug, Default, clap::ValueEnum)]
+pub enum SchemaOf {
+    /// The configuration file
+    #[default]
+    Config,
+    /// A file of policy tests, for `egret check --expect`
+    Tests,
 }
 
 /// A configuration: a file, or flags.
@@ -138,10 +163,29 @@ pub struct LabArgs {
 
 /// `egret check`
 #[derive(Clone, Debug, Args)]
+#[command(after_help = CHECK_EXAMPLES)]
 pub struct CheckArgs {
     /// Configuration files
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<PathBuf>,
+    /// Policy tests (TOML; `egret schema tests` describes it): attempts and the decisions expected of them; may be repeated
+    #[arg(long, value_name = "FILE")]
+    pub expect: Vec<PathBuf>,
+    /// Fail if the attempts reach less than this part of the rules, in per cent
+    #[arg(long, value_name = "PERCENT", requires = "expect", value_parser = per_cent)]
+    pub min_coverage: Option<f64>,
+    /// Fail if the tests notice less than this part of the changes tried on the rules they reach, in per cent
+    #[arg(long, value_name = "PERCENT", requires = "expect", value_parser = per_cent)]
+    pub min_mutation: Option<f64>,
+    /// Print JSON lines, one a configuration file
+    #[arg(long)]
+    pub json: bool,
+}
+
+fn per_cent(text: &str) -> Result<f64, String> {
+    let number = text.trim_end_matches('%').parse().ok();
+    let number = number.filter(|number| (0.0..=100.0).contains(number));
+    number.ok_or_else(|| "a number from 0 to 100 was expected".to_owned())
 }
 
 /// `egret explain`
@@ -265,8 +309,17 @@ pub fn dispatch(cli: Cli) -> anyhow::Result<Answer> {
         Command::Catalogue(args) => catalogue::run(&args),
         Command::Env(args) => env::run(&args),
         Command::Health(args) => health::run(&args),
-        Command::Schema => print(&format!("{:#}\n", config::schema::schema())).map(|()| Answer::Yes),
+        Command::Schema(args) => schema(args.of),
     }
+}
+
+fn schema(of: SchemaOf) -> anyhow::Result<Answer> {
+    let schema = match of {
+        SchemaOf::Config => config::schema::schema(),
+        SchemaOf::Tests => config::schema::schema_of::<crate::expect::read::FileSuite>(),
+    };
+    print(&format!("{schema:#}\n"))?;
+    Ok(Answer::Yes)
 }
 
 /// Writes to standard output. A reader that has closed its end has seen enough: that is no failure.

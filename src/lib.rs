@@ -12,6 +12,7 @@
 //! - [`flow`] carries one connection from accept to record.
 //! - [`log`] turns decisions into Azure Firewall's rows.
 //! - [`config`] turns what was written into what can run, or into every problem at once.
+//! - [`expect`] holds a policy against the decisions that are expected of it.
 //! - [`cli`] is the command line: one module a command.
 //! - [`gateway`] binds, runs, reloads and drains; [`lab`] builds a world around it.
 
@@ -19,6 +20,7 @@ pub mod catalogue;
 pub mod cli;
 pub mod config;
 pub mod dns;
+pub mod expect;
 pub mod flow;
 #[doc(hidden)]
 pub mod fuzz;

@@ -13,6 +13,25 @@ const CASES: &[(&str, &str)] = &[
     ("check-problems", "check problems.toml"),
     ("check-dubious", "check dubious.toml"),
     ("check-several", "check explain.toml not-there.toml"),
+    ("check-json", "check ../broken/rule-twice.toml not-there.toml --json"),
+    ("check-expect", "check explain.toml --expect explain-tests.toml"),
+    (
+        "check-expect-short",
+        "check explain.toml --expect explain-tests.toml --min-coverage 90 --min-mutation 100%",
+    ),
+    (
+        "check-expect-failing",
+        "check explain.toml --expect explain-failing.toml",
+    ),
+    (
+        "check-expect-json",
+        "check explain.toml --expect explain-tests.toml --expect explain-failing.toml --json",
+    ),
+    (
+        "check-expect-unreadable",
+        "check explain.toml --expect explain-unreadable.toml",
+    ),
+    ("check-expect-not-there", "check explain.toml --expect not-there.toml"),
     (
         "explain-allowed",
         "explain https://Contoso-AI.openai.azure.com./ --source 10.1.0.7 --config explain.toml",

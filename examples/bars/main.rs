@@ -5,11 +5,16 @@
 //! cargo run --release --example bars -- reload
 //! cargo run --release --example bars -- slow
 //! cargo run --release --example bars -- soak
+//! cargo run --release --example bars -- calls
+//! cargo run --release --example bars -- allocations
+//! cargo run --release --example bars -- idle
 //! ```
 //!
 //! Every run brings its own upstream and DNS server on loopback, starts the gateway as a process and ends it. Figures are
 //! counts, ratios within one run and slopes, but for memory and the time to ready. Flags scale each run down for CI.
 
+mod calls;
+mod idle;
 mod process;
 mod reload;
 mod report;
@@ -21,12 +26,18 @@ mod tunnel;
 mod world;
 
 use clap::{Parser, Subcommand};
+use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
 use std::{
+    alloc::System,
     io,
     path::PathBuf,
     process::ExitCode,
     time::{Duration, Instant},
 };
+
+/// Counts for `allocations`, whose gateway is `bars serve`. Everything else asks the binary, which has an allocator of its own.
+#[global_allocator]
+static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
 #[derive(Parser)]
 #[command(about = "Measure egret against its bars")]
@@ -48,6 +59,12 @@ enum What {
     Slow(slow::SlowArgs),
     /// Many tunnels, many names.
     Soak(soak::SoakArgs),
+    /// System calls of a tunnel and of a denial; needs strace.
+    Calls(calls::CallsArgs),
+    /// Allocations of a tunnel and of a denial.
+    Allocations(calls::CallsArgs),
+    /// Memory of tunnels that say nothing, and what is left of it.
+    Idle(idle::IdleArgs),
     /// A gateway in this process, reloaded by its library: what `reload --by library` starts.
     #[command(hide = true)]
     Serve {
@@ -64,6 +81,9 @@ fn main() -> ExitCode {
         What::Reload(args) => reload::run(&egret, &args),
         What::Slow(args) => slow::run(&egret, &args),
         What::Soak(args) => soak::run(&egret, &args),
+        What::Calls(args) => calls::system_calls(&egret, &args),
+        What::Allocations(args) => calls::allocations(&args),
+        What::Idle(args) => idle::run(&egret, &args),
         What::Serve { config } => reload::serve(&config).map(|()| true),
     });
     match done {

@@ -128,6 +128,16 @@ impl Egret {
         })
     }
 
+    /// Allocations of a gateway of the library so far.
+    pub fn allocations(&mut self) -> io::Result<u64> {
+        let file = self.folder.join("allocations");
+        self.tell(&format!("allocations {}", file.display()))?;
+        self.wait("a count", |_| file.exists())?;
+        let text = fs::read_to_string(&file)?;
+        fs::remove_file(file)?;
+        text.parse().map_err(io::Error::other)
+    }
+
     /// Replaces a file in one step. The listeners stay as they are.
     fn write_config(&self, name: &str, config: &str) -> io::Result<PathBuf> {
         let listeners = fs::read_to_string(self.folder.join("listeners.toml"))?;

@@ -1,84 +1,66 @@
-//! `egret check`: load and validate without binding; print every problem, then one line a file.
+//! `egret check`: load and validate without binding; print every problem, then one line a file; then the policy tests.
 
-use super::{Answer, CheckArgs, count, print};
+mod expected;
+mod show;
+
+use super::{Answer, CheckArgs, print, refuse};
 use crate::{
-    config::{self, Checked, Problem, Severity},
-    policy::{Mode, Policy, Rules},
+    config::{self, Checked, Problem},
+    expect::Suite,
 };
-use std::{fmt::Write, path::Path};
+use expected::Tests;
+use std::path::Path;
 
-/// Checks each file. The answer is no if one of them would not load.
+/// Checks each file. The answer is no if one of them would not load, or does not pass its tests.
 pub fn run(args: &CheckArgs) -> anyhow::Result<Answer> {
+    let suite = suite(args)?;
     let mut fine = true;
     for file in &args.files {
-        let (text, loads) = check(file);
-        print(&text)?;
-        fine &= loads;
+        let found = Found::of(file);
+        let tests = match (&found.loaded, &suite) {
+            (Ok(checked), Some(suite)) => Some(Tests::new(checked, suite, args)),
+            _ => None,
+        };
+        print(&match args.json {
+            true => show::json(&found, tests.as_ref()),
+            false => show::text(&found, tests.as_ref()),
+        })?;
+        fine &= found.loaded.is_ok() && tests.is_none_or(|tests| tests.pass());
     }
     Ok(fine.into())
 }
 
-/// What is said of one file, and whether it loads.
-fn check(file: &Path) -> (String, bool) {
-    let name = file.display().to_string();
-    let bytes = match config::read(file) {
-        Ok(bytes) => bytes,
-        Err(problems) => {
-            let lines: Vec<String> = problems.iter().map(Problem::one_line).collect();
-            return (lines.join("\n") + "\n", false);
-        }
-    };
-    let loaded = config::from_bytes(&name, bytes);
-    let problems = loaded
-        .as_ref()
-        .map_or_else(|problems| problems, |checked| &checked.warnings);
-    let mut text = String::new();
-    for problem in problems {
-        let _ = writeln!(text, "{problem}\n");
+/// All expectations together; none were asked for: `None`.
+fn suite(args: &CheckArgs) -> anyhow::Result<Option<Suite>> {
+    if args.expect.is_empty() {
+        return Ok(None);
     }
-    let _ = writeln!(text, "{name}: {}", summary(&loaded, problems));
-    (text, loaded.is_ok())
+    let mut all = Suite::default();
+    for file in &args.expect {
+        let suite = Suite::load(file).map_err(|problems| refuse(&problems))?;
+        all.expectations.extend(suite.expectations);
+    }
+    Ok(Some(all))
 }
 
-fn summary(loaded: &Result<Checked, Vec<Problem>>, problems: &[Problem]) -> String {
-    let errors = problems
-        .iter()
-        .filter(|problem| problem.severity == Severity::Error)
-        .count();
-    let warnings = problems.len() - errors;
-    match loaded {
-        Err(_) => format!(
-            "{}, {}: does not load",
-            count(errors, "error"),
-            count(warnings, "warning")
-        ),
-        Ok(checked) => {
-            let audit = if checked.policy.mode == Mode::Audit {
-                ", audit mode"
-            } else {
-                ""
-            };
-            let hash = &checked.hash;
-            format!(
-                "ok, {}, {}{audit}, hash {hash}",
-                size(&checked.policy),
-                count(warnings, "warning")
-            )
-        }
-    }
+/// What became of one configuration file.
+struct Found {
+    file: String,
+    loaded: Result<Box<Checked>, Vec<Problem>>,
 }
 
-fn size(policy: &Policy) -> String {
-    let (mut rules, mut names) = (0, 0);
-    for collection in policy.collections() {
-        match &collection.rules {
-            Rules::Application(written) => {
-                rules += written.len();
-                names += written.iter().map(|rule| rule.targets.len()).sum::<usize>();
-            }
-            Rules::Network(written) => rules += written.len(),
-            Rules::Nat(written) => rules += written.len(),
+impl Found {
+    fn of(path: &Path) -> Self {
+        Self {
+            file: path.display().to_string(),
+            loaded: config::load(path).map(Box::new),
         }
     }
-    format!("{}, {}", count(rules, "rule"), count(names, "name"))
+
+    fn problems(&self) -> &[Problem] {
+        match &self.loaded {
+            Ok(checked) => &checked.warnings,
+            Err(problems) => problems,
+        }
+    }
 }

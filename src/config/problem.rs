@@ -120,7 +120,7 @@ impl fmt::Display for Problem {
 }
 
 /// Nothing in a file may steer the terminal, forge a line or turn text round (threats G-01, G-10).
-fn printable(text: &str) -> String {
+pub(crate) fn printable(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for c in text.chars() {
         match steers(c) {

@@ -56,7 +56,7 @@ pub(crate) async fn connect(
         .unwrap_or_else(|_| Err(Denial::new(Reason::UpstreamTimeout, Stage::Connect)))?;
     let candidate = ordered[index].clone();
     let address = SocketAddr::new(candidate.ip, vetted.port());
-    if snapshot.dialled(address) == address && ends_here(&stream) {
+    if snapshot.dialled(address) == address && ends_here(&stream, address) {
         return Err(Denial::new(Reason::AddressDenied, Stage::Connect).refused(vec![candidate.ip]));
     }
     Ok(Upstream {
@@ -69,11 +69,10 @@ pub(crate) async fn connect(
 
 /// An address that came to this machine since the list of own addresses was made: the kernel then uses one and the same
 /// address for both ends.
-fn ends_here(stream: &TcpStream) -> bool {
-    match (stream.local_addr(), stream.peer_addr()) {
-        (Ok(local), Ok(peer)) => local.ip().to_canonical() == peer.ip().to_canonical(),
-        _ => false,
-    }
+fn ends_here(stream: &TcpStream, peer: SocketAddr) -> bool {
+    stream
+        .local_addr()
+        .is_ok_and(|local| local.ip().to_canonical() == peer.ip().to_canonical())
 }
 
 /// Families in turn, the first answer's family first (RFC 8305 section 4).

@@ -10,25 +10,26 @@ use crate::log::Stage;
 use crate::policy::{Fqdn, Reason};
 use crate::proof::{Guard, off};
 use crate::tls::client_hello::{self, ClientHello, NAME_BUFFER_BYTES, Parsed};
-use std::io::ErrorKind;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 
 /// A judged first flight: the bytes to send on.
 #[derive(Debug)]
 pub(crate) struct Passed {
-    held: Held,
+    held: Box<Held>,
 }
 
 impl Passed {
     /// What was held, for the relay alone.
-    pub(super) fn into_held(self) -> Held {
+    pub(super) fn into_held(self) -> Box<Held> {
         self.held
     }
 
     /// A tunnel that `flow::http` opened: a request was judged and its upstream answered 101.
     pub(super) fn upgraded(rest: Vec<u8>) -> Self {
-        Self { held: rest.into() }
+        Self {
+            held: Box::new(rest.into()),
+        }
     }
 }
 
@@ -57,7 +58,7 @@ pub(crate) enum Spoken {
 }
 
 /// Wait for the first byte and tell TLS from HTTP by it: a TLS record of a handshake starts with 22.
-pub(crate) async fn first_byte(client: &TcpStream, held: &mut Held, limits: &Limits) -> Result<Spoken, Denial> {
+pub(crate) async fn first_byte(client: &mut TcpStream, held: &mut Held, limits: &Limits) -> Result<Spoken, Denial> {
     let deadline = Instant::now() + limits.client_hello_time;
     while held.bytes.is_empty() {
         read_more(client, held, limits, deadline, Reason::TlsIncomplete).await?;
@@ -72,7 +73,7 @@ pub(crate) async fn first_byte(client: &TcpStream, held: &mut Held, limits: &Lim
 
 /// Hold bytes until they are one whole ClientHello, and compare its SNI with `asked`.
 pub(crate) async fn tls(
-    client: &TcpStream,
+    client: &mut TcpStream,
     held: &mut Held,
     asked: &Fqdn,
     limits: &Limits,
@@ -107,7 +108,7 @@ pub(crate) async fn tls(
 
 /// The flight is judged: the held bytes may go.
 pub(crate) fn open(held: Held) -> Passed {
-    Passed { held }
+    Passed { held: Box::new(held) }
 }
 
 fn judge(hello: &ClientHello<'_>, asked: &Fqdn, policy: EchPolicy, seen: &mut FirstFlight) -> Result<Opening, Denial> {
@@ -130,29 +131,23 @@ fn judge(hello: &ClientHello<'_>, asked: &Fqdn, policy: EchPolicy, seen: &mut Fi
 }
 
 async fn read_more(
-    client: &TcpStream,
+    client: &mut TcpStream,
     held: &mut Held,
     limits: &Limits,
     deadline: Instant,
     cut_short: Reason,
 ) -> Result<(), Denial> {
-    loop {
-        match timeout_at(deadline, client.readable()).await {
-            Err(_) => return Err(denial(cut_short)),
-            Ok(Err(_)) => return Err(denial(Reason::ClientClosed)),
-            Ok(Ok(())) => {}
-        }
-        match held
-            .read(client, limits.client_hello_bytes, limits.held_bytes)
-            .map_err(denial)?
-        {
-            // A spare connection of a browser ends without a byte: that is no violation.
-            Ok(0) if held.bytes.is_empty() => return Err(denial(Reason::ClientClosed)),
-            Ok(0) => return Err(denial(cut_short)),
-            Ok(_) => return Ok(()),
-            Err(e) if e.kind() == ErrorKind::WouldBlock => {}
-            Err(_) => return Err(denial(Reason::ClientClosed)),
-        }
+    let read = timeout_at(
+        deadline,
+        held.read(client, limits.client_hello_bytes, limits.held_bytes),
+    )
+    .await;
+    match read.map_err(|_| denial(cut_short))?.map_err(denial)? {
+        // A spare connection of a browser ends without a byte: that is no violation.
+        Ok(0) if held.bytes.is_empty() => Err(denial(Reason::ClientClosed)),
+        Ok(0) => Err(denial(cut_short)),
+        Ok(_) => Ok(()),
+        Err(_) => Err(denial(Reason::ClientClosed)),
     }
 }
 

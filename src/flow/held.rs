@@ -4,6 +4,7 @@
 use super::limits::HeldPermit;
 use crate::policy::Reason;
 use std::io;
+use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 
 /// What every flow may hold uncounted, in bytes: the heads and hellos of almost all clients. At the limit they still pass.
@@ -57,11 +58,20 @@ impl Held {
     }
 
     /// One read into the tail, which never grows past `cap` by more than a read. `LimitHeldBytes` where all flows together
-    /// hold `budget` bytes already.
-    pub(crate) fn read(&mut self, client: &TcpStream, cap: usize, budget: usize) -> Result<io::Result<usize>, Reason> {
+    /// hold `budget` bytes already. There is no buffer before there is something to read, and a read that came back short is
+    /// not followed by one that finds nothing. Cancel safe.
+    pub(crate) async fn read(
+        &mut self,
+        client: &mut TcpStream,
+        cap: usize,
+        budget: usize,
+    ) -> Result<io::Result<usize>, Reason> {
+        if let Err(error) = client.readable().await {
+            return Ok(Err(error));
+        }
         self.make_room(cap, budget)?;
-        // `try_read_buf` writes into spare capacity, so nothing is zeroed first.
-        Ok(client.try_read_buf(&mut self.bytes))
+        // It reads into spare capacity, so nothing is zeroed first.
+        Ok(client.read_buf(&mut self.bytes).await)
     }
 
     fn make_room(&mut self, cap: usize, budget: usize) -> Result<(), Reason> {

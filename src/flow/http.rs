@@ -197,7 +197,7 @@ async fn websocket(mut client: TcpStream, held: Vec<u8>, mut conversation: Conve
     let Some(mut connection) = conversation.connection.take() else {
         return;
     };
-    let Some((upstream, first)) = connection.tunnel().await else {
+    let Some((mut upstream, first)) = connection.tunnel().await else {
         conversation.record.end = FlowEndKind::UpstreamReset;
         return relay::reset(&client);
     };
@@ -206,7 +206,7 @@ async fn websocket(mut client: TcpStream, held: Vec<u8>, mut conversation: Conve
         return relay::reset(&client);
     }
     let passed = Passed::upgraded(held);
-    let mut transfer = relay::relay(client, upstream, passed, &connection.entry.tunnel, idle).await;
+    let mut transfer = relay::relay(&mut client, &mut upstream, passed, &connection.entry.tunnel, idle).await;
     transfer.sent += conversation.record.sent;
     transfer.received += conversation.record.received;
     super::ended(&connection.entry, transfer, &mut conversation.record);

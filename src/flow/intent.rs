@@ -56,24 +56,15 @@ pub(crate) enum IntentError {
 }
 
 /// Read until the first request's intent is known. `held` holds what was read, also on failure.
-pub(crate) async fn read(stream: &TcpStream, held: &mut Held, limits: &Limits) -> Result<Intent, IntentError> {
+pub(crate) async fn read(stream: &mut TcpStream, held: &mut Held, limits: &Limits) -> Result<Intent, IntentError> {
     let deadline = Instant::now() + limits.head_time;
+    let refused = |reason| IntentError::Refused(reason, None);
     let mut scanned = 0;
     loop {
-        match timeout_at(deadline, stream.readable()).await {
-            Err(_) => return Err(IntentError::Refused(Reason::HeadTimeout, None)),
-            Ok(Err(_)) => return Err(IntentError::Closed),
-            Ok(Ok(())) => {}
-        }
-        let refused = |reason| IntentError::Refused(reason, None);
-        match held
-            .read(stream, limits.head_bytes, limits.held_bytes)
-            .map_err(refused)?
-        {
-            Ok(0) => return Err(IntentError::Closed),
+        let read = timeout_at(deadline, held.read(stream, limits.head_bytes, limits.held_bytes)).await;
+        match read.map_err(|_| refused(Reason::HeadTimeout))?.map_err(refused)? {
+            Ok(0) | Err(_) => return Err(IntentError::Closed),
             Ok(_) => {}
-            Err(e) if e.kind() == std::io::ErrorKind::WouldBlock => continue,
-            Err(_) => return Err(IntentError::Closed),
         }
         if let Some(intent) = parse(&held.bytes, &mut scanned, limits)? {
             return Ok(intent);
@@ -399,13 +390,13 @@ mod tests {
         let limits = Limits::default();
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-        let (server, _) = listener.accept().await.unwrap();
+        let (mut server, _) = listener.accept().await.unwrap();
         let flood = tokio::spawn(async move {
             let head = [b"GET /".as_slice(), &vec![b'a'; 4 << 20]].concat();
             let _ = tokio::io::AsyncWriteExt::write_all(&mut client, &head).await;
         });
         let mut held = Held::default();
-        let refused = read(&server, &mut held, &limits).await;
+        let refused = read(&mut server, &mut held, &limits).await;
         assert!(
             matches!(refused, Err(IntentError::Refused(Reason::HeadTooLarge, _))),
             "{refused:?}"

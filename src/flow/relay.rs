@@ -39,10 +39,10 @@ pub(crate) struct Transfer {
 ///
 /// Half-close is kept: the end of one direction is passed on and the other goes on (RFC 9293 section 3.6). A reset is passed
 /// on as a reset; so are idleness, as Azure Firewall does it after 4 minutes, and revocation, so that no peer takes them
-/// for a complete answer.
+/// for a complete answer. The caller closes both sockets at once.
 pub(crate) async fn relay(
-    mut client: TcpStream,
-    mut upstream: TcpStream,
+    client: &mut TcpStream,
+    upstream: &mut TcpStream,
     passed: Passed,
     tunnel: &Tunnel,
     idle: Duration,
@@ -58,8 +58,8 @@ pub(crate) async fn relay(
                 return Poll::Ready(end);
             }
             let before = sent.moved() + received.moved();
-            let up = sent.poll(cx, &mut client, &mut upstream, received.has_ended());
-            let down = received.poll(cx, &mut upstream, &mut client, sent.has_ended());
+            let up = sent.poll(cx, client, upstream, received.has_ended());
+            let down = received.poll(cx, upstream, client, sent.has_ended());
             if sent.moved() + received.moved() != before {
                 last = Instant::now();
                 tunnel.sent.store(sent.moved(), Relaxed);
@@ -84,8 +84,8 @@ pub(crate) async fn relay(
         .await
     };
     if !matches!(end, FlowEndKind::ClientClosed | FlowEndKind::UpstreamClosed) {
-        reset(&client);
-        reset(&upstream);
+        reset(client);
+        reset(upstream);
     }
     Transfer {
         sent: sent.moved(),

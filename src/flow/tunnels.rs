@@ -10,14 +10,15 @@ use crate::policy::{Attempt, Decision, Fqdn, NoTrace, Protocol, Reason};
 use crate::proof::{Guard, off};
 use crate::snapshot::Snapshot;
 use std::collections::HashMap;
+use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::sync::atomic::{
     AtomicU8, AtomicU64,
     Ordering::{Relaxed, SeqCst},
 };
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
 use std::time::SystemTime;
-use tokio::sync::Notify;
 
 /// Tunnels judged before other threads of the machine get their turn.
 const SLICE: usize = 256;
@@ -48,8 +49,15 @@ pub struct Tunnel {
     pub received: AtomicU64,
     generation: AtomicU64,
     order: AtomicU8,
-    notify: Notify,
-    verdict: Mutex<Option<Revoked>>,
+    stop: Mutex<Stop>,
+}
+
+/// What an order to stop needs.
+#[derive(Debug, Default)]
+struct Stop {
+    /// The one task that relays it.
+    waker: Option<Waker>,
+    verdict: Option<Box<Revoked>>,
 }
 
 /// Why a tunnel was revoked: what the `Revoked` row needs.
@@ -89,8 +97,7 @@ impl Tunnel {
             received: AtomicU64::new(0),
             generation: AtomicU64::new(generation),
             order: AtomicU8::new(GO_ON),
-            notify: Notify::new(),
-            verdict: Mutex::new(None),
+            stop: Mutex::default(),
         })
     }
 
@@ -99,28 +106,40 @@ impl Tunnel {
         self.generation.load(Relaxed)
     }
 
-    /// Resolves when the tunnel must end.
+    /// Resolves when the tunnel must end. One task at a time may wait for it.
     pub(crate) async fn stopped(&self) -> FlowEndKind {
-        loop {
-            // Registered before the order is read, so that an order given in between is not missed.
-            let notified = self.notify.notified();
-            match self.order.load(SeqCst) {
-                REVOKE => return FlowEndKind::Revoked,
-                DRAIN => return FlowEndKind::Drained,
-                _ => notified.await,
-            }
+        poll_fn(|cx| self.poll_stopped(cx)).await
+    }
+
+    fn poll_stopped(&self, cx: &mut Context<'_>) -> Poll<FlowEndKind> {
+        let ordered = || match self.order.load(SeqCst) {
+            REVOKE => Some(FlowEndKind::Revoked),
+            DRAIN => Some(FlowEndKind::Drained),
+            _ => None,
+        };
+        if let Some(end) = ordered() {
+            return Poll::Ready(end);
         }
+        let mut stop = lock(&self.stop);
+        match &mut stop.waker {
+            Some(waker) => waker.clone_from(cx.waker()),
+            none => *none = Some(cx.waker().clone()),
+        }
+        // Looked at again under the lock, so that an order given in between is not missed.
+        ordered().map_or(Poll::Pending, Poll::Ready)
     }
 
     /// Why it was revoked, if it was.
     pub(crate) fn revoked(&self) -> Option<Revoked> {
-        self.verdict.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        lock(&self.stop).verdict.as_deref().cloned()
     }
 
     /// The first order stands: a tunnel that was revoked is not recorded as drained.
     fn stop(&self, order: u8) {
         let _ = self.order.compare_exchange(GO_ON, order, SeqCst, SeqCst);
-        self.notify.notify_waiters();
+        if let Some(waker) = lock(&self.stop).waker.take() {
+            waker.wake();
+        }
     }
 
     /// Judge it under `snapshot`. A tunnel that is now denied is told to stop; the answer says whether it may go on.
@@ -141,7 +160,7 @@ impl Tunnel {
                 decision,
                 cause,
             };
-            *self.verdict.lock().unwrap_or_else(PoisonError::into_inner) = Some(revoked.clone());
+            lock(&self.stop).verdict = Some(Box::new(revoked.clone()));
             self.stop(REVOKE);
             revoked
         })
@@ -191,9 +210,7 @@ impl Tunnels {
     }
 
     fn shard(&self, flow: FlowId) -> MutexGuard<'_, Shard> {
-        let mut shard = self.shards[flow.value() as usize % SHARDS]
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut shard = lock(&self.shards[flow.value() as usize % SHARDS]);
         if shard.capacity() > 64 && shard.len() * 8 < shard.capacity() {
             let length = shard.len();
             shard.shrink_to(length * 2);
@@ -248,7 +265,7 @@ impl Tunnels {
     pub(crate) fn list(&self, most: usize) -> Vec<Arc<Tunnel>> {
         let mut listed = Vec::new();
         for shard in &self.shards {
-            let shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
+            let shard = lock(shard);
             listed.extend(shard.values().take(most - listed.len()).cloned());
         }
         listed
@@ -256,21 +273,13 @@ impl Tunnels {
 
     /// How many are open.
     pub(crate) fn len(&self) -> usize {
-        self.shards
-            .iter()
-            .map(|shard| shard.lock().unwrap_or_else(PoisonError::into_inner).len())
-            .sum()
+        self.shards.iter().map(|shard| lock(shard).len()).sum()
     }
 
     fn every(&self, mut act: impl FnMut(&Tunnel) -> bool) -> usize {
         let mut acted = 0;
         for shard in &self.shards {
-            let entries: Vec<_> = shard
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .values()
-                .cloned()
-                .collect();
+            let entries: Vec<_> = lock(shard).values().cloned().collect();
             for slice in entries.chunks(SLICE) {
                 acted += slice.iter().filter(|tunnel| act(tunnel)).count();
                 std::thread::yield_now();
@@ -278,6 +287,11 @@ impl Tunnels {
         }
         acted
     }
+}
+
+/// A panic elsewhere leaves whole entries behind a lock: go on.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -395,6 +409,12 @@ mod tests {
         assert!(tunnel.judge(&snapshot(3, NAME, &runtime)).is_ok());
         assert!(tunnel.judge(&snapshot(2, NAME, &runtime)).is_ok());
         assert_eq!(tunnel.generation(), 3);
+    }
+
+    /// Each open tunnel has one, and its place in the table besides.
+    #[test]
+    fn f_03_an_entry_is_a_few_hundred_bytes() {
+        assert!(size_of::<Tunnel>() <= 288, "{} bytes", size_of::<Tunnel>());
     }
 
     #[test]

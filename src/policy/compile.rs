@@ -1,5 +1,9 @@
 //! [`Policy`] -> [`CompiledPolicy`]: names in a table searched label by label, sources as sorted ranges, rules by rank.
 
+mod mutation;
+
+pub use mutation::Mutation;
+
 use super::{
     Action, ApplicationRule, DecidedBy, Mode, NatRule, NetworkRule, Policy, Protocol, ProtocolPort, RuleCollection,
     RuleId, RuleRef, Rules, Sources, TargetFqdn,

@@ -5,13 +5,15 @@ use egret::{
     gateway::{Gateway, GatewayOptions},
 };
 use std::{
+    fs,
     io::{self, BufRead},
     path::Path,
     thread,
     time::{Duration, Instant},
 };
 
-/// `bars serve`: a gateway in this process. Standard input says when to reload; its end is the end.
+/// `bars serve`: a gateway in this process. Standard input says when to reload, or asks what was
+/// allocated so far; its end is the end.
 pub fn serve(file: &Path) -> io::Result<()> {
     let read = |file: &Path| config::load(file).map_err(|problems| io::Error::other(format!("{problems:?}")));
     let gateway = Gateway::start(read(file)?, GatewayOptions::default()).map_err(io::Error::other)?;
@@ -20,6 +22,11 @@ pub fn serve(file: &Path) -> io::Result<()> {
         let line = line?;
         match line.split(' ').collect::<Vec<_>>()[..] {
             ["reload", file] => reload(Path::new(file))?,
+            ["allocations", file] => {
+                let text = stats_alloc::INSTRUMENTED_SYSTEM.stats().allocations.to_string();
+                fs::write(format!("{file}.new"), text)?;
+                fs::rename(format!("{file}.new"), file)?;
+            }
             ["storm", rate, seconds, one, other] => {
                 let (rate, seconds): (u64, u64) = (rate.parse().unwrap_or(1), seconds.parse().unwrap_or(1));
                 let begin = Instant::now();

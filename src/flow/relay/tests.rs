@@ -31,7 +31,7 @@ async fn pair() -> (TcpStream, TcpStream) {
 }
 
 async fn world(held: &[u8], idle: Duration) -> World {
-    let ((client, near_client), (origin, near_origin)) = (pair().await, pair().await);
+    let ((client, mut near_client), (origin, mut near_origin)) = (pair().await, pair().await);
     let name = Fqdn::parse("api.example.com").unwrap();
     let candidate = Candidate {
         ip: "203.0.113.1".parse().unwrap(),
@@ -42,7 +42,7 @@ async fn world(held: &[u8], idle: Duration) -> World {
     let source = "127.0.0.1:9".parse().unwrap();
     let tunnel = Tunnel::new(FlowId::next(), source, name, 443, Protocol::Https, candidate, 1);
     let (entry, passed) = (tunnel.clone(), super::super::gate::open(held.to_vec().into()));
-    let relay = tokio::spawn(async move { relay(near_client, near_origin, passed, &entry, idle).await });
+    let relay = tokio::spawn(async move { relay(&mut near_client, &mut near_origin, passed, &entry, idle).await });
     World {
         client,
         origin,
@@ -201,7 +201,7 @@ async fn f_04_a_busy_direction_holds_one_buffer_and_an_idle_one_none() {
         while let Ok(Ok(_)) = tokio::time::timeout(Duration::from_millis(200), far.write(&block)).await {}
         far
     });
-    let mut direction = Direction::new(b"held".to_vec().into());
+    let mut direction = Direction::new(Box::new(b"held".to_vec().into()));
     let moving = poll_fn(|cx| direction.poll(cx, &mut source, &mut sink, false));
     assert!(
         tokio::time::timeout(Duration::from_secs(1), moving).await.is_err(),
@@ -495,4 +495,46 @@ mod interleavings {
             runtime.block_on(play(acts));
         }
     }
+}
+
+/// Sockets on which bytes wait without end, and sinks that take them all: the far ends are blocking threads of their own.
+fn flood(from: TcpStream, to: TcpStream) {
+    use std::io::{Read, Write};
+    let blocking = |stream: TcpStream| {
+        let stream = stream.into_std().unwrap();
+        stream.set_nonblocking(false).unwrap();
+        stream
+    };
+    let (mut from, mut to) = (blocking(from), blocking(to));
+    std::thread::spawn(move || while from.write_all(&[7; 64 * 1024]).is_ok() {});
+    std::thread::spawn(move || {
+        let mut bytes = vec![0; 256 * 1024];
+        while to.read(&mut bytes).is_ok_and(|n| n > 0) {}
+    });
+}
+
+#[tokio::test]
+async fn a_new_event_waits_for_no_more_than_a_turn_of_each_bulk_tunnel() {
+    const BULK: usize = 4;
+    let mut tunnels = Vec::new();
+    for _ in 0..BULK {
+        let world = world(b"", IDLE).await;
+        flood(world.origin, world.client);
+        tunnels.push(world.tunnel);
+    }
+    let moved = || tunnels.iter().map(|tunnel| tunnel.received.load(Relaxed)).sum::<u64>();
+    let (mut near, mut far) = pair().await;
+    let mut longest = 0;
+    for _ in 0..200 {
+        far.write_all(b"x").await.unwrap();
+        let before = moved();
+        near.read_exact(&mut [0]).await.unwrap();
+        longest = longest.max(moved() - before);
+        // In their midst, not while the first ones of them are on their way.
+        tokio::task::yield_now().await;
+    }
+    assert!(moved() > 1 << 20, "bulk goes on beside it");
+    // Each may have been about to take its turn, and takes another one if the event comes while it does.
+    let most = 2 * BULK as u64 * (direction::BYTES_PER_TURN + PIPE as u64);
+    assert!(longest <= most, "{longest} bytes went before one event, {most} at most");
 }

@@ -1,0 +1,57 @@
+//! Changes of one rule that no test would notice.
+//!
+//! Only rules that decided an attempt are changed, and only the attempts that looked at them are judged again: every other
+//! attempt goes by the rule as before, whether it is there or not.
+
+use super::{Expectation, Judged};
+use crate::policy::{CompiledPolicy, RuleId, compile::Mutation};
+use std::collections::BTreeMap;
+
+/// A change that makes no test fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Survivor {
+    /// The rule.
+    pub rule: RuleId,
+    /// What may be done to it unnoticed.
+    pub mutation: Mutation,
+}
+
+/// What came of changing each rule that decided an attempt.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Mutants {
+    /// Changes that were tried.
+    pub tried: usize,
+    /// Those that made no test fail, in the order in which the rules are judged.
+    pub survivors: Vec<Survivor>,
+}
+
+impl Mutants {
+    /// Tries every change. `judged` is what the attempts got, all as expected.
+    pub(super) fn of(policy: &mut CompiledPolicy, expectations: &[Expectation], judged: &[Judged]) -> Self {
+        let mut by_rule: BTreeMap<RuleId, Vec<&Expectation>> = BTreeMap::new();
+        for (expected, judged) in expectations.iter().zip(judged) {
+            for rule in &judged.swayed_by {
+                by_rule.entry(*rule).or_default().push(expected);
+            }
+        }
+        let mut mutants = Self::default();
+        for (rule, expectations) in by_rule {
+            for mutation in [Mutation::Deleted, Mutation::Turned] {
+                let noticed = policy.mutated(rule, mutation, |mutant| {
+                    let holds = |expected: &&Expectation| expected.holds(mutant, &expected.probe.judge(mutant));
+                    !expectations.iter().all(holds)
+                });
+                mutants.tried += 1;
+                mutants
+                    .survivors
+                    .extend((!noticed).then_some(Survivor { rule, mutation }));
+            }
+        }
+        mutants
+    }
+
+    /// Changes that a test noticed, in per cent of those that were tried.
+    pub fn noticed(&self) -> f64 {
+        super::percent(self.tried - self.survivors.len(), self.tried)
+    }
+}

@@ -1,0 +1,45 @@
+//! A policy with one rule changed, without compiling it anew: policy tests ask whether anyone would notice.
+
+use super::CompiledPolicy;
+use crate::policy::{Action, RuleId, Sources, sources::AddressSet};
+
+/// A change of one rule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Mutation {
+    /// The rule is not there.
+    Deleted,
+    /// It allows what it denied, or denies what it allowed.
+    Turned,
+}
+
+impl CompiledPolicy {
+    /// What is seen of the policy while one of its rules is changed. Panics on the rule of a larger policy.
+    pub fn mutated<R>(&mut self, rule: RuleId, mutation: Mutation, see: impl FnOnce(&Self) -> R) -> R {
+        let at = rule.0 as usize;
+        let kept = self.rules[at];
+        match mutation {
+            // A rule that speaks of nobody never matches.
+            Mutation::Deleted => self.rules[at].sources = self.nobody(),
+            Mutation::Turned => {
+                self.rules[at].action = match kept.action {
+                    Action::Allow => Action::Deny,
+                    Action::Deny => Action::Allow,
+                }
+            }
+        }
+        let seen = see(self);
+        self.rules[at] = kept;
+        seen
+    }
+
+    /// The number of the empty list of sources.
+    fn nobody(&mut self) -> u32 {
+        let nobody = AddressSet::new(&Sources::Nets(Vec::new()));
+        let known = self.sources.iter().rposition(|sources| *sources == nobody);
+        let number = known.unwrap_or_else(|| {
+            self.sources.push(nobody);
+            self.sources.len() - 1
+        });
+        number as u32
+    }
+}
