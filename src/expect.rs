@@ -7,12 +7,13 @@
 pub mod mutants;
 pub mod probe;
 pub mod read;
+pub mod target;
 
 pub use mutants::{Mutants, Survivor};
-pub use probe::{Judged, Probe};
+pub use probe::{Judged, Near, Probe};
 pub use read::Suite;
 
-use crate::policy::{Action, CompiledPolicy, Reason, RuleId};
+use crate::policy::{Action, CompiledPolicy, DecidedBy, Reason, RuleId};
 use std::collections::BTreeSet;
 
 /// One attempt and what is expected of it.
@@ -42,16 +43,25 @@ impl Expectation {
     }
 }
 
-/// `group/collection/rule`
+/// `group/collection/rule`, with the policy in front if it is a parent's.
 pub fn label(policy: &CompiledPolicy, rule: RuleId) -> String {
     let names = policy.rule_ref(rule);
-    format!("{}/{}/{}", names.group, names.collection, names.rule)
+    let label = format!("{}/{}/{}", names.group, names.collection, names.rule);
+    match names.policy == policy.model().name {
+        true => label,
+        false => format!("{}/{label}", names.policy),
+    }
 }
 
 /// Whether a rule is the one of this name: `group/collection/rule`, or with its policy in front.
 pub fn is_called(policy: &CompiledPolicy, rule: RuleId, name: &str) -> bool {
-    let label = label(policy, rule);
-    label == name || format!("{}/{label}", policy.rule_ref(rule).policy) == name
+    let names = policy.rule_ref(rule);
+    let short = format!("{}/{}/{}", names.group, names.collection, names.rule);
+    short == name
+        || name
+            .strip_prefix(&*names.policy)
+            .and_then(|rest| rest.strip_prefix('/'))
+            == Some(short.as_str())
 }
 
 /// What came of all expectations under one policy.
@@ -61,9 +71,9 @@ pub struct Run {
     pub judged: Vec<Judged>,
     /// Numbers of the expectations that failed.
     pub failed: Vec<usize>,
-    /// Rules that decided an attempt.
+    /// Rules that decided an attempt, or swayed its decision.
     pub reached: BTreeSet<RuleId>,
-    /// Rules that decided none, in the order in which they are judged.
+    /// All other rules, in the order in which they are judged.
     pub unreached: Vec<RuleId>,
     /// Changes of the rules that nobody would notice; `None`: a test fails anyway.
     pub mutants: Option<Mutants>,
@@ -81,9 +91,15 @@ impl Run {
             .filter(|(_, (expected, judged))| !expected.holds(policy, judged))
             .map(|(number, _)| number)
             .collect();
-        let reached: BTreeSet<RuleId> = judged.iter().filter_map(|judged| judged.decision.rule).collect();
+        let own = |rule: &RuleId| policy.kind(*rule) != Some(DecidedBy::Infrastructure);
+        let reached: BTreeSet<RuleId> = judged
+            .iter()
+            .flat_map(|judged| judged.swayed_by.iter().copied())
+            .filter(own)
+            .collect();
         let unreached = policy
-            .application_rules()
+            .rules()
+            .filter(own)
             .filter(|rule| !reached.contains(rule))
             .collect();
         let mutants = failed.is_empty().then(|| Mutants::of(policy, expectations, &judged));
@@ -96,7 +112,7 @@ impl Run {
         }
     }
 
-    /// Rules that decided an attempt, in per cent of all; a policy without rules is covered.
+    /// Rules that were reached, in per cent of all; a policy without rules is covered.
     pub fn coverage(&self) -> f64 {
         percent(self.reached.len(), self.reached.len() + self.unreached.len())
     }

@@ -1,10 +1,10 @@
 //! Changes of one rule that no test would notice.
 //!
-//! Only rules that decided an attempt are changed, and only the attempts that looked at them are judged again: every other
-//! attempt goes by the rule as before, whether it is there or not.
+//! Only rules that swayed an attempt are changed, and only the attempts that they swayed are judged again: every other attempt
+//! goes by the rule as before, whether it is there or not.
 
 use super::{Expectation, Judged};
-use crate::policy::{CompiledPolicy, RuleId, compile::Mutation};
+use crate::policy::{CompiledPolicy, DecidedBy, RuleId, compile::Mutation};
 use std::collections::BTreeMap;
 
 /// A change that makes no test fail.
@@ -36,15 +36,16 @@ impl Mutants {
         }
         let mut mutants = Self::default();
         for (rule, expectations) in by_rule {
-            for mutation in [Mutation::Deleted, Mutation::Turned] {
-                let noticed = policy.mutated(rule, mutation, |mutant| {
+            for mutation in changes(policy.kind(rule)) {
+                let noticed = policy.mutated(rule, *mutation, |mutant| {
                     let holds = |expected: &&Expectation| expected.holds(mutant, &expected.probe.judge(mutant));
                     !expectations.iter().all(holds)
                 });
                 mutants.tried += 1;
-                mutants
-                    .survivors
-                    .extend((!noticed).then_some(Survivor { rule, mutation }));
+                mutants.survivors.extend((!noticed).then_some(Survivor {
+                    rule,
+                    mutation: *mutation,
+                }));
             }
         }
         mutants
@@ -53,5 +54,14 @@ impl Mutants {
     /// Changes that a test noticed, in per cent of those that were tried.
     pub fn noticed(&self) -> f64 {
         super::percent(self.tried - self.survivors.len(), self.tried)
+    }
+}
+
+/// What can be done to a rule: a DNAT rule only allows, and the infrastructure collection is no rule of the policy's.
+fn changes(kind: Option<DecidedBy>) -> &'static [Mutation] {
+    match kind {
+        Some(DecidedBy::Network | DecidedBy::Application) => &[Mutation::Deleted, Mutation::Turned],
+        Some(DecidedBy::Nat) => &[Mutation::Deleted],
+        _ => &[],
     }
 }

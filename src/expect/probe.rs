@@ -1,149 +1,205 @@
-//! [`Probe`]: one attempt as people write it, judged as a flow would be.
+//! [`Probe`]: one attempt, judged as a flow would be: threat intelligence, DNAT, network and application rules.
 
-use crate::{
-    config::nets,
-    policy::{
-        Action, Attempt, CompiledPolicy, Decision, Expected, Fqdn, Host, Mode, NoTrace, Protocol, Reason, RuleId,
-        RuleOutcome, Trace,
-    },
+use super::target::{Speaks, Target};
+use crate::policy::{
+    Action, CompiledPolicy, DecidedBy, Decision, Evaluation, Expected, FlowAttempt, Misses, Mode, NoTrace, Protocol,
+    Reason, Resolved, RuleId, RuleOutcome, Trace, Via,
 };
-use std::net::IpAddr;
+use std::{net::IpAddr, sync::Arc};
 
-/// An attempt. What is written may be no name at all: that is judged too.
+/// An attempt. What is written may be no target at all: that is judged too.
 #[derive(Clone, Debug)]
 pub struct Probe {
     /// Canonical source address.
     pub source: IpAddr,
+    /// How it comes.
+    pub via: Via,
+    /// Canonical destination address: that of the packets, or of the name once it is resolved.
+    pub destination: Option<IpAddr>,
     /// As written, for people.
-    pub target: String,
-    what: Result<Name, Reason>,
-}
-
-/// A target with a name.
-#[derive(Clone, Debug)]
-struct Name {
-    name: Fqdn,
-    port: u16,
-    /// `None`: a CONNECT does not say what will be spoken.
-    protocol: Option<Protocol>,
+    pub written: String,
+    target: Target,
+    resolved: Arc<Resolved>,
 }
 
 /// What an attempt got.
 #[derive(Clone, Debug)]
 pub struct Judged {
+    /// What ended the evaluation.
+    pub by: DecidedBy,
     /// The decision.
     pub decision: Decision,
     /// Rules without which it might have been another one.
     pub swayed_by: Vec<RuleId>,
 }
 
+/// A rule that was looked at and came near, and how near.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Near {
+    /// An application rule that names the target.
+    Names(RuleOutcome),
+    /// A DNAT or network rule that misses at most one thing.
+    Packet(Misses),
+}
+
 impl Probe {
-    /// Reads `https://host[:port]`, `http://host[:port]`, or `host[:port]` as a CONNECT names it.
+    /// An attempt at the proxy port; [`Target::read`] says what can be asked for.
     pub fn new(source: IpAddr, target: &str) -> Self {
         Self {
             source: source.to_canonical(),
-            target: target.to_owned(),
-            what: name(target),
+            via: Via::Explicit,
+            destination: None,
+            written: target.to_owned(),
+            target: Target::read(target),
+            resolved: Arc::default(),
         }
+    }
+
+    /// How it comes, the address that it leads to, and what the destination FQDNs of network rules stand for.
+    pub fn coming(self, via: Via, destination: Option<IpAddr>, resolved: Arc<Resolved>) -> Self {
+        Self {
+            via,
+            destination: destination.map(|ip| ip.to_canonical()),
+            resolved,
+            ..self
+        }
+    }
+
+    /// What is asked for.
+    pub fn target(&self) -> &Target {
+        &self.target
     }
 
     /// What the policy says of it.
     pub fn judge(&self, policy: &CompiledPolicy) -> Judged {
-        let target = match &self.what {
-            Ok(target) => target,
-            Err(reason) => return Judged::refused(*reason),
-        };
-        let (decision, asked) = match target.protocol {
-            Some(protocol) => (self.decide(policy, target, protocol, &mut NoTrace), vec![]),
-            None => {
-                let decide = |protocol| self.decide(policy, target, protocol, &mut NoTrace);
-                let (https, http) = (decide(Protocol::Https), decide(Protocol::Http));
-                (Expected::of(https, http, target.port).1, vec![https, http])
+        if let Err(reason) = self.target.host {
+            return Judged::refused(reason);
+        }
+        let evaluate = |protocol| policy.evaluate(&self.flow(protocol), &mut NoTrace);
+        let (ended, others) = match self.target.speaks {
+            Speaks::Known(protocol) => (evaluate(Some(protocol)), None),
+            Speaks::Neither => (evaluate(None), None),
+            Speaks::Open => {
+                let (https, http) = (evaluate(Some(Protocol::Https)), evaluate(Some(Protocol::Http)));
+                (both(https, http, self.target.port), Some([https, http]))
             }
         };
-        let mut swayed_by: Vec<RuleId> = asked
-            .iter()
-            .chain([&decision])
-            .filter_map(|decision| decision.rule)
-            .collect();
+        let ends = others.into_iter().flatten().chain([ended]);
+        let decided = ends.filter_map(|end| end.decision.rule);
+        let mut swayed_by: Vec<RuleId> = decided.chain(self.excepted_by(policy)).collect();
         swayed_by.sort_unstable();
         swayed_by.dedup();
-        Judged { decision, swayed_by }
+        Judged {
+            by: ended.by,
+            decision: ended.decision,
+            swayed_by,
+        }
     }
 
-    /// The rules that name the target, in the order in which they are judged, up to the one that decides.
-    pub fn rules_that_name_it(&self, policy: &CompiledPolicy) -> Vec<(RuleId, RuleOutcome)> {
-        let Ok(target) = &self.what else { return Vec::new() };
+    /// The rules that came near, in the order in which they are judged, up to the one that decides.
+    pub fn near(&self, policy: &CompiledPolicy) -> Vec<(RuleId, Near)> {
+        if self.target.host.is_err() {
+            return Vec::new();
+        }
         let traced = |protocol| {
             let mut seen = Seen::default();
-            (self.decide(policy, target, protocol, &mut seen), seen)
+            (policy.evaluate(&self.flow(protocol), &mut seen), seen.0)
         };
-        let Some(protocol) = target.protocol else {
-            let (https, http) = (traced(Protocol::Https), traced(Protocol::Http));
-            return match Expected::of(https.0, http.0, target.port).0 {
-                Expected::Http => http.1.0,
-                Expected::Tls | Expected::Either => https.1.0,
-            };
-        };
-        traced(protocol).1.0
+        match self.target.speaks {
+            Speaks::Known(protocol) => traced(Some(protocol)).1,
+            Speaks::Neither => traced(None).1,
+            Speaks::Open => {
+                let (https, http) = (traced(Some(Protocol::Https)), traced(Some(Protocol::Http)));
+                match Expected::of(https.0.decision, http.0.decision, self.target.port).0 {
+                    Expected::Http => http.1,
+                    Expected::Tls | Expected::Either => https.1,
+                }
+            }
+        }
     }
 
-    fn decide<T: Trace>(&self, policy: &CompiledPolicy, target: &Name, protocol: Protocol, trace: &mut T) -> Decision {
-        let attempt = Attempt {
-            source: self.source,
-            protocol,
-            name: &target.name,
-            port: target.port,
+    /// The network rules that allow the address of a named target, and so take it out of later denials by address.
+    fn excepted_by(&self, policy: &CompiledPolicy) -> Vec<RuleId> {
+        let (Via::Explicit, Some(_), Some(ip)) = (self.via, self.target.name(), self.destination) else {
+            return Vec::new();
         };
-        policy.decide(&attempt, trace)
+        let mut passed = PassedBy::default();
+        policy.network(&self.flow(None), &mut passed);
+        let leads = |rule: &RuleId| {
+            let network = policy.network_rule(*rule);
+            policy.action(*rule) == Action::Allow && network.is_some_and(|network| network.destinations.hold(ip))
+        };
+        passed.0.into_iter().filter(leads).collect()
+    }
+
+    fn flow(&self, protocol: Option<Protocol>) -> FlowAttempt<'_> {
+        FlowAttempt {
+            source: self.source,
+            via: self.via,
+            transport: self.target.transport,
+            destination: self.target.address().or(self.destination),
+            port: self.target.port,
+            name: self.target.name(),
+            protocol,
+            resolved: &self.resolved,
+        }
     }
 }
 
-/// Gathers the rules that name a target.
-#[derive(Default)]
-struct Seen(Vec<(RuleId, RuleOutcome)>);
-
-impl Trace for Seen {
-    fn rule(&mut self, rule: RuleId, outcome: RuleOutcome) {
-        if outcome != RuleOutcome::NameDiffers {
-            self.0.push((rule, outcome));
-        }
+/// What stands for a CONNECT, which does not say what will be spoken.
+fn both(https: Evaluation, http: Evaluation, port: u16) -> Evaluation {
+    match Expected::of(https.decision, http.decision, port).0 {
+        Expected::Http => http,
+        Expected::Tls | Expected::Either => https,
     }
 }
 
 impl Judged {
     /// Refused before any rule is asked.
     fn refused(reason: Reason) -> Self {
+        let decision = Decision {
+            action: Action::Deny,
+            reason,
+            rule: None,
+            mode: Mode::Enforce,
+            wide: false,
+        };
         Self {
-            decision: Decision {
-                action: Action::Deny,
-                reason,
-                rule: None,
-                mode: Mode::Enforce,
-                wide: false,
-            },
+            by: DecidedBy::Default,
+            decision,
             swayed_by: Vec::new(),
         }
     }
 }
 
-fn name(text: &str) -> Result<Name, Reason> {
-    let (protocol, rest) = match text.split_once("://") {
-        Some((scheme, rest)) if scheme.eq_ignore_ascii_case("https") => (Some(Protocol::Https), rest),
-        Some((scheme, rest)) if scheme.eq_ignore_ascii_case("http") => (Some(Protocol::Http), rest),
-        _ => (None, text),
-    };
-    let path = protocol.and_then(|_| rest.find(['/', '?', '#']));
-    let authority = &rest[..path.unwrap_or(rest.len())];
-    let usual = if protocol == Some(Protocol::Http) { 80 } else { 443 };
-    let (host, port) = match authority.rsplit_once(':') {
-        Some((host, port)) if !port.contains(']') => (host, nets::port(port)),
-        _ => (authority, Some(usual)),
-    };
-    let host = Host::parse(host.as_bytes()).map_err(|error| error.reason())?;
-    match (host, port) {
-        (_, None) => Err(Reason::BadAuthority),
-        (Host::Address(_), _) => Err(Reason::IpLiteral),
-        (Host::Name(name), Some(port)) => Ok(Name { name, port, protocol }),
+/// Gathers the rules that came near.
+#[derive(Default)]
+struct Seen(Vec<(RuleId, Near)>);
+
+impl Trace for Seen {
+    fn rule(&mut self, rule: RuleId, outcome: RuleOutcome) {
+        if outcome != RuleOutcome::NameDiffers {
+            self.0.push((rule, Near::Names(outcome)));
+        }
+    }
+
+    fn packet_rule(&mut self, rule: RuleId, misses: Misses) {
+        if misses.count() <= 1 {
+            self.0.push((rule, Near::Packet(misses)));
+        }
+    }
+}
+
+/// Gathers the network rules that do not decide for want of a destination alone.
+#[derive(Default)]
+struct PassedBy(Vec<RuleId>);
+
+impl Trace for PassedBy {
+    fn rule(&mut self, _: RuleId, _: RuleOutcome) {}
+
+    fn packet_rule(&mut self, rule: RuleId, misses: Misses) {
+        if misses.count() == 1 && misses.destination {
+            self.0.push(rule);
+        }
     }
 }

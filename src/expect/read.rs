@@ -8,12 +8,12 @@ use crate::{
         nearest::nearest,
         problem::{Finding, Report},
     },
-    policy::{Action, Reason},
+    policy::{Action, Fqdn, Reason, Resolved, Via},
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     net::{IpAddr, Ipv4Addr},
     path::Path,
     sync::Arc,
@@ -26,12 +26,13 @@ const MOST_EXPECTATIONS: usize = 100_000;
 const DEFAULT_SOURCE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
 /// Why the policy alone decides an attempt: others come later in the life of a flow.
-const REASONS: [Reason; 5] = [
+const REASONS: [Reason; 6] = [
     Reason::RuleMatched,
     Reason::NoRuleMatched,
     Reason::NameInvalid,
     Reason::BadAuthority,
     Reason::IpLiteral,
+    Reason::ThreatIntelligence,
 ];
 
 /// Policy tests of egret: attempts, and the decisions that are expected of them.
@@ -41,6 +42,9 @@ const REASONS: [Reason; 5] = [
 pub struct FileSuite {
     /// Who asks where an attempt does not say it. Default `127.0.0.1`.
     source: Option<At<String>>,
+    /// Addresses that destination FQDNs of network rules stand for, for transparent attempts: name to addresses.
+    #[serde(default)]
+    resolved: BTreeMap<String, At<Vec<At<String>>>>,
     /// The attempts.
     #[serde(default)]
     attempt: Vec<FileAttempt>,
@@ -55,7 +59,11 @@ struct FileAttempt {
     name: Option<At<String>>,
     /// Address of who asks.
     source: Option<At<String>>,
-    /// `https://host[:port]`, `http://host[:port]`, or `host:port` as a CONNECT names it.
+    /// How it comes. Default `explicit`.
+    via: Option<FileVia>,
+    /// Address that it leads to: that of the packets of a transparent attempt, or of the name once it is resolved.
+    destination: Option<At<String>>,
+    /// `https://host[:port]`, `http://host[:port]`, `host:port` as a CONNECT names it, `tcp://ip:port`, `udp://ip:port`, `icmp://ip`.
     #[schemars(required, length(min = 1, max = 1024))]
     target: Option<At<String>>,
     /// What the policy is to say; in audit mode, what it would have said.
@@ -63,8 +71,18 @@ struct FileAttempt {
     decision: Option<FileDecision>,
     /// The rule that is to decide: `group/collection/rule`.
     rule: Option<At<String>>,
-    /// Why: `NoRuleMatched`, `RuleMatched`, `IpLiteral`, `NameInvalid`, `BadAuthority`.
+    /// Why: `NoRuleMatched`, `RuleMatched`, `IpLiteral`, `NameInvalid`, `BadAuthority`, `ThreatIntelligence`.
     reason: Option<At<String>>,
+}
+
+/// `via`
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+enum FileVia {
+    /// To the proxy port.
+    Explicit,
+    /// Routed or redirected: the packets carry the destination address.
+    Transparent,
 }
 
 /// `decision`
@@ -122,6 +140,7 @@ fn expectations(written: &FileSuite, text: &str, file: &Arc<str>, report: &mut R
     }
     let mut names: HashMap<&str, &At<String>> = HashMap::new();
     let mut lines = Lines { text, at: 0, line: 1 };
+    let resolved = Arc::new(resolved(&written.resolved, report));
     let mut found = Vec::new();
     for attempt in &written.attempt {
         let (Some(name), Some(target), Some(decision)) = (&attempt.name, &attempt.target, attempt.decision) else {
@@ -137,11 +156,18 @@ fn expectations(written: &FileSuite, text: &str, file: &Arc<str>, report: &mut R
         }
         let own = attempt.source.as_ref().map(|text| address(text, report));
         let reason = attempt.reason.as_ref().map(|text| reason(text, report));
+        let destination = attempt.destination.as_ref().and_then(|text| address(text, report));
         let Some(source) = own.unwrap_or(source) else { continue };
+        let via = match attempt.via {
+            Some(FileVia::Transparent) => Via::Transparent,
+            Some(FileVia::Explicit) | None => Via::Explicit,
+        };
+        let probe = Probe::new(source, target).coming(via, destination, Arc::clone(&resolved));
+        check_ends(attempt, target, &probe, report);
         found.push(Expectation {
             name: name.value.clone(),
             place: format!("{file}:{}", lines.of(name.span.start as usize)),
-            probe: Probe::new(source, target),
+            probe,
             decision: match decision {
                 FileDecision::Allow => Action::Allow,
                 FileDecision::Deny => Action::Deny,
@@ -151,6 +177,33 @@ fn expectations(written: &FileSuite, text: &str, file: &Arc<str>, report: &mut R
         });
     }
     found
+}
+
+/// An attempt has one destination, and a transparent one an address.
+fn check_ends(attempt: &FileAttempt, target: &At<String>, probe: &Probe, report: &mut Report) {
+    match (&attempt.destination, probe.target().address()) {
+        (Some(text), Some(_)) => {
+            let finding = Finding::error(text.span, "the target is an address already");
+            report.add(finding.hint("leave `destination` out"));
+        }
+        (None, None) if probe.via == Via::Transparent && probe.target().host.is_ok() => {
+            let finding = Finding::error(target.span, "packets lead to an address, and none is said");
+            report.add(finding.expected("`destination`, or a target like `tcp://10.2.0.4:1433`"));
+        }
+        _ => {}
+    }
+}
+
+fn resolved(written: &BTreeMap<String, At<Vec<At<String>>>>, report: &mut Report) -> Resolved {
+    let mut resolved = Resolved::default();
+    for (name, addresses) in written {
+        let found: Vec<IpAddr> = addresses.iter().filter_map(|text| address(text, report)).collect();
+        match Fqdn::from_config(name) {
+            Ok(name) => resolved.set(name, found.iter().map(IpAddr::to_canonical).collect()),
+            Err(fault) => report.add(Finding::error(addresses.span, format!("`{name}`: {fault}"))),
+        }
+    }
+    resolved
 }
 
 /// Lines of places that come in the order of the text.

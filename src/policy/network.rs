@@ -121,6 +121,14 @@ pub struct Destinations {
     pub fqdns: Vec<Fqdn>,
 }
 
+impl Destinations {
+    /// Whether an address is one of these, names apart.
+    pub fn hold(&self, address: IpAddr) -> bool {
+        let tags = self.service_tags.iter().flat_map(|tag| tag.prefixes.iter());
+        self.any || self.addresses.iter().chain(tags).any(|net| net.contains(&address))
+    }
+}
+
 /// A network rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NetworkRule {

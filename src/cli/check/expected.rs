@@ -3,8 +3,8 @@
 use crate::{
     cli::{CheckArgs, count},
     config::{Checked, nearest::nearest, problem::printable},
-    expect::{Expectation, Judged, Run, Suite, Survivor, is_called, label},
-    policy::{Action, CompiledPolicy, Mode, RuleId, RuleOutcome, compile::Mutation},
+    expect::{Expectation, Judged, Near, Probe, Run, Suite, Survivor, is_called, label},
+    policy::{Action, CompiledPolicy, Misses, Mode, RuleId, RuleOutcome, Via, compile::Mutation},
 };
 use serde_json::{Value, json};
 use std::fmt::Write;
@@ -75,28 +75,29 @@ impl<'a> Tests<'a> {
     fn failure(&self, file: &str, expected: &Expectation, judged: &Judged) -> String {
         let mut text = format!("\nFAILED  {}  {}\n", expected.place, printable(&expected.name));
         let probe = &expected.probe;
-        let target = printable(&probe.target);
-        let _ = writeln!(text, "        {target} from {}", probe.source);
+        let target = printable(&probe.written);
+        let (told, asked) = way(probe);
+        let _ = writeln!(text, "        {target} from {}{told}", probe.source);
         let _ = writeln!(text, "  expected  {}", wanted(expected));
         let _ = writeln!(text, "  got       {}", self.got(judged));
-        let rules = probe.rules_that_name_it(&self.policy);
-        for (number, (rule, outcome)) in rules.iter().take(MOST_SHOWN).enumerate() {
+        let rules = probe.near(&self.policy);
+        for (number, (rule, near)) in rules.iter().take(MOST_SHOWN).enumerate() {
             let head = if number == 0 { "why" } else { "" };
             let (label, action) = (label(&self.policy, *rule), self.policy.action(*rule));
-            let _ = writeln!(text, "  {head:8}  {label}  {action:?}  {}", how(*outcome));
+            let _ = writeln!(text, "  {head:8}  {label}  {action:?}  {}", how(*near));
         }
         if rules.is_empty() {
-            text += "  why       no rule names it\n";
+            text += "  why       no rule comes near it\n";
         }
         if let Some(near) = self.no_such_rule(expected) {
             let wanted = printable(expected.rule.as_deref().unwrap_or(""));
             let _ = writeln!(text, "  note      no rule is called {wanted}{near}");
         }
         let target = quoted(&target);
+        let source = probe.source;
         let _ = writeln!(
             text,
-            "  more      egret explain {target} --source {} --config {file}",
-            probe.source
+            "  more      egret explain {target} --source {source}{asked} --config {file}"
         );
         text
     }
@@ -203,16 +204,21 @@ impl<'a> Tests<'a> {
 
     fn failure_json(&self, expected: &Expectation, judged: &Judged) -> Value {
         let decision = &judged.decision;
-        let rules = expected.probe.rules_that_name_it(&self.policy);
-        let rules = rules.iter().map(|(rule, outcome)| {
+        let rules = expected.probe.near(&self.policy);
+        let rules = rules.iter().map(|(rule, near)| {
             let action = format!("{:?}", self.policy.action(*rule));
-            json!({ "rule": label(&self.policy, *rule), "action": action, "outcome": format!("{outcome:?}") })
+            json!({ "rule": label(&self.policy, *rule), "action": action, "how": how(*near) })
         });
         json!({
             "name": expected.name,
             "place": expected.place,
             "source": expected.probe.source,
-            "target": expected.probe.target,
+            "via": match expected.probe.via {
+                Via::Explicit => "explicit",
+                Via::Transparent => "transparent",
+            },
+            "destination": expected.probe.destination,
+            "target": expected.probe.written,
             "expected": {
                 "decision": format!("{:?}", expected.decision),
                 "reason": expected.reason.map(|reason| reason.name()),
@@ -244,13 +250,36 @@ fn quoted(word: &str) -> String {
     }
 }
 
-fn how(outcome: RuleOutcome) -> &'static str {
-    match outcome {
-        RuleOutcome::NameDiffers => "does not name it",
-        RuleOutcome::SourceDiffers => "names it, for other sources",
-        RuleOutcome::PortDiffers => "names it, on another port or protocol",
-        RuleOutcome::Matched => "matches: the evaluation ends here",
+fn how(near: Near) -> &'static str {
+    match near {
+        Near::Names(RuleOutcome::NameDiffers) => "does not name it",
+        Near::Names(RuleOutcome::SourceDiffers) => "names it, for other sources",
+        Near::Names(RuleOutcome::PortDiffers) => "names it, on another port or protocol",
+        Near::Names(RuleOutcome::Matched) => "matches: the evaluation ends here",
+        Near::Packet(Misses { source: true, .. }) => "would match, for other sources",
+        Near::Packet(Misses { protocol: true, .. }) => "would match, for another IP protocol",
+        Near::Packet(Misses { destination: true, .. }) => "would match, for other destinations",
+        Near::Packet(Misses { port: true, .. }) => "would match, on other ports",
+        Near::Packet(_) => "matches: the evaluation ends here",
     }
+}
+
+/// How an attempt comes, where it is not simply by name to the proxy port: for people, and for `egret explain`.
+fn way(probe: &Probe) -> (String, String) {
+    let via = match probe.via {
+        Via::Explicit => "",
+        Via::Transparent => "transparent",
+    };
+    let (mut told, mut asked) = (String::new(), String::new());
+    if probe.via == Via::Transparent {
+        let _ = write!(told, ", {via}");
+        let _ = write!(asked, " --via {via}");
+    }
+    if let Some(ip) = probe.destination {
+        let _ = write!(told, ", to {ip}");
+        let _ = write!(asked, " --destination {ip}");
+    }
+    (told, asked)
 }
 
 /// Counts what is not shown.
