@@ -26,10 +26,8 @@ impl Passed {
     }
 
     /// A tunnel that `flow::http` opened: a request was judged and its upstream answered 101.
-    pub(super) fn upgraded(rest: Vec<u8>) -> Self {
-        Self {
-            held: Box::new(rest.into()),
-        }
+    pub(super) fn upgraded(held: Held) -> Self {
+        Self { held: Box::new(held) }
     }
 }
 

@@ -3,7 +3,10 @@
 
 use super::limits::HeldPermit;
 use crate::policy::Reason;
+use std::future::{Future, poll_fn};
 use std::io;
+use std::pin::pin;
+use std::task::{Context, Poll, ready};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 
@@ -29,16 +32,11 @@ impl Held {
         }
     }
 
-    /// Append what was read elsewhere; no more than a read. `LimitHeldBytes` where all flows, or those of this source, hold
-    /// too much already: then nothing is appended.
-    pub(crate) fn append(&mut self, bytes: &[u8], budget: usize) -> Result<(), Reason> {
-        let (len, capacity) = (self.bytes.len(), self.bytes.capacity());
-        if capacity - len < bytes.len() {
-            let larger = (2 * capacity).max(len + bytes.len());
-            self.count(larger, budget)?;
-            self.bytes.reserve_exact(larger - len);
-        }
-        self.bytes.extend_from_slice(bytes);
+    /// These bytes are held again, in place of none. `LimitHeldBytes` where all flows, or those of this source, hold too much
+    /// already: then nothing is held.
+    pub(crate) fn put_back(&mut self, bytes: Vec<u8>, budget: usize) -> Result<(), Reason> {
+        self.count(bytes.capacity(), budget)?;
+        self.bytes = bytes;
         Ok(())
     }
 
@@ -66,12 +64,23 @@ impl Held {
         cap: usize,
         budget: usize,
     ) -> Result<io::Result<usize>, Reason> {
-        if let Err(error) = client.readable().await {
-            return Ok(Err(error));
+        poll_fn(|cx| self.poll_read(cx, client, cap, budget)).await
+    }
+
+    /// See [`Held::read`].
+    pub(crate) fn poll_read(
+        &mut self,
+        cx: &mut Context<'_>,
+        client: &mut TcpStream,
+        cap: usize,
+        budget: usize,
+    ) -> Poll<Result<io::Result<usize>, Reason>> {
+        if let Err(error) = ready!(client.poll_read_ready(cx)) {
+            return Poll::Ready(Ok(Err(error)));
         }
         self.make_room(cap, budget)?;
         // It reads into spare capacity, so nothing is zeroed first.
-        Ok(client.read_buf(&mut self.bytes).await)
+        pin!(client.read_buf(&mut self.bytes)).poll(cx).map(Ok)
     }
 
     fn make_room(&mut self, cap: usize, budget: usize) -> Result<(), Reason> {

@@ -1,23 +1,27 @@
 //! Plain HTTP: absolute-form on the proxy port, and tunnels that an `Http` rule allows. Each request is an attempt.
 //!
 //! ```text
-//! client -> guard -> hyper's server half -> exchange -> hyper's client half -> guard -> upstream
+//! client -> request -> conversation (judges) -> forward -> exchange -> upstream
 //! ```
 //!
-//! hyper speaks HTTP, leniently; the guards let it see only what can be read in one way ([`head`], [`framing`]), so that
-//! egret, hyper and the origin read the same. [`exchange`] judges; [`fields`] and [`target`] say what goes on.
+//! No general HTTP library stands on this path: heads and bodies are read here, once, and only what can be read in one way
+//! goes on, written anew ([`forward`], [`chunked`]). So egret and the origin read the same. Pure are [`section`],
+//! [`fields`], [`request`], [`response`], [`framing`], [`chunked`], [`target`] and [`forward`].
 
+mod chunked;
+mod client;
+mod conversation;
 mod exchange;
 mod fields;
+mod forward;
 mod framing;
 pub(crate) mod fuzz;
-mod guard;
-mod head;
-mod line;
-mod message;
+mod passage;
+mod request;
+mod response;
+mod section;
 mod target;
 mod upstream;
-mod upstream_guard;
 
 use super::answer;
 use super::connect::Upstream;
@@ -26,40 +30,26 @@ use super::held::Held;
 use super::record::Record;
 use super::relay;
 use super::shared::Phase;
-use crate::config::settings::Limits;
 use crate::log::FlowEndKind;
 use crate::policy::{Fqdn, Reason};
-use exchange::{Conversation, NoAnswer, Outcome, Route};
-use guard::{Bounds, ClientGuard};
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper::{Request, Response, body::Incoming};
-use hyper_util::rt::TokioIo;
-use line::{Gone, Line};
-use message::Reply;
-
+use client::{Arrived, Bounds, Client};
+use conversation::{Conversation, End, Route};
+use std::future::{Future, poll_fn};
 use std::pin::pin;
-use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
-use tokio::sync::Mutex;
 use tokio::time::timeout;
 
-/// How long a client may take to read what upstream sent together with its 101.
-const FIRST_BYTES_TIME: Duration = Duration::from_secs(5);
-
-/// A client that has sent its request may end its side at once, and is owed the response. One that is gone altogether looks
-/// the same until something is written to it: this part of the idle limit is as long as it may be silent.
-const HALF_CLOSED_SHARE: u32 = 4;
+/// How long a client may take to read a denial, or what upstream sent together with its 101.
+const LAST_BYTES_TIME: Duration = Duration::from_secs(5);
 
 /// Serve absolute-form requests. `held` was read already and has the first head.
 pub(crate) async fn serve_absolute(client: TcpStream, held: Held, record: Record) {
-    let limits = record.shared.snapshot().settings.limits.clone();
-    let line = Line::new();
-    let guard = ClientGuard::new(client, held, Bounds::from(&limits), line.clone());
-    let conversation = Conversation::new(record, Route::Absolute, line.clone());
-    serve(guard, conversation, line, &limits).await;
+    let bounds = Bounds::from(&record.shared.snapshot().settings.limits);
+    let client = Client::new(client, held, bounds);
+    serve(client, Conversation::new(record, Route::Absolute)).await;
 }
 
 /// Serve origin-form requests inside a tunnel for `name`, whose CONNECT has had its 200. `upstream` was opened for it under
@@ -71,143 +61,102 @@ pub(crate) async fn serve_tunnel(
     upstream: Option<Upstream>,
     record: Record,
 ) {
-    let limits = record.shared.snapshot().settings.limits.clone();
-    let line = Line::new();
-    let guard = ClientGuard::new(client, held, Bounds::from(&limits), line.clone()).hurried();
+    let bounds = Bounds::from(&record.shared.snapshot().settings.limits);
+    let client = Client::new(client, held, bounds).hurried();
     let route = Route::Tunnel(name.clone(), record.port);
-    let mut conversation = Conversation::new(record, route, line.clone());
+    let mut conversation = Conversation::new(record, route);
     if let Some(upstream) = upstream {
         // Where it fails, the first request opens a connection of its own, or is told why not.
-        let _ = conversation.adopt(upstream, &name).await;
+        let _ = conversation.adopt(upstream, &name);
     }
-    serve(guard, conversation, line, &limits).await;
+    serve(client, conversation).await;
 }
 
-/// How hyper's part ended.
-enum End {
-    InOrder,
-    Failed,
-    Idle,
-}
-
-async fn serve(guard: ClientGuard<TcpStream>, conversation: Conversation, line: Arc<Line>, limits: &Limits) {
+async fn serve(mut client: Client, mut conversation: Conversation) {
     let shared = conversation.record.shared.clone();
-    let conversation = Arc::new(Mutex::new(conversation));
-    let service = service_fn(|request: Request<Incoming>| {
-        let conversation = conversation.clone();
-        async move { conversation.lock().await.answer(request).await as Result<Response<Reply>, NoAnswer> }
-    });
-    let mut connection = http1::Builder::new()
-        .preserve_header_case(true)
-        .title_case_headers(true)
-        .auto_date_header(false)
-        .max_headers(limits.head_fields)
-        .max_buf_size((limits.head_bytes + 1024).max(16 * 1024))
-        .serve_connection(TokioIo::new(guard), service);
     let end = {
-        let mut idle = pin!(line.idle(limits.idle));
         let mut draining = pin!(shared.until(Phase::Draining));
-        let mut told = false;
         loop {
-            tokio::select! {
-                biased;
-                result = &mut connection => break if result.is_ok() { End::InOrder } else { End::Failed },
-                () = &mut idle => break End::Idle,
-                () = line.news() => {
-                    if line.gone() == Some(Gone::Closed) {
-                        std::pin::Pin::new(&mut connection).graceful_shutdown();
-                        idle.set(line.idle(limits.idle / HALF_CLOSED_SHARE));
-                    }
-                    // Locked: a request is under way, and fails by itself.
-                    if conversation.try_lock().is_ok_and(|mut conversation| conversation.let_go()) {
-                        break End::Failed;
-                    }
+            let next = poll_fn(|cx| {
+                // What was revoked or closed must not be used again.
+                if let Poll::Ready(end) = conversation.poll_connection(cx) {
+                    return Poll::Ready(Err(End::Cut(end)));
                 }
-                () = &mut draining, if !told => {
-                    told = true;
-                    std::pin::Pin::new(&mut connection).graceful_shutdown();
+                if let Poll::Ready(arrived) = client.poll_head(cx) {
+                    return Poll::Ready(Ok(arrived));
                 }
-            }
-        }
-    };
-    let parts = connection.into_parts();
-    let (client, held) = parts.io.into_inner().into_inner();
-    let held = [&parts.read_buf[..], &held].concat();
-    if let Some(conversation) = Arc::into_inner(conversation) {
-        finish(client, held, conversation.into_inner(), end, &line, limits.idle).await;
-    }
-}
-
-/// What is left when hyper is done: the tunnel behind a 101, a close that loses nothing, or a reset that nobody takes for
-/// an end.
-async fn finish(
-    client: TcpStream,
-    held: Vec<u8>,
-    mut conversation: Conversation,
-    end: End,
-    line: &Line,
-    idle: Duration,
-) {
-    conversation.denied_late();
-    conversation.count();
-    let drained = conversation.record.shared.is_ending() && line.gone().is_none();
-    let (ended, reason) = if drained {
-        (FlowEndKind::Drained, Reason::Draining)
-    } else {
-        (FlowEndKind::ClientClosed, Reason::ClientClosed)
-    };
-    if conversation.outcome == Outcome::Open && conversation.record.reason == Reason::Internal {
-        // It ended before its first request was judged.
-        conversation.record.reason = reason;
-    }
-    match (conversation.outcome, end) {
-        (Outcome::NotHttp { tls }, _) => answer::refuse_tunnel(client, tls).await,
-        (Outcome::Switched, End::InOrder) => websocket(client, held, conversation, idle).await,
-        (Outcome::Denied, End::InOrder) => answer::linger(client).await,
-        (_, End::InOrder) => {
-            conversation.record.end = ended;
-            answer::linger(client).await;
-        }
-        (outcome, end) => {
-            let kind = match end {
-                End::Idle if line.gone().is_none() => FlowEndKind::Idle,
-                _ => broken(&conversation, line),
+                draining.as_mut().poll(cx).map(|()| Err(End::InOrder))
+            });
+            let end = match next.await {
+                Ok(Arrived::Head(head)) => conversation.answer(&mut client, head).await,
+                Ok(Arrived::Refused(violation, bytes)) => Some(conversation.refuse(violation, &bytes)),
+                Ok(Arrived::Left) => Some(End::InOrder),
+                Ok(Arrived::Reset) => Some(End::Cut(FlowEndKind::ClientReset)),
+                Ok(Arrived::Idle) => Some(End::Cut(FlowEndKind::Idle)),
+                Err(end) => Some(end),
             };
-            relay::reset(&client);
-            if outcome != Outcome::Denied {
-                conversation.close(kind);
+            if let Some(end) = end {
+                break end;
             }
+        }
+    };
+    finish(client, conversation, end).await;
+}
+
+/// The tunnel behind a 101, a close that loses nothing, or a reset that nobody takes for an end.
+async fn finish(client: Client, mut conversation: Conversation, end: End) {
+    let drained = conversation.record.shared.is_ending() && !client.is_silent();
+    let stream = client.stream;
+    match end {
+        End::NotHttp { tls } => answer::refuse_tunnel(stream, tls).await,
+        End::Switched(first) => websocket(stream, client.held, first, conversation).await,
+        End::Denied(response) => last_words(stream, &response).await,
+        End::InOrder => {
+            conversation.count();
+            let (kind, reason) = match drained {
+                true => (FlowEndKind::Drained, Reason::Draining),
+                false => (FlowEndKind::ClientClosed, Reason::ClientClosed),
+            };
+            unasked(&mut conversation.record, reason);
+            conversation.record.end = kind;
+            answer::linger(stream).await;
+        }
+        End::Cut(kind) => {
+            unasked(&mut conversation.record, Reason::ClientClosed);
+            relay::reset(&stream);
+            conversation.cut(kind);
         }
     }
 }
 
-/// Who broke an exchange off.
-fn broken(conversation: &Conversation, line: &Line) -> FlowEndKind {
-    let failure = conversation.connection.as_ref().map(upstream::Connection::failure);
-    match (failure, line.gone()) {
-        (Some(upstream::NoResponse::Stopped(end)), _) => end,
-        (_, Some(Gone::Closed | Gone::CutOff)) => FlowEndKind::ClientClosed,
-        (_, Some(Gone::Reset)) => FlowEndKind::ClientReset,
-        (_, None) => FlowEndKind::UpstreamReset,
+/// It ended before its first request was judged: this is why.
+fn unasked(record: &mut Record, reason: Reason) {
+    if record.reason == Reason::Internal {
+        record.reason = reason;
+    }
+}
+
+async fn last_words(mut client: TcpStream, response: &[u8]) {
+    if matches!(timeout(LAST_BYTES_TIME, client.write_all(response)).await, Ok(Ok(()))) {
+        answer::linger(client).await;
     }
 }
 
 /// The tunnel behind a 101: what upstream sent with it goes first, then both ways.
-async fn websocket(mut client: TcpStream, held: Vec<u8>, mut conversation: Conversation, idle: Duration) {
-    let Some(mut connection) = conversation.connection.take() else {
+async fn websocket(mut client: TcpStream, held: Held, first: Vec<u8>, mut conversation: Conversation) {
+    let Some(connection) = conversation.take_connection() else {
         return;
     };
-    let Some((mut upstream, first)) = connection.tunnel().await else {
-        conversation.record.end = FlowEndKind::UpstreamReset;
-        return relay::reset(&client);
-    };
-    if !matches!(timeout(FIRST_BYTES_TIME, client.write_all(&first)).await, Ok(Ok(()))) {
-        conversation.record.end = FlowEndKind::ClientReset;
+    let mut record = conversation.record;
+    let idle = record.shared.snapshot().settings.limits.idle;
+    let (mut upstream, entry, _file) = connection.into_tunnel();
+    if !matches!(timeout(LAST_BYTES_TIME, client.write_all(&first)).await, Ok(Ok(()))) {
+        record.end = FlowEndKind::ClientReset;
         return relay::reset(&client);
     }
-    let passed = Passed::upgraded(held);
-    let mut transfer = relay::relay(&mut client, &mut upstream, passed, &connection.entry.tunnel, idle).await;
-    transfer.sent += conversation.record.sent;
-    transfer.received += conversation.record.received;
-    super::ended(&connection.entry, transfer, &mut conversation.record);
+    drop(first);
+    let mut transfer = relay::relay(&mut client, &mut upstream, Passed::upgraded(held), &entry.tunnel, idle).await;
+    transfer.sent += record.sent;
+    transfer.received += record.received;
+    super::ended(&entry, transfer, &mut record);
 }

@@ -483,11 +483,6 @@ async fn responses_without_a_body_do_not_wait_for_one() {
         ("HEAD", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", 200),
         ("GET", "HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\n", 304),
         ("GET", "HTTP/1.1 204 No Content\r\n\r\n", 204),
-        (
-            "GET",
-            "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n",
-            204,
-        ),
         ("GET", "HTTP/1.1 200\r\nContent-Length: 0\r\n\r\n", 200),
     ] {
         let world = World::with(Origin::answering(answer).await).await;
@@ -500,6 +495,25 @@ async fn responses_without_a_body_do_not_wait_for_one() {
         }
         assert_eq!(world.origin.heard().len(), 1, "kept alive: {method} {answer:?}");
     }
+}
+
+#[tokio::test]
+async fn interim_responses_go_on_to_a_client_that_knows_them() {
+    let answer = "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </a>\r\nX-Egret-A: 1\r\n\r\n\
+                  HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello";
+    let world = World::with(Origin::answering(answer).await).await;
+    let mut client = world.client().await;
+    for _ in 0..2 {
+        client.say(HELLO).await;
+        let hints = client.head().await;
+        assert_eq!((status(&hints), fields(&hints)["Link"]), (103, "</a>"), "{hints}");
+        assert!(!hints.contains("X-Egret"), "{hints}");
+        let response = client.response().await;
+        assert_eq!((response.status(), response.body.as_str()), (200, "hello"));
+    }
+    assert_eq!(world.origin.heard().len(), 1, "kept alive");
+    let old = world.answer("GET http://api.example.com/ HTTP/1.0\r\n\r\n").await;
+    assert!(status(&old) == 200 && !old.contains("103"), "{old}");
 }
 
 #[tokio::test]

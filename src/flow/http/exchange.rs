@@ -1,432 +1,303 @@
-//! One request: decide -> resolve -> vet -> connect -> send on, and its response back. Every request is an attempt of its
-//! own, also on a connection that is kept alive.
+//! One request on its way to upstream, and its response on the way back, both at once: a response may come before its
+//! request is whole.
 //!
-//! In: a request that hyper has read and what its guard said of the same bytes. Out: upstream's response, or a denial that
-//! the client can show. Nothing of a request reaches upstream before it is judged.
+//! In: a judged request, the client and the connection it may go to. Out: how the response ended, or why there is none.
 
-use super::fields;
+use super::client::Client;
+use super::forward::{Recipient, for_client};
 use super::framing::{Framing, Violation};
-use super::head::RequestHead;
-use super::line::{Arrived, Gone, Line, Sending};
-use super::message::{Reply, again, for_upstream, is_of, response_of};
-use super::target::{self, Wanted};
-use super::upstream::{Connection, NoResponse};
-use crate::flow::connect::Upstream;
-use crate::flow::intent::Target;
-use crate::flow::record::{Attempted, Record, safe};
-use crate::flow::relay::Transfer;
-use crate::flow::{Denial, answer, begin, charged, decide, ended, enter, named, reach};
-use crate::log::{FlowEndKind, NameSource, Stage};
-use crate::policy::{Decision, Fqdn, Host, Protocol, Reason};
-use crate::proof::{Guard, off};
-use crate::snapshot::Snapshot;
-use http_body_util::{Either, Full};
-use hyper::body::Incoming;
-use hyper::{Method, Request, Response, StatusCode, Version};
-use std::sync::Arc;
+use super::passage::{Fault, Passage};
+use super::response::ResponseHead;
+use super::section::section_end;
+use super::upstream::Connection;
+use crate::log::FlowEndKind;
+use std::future::poll_fn;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-/// How requests on a client connection name where they go.
-#[derive(Clone, Debug)]
-pub(super) enum Route {
-    /// Absolute-form on the proxy port.
-    Absolute,
-    /// Origin-form inside a tunnel that was opened for this name and port.
-    Tunnel(Fqdn, u16),
+/// Longest response head, in bytes. Browsers take 256 KiB; more than this is nobody's ordinary answer.
+const MAX_RESPONSE_HEAD_BYTES: usize = 64 * 1024;
+
+/// First read for a response head, in bytes: nearly always all of it, and the start of the body.
+const FIRST_READ_BYTES: usize = 16 * 1024;
+
+/// Most fields of a response head.
+const MAX_RESPONSE_FIELDS: usize = 256;
+
+/// Most interim responses (100 to 199) before a final one.
+const MAX_INTERIM_RESPONSES: u8 = 32;
+
+const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
+
+/// What a request says that its response depends on.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asked {
+    pub recipient: Recipient,
+    /// It waits for a 100 before it sends its body.
+    pub expects_continue: bool,
+    /// It may go on with WebSocket.
+    pub websocket: bool,
+    /// It has no body and changes nothing (RFC 9110 section 9.2.1): sending it twice does no harm.
+    pub harmless: bool,
 }
 
-/// What became of a client connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Outcome {
-    /// It goes on, or ended in order.
-    Open,
-    /// Its last request was denied.
-    Denied,
-    /// What came first in a tunnel is another protocol. `tls`: it looks like TLS.
-    NotHttp {
-        /// An alert will be understood.
-        tls: bool,
+/// How a response ended.
+#[derive(Debug)]
+pub(super) enum Answered {
+    /// It is whole.
+    Whole {
+        /// The client may ask again.
+        client_stays: bool,
+        /// Upstream may be asked again.
+        upstream_stays: bool,
     },
-    /// Upstream agreed to speak WebSocket.
-    Switched,
+    /// Upstream speaks WebSocket now, and said this so far.
+    Switched(Vec<u8>),
 }
 
-/// The first bytes of a tunnel are not HTTP: there is no answer in HTTP.
-#[derive(Debug, thiserror::Error)]
-#[error("the tunnel does not carry HTTP")]
-pub(super) struct NoAnswer;
-
-/// One client connection's requests, one after the other.
-pub(super) struct Conversation {
-    pub record: Record,
-    pub outcome: Outcome,
-    /// Where the last request went; used again where the next one may go there too.
-    pub connection: Option<Connection>,
-    route: Route,
-    line: Arc<Line>,
-    /// The attempt that is under way.
-    attempted: Attempted,
-    /// The first decision, for the proof of the tests.
-    first: Option<Decision>,
+/// Why there is no response, or no whole one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Failure {
+    /// The request's body is none.
+    Spoilt(Violation),
+    /// The client ended its side in the middle of the body.
+    CutOff,
+    /// The client's socket failed.
+    ClientReset,
+    /// What upstream sends is no response: the first fault.
+    Invalid(&'static str),
+    /// The connection was revoked or drained.
+    Stopped(FlowEndKind),
+    /// Upstream closed or reset it.
+    Closed,
+    /// Nothing moved for the idle limit.
+    Silent,
 }
 
-impl Conversation {
-    pub(super) fn new(record: Record, route: Route, line: Arc<Line>) -> Self {
+pub(super) struct Exchange {
+    asked: Asked,
+    up: Passage,
+    upload: Upload,
+    down: Passage,
+    awaits: Awaits,
+    /// Where the search for the end of the response's head stopped.
+    searched: usize,
+    interim: u8,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Upload {
+    UnderWay,
+    Whole,
+    /// Upstream takes no more of it, and may have said why.
+    Broken,
+}
+
+/// What comes next from upstream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Awaits {
+    Head,
+    Body { client_stays: bool, upstream_stays: bool },
+    Frames,
+}
+
+impl Exchange {
+    /// A request with this head for upstream. `ahead`: what was read behind it of its body.
+    pub(super) fn new(asked: Asked, head: Vec<u8>, body: Framing, ahead: Vec<u8>) -> Self {
+        let hurry = asked.expects_continue && asked.recipient.minor == 1 && body != Framing::NONE && ahead.is_empty();
+        let continues = if hurry { CONTINUE.to_vec() } else { Vec::new() };
         Self {
-            record,
-            outcome: Outcome::Open,
-            connection: None,
-            route,
-            line,
-            attempted: Attempted::default(),
-            first: None,
+            asked,
+            up: Passage::new(head, body, ahead),
+            upload: Upload::UnderWay,
+            down: Passage::new(continues, Framing::NONE, Vec::new()),
+            awaits: Awaits::Head,
+            searched: 0,
+            interim: 0,
         }
     }
 
-    /// A tunnel starts with the upstream that its CONNECT opened.
-    pub(super) async fn adopt(&mut self, upstream: Upstream, name: &Fqdn) -> Result<(), Denial> {
-        self.attempted = self.attempt();
-        let opened = self.open(upstream, name).await;
-        self.attempted.snapshot = None;
-        opened
+    /// Whether the client can be told of a failure: nothing of a response has gone to it, or only whole interim ones.
+    pub(super) fn can_be_answered(&self) -> bool {
+        self.awaits == Awaits::Head && self.down.is_flushed()
     }
 
-    /// Answer one request.
-    pub(super) async fn answer(&mut self, request: Request<Incoming>) -> Result<Response<Reply>, NoAnswer> {
-        self.record.told = false;
-        self.attempted = self.attempt();
-        let denial = match self.line.next() {
-            // Were the two ever out of step, what one judged would be what the other sends.
-            Some(Arrived::Request(head)) if !is_of(&request, &head) => Denial::new(Reason::Internal, Stage::Intent),
-            Some(Arrived::Request(head)) => match self.exchange(request, head).await {
-                Ok(response) => return Ok(response),
-                Err(denial) => denial,
-            },
-            Some(Arrived::Refused {
-                violation,
-                first,
-                target,
-            }) => {
-                self.asked(target);
-                self.refused(violation, first)?
-            }
-            None => Denial::new(Reason::Internal, Stage::Intent),
+    /// Whether it may be sent once more, over another connection, after this one was closed: upstream has not answered, and
+    /// got nothing of it or does no harm by getting it twice (RFC 9112 section 9.3.1).
+    pub(super) fn may_go_again(&self) -> bool {
+        let silent = self.down.read == 0 && self.interim == 0;
+        silent && (self.up.written == 0 || self.asked.harmless)
+    }
+
+    /// See [`Exchange::may_go_again`].
+    pub(super) fn rewind(&mut self) {
+        self.up.rewind();
+        self.upload = Upload::UnderWay;
+    }
+
+    /// Runs it, as long as anything moves within `idle`. `ending`: whether this is to be the client's last response.
+    pub(super) async fn run(
+        &mut self,
+        client: &mut Client,
+        connection: &mut Connection,
+        idle: Duration,
+        ending: impl Fn() -> bool,
+    ) -> Result<Answered, Failure> {
+        connection.used = true;
+        poll_fn(|cx| self.poll(cx, client, connection, idle, &ending)).await
+    }
+
+    fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        client: &mut Client,
+        connection: &mut Connection,
+        idle: Duration,
+        ending: &impl Fn() -> bool,
+    ) -> Poll<Result<Answered, Failure>> {
+        if let Poll::Ready(end) = connection.poll_stopped(cx) {
+            return Poll::Ready(Err(Failure::Stopped(end)));
+        }
+        let before = (self.up.read, self.up.written, self.down.read, self.down.written);
+        let sent = self.poll_up(cx, client, connection);
+        let answered = match sent {
+            Ok(()) => self.poll_down(cx, client, connection, ending),
+            Err(failure) => Poll::Ready(Err(failure)),
         };
-        Ok(self.deny(denial))
+        let after = (self.up.read, self.up.written, self.down.read, self.down.written);
+        if after != before {
+            client.moved();
+            connection.moved(after.1 - before.1, after.2 - before.2);
+        }
+        if answered.is_ready() {
+            return answered;
+        }
+        if self.upload != Upload::UnderWay && client.poll_gone(cx).is_ready() {
+            return Poll::Ready(Err(Failure::ClientReset));
+        }
+        client.poll_idle(cx, idle).map(|()| Err(Failure::Silent))
     }
 
-    fn attempt(&self) -> Attempted {
-        let (name, port) = match &self.route {
-            Route::Absolute => (String::new(), 80),
-            Route::Tunnel(name, port) => (name.as_str().to_string(), *port),
-        };
-        Attempted {
-            name,
-            port,
-            protocol: Some(Protocol::Http),
-            name_source: Some(NameSource::Host),
-            ..Attempted::default()
-        }
-    }
-
-    /// What the row of a request shows that cannot be read. Inside a tunnel it is a path, and the name is known.
-    fn asked(&mut self, target: Vec<u8>) {
-        if let Route::Absolute = self.route {
-            self.attempted.requested = target;
-        }
-    }
-
-    /// A head that the guard refused. Only what comes first in a tunnel can be another protocol.
-    fn refused(&mut self, mut violation: Violation, first: u8) -> Result<Denial, NoAnswer> {
-        if violation.reason == Reason::NotHttp {
-            if let (Route::Tunnel(..), None) = (&self.route, self.first) {
-                let denial = charged(denial_of(violation), &mut self.record);
-                self.write_denial(&denial);
-                self.outcome = Outcome::NotHttp { tls: first == 22 };
-                return Err(NoAnswer);
-            }
-            violation.reason = Reason::BadRequest;
-        }
-        Ok(charged(denial_of(violation), &mut self.record))
-    }
-
-    async fn exchange(&mut self, request: Request<Incoming>, head: RequestHead) -> Result<Response<Reply>, Denial> {
-        let wanted = self
-            .wanted(&request, &head)
-            .map_err(|violation| charged(denial_of(violation), &mut self.record))?;
-        let Target { host, port } = &wanted.target;
-        let leads_there = |open: &Connection| matches!(host, Host::Name(name) if open.leads_to(name, *port));
-        if self.connection.as_ref().is_some_and(|open| !leads_there(open)) {
-            self.part();
-        }
-        self.record.port = wanted.target.port;
-        let (snapshot, name, decision) = self.judge(&wanted.target)?;
-        let (mut parts, body) = request.into_parts();
-        if parts.method == Method::OPTIONS && fields::take_forward(&mut parts.headers) == Some(0) {
-            self.passed(decision);
-            return Ok(self.own_options());
-        }
-        let request = match head.body {
-            Framing::NONE => Sending::nothing(self.line.clone()),
-            _ => Sending::new(body, self.line.clone()),
-        };
-        let request = Request::from_parts(for_upstream(parts, &wanted, &name, &head)?, request);
-        self.connect(&snapshot, &name, decision).await?;
-        self.passed(decision);
-        // A response may take its time and last: what decided it does not wait with it.
-        let idle = snapshot.settings.limits.idle;
-        drop(snapshot);
-        match self.send(request, &head, (&name, decision), idle).await {
-            Ok(response) => Ok(self.received(response, head.websocket)),
-            Err(failure) => {
-                self.connection = None;
-                Err(self.why(failure))
-            }
-        }
-    }
-
-    /// Where the request wants to go, and what must not go there whatever the policy says.
-    fn wanted(&mut self, request: &Request<Incoming>, head: &RequestHead) -> Result<Wanted, Violation> {
-        let host = head.host.as_deref();
-        self.attempted.host_header.clone_from(&head.host);
-        self.asked(safe(&head.target));
-        let wanted = match &self.route {
-            Route::Absolute => target::absolute(&head.target, request.method()),
-            Route::Tunnel(name, port) => target::origin(&head.target, request.method(), host, (name, *port)),
-        }?;
-        if self.attempted.host_header.as_ref() == Some(&wanted.authority) {
-            self.attempted.host_header = None;
-        }
-        self.attempted.requested.clone_from(&wanted.authority);
-        self.attempted.target_url = Some(wanted.shown());
-        self.attempted.port = wanted.target.port;
-        self.record.protocol = Some(Protocol::Http);
-        // RFC 9110 section 9.3.8: it shows a script the credentials that it may not read.
-        if request.method() == Method::TRACE {
-            return Err(Violation::bad_request("TRACE"));
-        }
-        if fields::came_through_us(request.headers()) {
-            return Err(Violation {
-                reason: Reason::Loop,
-                what: "the request came through this egret before",
-            });
-        }
-        Ok(wanted)
-    }
-
-    fn judge(&mut self, target: &Target) -> Result<(Arc<Snapshot>, Fqdn, Decision), Denial> {
-        let snapshot = begin(&mut self.attempted, &mut self.record)?;
-        let name = named(target, &mut self.attempted, &mut self.record)?;
-        let decision = match self.first {
-            Some(first) if off(Guard::PerRequest) => first,
-            _ => decide(&snapshot, self.record.source.ip(), Protocol::Http, &name, target.port),
-        };
-        self.first.get_or_insert(decision);
-        self.attempted.decision = Some(decision);
-        if decision.permits() {
-            Ok((snapshot, name, decision))
-        } else {
-            Err(Denial::new(decision.reason, Stage::Decide))
-        }
-    }
-
-    /// The connection at hand, if it was opened for the same name and port under the same generation; else a new one.
-    async fn connect(&mut self, snapshot: &Snapshot, name: &Fqdn, decision: Decision) -> Result<(), Denial> {
-        if let Some(open) = &self.connection
-            && open.serves(name, self.attempted.port, snapshot.generation)
-        {
-            self.attempted.address = Some(open.address);
+    fn poll_up(
+        &mut self,
+        cx: &mut Context<'_>,
+        client: &mut Client,
+        connection: &mut Connection,
+    ) -> Result<(), Failure> {
+        if self.upload != Upload::UnderWay {
             return Ok(());
         }
-        self.part();
-        let upstream = reach(snapshot, name, decision, &mut self.attempted, &mut self.record).await?;
-        self.open(upstream, name).await
-    }
-
-    async fn open(&mut self, upstream: Upstream, name: &Fqdn) -> Result<(), Denial> {
-        let entry = enter(name, &upstream, &mut self.attempted, &mut self.record)?;
-        let generation = self.record.generation;
-        let opened = Connection::open(upstream, entry, generation, self.line.clone()).await;
-        self.connection = Some(opened.map_err(|_| Denial::new(Reason::UpstreamClosed, Stage::Connect))?);
+        match self.up.poll(cx, &mut client.stream, &mut connection.stream) {
+            Poll::Pending => {}
+            Poll::Ready(Ok(())) => {
+                self.upload = Upload::Whole;
+                client.give_back(self.up.finish());
+            }
+            Poll::Ready(Err(Fault::SinkFailed)) => self.upload = Upload::Broken,
+            Poll::Ready(Err(Fault::SourceEnded)) => return Err(Failure::CutOff),
+            Poll::Ready(Err(Fault::SourceFailed)) => return Err(Failure::ClientReset),
+            Poll::Ready(Err(Fault::Spoilt(violation))) => return Err(Failure::Spoilt(violation)),
+        }
         Ok(())
     }
 
-    /// The row of the decision, before the first byte goes up.
-    fn passed(&mut self, decision: Decision) {
-        self.attempted.write_passed(&self.record);
-        self.attempted.decision = None;
-        self.attempted.snapshot = None;
-        self.attempted.answer = None;
-        self.relays(decision);
-    }
-
-    fn relays(&mut self, decision: Decision) {
-        self.record.stage = Stage::Relay;
-        self.record.reason = decision.reason;
-    }
-
-    /// Send it. A kept connection may have been closed by upstream at the same moment: what was not sent, or does no harm
-    /// when it is sent twice, goes over a new one (RFC 9112 section 9.3.1), unless the policy has changed meanwhile.
-    async fn send(
+    fn poll_down(
         &mut self,
-        request: Request<Sending>,
-        head: &RequestHead,
-        (name, decision): (&Fqdn, Decision),
-        idle: Duration,
-    ) -> Result<Response<Incoming>, NoResponse> {
-        let connection = self.connection.as_mut().ok_or(NoResponse::Closed)?;
-        let used = connection.used();
-        let harmless = request.method().is_safe() && head.body == Framing::NONE;
-        let spare = (used && harmless).then(|| again(&request, &self.line));
-        let (failure, unsent) = match connection.send(request, head.websocket, idle).await {
-            Ok(response) => return Ok(response),
-            Err(failed) => failed,
-        };
-        let snapshot = self.record.shared.snapshot();
-        let (Some(request), NoResponse::Closed, true) = (unsent.or(spare), failure, used) else {
-            return Err(failure);
-        };
-        if snapshot.generation != self.record.generation {
-            return Err(failure);
-        }
-        self.part();
-        let opened = self.connect(&snapshot, name, decision).await;
-        (self.attempted.snapshot, self.attempted.answer) = (None, None);
-        drop(snapshot);
-        self.relays(decision);
-        let connection = self.connection.as_mut().filter(|_| opened.is_ok()).ok_or(failure)?;
-        let sent = connection.send(request, head.websocket, idle).await;
-        sent.map_err(|(failure, _)| failure)
-    }
-
-    fn received(&mut self, response: Response<Incoming>, websocket: bool) -> Response<Reply> {
-        let (mut parts, body) = response.into_parts();
-        // From now on hyper would send HTTP/1.0 here, which has neither chunked bodies nor WebSocket.
-        if let (Version::HTTP_10, Some(connection)) = (parts.version, &mut self.connection) {
-            connection.retire();
-        }
-        let switched = parts.status == StatusCode::SWITCHING_PROTOCOLS;
-        match (websocket, switched) {
-            (_, true) => self.outcome = Outcome::Switched,
-            (true, false) => self.line.stays_http(),
-            (false, false) => {}
-        }
-        fields::clean_response(&mut parts.headers, switched);
-        fields::add_via(&mut parts.headers, u8::from(parts.version != Version::HTTP_10));
-        parts.version = Version::HTTP_11;
-        Response::from_parts(parts, Either::Right(body))
-    }
-
-    /// Why upstream gave no response, in the words of a denial.
-    fn why(&self, failure: NoResponse) -> Denial {
-        if let Some(violation) = self.line.spoilt() {
-            return denial_of(violation);
-        }
-        match (failure, self.line.gone()) {
-            (NoResponse::Closed, Some(Gone::CutOff | Gone::Reset)) => Denial::new(Reason::ClientClosed, Stage::Relay),
-            (NoResponse::Invalid(what), _) => {
-                Denial::new(Reason::UpstreamInvalid, Stage::Relay).detail(what.to_string())
+        cx: &mut Context<'_>,
+        client: &mut Client,
+        connection: &mut Connection,
+        ending: &impl Fn() -> bool,
+    ) -> Poll<Result<Answered, Failure>> {
+        while self.awaits == Awaits::Head {
+            ready!(self.down.poll_flush(cx, &mut client.stream)).map_err(|_| Failure::ClientReset)?;
+            let last = client.has_left() || self.upload != Upload::Whole || ending();
+            if self.judge_head(last).map_err(Failure::Invalid)? {
+                continue;
             }
-            (NoResponse::Stopped(FlowEndKind::Drained), _) => Denial::new(Reason::Draining, Stage::Relay),
-            (NoResponse::Stopped(_), _) => Denial::new(Reason::Revoked, Stage::Relay),
-            (NoResponse::Closed, _) => Denial::new(Reason::UpstreamClosed, Stage::Relay),
-            (NoResponse::Silent, _) => Denial::new(Reason::UpstreamTimeout, Stage::Relay),
-        }
-    }
-
-    /// A denial that came too late for an answer: the row alone.
-    pub(super) fn denied_late(&mut self) {
-        let Some(violation) = self.line.spoilt().filter(|_| self.outcome == Outcome::Open) else {
-            return;
-        };
-        self.write_denial(&denial_of(violation));
-    }
-
-    /// The upstream connection was revoked or drained while no request waits for its response. Whether the client's must end
-    /// too: one that is in the middle of a response, and that of a tunnel, which is for this upstream alone.
-    pub(super) fn let_go(&mut self) -> bool {
-        let Some(connection) = self.connection.as_ref().filter(|connection| connection.stopped()) else {
-            return false;
-        };
-        if connection.owes() || matches!(self.route, Route::Tunnel(..)) {
-            return true;
-        }
-        self.part();
-        self.record.told = true;
-        false
-    }
-
-    /// The connection at hand goes, and its row is written: a row tells of one upstream. One that no request has used has
-    /// nothing to tell.
-    fn part(&mut self) {
-        let Some(connection) = self.connection.as_ref().filter(|connection| connection.used()) else {
-            self.connection = None;
-            return;
-        };
-        let (end, generation) = (connection.end(), self.record.generation);
-        self.record.stage = Stage::Relay;
-        self.close(end);
-        self.record.turn();
-        self.record.generation = generation;
-    }
-
-    /// Close the books on the connection at hand.
-    pub(super) fn close(&mut self, end: FlowEndKind) {
-        self.count();
-        match self.connection.take() {
-            Some(connection) => {
-                let (sent, received) = (self.record.sent, self.record.received);
-                ended(&connection.entry, Transfer { sent, received, end }, &mut self.record);
+            let most = match self.down.unjudged().len() {
+                0..FIRST_READ_BYTES => FIRST_READ_BYTES,
+                _ => MAX_RESPONSE_HEAD_BYTES + 1,
+            };
+            match ready!(self.down.poll_more(cx, &mut connection.stream, most)) {
+                Ok(0) | Err(_) => return Poll::Ready(Err(Failure::Closed)),
+                Ok(_) => {}
             }
-            None => self.record.end = end,
         }
+        let passed = ready!(self.down.poll(cx, &mut connection.stream, &mut client.stream));
+        passed.map_err(|fault| match fault {
+            Fault::SourceEnded | Fault::SourceFailed => Failure::Closed,
+            Fault::SinkFailed => Failure::ClientReset,
+            Fault::Spoilt(violation) => Failure::Invalid(violation.what),
+        })?;
+        let rest = self.down.finish();
+        Poll::Ready(Ok(match self.awaits {
+            Awaits::Head | Awaits::Frames => Answered::Switched(rest),
+            Awaits::Body {
+                client_stays,
+                upstream_stays,
+            } => Answered::Whole {
+                client_stays: client_stays && self.upload == Upload::Whole,
+                // What stands behind the end answers nobody.
+                upstream_stays: upstream_stays && rest.is_empty() && self.upload == Upload::Whole,
+            },
+        }))
     }
 
-    /// What has moved belongs to the row at hand.
-    pub(super) fn count(&mut self) {
-        let (sent, received) = self.line.take_moved();
-        self.record.sent += sent;
-        self.record.received += received;
-    }
-
-    /// Row and answer of a denial. The connection ends with it.
-    fn deny(&mut self, denial: Denial) -> Response<Reply> {
-        self.outcome = Outcome::Denied;
-        if denial.stage != Stage::Relay {
-            // It has nothing to do with where the requests before it went.
-            self.part();
+    /// Judges the head at the start of what upstream sent. Whether there was a whole one.
+    fn judge_head(&mut self, last: bool) -> Result<bool, &'static str> {
+        let bytes = self.down.unjudged();
+        let end = section_end(bytes, &mut self.searched).map_err(|()| "a line that ends in a bare line feed")?;
+        if end.unwrap_or(bytes.len()) > MAX_RESPONSE_HEAD_BYTES {
+            return Err("a response head beyond its limit");
         }
-        self.record.name = match &self.attempted.name[..] {
-            "" => self.attempted.target(),
-            name => name.to_string(),
+        let Some(end) = end else { return Ok(false) };
+        let recipient = Recipient {
+            last: last || self.asked.recipient.last,
+            ..self.asked.recipient
         };
-        self.record.port = self.attempted.port;
-        self.write_denial(&denial);
-        let proxy = self.record.shared.snapshot().settings.proxy;
-        let detail = denial.detail.as_deref();
-        let words = answer::words(denial.reason, detail, &self.attempted.target(), self.record.id, &proxy);
-        response_of(words)
+        let head = ResponseHead::read(&bytes[..end], recipient.to_head, MAX_RESPONSE_FIELDS)?;
+        let (next, body) = match head.status {
+            101 if self.asked.websocket && head.websocket => (Awaits::Frames, Framing::NONE),
+            101 => return Err("a 101 that no request asked for"),
+            100..200 if self.interim == MAX_INTERIM_RESPONSES => return Err("more interim responses than the limit"),
+            100..200 => {
+                self.interim += 1;
+                (Awaits::Head, Framing::NONE)
+            }
+            _ => self.final_response(&head, recipient),
+        };
+        // Who waits for a 100 got one from us, and HTTP/1.0 knows no interim responses.
+        let passes = next != Awaits::Head || (head.status != 100 && recipient.minor == 1);
+        let last = matches!(
+            next,
+            Awaits::Body {
+                client_stays: false,
+                ..
+            }
+        );
+        let head = if passes {
+            for_client(&head, Recipient { last, ..recipient })
+        } else {
+            Vec::new()
+        };
+        self.down.skip(end);
+        self.down.next(head, body);
+        (self.awaits, self.searched) = (next, 0);
+        Ok(true)
     }
 
-    /// The row of a denial. One that comes after the decision is made under the policy of this moment; trouble upstream is no
-    /// decision of its own, and the end of the flow tells of it.
-    fn write_denial(&mut self, denial: &Denial) {
-        self.record.denied(denial);
-        let decided = denial.stage == Stage::Relay;
-        if decided && !matches!(denial.reason, Reason::Revoked | Reason::Draining) {
-            return;
-        }
-        self.attempted.write_denial(&self.record, denial);
+    /// How the connections go on behind a final response, and how its body goes to the client.
+    fn final_response(&self, head: &ResponseHead<'_>, recipient: Recipient) -> (Awaits, Framing) {
+        let until_close = head.body == Framing::UntilClose;
+        let body = match head.body.clone() {
+            Framing::Chunked(chunked) if recipient.minor == 0 => Framing::Chunked(chunked.bare()),
+            body => body,
+        };
+        let next = Awaits::Body {
+            client_stays: !recipient.last && !until_close,
+            // HTTP/1.0 closes; where it says otherwise, it is not believed.
+            upstream_stays: head.minor == 1 && !head.fields.close && !until_close,
+        };
+        (next, body)
     }
-
-    /// The last hop of an OPTIONS is this one (RFC 9110 section 7.6.2).
-    fn own_options(&self) -> Response<Reply> {
-        let mut response = Response::new(Either::Left(Full::default()));
-        fields::add_via(response.headers_mut(), 1);
-        response
-    }
-}
-
-fn denial_of(violation: Violation) -> Denial {
-    Denial::new(violation.reason, Stage::Intent).detail(violation.what.to_string())
 }

@@ -1,219 +1,144 @@
-//! Which header fields go on: hop-by-hop ones end here, in both directions (RFC 9110 section 7.6.1). Pure.
+//! The fields of a head, read strictly: what two parsers could read in two ways is a [`Violation`]. Pure.
 
-use super::framing::trimmed;
-use hyper::HeaderMap;
-use hyper::header::{CONNECTION, CONTENT_LENGTH, FORWARDED, HOST, HeaderName, HeaderValue, TE, UPGRADE, VIA};
-use hyper::header::{MAX_FORWARDS, TRANSFER_ENCODING};
-use std::hash::{BuildHasher, RandomState};
-use std::sync::LazyLock;
+use super::chunked::Chunked;
+use super::framing::{Framing, Violation};
+use super::section::{elements, field, lines, lists};
+use crate::policy::Reason;
 
-/// Fields for one connection only, besides those that Connection names and all `Proxy-*`.
-const HOP_BY_HOP: [HeaderName; 5] = [
-    CONNECTION,
-    HeaderName::from_static("keep-alive"),
-    TE,
-    TRANSFER_ENCODING,
-    UPGRADE,
-];
+/// Digits of a Content-Length at most: 19, so that it fits 63 bits.
+const MAX_LENGTH_DIGITS: usize = 19;
 
-/// Fields that Connection may not take away: they say where a message goes and where it ends.
-const NEVER_REMOVED: [HeaderName; 2] = [HOST, CONTENT_LENGTH];
-
-/// Our name in Via: `egret` and a number of this process, so that two egrets in a row are no loop but one seen twice is.
-static PSEUDONYM: LazyLock<String> = LazyLock::new(|| format!("egret-{:08x}", RandomState::new().hash_one(0) as u32));
-
-/// Takes what is not for upstream out of a request: hop-by-hop fields, credentials for us, and what the client says about
-/// where the request came from, which nobody behind us should believe.
-pub(super) fn clean_request(fields: &mut HeaderMap, websocket: bool) {
-    remove_hop_by_hop(fields);
-    remove_where(fields, |name| {
-        *name == FORWARDED || name.as_str().starts_with("x-forwarded-") || name.as_str().starts_with("x-egret-")
-    });
-    if websocket {
-        insert_upgrade(fields);
-    }
+/// The fields of a head that can be read in one way only, and what those of them say that decide how a message is read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Fields<'a> {
+    section: &'a [u8],
+    /// The one Host, as it was sent, not empty.
+    pub host: Option<&'a [u8]>,
+    /// The one Content-Length, if only 0.
+    pub length: Option<u64>,
+    /// Transfer-Encoding is chunked, and nothing else.
+    pub chunked: bool,
+    /// The sender closes behind this message.
+    pub close: bool,
+    /// It wants to hear that it may send its body (RFC 9110 section 10.1.1).
+    pub expects_continue: bool,
+    /// What Connection lists: fields for this connection alone.
+    pub named: Vec<&'a [u8]>,
+    has_trailer: bool,
+    upgrades: bool,
+    to_websocket: bool,
 }
 
-/// Takes what is not for the client out of a response: hop-by-hop fields, and what only we say.
-pub(super) fn clean_response(fields: &mut HeaderMap, websocket: bool) {
-    remove_hop_by_hop(fields);
-    remove_where(fields, |name| name.as_str().starts_with("x-egret-"));
-    if websocket {
-        insert_upgrade(fields);
+impl<'a> Fields<'a> {
+    /// Reads the lines behind the first one, to the empty line.
+    pub(super) fn read(section: &'a [u8], max_fields: usize) -> Result<Self, Violation> {
+        let mut fields = Self {
+            section,
+            ..Self::default()
+        };
+        for (count, line) in lines(section).enumerate() {
+            if count >= max_fields {
+                return Err(too_many("more header fields than the limit"));
+            }
+            let (name, value) = field(line).map_err(Violation::bad_request)?;
+            fields.add(name, value)?;
+        }
+        if fields.named.len() > max_fields {
+            return Err(too_many("more names in Connection than the limit of fields"));
+        }
+        Ok(fields)
     }
-}
 
-fn remove_hop_by_hop(fields: &mut HeaderMap) {
-    let named: Vec<HeaderName> = fields
-        .get_all(CONNECTION)
-        .iter()
-        .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
-        .filter_map(|name| HeaderName::from_bytes(trimmed(name)).ok())
-        .filter(|name| !NEVER_REMOVED.contains(name))
-        .collect();
-    remove_where(fields, |name| {
-        HOP_BY_HOP.contains(name) || named.contains(name) || name.as_str().starts_with("proxy-")
-    });
-}
-
-/// Order of the others is kept, which removing one by one would not.
-fn remove_where(fields: &mut HeaderMap, unwanted: impl Fn(&HeaderName) -> bool) {
-    if !fields.keys().any(&unwanted) {
-        return;
+    /// Their length as they were sent.
+    pub(super) fn bytes(&self) -> usize {
+        self.section.len()
     }
-    let mut last = None;
-    for (name, value) in std::mem::take(fields) {
-        last = name.or(last);
-        match &last {
-            Some(name) if !unwanted(name) => drop(fields.append(name, value)),
+
+    /// Name and value of each, in order.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> {
+        // `read` let no line through that is no field.
+        lines(self.section).filter_map(|line| field(line).ok())
+    }
+
+    /// The values of all fields of this name.
+    pub(super) fn values<'b>(&'b self, name: &'b [u8]) -> impl Iterator<Item = &'a [u8]> + use<'a, 'b> {
+        let named = self.iter().filter(move |field| field.0.eq_ignore_ascii_case(name));
+        named.map(|field| field.1)
+    }
+
+    fn add(&mut self, name: &'a [u8], value: &'a [u8]) -> Result<(), Violation> {
+        let is = |other: &[u8]| name.eq_ignore_ascii_case(other);
+        // Nearly every name is told from these by its length.
+        match name.len() {
+            4 if is(b"host") => self.add_host(value)?,
+            6 if is(b"expect") => self.expects_continue |= value.eq_ignore_ascii_case(b"100-continue"),
+            7 if is(b"upgrade") => self.to_websocket |= lists(value, b"websocket"),
+            7 if is(b"trailer") => self.has_trailer = true,
+            10 if is(b"connection") => {
+                self.close |= lists(value, b"close");
+                self.upgrades |= lists(value, b"upgrade");
+                self.named.extend(elements(value).filter(|name| !name.is_empty()));
+            }
+            14 if is(b"content-length") => {
+                let length =
+                    content_length(value).ok_or(Violation::framing("a Content-Length that is not one number"))?;
+                if self.length.replace(length).is_some() {
+                    return Err(Violation::framing("more than one Content-Length"));
+                }
+            }
+            17 if is(b"transfer-encoding") => {
+                if std::mem::replace(&mut self.chunked, true) || !value.eq_ignore_ascii_case(b"chunked") {
+                    return Err(Violation::framing("a Transfer-Encoding other than chunked"));
+                }
+            }
             _ => {}
         }
-    }
-}
-
-fn insert_upgrade(fields: &mut HeaderMap) {
-    fields.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
-    fields.insert(UPGRADE, HeaderValue::from_static("websocket"));
-}
-
-/// Adds us to Via (RFC 9110 section 7.6.3) for a message that came as HTTP/1.`minor`.
-pub(super) fn add_via(fields: &mut HeaderMap, minor: u8) {
-    let via = HeaderValue::from_maybe_shared(format!("1.{minor} {}", *PSEUDONYM)).expect("made of visible ASCII");
-    fields.append(VIA, via);
-}
-
-/// Whether a request came through us before.
-pub(super) fn came_through_us(fields: &HeaderMap) -> bool {
-    let mut hops = fields
-        .get_all(VIA)
-        .iter()
-        .flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
-    hops.any(|hop| {
-        let mut words = hop
-            .split(|byte| matches!(byte, b' ' | b'\t'))
-            .filter(|word| !word.is_empty());
-        words
-            .nth(1)
-            .is_some_and(|by| by.eq_ignore_ascii_case(PSEUDONYM.as_bytes()))
-    })
-}
-
-/// Max-Forwards (RFC 9110 section 7.6.2): hops that are left, one less afterwards. `None` where it is absent or no number.
-pub(super) fn take_forward(fields: &mut HeaderMap) -> Option<u64> {
-    let left: u64 = fields.get(MAX_FORWARDS)?.to_str().ok()?.parse().ok()?;
-    if left > 0 {
-        fields.insert(MAX_FORWARDS, HeaderValue::from(left - 1));
-    }
-    Some(left)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn fields(lines: &[(&str, &str)]) -> HeaderMap {
-        let pair = |(name, value): &(&str, &str)| {
-            (
-                HeaderName::from_bytes(name.as_bytes()).unwrap(),
-                HeaderValue::from_str(value).unwrap(),
-            )
-        };
-        lines.iter().map(pair).collect()
+        Ok(())
     }
 
-    fn shown(fields: &HeaderMap) -> Vec<String> {
-        let line = |(name, value): (&HeaderName, &HeaderValue)| format!("{name}: {}", value.to_str().unwrap());
-        fields.iter().map(line).collect()
-    }
-
-    #[test]
-    fn c_44_hop_by_hop_fields_end_here() {
-        let mut request = fields(&[
-            ("Host", "api.example.com"),
-            ("Accept", "a"),
-            ("Connection", "close, Host, X-Secret, content-length"),
-            ("Connection", "X-Other"),
-            ("X-Secret", "1"),
-            ("Accept", "b"),
-            ("X-Other", "1"),
-            ("Keep-Alive", "timeout=5"),
-            ("Proxy-Connection", "keep-alive"),
-            ("Proxy-Authorization", "Basic x"),
-            ("TE", "trailers, x"),
-            ("Transfer-Encoding", "chunked"),
-            ("Upgrade", "h2c"),
-            ("Content-Length", "5"),
-            ("Authorization", "Bearer y"),
-        ]);
-        clean_request(&mut request, false);
-        let left = [
-            "host: api.example.com",
-            "accept: a",
-            "accept: b",
-            "content-length: 5",
-            "authorization: Bearer y",
-        ];
-        assert_eq!(shown(&request), left);
-    }
-
-    #[test]
-    fn c_62_what_a_client_says_of_its_origin_is_dropped() {
-        let mut request = fields(&[
-            ("X-Forwarded-For", "10.0.0.1"),
-            ("X-Forwarded-Host", "evil.test"),
-            ("Forwarded", "for=10.0.0.1"),
-            ("X-Egret-Source", "10.0.0.1"),
-            ("X-Request-Id", "7"),
-        ]);
-        clean_request(&mut request, false);
-        assert_eq!(shown(&request), ["x-request-id: 7"]);
-    }
-
-    #[test]
-    fn c_57_an_upgrade_that_goes_on_is_websocket_alone() {
-        let mut request = fields(&[
-            ("Connection", "keep-alive, Upgrade"),
-            ("Upgrade", "h2c, websocket"),
-            ("X-A", "1"),
-        ]);
-        clean_request(&mut request, true);
-        assert_eq!(shown(&request), ["x-a: 1", "connection: Upgrade", "upgrade: websocket"]);
-        let mut response = fields(&[
-            ("Proxy-Authenticate", "Basic"),
-            ("X-Egret-Reason", "forged"),
-            ("Alt-Svc", "clear"),
-        ]);
-        clean_response(&mut response, false);
-        assert_eq!(shown(&response), ["alt-svc: clear"]);
-    }
-
-    #[test]
-    fn c_46_a_request_that_came_through_us_is_known_by_its_via() {
-        let mut request = fields(&[("Via", "1.1 other, 1.0 egret")]);
-        assert!(!came_through_us(&request), "another egret is no loop");
-        add_via(&mut request, 0);
-        assert!(came_through_us(&request));
-        assert_eq!(shown(&request)[1], format!("via: 1.0 {}", *PSEUDONYM));
-        let mixed = format!("HTTP/1.1   {} (comment), 1.1 x", PSEUDONYM.to_uppercase());
-        assert!(came_through_us(&fields(&[("Via", &mixed)])));
-        assert!(
-            !came_through_us(&fields(&[("Via", &PSEUDONYM)])),
-            "a protocol stands before the name"
-        );
-    }
-
-    #[test]
-    fn c_45_forwards_are_counted_down() {
-        for (sent, left, after) in [
-            ("0", Some(0), "0"),
-            ("3", Some(3), "2"),
-            ("x", None, "x"),
-            ("-1", None, "-1"),
-        ] {
-            let mut request = fields(&[("Max-Forwards", sent)]);
-            assert_eq!(take_forward(&mut request), left);
-            assert_eq!(shown(&request), [format!("max-forwards: {after}")]);
+    /// RFC 9112 section 3.2: one value, of one host. A list is two of them.
+    fn add_host(&mut self, value: &'a [u8]) -> Result<(), Violation> {
+        if value.is_empty() || value.iter().any(|byte| b", \t/?#@\\".contains(byte)) {
+            return Err(Violation::bad_request("a Host that is not one host"));
         }
-        assert_eq!(take_forward(&mut HeaderMap::new()), None);
+        match self.host.replace(value) {
+            None => Ok(()),
+            Some(_) => Err(Violation::bad_request("more than one Host")),
+        }
     }
+
+    /// How the body ends, where the fields say it.
+    pub(super) fn framing(&self) -> Result<Option<Framing>, Violation> {
+        match (self.length, self.chunked) {
+            // RFC 9112 section 6.1: this is how requests are smuggled.
+            (Some(_), true) => Err(Violation::framing("Content-Length with Transfer-Encoding")),
+            (Some(length), false) => Ok(Some(Framing::Length(length))),
+            (None, true) if self.has_trailer => {
+                let names = self.values(b"trailer").collect::<Vec<_>>().join(&b',');
+                Ok(Some(Framing::Chunked(Chunked::announcing(&names))))
+            }
+            (None, true) => Ok(Some(Framing::Chunked(Chunked::default()))),
+            (None, false) => Ok(None),
+        }
+    }
+
+    /// They ask for, or agree to, going on with WebSocket (RFC 6455 section 4).
+    pub(super) fn websocket(&self) -> bool {
+        self.upgrades && self.to_websocket
+    }
+}
+
+fn too_many(what: &'static str) -> Violation {
+    Violation {
+        reason: Reason::HeadTooLarge,
+        what,
+    }
+}
+
+/// Decimal digits only: no sign, no blank, no list.
+fn content_length(value: &[u8]) -> Option<u64> {
+    if !(1..=MAX_LENGTH_DIGITS).contains(&value.len()) || !value.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    std::str::from_utf8(value).ok()?.parse().ok()
 }

@@ -5,36 +5,36 @@
 use super::framing::Violation;
 use crate::flow::intent::{Target, parse_port};
 use crate::policy::{Fqdn, Host, HostError, Reason};
-use hyper::Method;
+use std::borrow::Cow;
 
 /// Port of `http` where none is written (RFC 9110 section 4.2.1).
 const HTTP_PORT: u16 = 80;
 
 /// What a request asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Wanted {
+pub(super) struct Wanted<'a> {
     /// Name or address, and port.
     pub target: Target,
     /// The authority as it was sent.
-    pub authority: Vec<u8>,
+    pub authority: &'a [u8],
     /// What upstream gets as request target: path and query unchanged, or `*`.
-    pub origin_form: Vec<u8>,
+    pub origin_form: Cow<'a, [u8]>,
 }
 
-impl Wanted {
+impl Wanted<'_> {
     /// The URL for rows: without userinfo, which is refused, and without the query, which may hold secrets.
     pub(super) fn shown(&self) -> String {
         let path = self.origin_form.split(|byte| *byte == b'?').next().unwrap_or_default();
         format!(
             "http://{}{}",
-            String::from_utf8_lossy(&self.authority),
+            String::from_utf8_lossy(self.authority),
             String::from_utf8_lossy(path)
         )
     }
 }
 
 /// `absolute-form` (RFC 9112 section 3.2.2) of scheme `http`. What URL parsers differ in is refused.
-pub(super) fn absolute(raw: &[u8], method: &Method) -> Result<Wanted, Violation> {
+pub(super) fn absolute<'a>(raw: &'a [u8], method: &[u8]) -> Result<Wanted<'a>, Violation> {
     let Some(rest) = strip_scheme(raw) else {
         return Err(Violation::bad_request(match raw {
             [b'/', ..] | b"*" => "a proxy wants the whole URL in the request line",
@@ -49,27 +49,27 @@ pub(super) fn absolute(raw: &[u8], method: &Method) -> Result<Wanted, Violation>
     let (authority, path) = rest.split_at(end);
     let target = parse_host_port(authority)?;
     let origin_form = match path.first() {
-        Some(b'/') => path.to_vec(),
-        Some(_) => [b"/", path].concat(),
+        Some(b'/') => path.into(),
+        Some(_) => [b"/", path].concat().into(),
         // RFC 9112 section 3.2.4: the last proxy makes it the server's own OPTIONS.
-        None if *method == Method::OPTIONS => b"*".to_vec(),
-        None => b"/".to_vec(),
+        None if method == b"OPTIONS" => b"*"[..].into(),
+        None => b"/"[..].into(),
     };
     Ok(Wanted {
         target,
-        authority: authority.to_vec(),
+        authority,
         origin_form,
     })
 }
 
 /// `origin-form` inside a tunnel that was opened for `name:port`. Its Host must say the same.
-pub(super) fn origin(
-    raw: &[u8],
-    method: &Method,
-    host: Option<&[u8]>,
+pub(super) fn origin<'a>(
+    raw: &'a [u8],
+    method: &[u8],
+    host: Option<&'a [u8]>,
     (name, port): (&Fqdn, u16),
-) -> Result<Wanted, Violation> {
-    let asks_server = raw == b"*" && *method == Method::OPTIONS;
+) -> Result<Wanted<'a>, Violation> {
+    let asks_server = raw == b"*" && method == b"OPTIONS";
     if raw.first() != Some(&b'/') && !asks_server {
         return Err(Violation::bad_request("inside a tunnel the request line holds a path"));
     }
@@ -84,8 +84,8 @@ pub(super) fn origin(
     }
     Ok(Wanted {
         target,
-        authority: authority.to_vec(),
-        origin_form: raw.to_vec(),
+        authority,
+        origin_form: raw.into(),
     })
 }
 
@@ -133,7 +133,7 @@ mod tests {
     use super::*;
 
     fn goes_to(url: &str) -> Result<String, Reason> {
-        match absolute(url.as_bytes(), &Method::GET) {
+        match absolute(url.as_bytes(), b"GET") {
             Ok(wanted) => {
                 let host = match wanted.target.host {
                     Host::Name(name) => name.to_string(),
@@ -172,8 +172,8 @@ mod tests {
         ] {
             assert_eq!(goes_to(url).as_deref(), Ok(expected), "{url}");
         }
-        let asks_server = absolute(b"http://api.example.com", &Method::OPTIONS).unwrap();
-        assert_eq!(asks_server.origin_form, b"*");
+        let asks_server = absolute(b"http://api.example.com", b"OPTIONS").unwrap();
+        assert_eq!(*asks_server.origin_form, *b"*");
     }
 
     #[test]
@@ -231,7 +231,8 @@ mod tests {
     fn inside_a_tunnel_host_is_what_the_tunnel_was_opened_for() {
         let name = Fqdn::parse("api.example.com").unwrap();
         let ask = |target: &str, host: &str, port| {
-            origin(target.as_bytes(), &Method::GET, Some(host.as_bytes()), (&name, port))
+            origin(target.as_bytes(), b"GET", Some(host.as_bytes()), (&name, port))
+                .map(|wanted| String::from_utf8_lossy(&wanted.origin_form).into_owned())
                 .map_err(|violation| violation.reason)
         };
         for (host, port) in [
@@ -239,11 +240,7 @@ mod tests {
             ("API.example.com.:80", 80),
             ("api.example.com:8080", 8080),
         ] {
-            assert_eq!(
-                ask("/a?b", host, port).map(|wanted| wanted.origin_form),
-                Ok(b"/a?b".to_vec()),
-                "{host}"
-            );
+            assert_eq!(ask("/a?b", host, port), Ok("/a?b".to_string()), "{host}");
         }
         for (host, port) in [
             ("evil.test", 80),
@@ -261,14 +258,14 @@ mod tests {
             Err(Reason::BadRequest)
         );
         assert_eq!(
-            origin(b"/", &Method::GET, None, (&name, 80)).unwrap_err().reason,
+            origin(b"/", b"GET", None, (&name, 80)).unwrap_err().reason,
             Reason::BadRequest
         );
     }
 
     #[test]
     fn g_02_rows_show_no_query() {
-        let wanted = absolute(b"http://api.example.com:81/a/b?api-key=secret", &Method::GET).unwrap();
+        let wanted = absolute(b"http://api.example.com:81/a/b?api-key=secret", b"GET").unwrap();
         assert_eq!(wanted.shown(), "http://api.example.com:81/a/b");
     }
 }

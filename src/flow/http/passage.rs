@@ -1,0 +1,184 @@
+//! One message on its way from one socket to another: a head of ours, then its body as it comes and is judged.
+//!
+//! At most one buffer is held, and none while nothing waits in it. What is read is written before more is read, so a side
+//! that does not take holds up the one that sends.
+
+use super::framing::{Framing, Progress, Violation};
+use std::future::Future;
+use std::io::{IoSlice, Result};
+use std::ops::Range;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, ready};
+use tokio::io::{AsyncReadExt, AsyncWrite};
+use tokio::net::TcpStream;
+
+/// Room for a body on its way, in bytes: as in a tunnel.
+const BUFFER_BYTES: usize = 16 * 1024;
+
+/// Why a message does not arrive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fault {
+    /// The sender closed before the end.
+    SourceEnded,
+    SourceFailed,
+    SinkFailed,
+    /// What the sender says is none: it goes no further than its first fault.
+    Spoilt(Violation),
+}
+
+pub(super) struct Passage {
+    head: Vec<u8>,
+    head_written: usize,
+    framing: Framing,
+    /// What was read: the first `judged` bytes were judged, of those `kept` go on, what follows waits for more.
+    buffer: Vec<u8>,
+    judged: usize,
+    kept: Range<usize>,
+    ended: bool,
+    /// Bytes read so far.
+    pub read: u64,
+    /// Bytes written so far.
+    pub written: u64,
+}
+
+impl Passage {
+    /// A head, and a body of which some may have been read already.
+    pub(super) fn new(head: Vec<u8>, framing: Framing, buffer: Vec<u8>) -> Self {
+        Self {
+            head,
+            head_written: 0,
+            framing,
+            buffer,
+            judged: 0,
+            kept: 0..0,
+            ended: false,
+            read: 0,
+            written: 0,
+        }
+    }
+
+    /// A head that goes next, all before it being written, and the body behind it.
+    pub(super) fn next(&mut self, head: Vec<u8>, framing: Framing) {
+        self.head = head;
+        self.head_written = 0;
+        self.framing = framing;
+    }
+
+    /// Once more from its head on. Nothing of its body is written.
+    pub(super) fn rewind(&mut self) {
+        self.head_written = 0;
+    }
+
+    /// Whether all that may go on is written.
+    pub(super) fn is_flushed(&self) -> bool {
+        self.head_written == self.head.len() && self.kept.is_empty()
+    }
+
+    /// What was read and not judged: behind the end of the body it belongs to the next message.
+    pub(super) fn unjudged(&self) -> &[u8] {
+        &self.buffer[self.judged..]
+    }
+
+    /// These bytes of it are judged, and do not go on as they are.
+    pub(super) fn skip(&mut self, bytes: usize) {
+        self.judged += bytes;
+        self.kept = self.judged..self.judged;
+    }
+
+    /// Nothing more is read or written: the buffer goes, and with it what stands behind the end.
+    pub(super) fn finish(&mut self) -> Vec<u8> {
+        let rest = self.unjudged().to_vec();
+        self.buffer = Vec::new();
+        (self.judged, self.kept) = (0, 0..0);
+        rest
+    }
+
+    /// `Ready(Ok)` when the whole message is written.
+    pub(super) fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        source: &mut TcpStream,
+        sink: &mut TcpStream,
+    ) -> Poll<std::result::Result<(), Fault>> {
+        loop {
+            // What is at hand is judged first: a head and the start of its body are one write.
+            let judged = self.judge().map_err(Fault::Spoilt)?;
+            let more = judged || !self.is_flushed();
+            ready!(self.poll_flush(cx, sink)).map_err(|_| Fault::SinkFailed)?;
+            if self.ended {
+                return Poll::Ready(Ok(()));
+            }
+            if more {
+                continue;
+            }
+            let most = self.framing.wants().min(BUFFER_BYTES);
+            match ready!(self.poll_more(cx, source, most)) {
+                Ok(0) if self.framing == Framing::UntilClose => self.ended = true,
+                Ok(0) => return Poll::Ready(Err(Fault::SourceEnded)),
+                Ok(_) => {}
+                Err(_) => return Poll::Ready(Err(Fault::SourceFailed)),
+            }
+        }
+    }
+
+    /// Judges what was read; whether there was any. A violation is told once nothing before it is left to write.
+    fn judge(&mut self) -> std::result::Result<bool, Violation> {
+        if self.ended || !self.kept.is_empty() {
+            return Ok(false);
+        }
+        match self.framing.pass(&mut self.buffer[self.judged..]) {
+            Ok(Progress { judged, kept, ended }) => {
+                self.kept = self.judged..self.judged + kept;
+                self.judged += judged;
+                self.ended = ended;
+                Ok(judged > 0)
+            }
+            Err(violation) if self.is_flushed() => Err(violation),
+            Err(_) => Ok(false),
+        }
+    }
+
+    /// One read behind what is there, so that no more than `most` bytes wait; 0 at the end.
+    pub(super) fn poll_more(
+        &mut self,
+        cx: &mut Context<'_>,
+        source: &mut TcpStream,
+        most: usize,
+    ) -> Poll<Result<usize>> {
+        self.buffer.drain(..self.judged);
+        (self.judged, self.kept) = (0, 0..0);
+        if self.buffer.is_empty() {
+            // Nothing waits: no buffer until something comes.
+            self.buffer = Vec::new();
+            ready!(source.poll_read_ready(cx))?;
+        }
+        let room = most.saturating_sub(self.buffer.len()).max(1);
+        if self.buffer.capacity() - self.buffer.len() < room {
+            self.buffer.reserve_exact(room);
+        }
+        let count = ready!(pin!(source.take(room as u64).read_buf(&mut self.buffer)).poll(cx))?;
+        self.read += count as u64;
+        Poll::Ready(Ok(count))
+    }
+
+    /// Writes the head and what goes on of the body.
+    pub(super) fn poll_flush(&mut self, cx: &mut Context<'_>, sink: &mut TcpStream) -> Poll<Result<()>> {
+        while !self.is_flushed() {
+            let (head, body) = (&self.head[self.head_written..], &self.buffer[self.kept.clone()]);
+            let sink = Pin::new(&mut *sink);
+            let count = ready!(match (head, body) {
+                (head, []) => sink.poll_write(cx, head),
+                ([], body) => sink.poll_write(cx, body),
+                (head, body) => sink.poll_write_vectored(cx, &[IoSlice::new(head), IoSlice::new(body)]),
+            })?;
+            if count == 0 {
+                return Poll::Ready(Err(std::io::ErrorKind::WriteZero.into()));
+            }
+            let of_head = count.min(head.len());
+            self.head_written += of_head;
+            self.kept.start += count - of_head;
+            self.written += count as u64;
+        }
+        Poll::Ready(Ok(()))
+    }
+}
