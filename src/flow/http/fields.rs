@@ -86,11 +86,7 @@ impl<'a> Fields<'a> {
                     return Err(Violation::framing("more than one Content-Length"));
                 }
             }
-            17 if is(b"transfer-encoding") => {
-                if std::mem::replace(&mut self.chunked, true) || !value.eq_ignore_ascii_case(b"chunked") {
-                    return Err(Violation::framing("a Transfer-Encoding other than chunked"));
-                }
-            }
+            17 if is(b"transfer-encoding") => self.add_coding(value)?,
             _ => {}
         }
         Ok(())
@@ -105,6 +101,13 @@ impl<'a> Fields<'a> {
             None => Ok(()),
             Some(_) => Err(Violation::bad_request("more than one Host")),
         }
+    }
+
+    fn add_coding(&mut self, value: &[u8]) -> Result<(), Violation> {
+        if std::mem::replace(&mut self.chunked, true) || !value.eq_ignore_ascii_case(b"chunked") {
+            return Err(Violation::framing("a Transfer-Encoding other than chunked"));
+        }
+        Ok(())
     }
 
     /// How the body ends, where the fields say it.

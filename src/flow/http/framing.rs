@@ -107,10 +107,10 @@ mod tests {
                 ended,
             })
         };
-        assert_eq!(framing.pass(&mut *b"abcdefgh".to_vec()), progress(8, false));
+        assert_eq!(framing.pass(&mut b"abcdefgh".to_vec()), progress(8, false));
         assert_eq!(framing.wants(), 3);
-        assert_eq!(framing.pass(&mut *b"efghi".to_vec()), progress(2, true));
+        assert_eq!(framing.pass(&mut b"efghi".to_vec()), progress(2, true));
         assert_eq!(Framing::Length(0).pass(&mut []), progress(0, true));
-        assert_eq!(Framing::UntilClose.pass(&mut *b"abc".to_vec()), progress(3, false));
+        assert_eq!(Framing::UntilClose.pass(&mut b"abc".to_vec()), progress(3, false));
     }
 }
