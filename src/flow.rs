@@ -43,6 +43,9 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout, timeout_at};
 use tunnels::{Registered, Tunnel};
 
+/// How long a client may take for its head once egret drains.
+const HEAD_WHILE_DRAINING: Duration = Duration::from_millis(250);
+
 /// How long a client may take to let its 200 into the socket: one that was asked nothing before has room.
 const ESTABLISHED_TIME: Duration = Duration::from_secs(5);
 
@@ -110,7 +113,7 @@ async fn open(mut client: TcpStream, source: SocketAddr, shared: Arc<Shared>) ->
     let intent = tokio::select! {
         biased;
         intent = intent::read(&mut client, &mut held, &settings.limits) => intent,
-        () = record.shared.until(Phase::Draining) => Err(IntentError::Refused(Reason::Draining, None)),
+        () = too_late(&record.shared) => Err(IntentError::Refused(Reason::Draining, None)),
     };
     match intent {
         Ok(Intent::Connect {
@@ -138,6 +141,12 @@ async fn open(mut client: TcpStream, source: SocketAddr, shared: Arc<Shared>) ->
         }
     }
     None
+}
+
+/// Resolves a moment after egret began to drain: whoever was accepted just before has its head under way.
+async fn too_late(shared: &Shared) {
+    shared.until(Phase::Draining).await;
+    tokio::time::sleep(HEAD_WHILE_DRAINING).await;
 }
 
 /// CONNECT: decide on the target's name and port, resolve, vet, connect, answer 200, hold the first flight at the gate.

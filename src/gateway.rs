@@ -7,7 +7,7 @@ use crate::config::{Checked, Settings};
 use crate::dns::Resolver;
 use crate::flow::{Phase, Shared, limits, relay};
 use crate::listen::health::Health;
-use crate::listen::{self, admin, health};
+use crate::listen::{self, Listener, admin, health};
 use crate::log::{Log, LogError};
 use crate::metrics::Metrics;
 use crate::policy::{CompiledPolicy, Mode};
@@ -23,10 +23,10 @@ use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-/// How long the self-test may take. It needs one round trip on loopback and no DNS, but the processor may be throttled.
 /// How often a worker gives memory back.
 const GIVE_BACK_EVERY: Duration = Duration::from_secs(1);
 
+/// How long the self-test may take. It needs one round trip on loopback and no DNS, but the processor may be throttled.
 const SELF_TEST_TIME: Duration = Duration::from_secs(10);
 
 /// How long cut tunnels get to write their last rows.
@@ -45,6 +45,12 @@ pub enum StartError {
         /// What the system said.
         cause: io::Error,
     },
+    /// A socket was passed that the configuration has no use for.
+    #[error(
+        "a socket that listens on {0} was passed, but no listener has this address; add it under [listeners], or remove it \
+         from the socket unit (ListenStream=)"
+    )]
+    Passed(SocketAddr),
     /// A log sink could not be opened.
     #[error(transparent)]
     Log(#[from] LogError),
@@ -72,6 +78,18 @@ pub enum ReloadError {
 pub struct GatewayOptions {
     /// Rows go here instead of to the sinks of the settings.
     pub log: Option<Log>,
+    /// Sockets that listen already: each is used for the listener of its address, and left open when egret ends.
+    pub passed: Vec<StdListener>,
+}
+
+impl GatewayOptions {
+    /// Rows go to `log`; everything is bound by the gateway.
+    pub fn logging_to(log: Log) -> Self {
+        Self {
+            log: Some(log),
+            passed: Vec::new(),
+        }
+    }
 }
 
 /// A running gateway. Dropping it cuts everything; [`Gateway::drain`] ends it gracefully.
@@ -100,9 +118,11 @@ impl Gateway {
     pub fn start(checked: Checked, options: GatewayOptions) -> Result<Self, StartError> {
         let files = raise_file_limit();
         let listeners = &checked.settings.listeners;
-        let (proxy, proxy_addrs) = bind_all("proxy", &listeners.proxy)?;
-        let (health_listeners, health_addrs) = bind_all("health", &listeners.health)?;
-        let (admin_listeners, admin_addrs) = bind_all("admin", &listeners.admin)?;
+        let mut passed = Passed::new(options.passed)?;
+        let (proxy, proxy_addrs) = bind_all("proxy", &listeners.proxy, &mut passed)?;
+        let (health_listeners, health_addrs) = bind_all("health", &listeners.health, &mut passed)?;
+        let (admin_listeners, admin_addrs) = bind_all("admin", &listeners.admin, &mut passed)?;
+        passed.all_used()?;
         let bound = Bound {
             proxy: proxy_addrs,
             health: health_addrs,
@@ -275,17 +295,13 @@ impl Gateway {
         }
     }
 
-    fn spawn_workers(&self, listeners: &[StdListener]) -> io::Result<()> {
+    fn spawn_workers(&self, listeners: &[Listener]) -> io::Result<()> {
         let settings = self.shared.snapshot().settings.clone();
         let count = settings
             .limits
             .workers
             .unwrap_or_else(|| thread::available_parallelism().map_or(1, |n| n.get()));
-        for index in 0..count {
-            let listeners = listeners
-                .iter()
-                .map(StdListener::try_clone)
-                .collect::<io::Result<Vec<_>>>()?;
+        for (index, listeners) in listen::for_workers(listeners, count)?.into_iter().enumerate() {
             let shared = self.shared.clone();
             let runtime = runtime()?;
             let thread = thread::Builder::new().name(format!("worker-{index}")).spawn(move || {
@@ -296,10 +312,10 @@ impl Gateway {
         Ok(())
     }
 
-    fn spawn_control_tasks(&self, health_on: Vec<StdListener>, admin_on: Vec<StdListener>) -> io::Result<()> {
+    fn spawn_control_tasks(&self, health_on: Vec<Listener>, admin_on: Vec<Listener>) -> io::Result<()> {
         let _context = self.control.enter();
         for listener in health_on {
-            let listener = tokio::net::TcpListener::from_std(listener)?;
+            let listener = tokio::net::TcpListener::from_std(listener.socket)?;
             self.control.spawn(health::serve(listener, self.health.clone()));
         }
         let state = Arc::new(AdminView {
@@ -308,7 +324,7 @@ impl Gateway {
             started: SystemTime::now(),
         });
         for listener in admin_on {
-            let listener = tokio::net::TcpListener::from_std(listener)?;
+            let listener = tokio::net::TcpListener::from_std(listener.socket)?;
             self.control.spawn(admin::serve(listener, state.clone()));
         }
         let shared = self.shared.clone();
@@ -355,11 +371,11 @@ impl Drop for Gateway {
     }
 }
 
-async fn work(listeners: Vec<StdListener>, shared: Arc<Shared>) {
+async fn work(listeners: Vec<Listener>, shared: Arc<Shared>) {
     let mut accepting = JoinSet::new();
     for listener in listeners {
-        match tokio::net::TcpListener::from_std(listener) {
-            Ok(listener) => drop(accepting.spawn(listen::accept(listener, shared.clone()))),
+        match tokio::net::TcpListener::from_std(listener.socket) {
+            Ok(socket) => drop(accepting.spawn(listen::accept(socket, listener.passed, shared.clone()))),
             Err(error) => tracing::error!(%error, "a worker cannot use its listener"),
         }
     }
@@ -426,11 +442,41 @@ pub(crate) fn own_addresses() -> io::Result<Vec<IpAddr>> {
         .collect())
 }
 
-fn bind_all(what: &'static str, addresses: &[SocketAddr]) -> Result<(Vec<StdListener>, Vec<SocketAddr>), StartError> {
+/// Listeners that were passed, until they are used.
+struct Passed(Vec<(SocketAddr, StdListener)>);
+
+impl Passed {
+    fn new(sockets: Vec<StdListener>) -> io::Result<Self> {
+        let known = |socket: StdListener| Ok((socket.local_addr()?, socket));
+        Ok(Self(sockets.into_iter().map(known).collect::<io::Result<_>>()?))
+    }
+
+    fn take(&mut self, address: SocketAddr) -> Option<StdListener> {
+        let at = self.0.iter().position(|(known, _)| *known == address)?;
+        Some(self.0.swap_remove(at).1)
+    }
+
+    fn all_used(&self) -> Result<(), StartError> {
+        match self.0.first() {
+            Some((address, _)) => Err(StartError::Passed(*address)),
+            None => Ok(()),
+        }
+    }
+}
+
+fn bind_all(
+    what: &'static str,
+    addresses: &[SocketAddr],
+    passed: &mut Passed,
+) -> Result<(Vec<Listener>, Vec<SocketAddr>), StartError> {
     let mut listeners = Vec::new();
     let mut bound = Vec::new();
     for address in addresses {
-        let listener = match listen::bind(*address) {
+        let listener = match passed.take(*address) {
+            Some(socket) => listen::passed(socket),
+            None => listen::bind(*address),
+        };
+        let listener = match listener {
             Ok(listener) => listener,
             // A machine without IPv6 has no ::1; the IPv4 listener of the same port serves it.
             Err(error) if address.is_ipv6() && no_ipv6(&error) && addresses.iter().any(SocketAddr::is_ipv4) => {
@@ -445,7 +491,7 @@ fn bind_all(what: &'static str, addresses: &[SocketAddr]) -> Result<(Vec<StdList
                 });
             }
         };
-        bound.push(listener.local_addr()?);
+        bound.push(listener.socket.local_addr()?);
         listeners.push(listener);
     }
     Ok((listeners, bound))

@@ -35,8 +35,16 @@ const OUT_OF_FILES_PAUSE: Duration = Duration::from_millis(10);
 /// How long the one descriptor that is kept for such a moment may be taken up by one client.
 const OUT_OF_FILES_LINGER: Duration = Duration::from_millis(100);
 
-/// Bind a listener that workers share.
-pub(crate) fn bind(address: SocketAddr) -> Result<StdListener, Error> {
+/// A socket that listens.
+#[derive(Debug)]
+pub(crate) struct Listener {
+    pub socket: StdListener,
+    /// Whoever passed it keeps it open: what waits in the kernel when egret ends is for the process after it.
+    pub passed: bool,
+}
+
+/// Bind a listener.
+pub(crate) fn bind(address: SocketAddr) -> Result<Listener, Error> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
     if address.is_ipv6() {
@@ -47,17 +55,41 @@ pub(crate) fn bind(address: SocketAddr) -> Result<StdListener, Error> {
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
-    Ok(socket.into())
+    Ok(Listener {
+        socket: socket.into(),
+        passed: false,
+    })
 }
 
-/// Accept until egret drains; what waits in the kernel then is told so.
-pub(crate) async fn accept(listener: TcpListener, shared: Arc<Shared>) {
+/// Use a socket that listens already, as systemd passes it (sd_listen_fds(3)).
+pub(crate) fn passed(socket: StdListener) -> Result<Listener, Error> {
+    socket2::SockRef::from(&socket).set_tcp_nodelay(true)?;
+    socket.set_nonblocking(true)?;
+    Ok(Listener { socket, passed: true })
+}
+
+/// How connections reach the workers, one list of listeners for each: all of them accept from the same sockets, so that
+/// whoever is free takes the next connection. docs/performance.md has the figures of the two other ways.
+pub(crate) fn for_workers(listeners: &[Listener], workers: usize) -> Result<Vec<Vec<Listener>>, Error> {
+    let share = |listener: &Listener| {
+        Ok(Listener {
+            socket: listener.socket.try_clone()?,
+            passed: listener.passed,
+        })
+    };
+    (0..workers).map(|_| listeners.iter().map(share).collect()).collect()
+}
+
+/// Accept until egret drains; what waits in the kernel then is told so, or left to the next process where the socket is not
+/// egret's own.
+pub(crate) async fn accept(listener: TcpListener, passed: bool, shared: Arc<Shared>) {
     let mut spare = spare_file();
     let mut draining = pin!(shared.until(Phase::Draining));
     loop {
         let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
+            biased;
             () = &mut draining => break,
+            accepted = listener.accept() => accepted,
         };
         match accepted {
             Ok((client, source)) => arrive(client, source, &shared),
@@ -75,6 +107,9 @@ pub(crate) async fn accept(listener: TcpListener, shared: Arc<Shared>) {
                 tokio::time::sleep(OUT_OF_FILES_PAUSE).await;
             }
         }
+    }
+    if passed {
+        return;
     }
     while let Some((client, source)) = waiting(&listener).await {
         shared.metrics.accepted();

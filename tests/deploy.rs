@@ -285,3 +285,12 @@ fn nothing_runs_as_root_or_can_write_where_it_runs() {
         }
     }
 }
+
+#[test]
+fn the_socket_unit_has_the_addresses_of_the_proxy_listeners() {
+    let unit = file("systemd/egret.socket");
+    let listens = unit.lines().filter_map(|line| line.strip_prefix("ListenStream="));
+    let listens: BTreeSet<_> = listens.map(str::to_owned).collect();
+    let proxy = configuration("systemd/egret.toml").settings.listeners.proxy;
+    assert_eq!(listens, proxy.iter().map(ToString::to_string).collect());
+}

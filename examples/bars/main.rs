@@ -8,6 +8,7 @@
 //! cargo run --release --example bars -- calls
 //! cargo run --release --example bars -- allocations
 //! cargo run --release --example bars -- idle
+//! cargo run --release --example bars -- restart
 //! ```
 //!
 //! Every run brings its own upstream and DNS server on loopback, starts the gateway as a process and ends it. Figures are
@@ -18,6 +19,7 @@ mod idle;
 mod process;
 mod reload;
 mod report;
+mod restart;
 mod rows;
 mod slow;
 mod soak;
@@ -65,6 +67,8 @@ enum What {
     Allocations(calls::CallsArgs),
     /// Memory of tunnels that say nothing, and what is left of it.
     Idle(idle::IdleArgs),
+    /// Restarts on a listening socket that outlives them.
+    Restart(restart::RestartArgs),
     /// A gateway in this process, reloaded by its library: what `reload --by library` starts.
     #[command(hide = true)]
     Serve {
@@ -84,6 +88,7 @@ fn main() -> ExitCode {
         What::Calls(args) => calls::system_calls(&egret, &args),
         What::Allocations(args) => calls::allocations(&args),
         What::Idle(args) => idle::run(&egret, &args),
+        What::Restart(args) => restart::run(&egret, &args),
         What::Serve { config } => reload::serve(&config).map(|()| true),
     });
     match done {

@@ -6,6 +6,7 @@ use std::{
     fs,
     io::{self, BufRead, BufReader, Read, Write},
     net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
+    os::fd::OwnedFd,
     path::{Path, PathBuf},
     process::{Child, ChildStderr, Command, Stdio},
     thread::{self, JoinHandle},
@@ -55,13 +56,6 @@ impl Egret {
     /// Starts a gateway with listeners on free ports and the rest of its configuration as given. Every row goes to
     /// `on_row`.
     pub fn spawn(how: &How, config: &str, on_row: OnRow) -> io::Result<Self> {
-        let folder = folder()?;
-        let [proxy, health, admin] = free_ports()?;
-        let listeners =
-            format!("[listeners]\nproxy = [\"{proxy}\"]\nhealth = [\"{health}\"]\nadmin = [\"{admin}\"]\n\n");
-        fs::write(folder.join("listeners.toml"), &listeners)?;
-        let file = folder.join("egret.toml");
-        fs::write(&file, listeners + config)?;
         let mut command = match how {
             How::Binary(path) => Command::new(path),
             How::Library => Command::new(std::env::current_exe()?),
@@ -70,10 +64,42 @@ impl Egret {
             How::Binary(_) => command.args(["run", "--lab", "--config"]),
             How::Library => command.arg("serve"),
         };
+        command.stdin(Stdio::piped());
+        let [proxy, health, admin] = free_ports()?;
+        Self::start(command, how, [proxy, health, admin], config, on_row)
+    }
+
+    /// `egret run` with a proxy port that listens already, passed as systemd does it (sd_listen_fds(3)): descriptor 3, and
+    /// variables with the process's own id, which a shell sets before it becomes the gateway.
+    pub fn passed(binary: &Path, config: &str, proxy: &TcpListener, on_row: OnRow) -> io::Result<Self> {
+        const BECOME: &str = "exec 3<&0 0</dev/null; export LISTEN_FDS=1 LISTEN_PID=$$; exec \"$@\"";
+        let mut command = Command::new("sh");
+        command
+            .args(["-c", BECOME, "sh"])
+            .arg(binary)
+            .args(["run", "--lab", "--config"]);
+        command.stdin(OwnedFd::from(proxy.try_clone()?));
+        let [health, admin, _] = free_ports()?;
+        let addresses = [proxy.local_addr()?, health, admin];
+        Self::start(command, &How::Binary(binary.into()), addresses, config, on_row)
+    }
+
+    fn start(
+        mut command: Command,
+        how: &How,
+        [proxy, health, admin]: [SocketAddr; 3],
+        config: &str,
+        on_row: OnRow,
+    ) -> io::Result<Self> {
+        let folder = folder()?;
+        let listeners =
+            format!("[listeners]\nproxy = [\"{proxy}\"]\nhealth = [\"{health}\"]\nadmin = [\"{admin}\"]\n\n");
+        fs::write(folder.join("listeners.toml"), &listeners)?;
+        let file = folder.join("egret.toml");
+        fs::write(&file, listeners + config)?;
         let spawned = Instant::now();
         let mut child = command
             .arg(&file)
-            .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()

@@ -11,10 +11,11 @@ use crate::{
     policy::{Mode, Rules},
 };
 use anyhow::{Context, bail};
+use listenfd::ListenFd;
 use std::{
     collections::BTreeSet,
     io::{IsTerminal, stderr},
-    net::SocketAddr,
+    net::{SocketAddr, TcpListener},
     path::Path,
     sync::Arc,
     time::Duration,
@@ -33,6 +34,8 @@ pub fn run(args: &RunArgs) -> anyhow::Result<Answer> {
     if cfg!(feature = "proof") {
         bail!("this build can switch its guards off (feature `proof`): it is for tests and does not run");
     }
+    // Before there is a second thread: taking them clears the variables that name them.
+    let passed = passed_sockets()?;
     let checked = args
         .config
         .load(&args.listen, &args.clients)
@@ -56,7 +59,8 @@ pub fn run(args: &RunArgs) -> anyhow::Result<Answer> {
     let signals = runtime
         .block_on(async { Signals::new() })
         .context("cannot catch signals")?;
-    let gateway = Arc::new(Gateway::start(checked, GatewayOptions::default())?);
+    let options = GatewayOptions { log: None, passed };
+    let gateway = Arc::new(Gateway::start(checked, options)?);
     let list = |addresses: &[SocketAddr]| addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     tracing::info!(
         listening = list(gateway.proxy_addrs()),
@@ -66,6 +70,19 @@ pub fn run(args: &RunArgs) -> anyhow::Result<Answer> {
     );
     runtime.block_on(serve(&gateway, signals, watch, args.lab, drain_time));
     Ok(Answer::Yes)
+}
+
+/// The listening sockets that systemd passes, if it does (sd_listen_fds(3)).
+fn passed_sockets() -> anyhow::Result<Vec<TcpListener>> {
+    let mut passed = ListenFd::from_env();
+    let mut sockets = Vec::new();
+    for index in 0..passed.len() {
+        let socket = passed
+            .take_tcp_listener(index)
+            .with_context(|| format!("socket {index} that was passed does not listen for TCP (ListenStream=)"))?;
+        sockets.extend(socket);
+    }
+    Ok(sockets)
 }
 
 struct Signals {

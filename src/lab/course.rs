@@ -274,7 +274,7 @@ impl Course {
 }
 
 fn start(checked: Checked, log: Log) -> Result<Gateway, StartError> {
-    Gateway::start(checked, GatewayOptions { log: Some(log) })
+    Gateway::start(checked, GatewayOptions::logging_to(log))
 }
 
 /// The row of the attempt's last decision, found by the client's addresses.

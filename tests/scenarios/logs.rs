@@ -594,7 +594,7 @@ async fn g_03_a_log_that_cannot_be_written_refuses_new_flows_and_leaves_open_tun
     let (world, disk) = (World::usual().await, Disk::new("gone"));
     let log = file_log(disk.file());
     let checked = config::from_text("scenario.toml", &world.text(POLICY)).unwrap();
-    let options = GatewayOptions { log: Some(log.clone()) };
+    let options = GatewayOptions::logging_to(log.clone());
     let gateway = tokio::task::spawn_blocking(|| Gateway::start(checked, options))
         .await
         .unwrap()

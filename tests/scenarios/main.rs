@@ -14,6 +14,7 @@ mod lab;
 mod limits;
 mod logs;
 mod names;
+mod passed;
 mod plain_http;
 mod private_endpoints;
 #[cfg(not(feature = "proof"))]

@@ -159,7 +159,7 @@ impl Builder {
         }
         let (log, memory) = Log::memory();
         let checked = checked(&format!("{base}{}", self.policy.as_deref().unwrap_or(POLICY)));
-        let gateway = Gateway::start(checked, GatewayOptions { log: Some(log) }).unwrap();
+        let gateway = Gateway::start(checked, GatewayOptions::logging_to(log)).unwrap();
         World {
             lab: Arc::new(lab),
             gateway: Arc::new(gateway),

@@ -183,7 +183,7 @@ impl World {
         let mut checked = checked(origin.address, POLICY);
         adjust(&mut checked);
         let (log, memory) = Log::memory();
-        let start = move || Gateway::start(checked, GatewayOptions { log: Some(log) }).expect("a gateway");
+        let start = move || Gateway::start(checked, GatewayOptions::logging_to(log)).expect("a gateway");
         let gateway = tokio::task::spawn_blocking(start).await.unwrap();
         Self {
             gateway: Arc::new(gateway),
