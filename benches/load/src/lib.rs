@@ -29,22 +29,21 @@ pub fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }
 
-/// Raises the limit on open files as far as this process may, for itself and what it starts.
-pub fn raise_file_limit() {
+/// Raises the limit on open files as far as this process may, for itself and what it starts. Gives the limit.
+pub fn raise_file_limit() -> u64 {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    // Enough for 60,000 tunnels; beyond the hard limit only root may go.
+    // Enough for 60,000 tunnels; beyond the hard limit only who has CAP_SYS_RESOURCE may go.
     const WANTED: u64 = 200_000;
-    let now = getrlimit(Resource::Nofile);
-    let more = Rlimit {
-        current: Some(WANTED),
-        maximum: now.maximum.map(|most| most.max(WANTED)),
-    };
-    if setrlimit(Resource::Nofile, more).is_err() {
-        let most = Rlimit {
-            current: now.maximum,
-            maximum: now.maximum,
+    let hard = getrlimit(Resource::Nofile).maximum;
+    for most in [hard.map(|most| most.max(WANTED)), hard] {
+        let limit = Rlimit {
+            current: most,
+            maximum: most,
         };
-        // Where even that is refused, a run that needs more descriptors says so.
-        let _ = setrlimit(Resource::Nofile, most);
+        if setrlimit(Resource::Nofile, limit).is_ok() {
+            break;
+        }
     }
+    // Where both are refused, a run that needs more descriptors says so.
+    getrlimit(Resource::Nofile).current.unwrap_or(WANTED)
 }

@@ -24,6 +24,8 @@ pub struct Recipe {
     pub args: Vec<String>,
     /// Files that it reads: name in the run's folder, content; `FOLDER` in them as well.
     pub files: Vec<(&'static str, String)>,
+    /// The file of the run's folder with a line for each request; `said` has what it prints. None if it writes none.
+    pub log: Option<&'static str>,
     /// The port of its proxy.
     pub proxy: u16,
     /// The port of its transparent mode, if it is given one.
@@ -38,6 +40,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub struct Running {
     child: Child,
     folder: PathBuf,
+    log: Option<&'static str>,
     /// Its proxy.
     pub proxy: SocketAddr,
     /// Its transparent port.
@@ -68,6 +71,7 @@ impl Recipe {
         let mut running = Running {
             child,
             folder,
+            log: self.log,
             proxy: at(self.proxy),
             transparent: self.transparent.map(at),
         };
@@ -98,32 +102,40 @@ impl Running {
         Tree { pid: self.child.id() }
     }
 
-    /// Lines that it wrote into a file of its folder.
-    pub fn lines(&self, file: &str) -> io::Result<usize> {
-        Ok(fs::read_to_string(self.folder.join(file))?.lines().count())
+    /// Ends it. The lines of its log, if it has one.
+    pub fn stop(mut self) -> io::Result<Option<usize>> {
+        self.end();
+        let lines = |log| fs::read(self.folder.join(log)).map(|log| log.iter().filter(|&&byte| byte == b'\n').count());
+        self.log.map(lines).transpose()
     }
-}
 
-impl Drop for Running {
-    fn drop(&mut self) {
+    fn end(&mut self) {
         use rustix::process::{Pid, Signal, kill_process};
         let signal = |pid: u32, signal| {
             // One that has ended already needs none.
             let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
             let _ = pid.map(|pid| kill_process(pid, signal));
         };
-        let tree = self.tree().pids().unwrap_or_default();
-        tree.iter().for_each(|&pid| signal(pid, Signal::TERM));
-        let deadline = Instant::now() + Duration::from_secs(2);
-        while Instant::now() < deadline && !matches!(self.child.try_wait(), Ok(Some(_))) {
-            thread::sleep(Duration::from_millis(5));
+        for (with, patience) in [(Signal::TERM, Duration::from_secs(3)), (Signal::KILL, PATIENCE)] {
+            if matches!(self.child.try_wait(), Ok(Some(_))) {
+                return;
+            }
+            self.tree()
+                .pids()
+                .unwrap_or_default()
+                .into_iter()
+                .for_each(|pid| signal(pid, with));
+            let deadline = Instant::now() + patience;
+            while Instant::now() < deadline && matches!(self.child.try_wait(), Ok(None)) {
+                thread::sleep(Duration::from_millis(5));
+            }
         }
-        // What it started is ended by name of its parent or not at all.
-        if !matches!(self.child.try_wait(), Ok(Some(_))) {
-            let tree = self.tree().pids().unwrap_or_default();
-            tree.iter().for_each(|&pid| signal(pid, Signal::KILL));
-        }
-        let _ = self.child.wait();
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.end();
         let _ = fs::remove_dir_all(&self.folder);
     }
 }

@@ -8,7 +8,7 @@ pub mod tunnel;
 use crate::floor;
 use std::{
     io,
-    net::{Ipv4Addr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering::Relaxed},
@@ -66,9 +66,14 @@ pub struct World {
     pub dns: SocketAddr,
     /// Every name is [`DOCUMENTATION`].
     pub dns_documentation: SocketAddr,
+    /// As `dns`, on port 53: for who can be told no port. None where this process may not have it.
+    pub dns_53: Option<SocketAddr>,
     /// What the upstreams heard.
     pub heard: Arc<Heard>,
 }
+
+/// Where [`World::dns_53`] listens: no system keeps a server there.
+const DNS_53: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(127, 67, 0, 53)), 53);
 
 impl World {
     /// Binds and starts everything. Fails if loopback has no port left.
@@ -81,6 +86,7 @@ impl World {
             http: upstream(&heard, |stream| async { http::serve(stream).await })?,
             dns: dns::start((Ipv4Addr::LOCALHOST, 0).into(), Ipv4Addr::LOCALHOST)?,
             dns_documentation: dns::start((Ipv4Addr::LOCALHOST, 0).into(), DOCUMENTATION)?,
+            dns_53: dns::start(DNS_53, Ipv4Addr::LOCALHOST).ok(),
             heard,
         })
     }

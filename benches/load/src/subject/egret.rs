@@ -5,7 +5,7 @@ use crate::world::{DOCUMENTATION, World, suffixes};
 use std::{fmt::Write, io, path::Path};
 
 /// Its file log, in the run's folder.
-pub const LOG: &str = "egret.ndjson";
+const LOG: &str = "egret.ndjson";
 
 /// `binary` with the access log in a file. It refuses to dial loopback, so names are an address for documentation, and
 /// `--lab` lets it dial the upstreams instead.
@@ -17,6 +17,7 @@ pub fn recipe(binary: &Path, world: &World) -> io::Result<Recipe> {
             .map(str::to_owned)
             .into(),
         files: vec![("egret.toml", config(world, proxy, health, admin))],
+        log: Some(LOG),
         proxy,
         transparent: None,
     })

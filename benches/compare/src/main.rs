@@ -1,0 +1,201 @@
+//! egret, the floor, nothing at all, and other proxies under the same load: `benches/compare/run` builds, fetches the peers
+//! and starts this.
+//!
+//! Every subject has the same policy (201 suffixes, the rest denied), the same DNS server and a log line for each request.
+//! Raw figures go to `target/compare/samples.ndjson`, tables to `target/compare/`; `--write` puts them into README.md and
+//! docs/performance.md between their marks.
+
+mod cells;
+mod chart;
+mod facts;
+mod peers;
+mod table;
+
+use cells::{Cells, DIRECT, FLOOR, ROWS};
+use clap::Parser;
+use egret_load::{
+    client::Route,
+    report::line,
+    subject::{Recipe, bare, egret, own_folder},
+    work::{Sample, Setup, Work},
+    world::World,
+};
+use facts::Facts;
+use std::{
+    fs::{self, File},
+    io::{self, Write},
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+#[derive(Parser)]
+#[command(about = "Compare egret with the floor and with other proxies")]
+struct Args {
+    /// Rounds; the subjects take turns within each.
+    #[arg(long, default_value_t = 5)]
+    rounds: u32,
+    /// Part of the usual operations: 1 is a run of a few seconds for each cell.
+    #[arg(long, default_value_t = 0.5)]
+    scale: f64,
+    /// Only these kinds of work.
+    #[arg(long, value_delimiter = ',')]
+    works: Vec<Work>,
+    /// Only these subjects, besides the floor.
+    #[arg(long, value_delimiter = ',')]
+    subjects: Vec<String>,
+    /// Where `fetch` put the peers.
+    #[arg(long, default_value = "target/peers")]
+    peers: PathBuf,
+    /// `NAME VERSION` of each peer.
+    #[arg(long)]
+    version_of: Vec<String>,
+    /// One round of a few operations: that everything works, and nothing about speed.
+    #[arg(long)]
+    quick: bool,
+    /// Put tables and chart into README.md and docs/.
+    #[arg(long, conflicts_with = "quick")]
+    write: bool,
+}
+
+fn main() -> ExitCode {
+    egret_load::raise_file_limit();
+    let mut args = Args::parse();
+    if args.quick {
+        (args.rounds, args.scale) = (1, 0.01);
+    }
+    match run(&args) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(1),
+        Err(error) => {
+            eprintln!("egret-compare: {error}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// Whether every operation of every subject went right.
+fn run(args: &Args) -> io::Result<bool> {
+    let mut setup = Setup::new(World::start()?, Route::Direct, None)?;
+    setup.scale = args.scale;
+    let peers = std::path::absolute(&args.peers)?;
+    let mut facts = Facts::new(args.rounds, args.scale, args.version_of.clone());
+    let subjects = subjects(args, &peers, &setup.world, &mut facts)?;
+    let folder = own_folder()?.join("../compare");
+    fs::create_dir_all(&folder)?;
+    let mut raw = File::create(folder.join("samples.ndjson"))?;
+    let (mut cells, mut right) = (Cells::default(), true);
+    for round in 1..=args.rounds {
+        for row in ROWS
+            .iter()
+            .filter(|row| args.works.is_empty() || args.works.contains(&row.work))
+        {
+            for turn in 0..subjects.len() {
+                // Each comes first in one round: none is always next to the floor.
+                let subject = &subjects[(turn + round as usize) % subjects.len()];
+                let Some(sample) = cell(subject, row.work, &peers, &setup)? else {
+                    continue;
+                };
+                right &= sample.failed == 0;
+                println!("{round} {} {subject}: {}", row.work.name(), line(&sample));
+                let mut value = serde_json::to_value(&sample)?;
+                value["subject"] = subject.as_str().into();
+                value["work"] = row.work.name().into();
+                value["round"] = round.into();
+                writeln!(raw, "{value}")?;
+                cells.add(subject, row.work, round, sample);
+            }
+        }
+    }
+    report(args, &cells, &subjects, &facts, &folder)?;
+    Ok(right)
+}
+
+/// Who is measured. A peer that cannot be is named among the facts.
+fn subjects(args: &Args, peers: &Path, world: &World, facts: &mut Facts) -> io::Result<Vec<String>> {
+    let mut subjects = vec![DIRECT.to_owned(), FLOOR.to_owned()];
+    for name in ["egret"].into_iter().chain(peers::PEERS) {
+        if !args.subjects.is_empty() && !args.subjects.iter().any(|asked| asked == name) {
+            continue;
+        }
+        match name == "egret" || peers::recipe(name, peers, world)?.is_some() {
+            true => subjects.push(name.to_owned()),
+            false => facts
+                .absent
+                .push(format!("{name} (needs DNS on port 53, which takes root)")),
+        }
+    }
+    Ok(subjects)
+}
+
+/// One subject at one work, started for it. None where the two do not go together.
+fn cell(subject: &str, work: Work, peers: &Path, setup: &Setup) -> io::Result<Option<Sample>> {
+    let recipe = match (subject, work) {
+        (DIRECT, Work::Deny | Work::Idle) => return Ok(None),
+        (DIRECT, _) => return work.run(&setup.with(Route::Direct, None)).map(Some),
+        // It closes after each answer.
+        ("tinyproxy", Work::Http) => return Ok(None),
+        (FLOOR, _) => Some(bare::recipe(work, &setup.world, &own_folder()?)?),
+        ("egret", _) => Some(egret::recipe(&own_folder()?.join("egret"), &setup.world)?),
+        _ => peers::recipe(subject, peers, &setup.world)?,
+    };
+    recipe.map(|recipe| started(subject, &recipe, work, setup)).transpose()
+}
+
+fn started(subject: &str, recipe: &Recipe, work: Work, setup: &Setup) -> io::Result<Sample> {
+    let failed = |e: io::Error| io::Error::new(e.kind(), format!("{subject} at {}: {e}", work.name()));
+    let running = recipe.start().map_err(failed)?;
+    let route = Route::Proxy(running.proxy);
+    let mut sample = work.run(&setup.with(route, Some(running.tree()))).map_err(failed)?;
+    // Messages are not logged one by one; every tunnel and every request is.
+    let logged = if work == Work::Small { 1 } else { sample.done };
+    if let Some(lines) = running.stop()?
+        && (lines as u64) < logged
+    {
+        sample.failed += 1;
+        let why = format!("{lines} lines in its log for {logged} operations");
+        sample.failure.get_or_insert(why);
+    }
+    Ok(sample)
+}
+
+fn report(args: &Args, cells: &Cells, subjects: &[String], facts: &Facts, folder: &Path) -> io::Result<()> {
+    let summary = table::summary(cells, subjects);
+    println!("\n{summary}");
+    if args.quick {
+        return Ok(());
+    }
+    let caption = format!(
+        "Medians of {} rounds, benches/compare; the dashed line is the floor. A bar that is cut tells by its figure.",
+        facts.rounds
+    );
+    let whole = table::whole(cells, subjects, facts);
+    let svg = chart::svg(cells, subjects, &caption);
+    fs::write(folder.join("whole.md"), &whole)?;
+    fs::write(folder.join("summary.md"), &summary)?;
+    fs::write(folder.join("performance.svg"), &svg)?;
+    if args.write {
+        put(Path::new("README.md"), &summary)?;
+        put(Path::new("docs/performance.md"), &whole)?;
+        fs::write("docs/performance.svg", &svg)?;
+    }
+    Ok(())
+}
+
+/// Replaces what stands between the marks.
+fn put(file: &Path, text: &str) -> io::Result<()> {
+    const MARKS: [&str; 2] = [
+        "<!-- compare: written by benches/compare/run --write -->\n",
+        "<!-- end of compare -->",
+    ];
+    let old = fs::read_to_string(file)?;
+    let (head, rest) = old
+        .split_once(MARKS[0])
+        .ok_or_else(|| io::Error::other(format!("{} has no mark", file.display())))?;
+    let (_, tail) = rest
+        .split_once(MARKS[1])
+        .ok_or_else(|| io::Error::other(format!("{} has no end mark", file.display())))?;
+    fs::write(
+        file,
+        [head, MARKS[0], "\n", text.trim_end(), "\n\n", MARKS[1], tail].concat(),
+    )
+}
