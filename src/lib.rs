@@ -28,6 +28,8 @@ pub mod gateway;
 pub mod lab;
 pub mod listen;
 pub mod log;
+#[doc(hidden)]
+pub mod measure;
 pub mod metrics;
 pub mod policy;
 pub mod proof;

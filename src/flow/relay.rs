@@ -9,6 +9,7 @@
 
 mod copy;
 mod direction;
+pub(crate) mod measure;
 mod pipes;
 mod splice;
 
