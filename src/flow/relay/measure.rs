@@ -1,6 +1,7 @@
 //! The relay without a flow around it, for `benches/relay.rs`.
 
 use super::super::gate::Passed;
+use super::super::held::Held;
 use super::super::tunnels::Tunnel;
 use super::relay;
 use crate::log::FlowId;
@@ -23,7 +24,7 @@ pub async fn between(mut client: TcpStream, mut upstream: TcpStream) -> (u64, u6
         through_private_link: false,
     };
     let tunnel = Tunnel::new(FlowId::next(), source, name, 443, Protocol::Https, candidate, 1);
-    let passed = Passed::upgraded(Vec::new());
+    let passed = Passed::upgraded(Held::default());
     let transfer = relay(&mut client, &mut upstream, passed, &tunnel, IDLE).await;
     (transfer.sent, transfer.received)
 }
