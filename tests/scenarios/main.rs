@@ -19,6 +19,7 @@ mod plain_http;
 mod private_endpoints;
 #[cfg(not(feature = "proof"))]
 mod process;
+mod recorded;
 mod records;
 mod reload;
 mod requests;

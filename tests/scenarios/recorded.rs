@@ -1,0 +1,49 @@
+//! Rows as they are written while all scenarios of the lab are played, against the columns that Microsoft documents.
+//!
+//! `EGRET_ROWS=FILE` keeps them: `.ci/run kql` checks the queries of `deploy/kql/` against them.
+
+use crate::tables::faults;
+use egret::lab::course::{Course, Way};
+use egret::lab::scenario::SHIPPED;
+use egret::lab::world::Ground;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::{env, fs};
+
+/// Every row that the shipped scenarios leave behind.
+fn of_the_lab() -> Vec<Value> {
+    let mut rows = Vec::new();
+    for shipped in &SHIPPED {
+        let scenario = shipped.scenario().unwrap_or_else(|problems| panic!("{}", problems[0]));
+        let course = Course::new(scenario, Way::Egret, &Ground::Mapped).unwrap_or_else(|e| panic!("{e}"));
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(course.play());
+        let log = course.rows.clone().expect("egret is on the way");
+        // Stopping it ends its flows, and each end has a row.
+        drop(course);
+        rows.extend(log.rows());
+    }
+    rows
+}
+
+#[test]
+fn rows_that_are_recorded_in_the_lab_have_exactly_the_documented_columns_types_and_values() {
+    let rows = of_the_lab();
+    let category = |row: &Value| row["category"].as_str().unwrap_or_default().to_owned();
+    let mut seen: BTreeMap<String, usize> = BTreeMap::new();
+    let mut all = Vec::new();
+    for row in &rows {
+        *seen.entry(category(row)).or_default() += 1;
+        if category(row).starts_with("AZFW") {
+            all.extend(faults(row));
+        }
+    }
+    assert!(all.is_empty(), "{all:#?}");
+    for table in ["AZFWApplicationRule", "AZFWFqdnResolveFailure", "EgretFlow"] {
+        assert!(seen.contains_key(table), "no row of {table} among {seen:?}");
+    }
+    if let Some(path) = env::var_os("EGRET_ROWS") {
+        let lines: String = rows.iter().map(|row| format!("{row}\n")).collect();
+        fs::write(path, lines).expect("the file of EGRET_ROWS can be written");
+    }
+}
