@@ -1,7 +1,9 @@
 //! Plain HTTP through a whole gateway: absolute-form requests and tunnels to `Http` rules. The origin keeps all that it
 //! hears, so that a denial is shown there and not only by its status.
 
+mod any_bytes;
 mod books;
+mod exchanges;
 mod world;
 
 use serde_json::json;

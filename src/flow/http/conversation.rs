@@ -4,31 +4,27 @@
 //! In: whole heads. Out: upstream's response, or a denial that the client can show. Nothing of a request reaches upstream
 //! before it is judged.
 
+mod books;
+mod judge;
+
 use super::client::Client;
-use super::exchange::{Answered, Asked, Exchange, Failure};
+use super::exchange::{Answered, Exchange, Failure};
 use super::forward::{self, Recipient};
 use super::framing::{Framing, Violation};
 use super::request::RequestHead;
-use super::target::{self, Wanted};
 use super::upstream::Connection;
 use crate::flow::connect::Upstream;
-use crate::flow::intent::Target;
-use crate::flow::record::{Attempted, Record, safe};
-use crate::flow::relay::Transfer;
-use crate::flow::{Denial, answer, begin, charged, decide, ended, enter, named, reach};
-use crate::log::{FlowEndKind, NameSource, Stage};
-use crate::policy::{Decision, Fqdn, Host, Protocol, Reason};
-use crate::proof::{Guard, off};
+use crate::flow::record::{Attempted, Record};
+use crate::flow::{Denial, charged, enter, reach};
+use crate::log::{FlowEndKind, Stage};
+use crate::policy::{Decision, Fqdn, Reason};
 use crate::snapshot::Snapshot;
+use judge::{Judged, denial_of, shown_target};
 use std::future::poll_fn;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 use tokio::time::timeout;
-
-/// Bytes that are kept of the target of a head that was refused.
-const SHOWN_BYTES: usize = 512;
 
 /// How requests on a client connection name where they go.
 #[derive(Clone, Debug)]
@@ -52,17 +48,6 @@ pub(super) enum End {
     Switched(Vec<u8>),
     /// In the middle: a reset, so that nobody takes it for an end in order.
     Cut(FlowEndKind),
-}
-
-/// A request that may pass.
-struct Judged {
-    snapshot: Arc<Snapshot>,
-    name: Fqdn,
-    decision: Decision,
-    /// The head that upstream gets; `None`: it is an OPTIONS whose last hop is this one.
-    head: Option<Vec<u8>>,
-    body: Framing,
-    asked: Asked,
 }
 
 /// One client connection's requests.
@@ -131,105 +116,6 @@ impl Conversation {
         }
         let denial = charged(denial_of(violation), &mut self.record);
         self.deny(&denial, bytes.starts_with(b"HEAD "))
-    }
-
-    fn attempt(&self) -> Attempted {
-        let (name, port) = match &self.route {
-            Route::Absolute => (String::new(), 80),
-            Route::Tunnel(name, port) => (name.as_str().to_string(), *port),
-        };
-        Attempted {
-            name,
-            port,
-            protocol: Some(Protocol::Http),
-            name_source: Some(NameSource::Host),
-            ..Attempted::default()
-        }
-    }
-
-    /// What the row of a request shows that cannot be read. Inside a tunnel it is a path, and the name is known.
-    fn asked(&mut self, target: Vec<u8>) {
-        if let Route::Absolute = self.route {
-            self.attempted.requested = target;
-        }
-    }
-
-    /// Where a request goes, whether it may, and what upstream gets of it.
-    fn judge(&mut self, head: &RequestHead<'_>) -> Result<Judged, Denial> {
-        let wanted = self
-            .wanted(head)
-            .map_err(|violation| charged(denial_of(violation), &mut self.record))?;
-        let Target { host, port } = &wanted.target;
-        let leads_there = |open: &Connection| matches!(host, Host::Name(name) if open.leads_to(name, *port));
-        if self.connection.as_ref().is_some_and(|open| !leads_there(open)) {
-            self.part();
-        }
-        self.record.port = *port;
-        let (snapshot, name, decision) = self.decide(&wanted.target)?;
-        let head_for_upstream = (!forward::ends_here(head)).then(|| forward::for_upstream(head, &wanted, &name));
-        let asked = Asked {
-            recipient: Recipient {
-                minor: head.minor,
-                to_head: head.method == b"HEAD",
-                // RFC 9112 section 9.3: a proxy keeps no connection with HTTP/1.0.
-                last: head.fields.close || head.minor == 0,
-            },
-            expects_continue: head.fields.expects_continue,
-            websocket: head.websocket,
-            harmless: head.body == Framing::NONE && matches!(head.method, b"GET" | b"HEAD" | b"OPTIONS"),
-        };
-        Ok(Judged {
-            snapshot,
-            name,
-            decision,
-            head: head_for_upstream,
-            body: head.body.clone(),
-            asked,
-        })
-    }
-
-    /// Where the request wants to go, and what must not go there whatever the policy says.
-    fn wanted<'a>(&mut self, head: &RequestHead<'a>) -> Result<Wanted<'a>, Violation> {
-        let host = head.fields.host;
-        let wanted = match &self.route {
-            Route::Absolute => target::absolute(head.target, head.method),
-            Route::Tunnel(name, port) => target::origin(head.target, head.method, host, (name, *port)),
-        };
-        if wanted.as_ref().ok().map(|wanted| wanted.authority) != host {
-            self.attempted.host_header = host.map(<[u8]>::to_vec);
-        }
-        let wanted = wanted.inspect_err(|_| self.asked(safe(head.target)))?;
-        self.attempted.requested = wanted.authority.to_vec();
-        self.attempted.target_url = Some(wanted.shown());
-        self.attempted.port = wanted.target.port;
-        self.record.protocol = Some(Protocol::Http);
-        // RFC 9110 section 9.3.8: it shows a script the credentials that it may not read.
-        if head.method == b"TRACE" {
-            return Err(Violation::bad_request("TRACE"));
-        }
-        if forward::came_through_us(&head.fields) {
-            return Err(Violation {
-                reason: Reason::Loop,
-                what: "the request came through this egret before",
-            });
-        }
-        Ok(wanted)
-    }
-
-    fn decide(&mut self, target: &Target) -> Result<(Arc<Snapshot>, Fqdn, Decision), Denial> {
-        let snapshot = begin(&mut self.attempted, &mut self.record)?;
-        let name = named(target, &mut self.attempted, &mut self.record)?;
-        let decision = match self.first {
-            Some(first) if off(Guard::PerRequest) => first,
-            _ => decide(&snapshot, self.record.source.ip(), Protocol::Http, &name, target.port),
-        };
-        self.first.get_or_insert(decision);
-        self.attempted.decision = Some(decision);
-        if decision.permits() {
-            Ok((snapshot, name, decision))
-        } else {
-            Err(Denial::new(decision.reason, Stage::Decide))
-        }
     }
 
     /// resolve -> vet -> connect -> send on, for a request that may pass.
@@ -401,92 +287,6 @@ impl Conversation {
         self.record.told |= told;
         Poll::Pending
     }
-
-    /// The client has no more use for the connection at hand, or it is in the way. See [`Conversation::close_apart`].
-    fn part(&mut self) -> bool {
-        self.close_apart(FlowEndKind::ClientClosed)
-    }
-
-    /// The connection at hand goes, and its row is written: a row tells of one upstream. One that no request has used has
-    /// nothing to tell. Whether there was a row.
-    fn close_apart(&mut self, end: FlowEndKind) -> bool {
-        if !self.connection.as_ref().is_some_and(|connection| connection.used) {
-            self.connection = None;
-            return false;
-        }
-        let generation = self.record.generation;
-        self.record.stage = Stage::Relay;
-        self.close(end);
-        self.record.turn();
-        self.record.generation = generation;
-        true
-    }
-
-    /// Close the books on the connection at hand.
-    fn close(&mut self, end: FlowEndKind) {
-        self.count();
-        match self.connection.take() {
-            Some(connection) => {
-                let (sent, received) = (self.record.sent, self.record.received);
-                ended(&connection.entry, Transfer { sent, received, end }, &mut self.record);
-            }
-            None => self.record.end = end,
-        }
-    }
-
-    /// The client's connection was cut, and upstream's is.
-    pub(super) fn cut(&mut self, end: FlowEndKind) {
-        if let Some(connection) = &self.connection {
-            connection.reset();
-        }
-        self.close(end);
-    }
-
-    /// What has moved belongs to the row at hand.
-    pub(super) fn count(&mut self) {
-        if let Some(connection) = &mut self.connection {
-            self.record.sent += std::mem::take(&mut connection.sent);
-            self.record.received += std::mem::take(&mut connection.received);
-        }
-    }
-
-    /// The connection at hand, for the tunnel behind a 101.
-    pub(super) fn take_connection(&mut self) -> Option<Connection> {
-        self.count();
-        self.connection.take()
-    }
-
-    /// Row and answer of a denial. The connection ends with it.
-    fn deny(&mut self, denial: &Denial, to_head: bool) -> End {
-        if denial.stage != Stage::Relay {
-            // It has nothing to do with where the requests before it went.
-            self.part();
-        }
-        self.record.name = match &self.attempted.name[..] {
-            "" => self.attempted.target(),
-            name => name.to_string(),
-        };
-        self.record.port = self.attempted.port;
-        self.write_denial(denial);
-        let proxy = self.record.shared.snapshot().settings.proxy;
-        let detail = denial.detail.as_deref();
-        let words = answer::words(denial.reason, detail, &self.attempted.target(), self.record.id, &proxy);
-        let mut response = words.response();
-        if to_head {
-            response.truncate(response.len() - words.body.len());
-        }
-        End::Denied(response)
-    }
-
-    /// The row of a denial. One that comes after the decision is made under the policy of this moment; trouble upstream is no
-    /// decision of its own, and the end of the flow tells of it. A client that is gone was not denied.
-    fn write_denial(&mut self, denial: &Denial) {
-        self.record.denied(denial);
-        let decided = denial.stage == Stage::Relay && !matches!(denial.reason, Reason::Revoked | Reason::Draining);
-        if !decided && denial.reason != Reason::ClientClosed {
-            self.attempted.write_denial(&self.record, denial);
-        }
-    }
 }
 
 /// The answer of the last hop, which is this one.
@@ -497,21 +297,4 @@ async fn own_options(client: &mut Client, recipient: Recipient, idle: Duration) 
         Ok(Ok(())) => None,
         _ => Some(End::Cut(FlowEndKind::ClientReset)),
     }
-}
-
-/// What stands where the target of a refused head should: all of the line behind the method, since a blank inside userinfo
-/// must not hide that it is userinfo.
-fn shown_target(bytes: &[u8]) -> Vec<u8> {
-    let end = bytes.iter().position(|byte| matches!(byte, b'\r' | b'\n'));
-    let line = &bytes[..end.unwrap_or(bytes.len())];
-    let blank = line.iter().position(|byte| *byte == b' ');
-    let behind = blank.map_or(&[][..], |blank| &line[blank + 1..]);
-    let version = behind.windows(6).rposition(|window| window == b" HTTP/");
-    let mut target = safe(&behind[..version.unwrap_or(behind.len())]);
-    target.truncate(SHOWN_BYTES);
-    target
-}
-
-fn denial_of(violation: Violation) -> Denial {
-    Denial::new(violation.reason, Stage::Intent).detail(violation.what.to_string())
 }

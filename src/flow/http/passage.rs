@@ -15,6 +15,9 @@ use tokio::net::TcpStream;
 /// Room for a body on its way, in bytes: as in a tunnel.
 const BUFFER_BYTES: usize = 16 * 1024;
 
+/// Reads in a row before other connections of the thread get their turn: as many bytes as a tunnel moves in one.
+const READS_PER_TURN: usize = 16;
+
 /// Why a message does not arrive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fault {
@@ -100,6 +103,7 @@ impl Passage {
         source: &mut TcpStream,
         sink: &mut TcpStream,
     ) -> Poll<std::result::Result<(), Fault>> {
+        let mut reads = 0;
         loop {
             // What is at hand is judged first: a head and the start of its body are one write.
             let judged = self.judge().map_err(Fault::Spoilt)?;
@@ -111,6 +115,11 @@ impl Passage {
             if more {
                 continue;
             }
+            if reads == READS_PER_TURN {
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            reads += 1;
             let most = self.framing.wants().min(BUFFER_BYTES);
             match ready!(self.poll_more(cx, source, most)) {
                 Ok(0) if self.framing == Framing::UntilClose => self.ended = true,
@@ -180,5 +189,90 @@ impl Passage {
             self.written += count as u64;
         }
         Poll::Ready(Ok(()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::chunked::Chunked;
+    use super::*;
+    use std::future::poll_fn;
+    use tokio::io::AsyncWriteExt;
+    use tokio::net::TcpListener;
+
+    /// Two connected sockets.
+    async fn pair() -> (TcpStream, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let far = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        (far, listener.accept().await.unwrap().0)
+    }
+
+    /// A passage between two pairs: its sender, itself with its sockets, its recipient.
+    async fn world(framing: Framing) -> (TcpStream, (Passage, TcpStream, TcpStream), TcpStream) {
+        let ((sender, source), (recipient, sink)) = (pair().await, pair().await);
+        let passage = Passage::new(b"head ".to_vec(), framing, Vec::new());
+        (sender, (passage, source, sink), recipient)
+    }
+
+    #[tokio::test]
+    async fn f_04_who_does_not_take_holds_up_who_sends_and_one_buffer_is_held() {
+        let (mut sender, (mut passage, mut source, mut sink), recipient) = world(Framing::UntilClose).await;
+        let flood = tokio::spawn(async move {
+            let block = vec![b'x'; 1 << 20];
+            while sender.write_all(&block).await.is_ok() {}
+        });
+        // It stands still once both sockets are full.
+        let stalled = std::time::Duration::from_millis(300);
+        let mut written = u64::MAX;
+        while std::mem::replace(&mut written, passage.written) != passage.written {
+            let poll = poll_fn(|cx| passage.poll(cx, &mut source, &mut sink));
+            assert!(tokio::time::timeout(stalled, poll).await.is_err(), "it has no end");
+        }
+        assert!(written > 0);
+        let held = passage.buffer.capacity();
+        assert!(held <= BUFFER_BYTES, "{held} bytes");
+        drop((recipient, source));
+        flood.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn f_04_while_nothing_comes_nothing_is_held() {
+        let (mut sender, (mut passage, mut source, mut sink), mut recipient) = world(Framing::Length(10)).await;
+        sender.write_all(b"hello").await.unwrap();
+        let mut got = [0; 10];
+        let poll = poll_fn(|cx| passage.poll(cx, &mut source, &mut sink));
+        tokio::select! {
+            done = poll => panic!("half of it: {done:?}"),
+            read = recipient.read_exact(&mut got) => drop(read.unwrap()),
+        }
+        assert_eq!(&got, b"head hello");
+        let mut again = pin!(poll_fn(|cx| passage.poll(cx, &mut source, &mut sink)));
+        assert!(poll_fn(|cx| Poll::Ready(again.as_mut().poll(cx).is_pending())).await);
+        assert_eq!(passage.buffer.capacity(), 0);
+    }
+
+    #[tokio::test]
+    async fn what_stands_behind_the_end_stays() {
+        let (mut sender, (mut passage, mut source, mut sink), _recipient) =
+            world(Framing::Chunked(Chunked::default())).await;
+        sender.write_all(b"2\r\nab\r\n0\r\n\r\nGET next").await.unwrap();
+        let done = poll_fn(|cx| passage.poll(cx, &mut source, &mut sink)).await;
+        assert_eq!((done, &passage.finish()[..]), (Ok(()), &b"GET next"[..]));
+        assert_eq!(passage.buffer.capacity(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_sender_that_closes_ends_only_a_body_that_ends_so() {
+        for (framing, expected) in [
+            (Framing::UntilClose, Ok(())),
+            (Framing::Length(9), Err(Fault::SourceEnded)),
+            (Framing::Chunked(Chunked::default()), Err(Fault::SourceEnded)),
+        ] {
+            let (mut sender, (mut passage, mut source, mut sink), _recipient) = world(framing).await;
+            sender.write_all(b"2\r\nab\r\n").await.unwrap();
+            drop(sender);
+            let done = poll_fn(|cx| passage.poll(cx, &mut source, &mut sink)).await;
+            assert_eq!(done, expected);
+        }
     }
 }

@@ -1,0 +1,149 @@
+//! What a request asks, and whether it may: from its head to a decision. Nothing here waits for anybody.
+
+use super::{Conversation, Route};
+use crate::flow::http::exchange::Asked;
+use crate::flow::http::forward::{self, Recipient};
+use crate::flow::http::framing::{Framing, Violation};
+use crate::flow::http::request::RequestHead;
+use crate::flow::http::target::{self, Wanted};
+use crate::flow::http::upstream::Connection;
+use crate::flow::intent::Target;
+use crate::flow::record::{Attempted, safe};
+use crate::flow::{Denial, begin, charged, decide, named};
+use crate::log::{NameSource, Stage};
+use crate::policy::{Decision, Fqdn, Host, Protocol, Reason};
+use crate::proof::{Guard, off};
+use crate::snapshot::Snapshot;
+use std::sync::Arc;
+
+/// Bytes that are kept of the target of a head that was refused.
+const SHOWN_BYTES: usize = 512;
+
+/// A request that may pass.
+pub(super) struct Judged {
+    pub snapshot: Arc<Snapshot>,
+    pub name: Fqdn,
+    pub decision: Decision,
+    /// The head that upstream gets; `None`: it is an OPTIONS whose last hop is this one.
+    pub head: Option<Vec<u8>>,
+    pub body: Framing,
+    pub asked: Asked,
+}
+
+impl Conversation {
+    pub(super) fn attempt(&self) -> Attempted {
+        let (name, port) = match &self.route {
+            Route::Absolute => (String::new(), 80),
+            Route::Tunnel(name, port) => (name.as_str().to_string(), *port),
+        };
+        Attempted {
+            name,
+            port,
+            protocol: Some(Protocol::Http),
+            name_source: Some(NameSource::Host),
+            ..Attempted::default()
+        }
+    }
+
+    /// What the row of a request shows that cannot be read. Inside a tunnel it is a path, and the name is known.
+    pub(super) fn asked(&mut self, target: Vec<u8>) {
+        if let Route::Absolute = self.route {
+            self.attempted.requested = target;
+        }
+    }
+
+    /// Where a request goes, whether it may, and what upstream gets of it.
+    pub(super) fn judge(&mut self, head: &RequestHead<'_>) -> Result<Judged, Denial> {
+        let wanted = self
+            .wanted(head)
+            .map_err(|violation| charged(denial_of(violation), &mut self.record))?;
+        let Target { host, port } = &wanted.target;
+        let leads_there = |open: &Connection| matches!(host, Host::Name(name) if open.leads_to(name, *port));
+        if self.connection.as_ref().is_some_and(|open| !leads_there(open)) {
+            self.part();
+        }
+        self.record.port = *port;
+        let (snapshot, name, decision) = self.decide(&wanted.target)?;
+        let head_for_upstream = (!forward::ends_here(head)).then(|| forward::for_upstream(head, &wanted, &name));
+        let asked = Asked {
+            recipient: Recipient {
+                minor: head.minor,
+                to_head: head.method == b"HEAD",
+                // RFC 9112 section 9.3: a proxy keeps no connection with HTTP/1.0.
+                last: head.fields.close || head.minor == 0,
+            },
+            expects_continue: head.fields.expects_continue,
+            websocket: head.websocket,
+            harmless: head.body == Framing::NONE && matches!(head.method, b"GET" | b"HEAD" | b"OPTIONS"),
+        };
+        Ok(Judged {
+            snapshot,
+            name,
+            decision,
+            head: head_for_upstream,
+            body: head.body.clone(),
+            asked,
+        })
+    }
+
+    /// Where the request wants to go, and what must not go there whatever the policy says.
+    fn wanted<'a>(&mut self, head: &RequestHead<'a>) -> Result<Wanted<'a>, Violation> {
+        let host = head.fields.host;
+        let wanted = match &self.route {
+            Route::Absolute => target::absolute(head.target, head.method),
+            Route::Tunnel(name, port) => target::origin(head.target, head.method, host, (name, *port)),
+        };
+        if wanted.as_ref().ok().map(|wanted| wanted.authority) != host {
+            self.attempted.host_header = host.map(<[u8]>::to_vec);
+        }
+        let wanted = wanted.inspect_err(|_| self.asked(safe(head.target)))?;
+        self.attempted.requested = wanted.authority.to_vec();
+        self.attempted.target_url = Some(wanted.shown());
+        self.attempted.port = wanted.target.port;
+        self.record.protocol = Some(Protocol::Http);
+        // RFC 9110 section 9.3.8: it shows a script the credentials that it may not read.
+        if head.method == b"TRACE" {
+            return Err(Violation::bad_request("TRACE"));
+        }
+        if forward::came_through_us(&head.fields) {
+            return Err(Violation {
+                reason: Reason::Loop,
+                what: "the request came through this egret before",
+            });
+        }
+        Ok(wanted)
+    }
+
+    fn decide(&mut self, target: &Target) -> Result<(Arc<Snapshot>, Fqdn, Decision), Denial> {
+        let snapshot = begin(&mut self.attempted, &mut self.record)?;
+        let name = named(target, &mut self.attempted, &mut self.record)?;
+        let decision = match self.first {
+            Some(first) if off(Guard::PerRequest) => first,
+            _ => decide(&snapshot, self.record.source.ip(), Protocol::Http, &name, target.port),
+        };
+        self.first.get_or_insert(decision);
+        self.attempted.decision = Some(decision);
+        if decision.permits() {
+            Ok((snapshot, name, decision))
+        } else {
+            Err(Denial::new(decision.reason, Stage::Decide))
+        }
+    }
+}
+
+/// What stands where the target of a refused head should: all of the line behind the method, since a blank inside userinfo
+/// must not hide that it is userinfo.
+pub(super) fn shown_target(bytes: &[u8]) -> Vec<u8> {
+    let end = bytes.iter().position(|byte| matches!(byte, b'\r' | b'\n'));
+    let line = &bytes[..end.unwrap_or(bytes.len())];
+    let blank = line.iter().position(|byte| *byte == b' ');
+    let behind = blank.map_or(&[][..], |blank| &line[blank + 1..]);
+    let version = behind.windows(6).rposition(|window| window == b" HTTP/");
+    let mut target = safe(&behind[..version.unwrap_or(behind.len())]);
+    target.truncate(SHOWN_BYTES);
+    target
+}
+
+pub(super) fn denial_of(violation: Violation) -> Denial {
+    Denial::new(violation.reason, Stage::Intent).detail(violation.what.to_string())
+}
