@@ -14,6 +14,7 @@ pub(crate) mod gate;
 pub(crate) mod held;
 pub(crate) mod http;
 pub(crate) mod intent;
+pub(crate) mod judge;
 pub(crate) mod limits;
 pub(crate) mod record;
 pub(crate) mod relay;
@@ -26,7 +27,7 @@ pub(crate) use shared::{Phase, Shared};
 use crate::config::settings::SniMismatch;
 use crate::dns::ResolveError;
 use crate::log::{FlowEndKind, NameSource, Stage};
-use crate::policy::{Attempt, Decision, Expected, Fqdn, Host, NoTrace, Protocol, Reason, Vetted};
+use crate::policy::{Action, Answer, Decision, Expected, Fqdn, Host, Protocol, Reason, Vetted};
 use crate::snapshot::Snapshot;
 use connect::Upstream;
 use gate::{Opening, Passed, Spoken};
@@ -166,7 +167,7 @@ async fn tunnel(
         () = gone(&mut client, &mut held, budget) => None,
     };
     let left = || Err(Denial::new(Reason::ClientClosed, record.stage));
-    let (name, expected, mut upstream) = match opened.unwrap_or_else(left) {
+    let (expected, mut upstream) = match opened.unwrap_or_else(left) {
         Ok(opened) => opened,
         Err(denial) => {
             drop(held);
@@ -183,6 +184,19 @@ async fn tunnel(
         return None;
     }
     record.stage = Stage::Gate;
+    let (name, expected) = match (target.host, expected) {
+        (Host::Name(name), Some(expected)) => (name, expected),
+        // A network rule opened it: what it carries is not judged.
+        (host, _) => {
+            return match enter(&host, None, &upstream, &mut attempted, &mut record) {
+                Ok(entry) => Some(passed(client, gate::open(held), upstream, entry, attempted, record)),
+                Err(denial) => {
+                    refuse_tunnel(client, false, denial, attempted, record).await;
+                    None
+                }
+            };
+        }
+    };
     let spoken = match expected {
         Expected::Tls => Ok(Spoken::Tls),
         Expected::Http => Ok(Spoken::Http),
@@ -212,31 +226,46 @@ async fn tunnel(
         }
         Err(denial) => Err(denial),
     };
-    let entry = match gate.and_then(|name| enter(&name, &upstream, &mut attempted, &mut record)) {
-        Ok(entry) => entry,
+    drop(settings);
+    let protocol = attempted.protocol;
+    let enter = |name| enter(&Host::Name(name), protocol, &upstream, &mut attempted, &mut record);
+    match gate.and_then(enter) {
+        Ok(entry) => Some(passed(client, gate::open(held), upstream, entry, attempted, record)),
         Err(denial) => {
             let tls = held.bytes.first().copied().or(first).is_none_or(|byte| byte == 22);
             drop(held);
             refuse_tunnel(client, tls, denial, attempted, record).await;
-            return None;
+            None
         }
-    };
+    }
+}
+
+/// The row of a decision that lets a tunnel pass, and what is left of it then.
+fn passed(
+    client: TcpStream,
+    passed: Passed,
+    upstream: Upstream,
+    entry: Registered,
+    attempted: Attempted,
+    mut record: Record,
+) -> Open {
     attempted.write_passed(&record);
     // In audit mode a tunnel may be open that no rule allows.
     record.reason = attempted
         .decision
         .map_or(Reason::RuleMatched, |decision| decision.reason);
     record.stage = Stage::Relay;
+    let idle = record.shared.snapshot().settings.limits.idle;
     let (upstream, file) = upstream.into_parts();
-    Some(Open {
+    Open {
         client,
         upstream,
         _file: file,
-        passed: Some(gate::open(held)),
+        passed: Some(passed),
         entry,
         record,
-        idle: settings.limits.idle,
-    })
+        idle,
+    }
 }
 
 impl Open {
@@ -248,51 +277,62 @@ impl Open {
     }
 }
 
-/// decide -> resolve -> vet -> connect for the target of a CONNECT.
+/// decide -> resolve -> vet -> connect for the target of a CONNECT. What its tunnel must carry; `None`: it is not gated.
 async fn open_target(
     target: &Target,
     attempted: &mut Attempted,
     record: &mut Record,
-) -> Result<(Fqdn, Expected, Upstream), Denial> {
+) -> Result<(Option<Expected>, Upstream), Denial> {
     let snapshot = begin(attempted, record)?;
-    let name = named(target, attempted, record)?;
-    let (expected, decision) = decide_connect(&snapshot, record.source.ip(), &name, target.port);
-    attempted.decision = Some(decision);
+    named(target, &snapshot, attempted, record)?;
+    let judged = judge::connect(&snapshot, record.source.ip(), &target.host, target.port);
+    let decision = attempted.decided(&snapshot, &target.host, judged.decision);
     if !decision.permits() {
         return Err(Denial::new(decision.reason, Stage::Decide));
     }
-    let upstream = reach(&snapshot, &name, decision, attempted, record).await?;
-    Ok((name, expected, upstream))
+    let upstream = reach(&snapshot, &target.host, decision, attempted, record).await?;
+    Ok((judged.expected, upstream))
 }
 
-/// The name of a target. Explicit flows are judged by application rules alone, which know no addresses.
-pub(crate) fn named(target: &Target, attempted: &mut Attempted, record: &mut Record) -> Result<Fqdn, Denial> {
-    let name = match &target.host {
-        Host::Name(name) => Ok(name.clone()),
-        Host::Address(ip) => Err(ip),
-    };
-    record.name = match &name {
-        Ok(name) => name.as_str().to_string(),
-        Err(ip) => ip.to_string(),
+/// The name of a target, for rows, and what is denied whatever the rules say: egret itself, and what threat intelligence
+/// lists.
+pub(crate) fn named(
+    target: &Target,
+    snapshot: &Snapshot,
+    attempted: &mut Attempted,
+    record: &mut Record,
+) -> Result<(), Denial> {
+    record.name = match &target.host {
+        Host::Name(name) => name.as_str().to_string(),
+        Host::Address(ip) => ip.to_string(),
     };
     attempted.name.clone_from(&record.name);
-    name.map_err(|ip| {
-        let looped = record.shared.is_own_listener(SocketAddr::new(*ip, target.port));
-        Denial::new(if looped { Reason::Loop } else { Reason::IpLiteral }, Stage::Decide)
-    })
+    let own = |ip| record.shared.is_own_listener(SocketAddr::new(ip, target.port));
+    if named_address(&target.host).is_some_and(own) {
+        return Err(Denial::new(Reason::Loop, Stage::Decide));
+    }
+    judge::threat(snapshot, &target.host, None, attempted, record, Stage::Decide)
 }
 
-/// resolve -> vet -> connect for a name that the policy permits, under one deadline.
+/// The address that a target is, if it is one.
+pub(crate) fn named_address(host: &Host) -> Option<IpAddr> {
+    match host {
+        Host::Name(_) => None,
+        Host::Address(ip) => Some(*ip),
+    }
+}
+
+/// resolve -> vet -> connect for a target that the policy permits, under one deadline.
 pub(crate) async fn reach(
     snapshot: &Snapshot,
-    name: &Fqdn,
+    host: &Host,
     decision: Decision,
     attempted: &mut Attempted,
     record: &mut Record,
 ) -> Result<Upstream, Denial> {
     let deadline = Instant::now() + snapshot.settings.limits.connect_time;
     record.stage = Stage::Resolve;
-    let vetted = resolve(&record.shared, snapshot, name, decision, deadline, attempted).await?;
+    let vetted = resolve(snapshot, host, decision, deadline, attempted, record).await?;
     record.stage = Stage::Connect;
     let upstream = connect::connect(&vetted, snapshot, &record.shared.limits, deadline).await?;
     attempted.address = Some(upstream.address);
@@ -335,64 +375,58 @@ pub(crate) fn charged(denial: Denial, record: &mut Record) -> Denial {
     }
 }
 
-/// CONNECT does not say what will be spoken, so both protocols are judged.
-fn decide_connect(snapshot: &Snapshot, source: IpAddr, name: &Fqdn, port: u16) -> (Expected, Decision) {
-    let judge = |protocol| decide(snapshot, source, protocol, name, port);
-    Expected::of(judge(Protocol::Https), judge(Protocol::Http), port)
-}
-
-/// One attempt under `snapshot`.
-pub(crate) fn decide(snapshot: &Snapshot, source: IpAddr, protocol: Protocol, name: &Fqdn, port: u16) -> Decision {
-    snapshot.policy.decide(
-        &Attempt {
-            source: source.to_canonical(),
-            protocol,
-            name,
-            port,
-        },
-        &mut NoTrace,
-    )
-}
-
-/// resolve -> vet, for a name that the policy permits.
+/// resolve -> vet, for a target that the policy permits. An address stands for itself.
 pub(crate) async fn resolve(
-    shared: &Shared,
     snapshot: &Snapshot,
-    name: &Fqdn,
+    host: &Host,
     decision: Decision,
     deadline: Instant,
     attempted: &mut Attempted,
+    record: &Record,
 ) -> Result<Vetted, Denial> {
-    let answer = match timeout_at(deadline, snapshot.resolver.resolve(name)).await {
+    let port = attempted.port;
+    let vetted = match host {
+        Host::Address(ip) => snapshot
+            .addresses
+            .vet_address(*ip, port, decision.action == Action::Allow),
+        Host::Name(name) => {
+            let answer = ask(snapshot, name, deadline, attempted).await?;
+            attempted.answer = Some(answer.clone());
+            snapshot.addresses.vet(&answer, port, snapshot.rule_scope(decision))
+        }
+    };
+    let vetted = vetted.map_err(|refusal| {
+        let own = |ip: &IpAddr| record.shared.is_own_listener(SocketAddr::new(*ip, port));
+        let looped = refusal.refused.iter().any(own);
+        let reason = if looped { Reason::Loop } else { refusal.reason };
+        Denial::new(reason, Stage::Vet).refused(refusal.refused)
+    })?;
+    let vetted = judge::screen(snapshot, host, port, vetted, attempted, record)?;
+    attempted.public_resolution = vetted.public_resolution();
+    attempted.refused = vetted.refused().to_vec();
+    Ok(vetted)
+}
+
+/// The answer for a name, until `deadline`; why there is none is kept for the row.
+async fn ask(
+    snapshot: &Snapshot,
+    name: &Fqdn,
+    deadline: Instant,
+    attempted: &mut Attempted,
+) -> Result<Arc<Answer>, Denial> {
+    match timeout_at(deadline, snapshot.resolver.resolve(name)).await {
         Err(_) => {
             let zone = snapshot.resolver.plan().zone_of(name);
             let zone = zone.map_or_else(|| ".".into(), |zone| zone.name.clone());
             attempted.unresolved = Some(Box::new(ResolveError::Timeout { zone }));
-            return Err(Denial::new(Reason::DnsTimeout, Stage::Resolve));
+            Err(Denial::new(Reason::DnsTimeout, Stage::Resolve))
         }
         Ok(Err(error)) => {
             let denial = Denial::new(error.reason(), Stage::Resolve).detail(error.to_string());
             attempted.unresolved = Some(Box::new(error));
-            return Err(denial);
+            Err(denial)
         }
-        Ok(Ok(answer)) => answer,
-    };
-    attempted.answer = Some(answer.clone());
-    let port = attempted.port;
-    match snapshot.addresses.vet(&answer, port, snapshot.rule_scope(decision)) {
-        Ok(vetted) => {
-            attempted.public_resolution = vetted.public_resolution();
-            attempted.refused = vetted.refused().to_vec();
-            Ok(vetted)
-        }
-        Err(refusal) => {
-            let own = refusal
-                .refused
-                .iter()
-                .any(|ip| shared.is_own_listener(SocketAddr::new(*ip, port)));
-            let reason = if own { Reason::Loop } else { refusal.reason };
-            Err(Denial::new(reason, Stage::Vet).refused(refusal.refused))
-        }
+        Ok(Ok(answer)) => Ok(answer),
     }
 }
 
@@ -437,17 +471,19 @@ async fn open_gate(
         return Err(Denial::new(Reason::SniMismatch, Stage::Gate));
     }
     let snapshot = record.shared.snapshot();
-    let decision = decide(&snapshot, record.source.ip(), Protocol::Https, &sni, attempted.port);
+    let host = Host::Name(sni.clone());
     attempted.name = sni.as_str().to_string();
     attempted.name_source = Some(NameSource::Sni);
-    attempted.decision = Some(decision);
     attempted.snapshot = Some(snapshot.clone());
+    judge::threat(&snapshot, &host, None, attempted, record, Stage::Gate)?;
+    let decision = judge::request(&snapshot, record.source.ip(), Protocol::Https, &host, attempted.port);
+    attempted.decided(&snapshot, &host, decision);
     if !decision.permits() {
         return Err(Denial::new(decision.reason, Stage::Gate));
     }
     // The tunnel ends where the CONNECT host led: another name may use it only if it leads there too.
     let deadline = Instant::now() + snapshot.settings.limits.connect_time;
-    let vetted = resolve(&record.shared, &snapshot, &sni, decision, deadline, attempted).await?;
+    let vetted = resolve(&snapshot, &host, decision, deadline, attempted, record).await?;
     let there = vetted.addresses().iter().find(|c| c.ip == upstream.candidate.ip);
     // After a reload the address is vetted for this name, by this name's records.
     upstream.candidate = there.ok_or(Denial::new(Reason::SniMismatch, Stage::Gate))?.clone();
@@ -456,8 +492,10 @@ async fn open_gate(
 }
 
 /// Enter the table of tunnels, and be judged again if the policy changed since the decision.
+/// `protocol`: what the tunnel is held to; `None`: nothing.
 pub(crate) fn enter(
-    name: &Fqdn,
+    host: &Host,
+    protocol: Option<Protocol>,
     upstream: &Upstream,
     attempted: &mut Attempted,
     record: &mut Record,
@@ -466,9 +504,9 @@ pub(crate) fn enter(
     let tunnel = Tunnel::new(
         record.id,
         record.source,
-        name.clone(),
+        host.clone(),
         attempted.port,
-        attempted.protocol.unwrap_or(Protocol::Https),
+        protocol,
         upstream.candidate.clone(),
         record.generation,
     );
@@ -477,10 +515,11 @@ pub(crate) fn enter(
         return Ok(entry);
     };
     record.generation = snapshot.generation;
-    attempted.decision = Some(match &verdict {
+    let decision = match &verdict {
         Ok(decision) => *decision,
         Err(revoked) => revoked.decision,
-    });
+    };
+    attempted.decided(&snapshot, host, decision);
     attempted.snapshot = Some(snapshot);
     verdict
         .map(|_| entry)
@@ -500,15 +539,22 @@ pub(crate) fn ended(entry: &Registered, transfer: Transfer, record: &mut Record)
     record.reason = Reason::Revoked;
     let Some(revoked) = tunnel.revoked() else { return };
     record.generation = revoked.snapshot.generation;
-    let attempted = Attempted {
-        name: tunnel.name.as_str().to_string(),
+    let mut attempted = Attempted {
+        name: match &tunnel.host {
+            Host::Name(name) => name.as_str().to_string(),
+            Host::Address(ip) => ip.to_string(),
+        },
         port: tunnel.port,
-        protocol: Some(tunnel.protocol),
-        decision: Some(revoked.decision),
-        snapshot: Some(revoked.snapshot),
+        protocol: tunnel.protocol,
+        snapshot: Some(revoked.snapshot.clone()),
         address: record.address,
         ..Attempted::default()
     };
+    attempted.decided(&revoked.snapshot, &tunnel.host, revoked.decision);
+    attempted.packets |= tunnel.protocol.is_none();
+    if revoked.cause == Reason::ThreatIntelligence {
+        attempted.threat = tunnel.threat(&revoked.snapshot);
+    }
     let denial = Denial::new(Reason::Revoked, Stage::Relay).detail(revoked.cause.name().to_string());
     attempted.write_denial(record, &denial);
 }

@@ -22,11 +22,13 @@ pub enum Guard {
     Limits,
     /// Lists of known-bad names and addresses are asked before every rule.
     ThreatIntelligence,
+    /// What a network rule denies is denied before application rules are asked.
+    NetworkRules,
 }
 
 impl Guard {
     /// Every guard with the value of `EGRET_PROOF_OFF` that switches it off.
-    pub const ALL: [(Guard, &'static str); 8] = [
+    pub const ALL: [(Guard, &'static str); 9] = [
         (Guard::Gate, "gate"),
         (Guard::Vet, "vet"),
         (Guard::Pairing, "pairing"),
@@ -35,6 +37,7 @@ impl Guard {
         (Guard::PerRequest, "per-request"),
         (Guard::Limits, "limits"),
         (Guard::ThreatIntelligence, "threat-intelligence"),
+        (Guard::NetworkRules, "network-rules"),
     ];
 }
 

@@ -1,5 +1,8 @@
 //! What must hold for every input: the compiled policy answers as a naive evaluator does, and names have one normal form.
 
+#[path = "properties/evaluation.rs"]
+mod evaluation;
+
 use egret::policy::{
     Action, ApplicationRule, Attempt, CompiledPolicy, Destinations, Fqdn, FqdnPattern, Host, IpProtocol, Mode,
     NetworkRule, NoTrace, ParentPolicy, Policy, PortRange, Priority, Protocol, ProtocolPort, Reason, RuleCollection,

@@ -46,15 +46,6 @@ pub fn build(file: &FileConfig, base: &Path, report: &mut Report) -> Built {
         log: log(&file.log),
         azure: azure(&file.azure, report),
     };
-    if let Some(rule) = file.explicit_network_rules.as_ref().filter(|wanted| ***wanted) {
-        let finding = Finding::error(rule.span, "network rules for explicit flows are not offered yet");
-        report
-            .add(finding.hint("leave the key out: explicit flows are judged by application rules alone, as in Azure"));
-    }
-    if let Some(files) = &file.threat_intelligence.files {
-        let finding = Finding::error(files.span, "threat intelligence is not asked by the gateway yet");
-        report.add(finding.hint("leave the key out"));
-    }
     let policy = rules::policy(file, base, &settings, report);
     let dns = dns::plan(file, &settings, report);
     let mut addresses = dns::addresses(file, report);

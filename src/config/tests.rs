@@ -906,11 +906,134 @@ fn network_and_dnat_rules_that_no_proxy_flow_is_judged_by_are_warned_of() {
             &["error: `8000-81000` is no port"],
         ),
         (
-            "for explicit flows",
-            format!("explicit_network_rules = true\n{text}"),
-            &["1:26 error", "not offered yet"],
+            "no destination",
+            text.replace("destination_addresses = [\"*\", \"10.0.0.1-10.0.0.2\"]\n", ""),
+            &["6:8 error: rule `r` names no destination"],
+        ),
+        (
+            "a service tag that no list holds, where the rule denies",
+            text.replace("10.0.0.1-10.0.0.2", "Storage.WestEurope"),
+            &["error: no list holds service tag `Storage.WestEurope`", "deny less"],
+        ),
+        (
+            "a name among addresses to translate to",
+            text.replace(
+                "translated_address = \"10.0.0.2\"",
+                "translated_address = \"web.example\"",
+            ),
+            &["error: `web.example` is no address", "translated_fqdn"],
+        ),
+        (
+            "translated to nothing",
+            text.replace("translated_address = \"10.0.0.2\"\n", ""),
+            &["error: rule `r` is translated to nothing"],
+        ),
+        (
+            "a rule that allows and names no source on an open listener",
+            format!(
+                "explicit_network_rules = true\n[listeners]\nproxy = [\"0.0.0.0:3128\"]\n{}",
+                text.replace("source_addresses = [\"*\"]\n", "")
+                    .replace("\"Deny\"", "\"Allow\"")
+            ),
+            &["error: rule `r` names no source"],
         ),
     ]);
+    let explicit = load_text(&format!("explicit_network_rules = true\n{text}"));
+    assert!(explicit.policy.explicit_network_rules);
+    assert_eq!(explicit.warnings.len(), 1, "DNAT alone is warned of");
+    let udp = format!(
+        "explicit_network_rules = true\n{}",
+        text.replacen("\"TCP\"", "\"UDP\"", 1)
+    );
+    assert!(told(&udp).contains("no rule of this collection is for TCP"));
+    let allowed = text
+        .replace("\"Deny\"", "\"Allow\"")
+        .replace("10.0.0.1-10.0.0.2", "Storage.WestEurope");
+    assert!(told(&allowed).contains("warning: no list holds service tag `Storage.WestEurope`: it matches nothing"));
+}
+
+#[test]
+fn parent_policies_keep_their_groups_apart() {
+    let group = |section: &str| {
+        format!("[[{section}rule_collection_group]]\nname = \"g\"\npriority = 200\n")
+            + &rule("destination_fqdns = [\"a.example\"]").replace(
+                "[[application",
+                &format!("[[{section}rule_collection_group.application"),
+            )
+    };
+    let parents = format!(
+        "[[parent_policy]]\nname = \"root\"\n{}[[parent_policy]]\nname = \"base\"\n{}",
+        group("parent_policy."),
+        group("parent_policy.")
+    );
+    let policy = load_text(&format!("{parents}{}", group(""))).policy;
+    let chain: Vec<(&str, usize)> = policy.chain().map(|(name, groups)| (&**name, groups.len())).collect();
+    assert_eq!(chain, [("root", 1), ("base", 1), ("egret", 1)]);
+    check_all(&[
+        (
+            "two parents of one name",
+            parents.replace("\"base\"", "\"root\""),
+            &["error: policy `root` is there twice"],
+        ),
+        (
+            "a parent called as we are",
+            parents.replace("\"base\"", "\"egret\""),
+            &["error: policy `egret` is there twice"],
+        ),
+    ]);
+}
+
+#[test]
+fn lists_and_service_tags_are_read_from_files_beside_the_configuration() {
+    let folder = std::env::temp_dir().join(format!("egret-lists-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let tags = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/service-tags.json");
+    std::fs::copy(tags, folder.join("tags.json")).unwrap();
+    std::fs::write(
+        folder.join("bad.txt"),
+        "203.0.113.9 # one\n\n*.bad.example\nbad.example\n",
+    )
+    .unwrap();
+    std::fs::write(folder.join("broken.txt"), "203.0.113.9\n203.0.113.0/33\n*\n").unwrap();
+    let network = "[[network_rule_collection]]\nname = \"n\"\npriority = 100\naction = \"Deny\"\n\
+                   [[network_rule_collection.rule]]\nname = \"r\"\nprotocols = [\"TCP\"]\nsource_addresses = [\"*\"]\n\
+                   destination_addresses = [\"storage.westeurope\"]\ndestination_ports = [\"443\"]\n";
+    let load = |text: &str| {
+        let path = folder.join("egret.toml");
+        std::fs::write(&path, text).unwrap();
+        super::load(&path)
+    };
+    let policy = load(&format!(
+        "[service_tags]\nfile = \"tags.json\"\n[threat_intelligence]\nmode = \"Deny\"\nfiles = [\"bad.txt\"]\n{network}"
+    ))
+    .unwrap()
+    .policy;
+    let lists = &policy.threat_intelligence;
+    assert_eq!((lists.addresses.len(), lists.fqdns.len()), (1, 2));
+    let Rules::Network(rules) = &policy.groups[0].collections[0].rules else {
+        panic!("a network collection")
+    };
+    let [tag] = &rules[0].destinations.service_tags[..] else {
+        panic!("{:?}", rules[0])
+    };
+    assert_eq!((&*tag.name, tag.prefixes.len()), ("Storage.WestEurope", 1));
+    for (text, wanted) in [
+        (
+            "[threat_intelligence]\nfiles = [\"broken.txt\"]\n",
+            "broken.txt:2: `203.0.113.0/33` is no address, prefix or name",
+        ),
+        (
+            "[threat_intelligence]\nfiles = [\"broken.txt\"]\n",
+            "broken.txt:3: `*` is no address, prefix or name",
+        ),
+        ("[threat_intelligence]\nfiles = [\"gone.txt\"]\n", "cannot be read"),
+        ("[service_tags]\nfile = \"bad.txt\"\n", "is not a list of service tags"),
+    ] {
+        let problems = load(text).unwrap_err();
+        let told: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        assert!(told.iter().any(|told| told.contains(wanted)), "{wanted}: {told:?}");
+    }
+    std::fs::remove_dir_all(&folder).unwrap();
 }
 
 #[test]

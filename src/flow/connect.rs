@@ -162,7 +162,7 @@ mod tests {
             .iter()
             .map(|t| Candidate {
                 ip: t.parse().unwrap(),
-                owner: owner.clone(),
+                owner: Some(owner.clone()),
                 zone: None,
                 through_private_link: false,
             })

@@ -104,7 +104,7 @@ pub(crate) async fn tls(
     }
 }
 
-/// The flight is judged: the held bytes may go.
+/// The flight is judged, or a network rule opened the tunnel and nothing in it is: the held bytes may go.
 pub(crate) fn open(held: Held) -> Passed {
     Passed { held: Box::new(held) }
 }

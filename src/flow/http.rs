@@ -31,7 +31,7 @@ use super::record::Record;
 use super::relay;
 use super::shared::Phase;
 use crate::log::FlowEndKind;
-use crate::policy::{Fqdn, Reason};
+use crate::policy::{Fqdn, Host, Reason};
 use client::{Arrived, Bounds, Client};
 use conversation::{Conversation, End, Route};
 use std::future::{Future, poll_fn};
@@ -67,7 +67,7 @@ pub(crate) async fn serve_tunnel(
     let mut conversation = Conversation::new(record, route);
     if let Some(upstream) = upstream {
         // Where it fails, the first request opens a connection of its own, or is told why not.
-        let _ = conversation.adopt(upstream, &name);
+        let _ = conversation.adopt(upstream, &Host::Name(name));
     }
     serve(client, conversation).await;
 }

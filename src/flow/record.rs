@@ -1,11 +1,13 @@
 //! What one flow leaves behind: a rule row at its decision, and an `EgretFlow` row at its end, whatever the end is.
 
-use super::{Denial, FlowId, Shared, gate::FirstFlight};
+mod rows;
+
+use super::{Denial, FlowId, Shared, gate::FirstFlight, judge};
 use crate::dns::ResolveError;
-use crate::log::{ApplicationRow, FlowEnd, FlowEndKind, NameSource, ResolveFailureRow, Row, Stage};
-use crate::policy::{Action, Answer, Decision, Protocol, Reason, RuleRef};
+use crate::log::{FlowEnd, FlowEndKind, NameSource, Row, Stage};
+use crate::policy::{Action, Answer, Decision, Host, Protocol, Reason, Threat};
 use crate::snapshot::Snapshot;
-use std::borrow::Cow;
+use rows::Told;
 use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
 use std::sync::Arc;
@@ -148,6 +150,10 @@ pub(crate) struct Attempted {
     pub flight: FirstFlight,
     pub address: Option<SocketAddr>,
     pub public_resolution: bool,
+    /// A threat-intelligence list was hit.
+    pub threat: Option<Threat>,
+    /// Judged as packets are: its row is that of network rules.
+    pub packets: bool,
 }
 
 impl Attempted {
@@ -159,6 +165,14 @@ impl Attempted {
             name_source: raw.map(|_| NameSource::Connect),
             ..Self::default()
         }
+    }
+
+    /// What was decided, and in which table it is told. What no rule has a say in is no decision of the policy's.
+    pub(crate) fn decided(&mut self, snapshot: &Snapshot, host: &Host, decision: Decision) -> Decision {
+        let by_rules = matches!(decision.reason, Reason::RuleMatched | Reason::NoRuleMatched);
+        self.decision = by_rules.then_some(decision);
+        self.packets = judge::as_packets(snapshot, host, decision);
+        decision
     }
 
     /// `host:port` for answers: the normal form, or what was sent.
@@ -211,84 +225,26 @@ impl Attempted {
         if record.quiet {
             return record.shared.metrics.suppressed();
         }
-        let rule = self
-            .decision
-            .and_then(|d| d.rule)
-            .map(|rule| snapshot.policy.rule_ref(rule));
-        let fqdn = match &self.name[..] {
-            "" => Cow::Owned(self.requested.escape_ascii().to_string()),
-            name => Cow::Borrowed(name),
-        };
-        record.shared.log.write(&Row::Application(ApplicationRow {
-            time: SystemTime::now(),
-            flow: record.id,
-            source: record.source,
-            protocol: self.protocol.unwrap_or(if self.port == 80 {
-                Protocol::Http
-            } else {
-                Protocol::Https
-            }),
-            port: self.port,
-            fqdn: &fqdn,
-            requested: (!self.requested.is_empty()).then_some(&self.requested),
-            target_url: self.target_url.as_deref(),
+        let told = Told {
+            attempted: self,
+            record,
+            snapshot: &snapshot,
             action,
             mode,
-            rule,
             reason,
-            explicit: true,
-            name_source: self.name_source.unwrap_or(NameSource::None),
-            sni: self.flight.sni.as_deref(),
-            host_header: self.host_header.as_deref(),
-            ech: self.flight.ech,
-            generation: snapshot.generation,
-            policy_hash: &snapshot.hash,
-            dns: self.answer.as_deref(),
-            address: self.address,
-            refused_addresses: refused,
-            wide: self.decision.is_some_and(|d| d.wide),
-            public_resolution: self.public_resolution,
-            overrides: !snapshot.overrides.is_empty(),
             detail,
-        }));
-        if let Some(error) = &self.unresolved {
-            self.write_unresolved(record, &snapshot, reason, rule, error);
-        }
+            refused,
+        };
+        told.write();
     }
 
-    /// The row of a name that a rule admits and that has no address. Limits of ours say nothing of the name.
-    fn write_unresolved(
-        &self,
-        record: &Record,
-        snapshot: &Snapshot,
-        reason: Reason,
-        rule: Option<&RuleRef>,
-        error: &ResolveError,
-    ) {
-        if matches!(
-            error,
-            ResolveError::TooManyQueries | ResolveError::NoSocket | ResolveError::Internal
-        ) {
+    /// The row of a hit on a threat-intelligence list that does not end the attempt.
+    pub(crate) fn write_threat(&self, record: &Record) {
+        let Some(threat) = self.threat.filter(|_| !record.quiet) else {
             return;
-        }
-        let zones = &snapshot.resolver.plan().zones;
-        let zone = zones.iter().find(|zone| error.zone() == Some(&zone.name));
-        let server = zone.and_then(|zone| match zone.forwarders[..] {
-            [only] => Some(only),
-            _ => None,
-        });
-        record.shared.log.write(&Row::ResolveFailure(ResolveFailureRow {
-            time: SystemTime::now(),
-            flow: record.id,
-            fqdn: &self.name,
-            error: &error.to_string(),
-            zone: error.zone().map(|zone| &**zone),
-            server,
-            rule,
-            reason,
-            generation: snapshot.generation,
-            policy_hash: &snapshot.hash,
-        }));
+        };
+        let snapshot = self.snapshot.clone().unwrap_or_else(|| record.shared.snapshot());
+        rows::write_threat(self, record, &snapshot, threat);
     }
 }
 

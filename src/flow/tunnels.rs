@@ -3,10 +3,10 @@
 //! A tunnel keeps a small attempt, never the snapshot it was decided under: an old policy must not live as long as the
 //! longest tunnel.
 
-use crate::flow::FlowId;
+use crate::flow::{FlowId, judge};
 use crate::log::FlowEndKind;
 use crate::policy::vet::Candidate;
-use crate::policy::{Attempt, Decision, Fqdn, NoTrace, Protocol, Reason};
+use crate::policy::{Action, Decision, Host, Protocol, Reason, Threat};
 use crate::proof::{Guard, off};
 use crate::snapshot::Snapshot;
 use std::collections::HashMap;
@@ -33,12 +33,12 @@ pub struct Tunnel {
     pub flow: FlowId,
     /// The client.
     pub source: SocketAddr,
-    /// The name that was allowed.
-    pub name: Fqdn,
+    /// The name or address that was allowed.
+    pub host: Host,
     /// The port that was allowed.
     pub port: u16,
-    /// What is spoken in it.
-    pub protocol: Protocol,
+    /// What its gate held it to. `None`: a network rule opened it, and nothing is known of what it carries.
+    pub protocol: Option<Protocol>,
     /// The dialled address with where its record came from.
     pub candidate: Candidate,
     /// When it was registered.
@@ -67,7 +67,7 @@ pub(crate) struct Revoked {
     pub snapshot: Arc<Snapshot>,
     /// The decision that denies it now, or the one that still allows it while its address no longer may be dialled.
     pub decision: Decision,
-    /// `NoRuleMatched`, `RuleMatched`, `AddressDenied` or `PublicResolution`.
+    /// `NoRuleMatched`, `RuleMatched`, `IpLiteral`, `ThreatIntelligence`, `AddressDenied` or `PublicResolution`.
     pub cause: Reason,
 }
 
@@ -79,16 +79,16 @@ impl Tunnel {
     pub(crate) fn new(
         flow: FlowId,
         source: SocketAddr,
-        name: Fqdn,
+        host: Host,
         port: u16,
-        protocol: Protocol,
+        protocol: Option<Protocol>,
         candidate: Candidate,
         generation: u64,
     ) -> Arc<Self> {
         Arc::new(Self {
             flow,
             source,
-            name,
+            host,
             port,
             protocol,
             candidate,
@@ -148,9 +148,7 @@ impl Tunnel {
         let verdict = if !decision.permits() {
             Err(decision.reason)
         } else {
-            snapshot
-                .addresses
-                .vet_again(&self.name, &self.candidate, snapshot.rule_scope(decision))
+            self.vet(snapshot, decision)
         };
         // Two threads may judge it at once, under different generations.
         self.generation.fetch_max(snapshot.generation, Relaxed);
@@ -167,13 +165,26 @@ impl Tunnel {
     }
 
     fn decide(&self, snapshot: &Snapshot) -> Decision {
-        let attempt = Attempt {
-            source: self.source.ip().to_canonical(),
-            protocol: self.protocol,
-            name: &self.name,
-            port: self.port,
+        let (source, to) = (self.source.ip(), self.candidate.ip);
+        judge::whole(snapshot, source, self.protocol, &self.host, to, self.port)
+    }
+
+    /// What lists it, if anything does.
+    pub(crate) fn threat(&self, snapshot: &Snapshot) -> Option<Threat> {
+        let name = match &self.host {
+            Host::Name(name) => Some(name),
+            Host::Address(_) => None,
         };
-        snapshot.policy.decide(&attempt, &mut NoTrace)
+        let source = self.source.ip().to_canonical();
+        snapshot.policy.threat(source, name, Some(self.candidate.ip))
+    }
+
+    fn vet(&self, snapshot: &Snapshot, decision: Decision) -> Result<(), Reason> {
+        let addresses = &snapshot.addresses;
+        match &self.host {
+            Host::Name(name) => addresses.vet_again(name, &self.candidate, snapshot.rule_scope(decision)),
+            Host::Address(ip) => addresses.judge_address(*ip, decision.action == Action::Allow),
+        }
     }
 }
 
@@ -299,7 +310,7 @@ mod tests {
     use super::*;
     use crate::config;
     use crate::dns::Resolver;
-    use crate::policy::CompiledPolicy;
+    use crate::policy::{CompiledPolicy, Fqdn};
     use arc_swap::ArcSwap;
     use std::sync::Barrier;
     use std::thread;
@@ -329,7 +340,7 @@ mod tests {
         let name = Fqdn::parse(NAME).unwrap();
         let candidate = Candidate {
             ip: "203.0.113.1".parse().unwrap(),
-            owner: name.clone(),
+            owner: Some(name.clone()),
             zone: None,
             through_private_link: false,
         };
@@ -337,9 +348,9 @@ mod tests {
         Tunnel::new(
             FlowId::next(),
             source,
-            name,
+            Host::Name(name),
             443,
-            Protocol::Https,
+            Some(Protocol::Https),
             candidate,
             generation,
         )

@@ -150,9 +150,9 @@ fn flow(tunnel: &Tunnel) -> Value {
     json!({
         "flow": tunnel.flow.to_string(),
         "source": tunnel.source.to_string(),
-        "fqdn": tunnel.name.as_str(),
+        "fqdn": tunnel.host.to_string(),
         "port": tunnel.port,
-        "protocol": protocol(tunnel.protocol),
+        "protocol": tunnel.protocol.map_or("TCP", protocol),
         "address": tunnel.candidate.ip.to_string(),
         "generation": tunnel.generation(),
         "open_seconds": tunnel.since.elapsed().unwrap_or_default().as_secs(),

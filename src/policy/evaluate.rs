@@ -120,6 +120,11 @@ impl CompiledPolicy {
         self.threats.as_ref()?.find(source, name, destination)
     }
 
+    /// Whether the addresses that a name leads to are judged too: by threat intelligence, or by network rules.
+    pub fn screens_addresses(&self) -> bool {
+        self.threats.is_some() || self.model().explicit_network_rules
+    }
+
     /// What the network rules say of an attempt; `None`: nothing, so that application rules are asked.
     pub fn network<T: Trace>(&self, flow: &FlowAttempt<'_>, trace: &mut T) -> Option<(DecidedBy, Decision)> {
         let explicit = flow.via == Via::Explicit;
@@ -137,7 +142,7 @@ impl CompiledPolicy {
             if T::ACTIVE {
                 trace.packet_rule(rule, misses);
             }
-            if misses.count() == 0 {
+            if misses.count() == 0 && (allows || !proof::off(Guard::NetworkRules)) {
                 return Some((DecidedBy::Network, self.matched(rule)));
             }
             excepted |= named && allows && by_address && self.misses(rule, flow, false).count() == 0;

@@ -65,8 +65,8 @@ pub struct Vetted {
 pub struct Candidate {
     /// Canonical address.
     pub ip: IpAddr,
-    /// Owner of the record.
-    pub owner: Fqdn,
+    /// Owner of the record. `None`: the address itself was asked for.
+    pub owner: Option<Fqdn>,
     /// The configured zone that answered: its name, or `.`. `None` for a static record.
     pub zone: Option<Arc<str>>,
     /// The chain passed a private-link zone, or a public zone that has one.
@@ -74,6 +74,20 @@ pub struct Candidate {
 }
 
 impl Vetted {
+    /// These addresses but for those that `denied` names, which join the refused ones. Fails with all refused if none is
+    /// left.
+    pub fn without(mut self, denied: impl Fn(IpAddr) -> bool) -> Result<Self, Vec<IpAddr>> {
+        let (taken, kept) = self.addresses.into_iter().partition(|candidate| denied(candidate.ip));
+        self.addresses = kept;
+        let taken: Vec<Candidate> = taken;
+        self.refused.extend(taken.iter().map(|candidate| candidate.ip));
+        self.refused.truncate(MAX_REFUSED_IN_ROW);
+        if self.addresses.is_empty() {
+            return Err(self.refused);
+        }
+        Ok(self)
+    }
+
     /// In answer order, never empty.
     pub fn addresses(&self) -> &[Candidate] {
         &self.addresses
@@ -153,6 +167,41 @@ impl AddressPlan {
         Ok(vetted)
     }
 
+    /// Whether an address that was asked for by itself may be dialled. No zone vouches for it: a private one needs a rule
+    /// that allows it, what is never dialled needs no asking.
+    pub fn vet_address(&self, ip: IpAddr, port: u16, allowed: bool) -> Result<Vetted, Refusal> {
+        let ip = ip.to_canonical();
+        self.judge_address(ip, allowed).map_err(|reason| Refusal {
+            reason,
+            refused: vec![ip],
+        })?;
+        let candidate = Candidate {
+            ip,
+            owner: None,
+            zone: None,
+            through_private_link: false,
+        };
+        Ok(Vetted {
+            addresses: vec![candidate],
+            refused: Vec::new(),
+            port,
+            public_resolution: false,
+        })
+    }
+
+    /// [`Self::vet_address`] again after a reload.
+    pub fn judge_address(&self, ip: IpAddr, allowed: bool) -> Result<(), Reason> {
+        let passes = match tier(ip) {
+            Tier::Never => false,
+            Tier::Private => allowed,
+            Tier::Public => true,
+        };
+        if passes && !self.is_own(ip) || proof::off(Guard::Vet) {
+            return Ok(());
+        }
+        Err(Reason::AddressDenied)
+    }
+
     /// The addresses of an answer with what judging needs of their chain.
     fn candidates<'a>(&'a self, answer: &'a Answer) -> impl Iterator<Item = Candidate> + 'a {
         let labelled = |name: &Fqdn| name.labels().any(|label| label.starts_with(PRIVATE_LINK_LABEL));
@@ -161,7 +210,7 @@ impl AddressPlan {
         let chain = labelled(&answer.name) || answer.links.iter().any(|link| passes(&link.target));
         answer.addresses.iter().map(move |address| Candidate {
             ip: address.ip.to_canonical(),
-            owner: address.owner.clone(),
+            owner: Some(address.owner.clone()),
             zone: (&*address.server != STATIC_RECORD).then(|| Arc::clone(&address.zone)),
             through_private_link: chain || passes(&address.owner),
         })
@@ -225,7 +274,8 @@ impl AddressPlan {
         let scope = self
             .scopes_of(candidate)
             .max_by_key(|scope| (scope.name.as_str().len(), !scope.zone));
-        if scope.is_none() && self.private_link.zone_of(&candidate.owner).is_none() {
+        let in_table = |owner: &Fqdn| self.private_link.zone_of(owner).is_some();
+        if scope.is_none() && !candidate.owner.as_ref().is_some_and(in_table) {
             return false;
         }
         let networks = scope
@@ -238,7 +288,8 @@ impl AddressPlan {
 
     /// Whether the asked name lies where the owner's private zone speaks for it.
     fn paired(&self, asked: &Fqdn, candidate: &Candidate) -> bool {
-        self.private_link.paired(asked, &candidate.owner)
+        let of_table = |owner: &Fqdn| self.private_link.paired(asked, owner);
+        candidate.owner.as_ref().is_some_and(of_table)
             || self
                 .scopes_of(candidate)
                 .any(|scope| scope.covers(asked) || self.speaks_for(scope, asked))
@@ -246,9 +297,9 @@ impl AddressPlan {
 
     /// The zones and records marked `private` that hold the owner.
     fn scopes_of<'a>(&'a self, candidate: &'a Candidate) -> impl Iterator<Item = &'a PrivateScope> {
-        self.private
-            .iter()
-            .filter(|scope| scope.covers(&candidate.owner) && scope.answered(candidate))
+        self.private.iter().filter(|scope| {
+            candidate.owner.as_ref().is_some_and(|owner| scope.covers(owner)) && scope.answered(candidate)
+        })
     }
 
     /// Whether the name has a private endpoint zone, or its chain passed one: then a public address is the wrong answer.

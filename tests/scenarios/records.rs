@@ -19,7 +19,11 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::task::JoinSet;
 
 /// Reasons that no scenario here can bring about, and where else they are shown.
-const ELSEWHERE: [(Reason, &str); 8] = [
+const ELSEWHERE: [(Reason, &str); 9] = [
+    (
+        Reason::ThreatIntelligence,
+        "threat_intelligence::a_listed_name_or_address_is_denied_before_every_rule_and_nobody_is_dialled",
+    ),
     (
         Reason::LimitHeldBytes,
         "limits::f_08_what_waits_to_be_judged_has_one_budget_for_all",

@@ -17,7 +17,7 @@ use crate::flow::connect::Upstream;
 use crate::flow::record::{Attempted, Record};
 use crate::flow::{Denial, charged, enter, reach};
 use crate::log::{FlowEndKind, Stage};
-use crate::policy::{Decision, Fqdn, Reason};
+use crate::policy::{Decision, Fqdn, Host, Protocol, Reason};
 use crate::snapshot::Snapshot;
 use judge::{Judged, denial_of, shown_target};
 use std::future::poll_fn;
@@ -74,9 +74,9 @@ impl Conversation {
     }
 
     /// A tunnel starts with the upstream that its CONNECT opened.
-    pub(super) fn adopt(&mut self, upstream: Upstream, name: &Fqdn) -> Result<(), Denial> {
+    pub(super) fn adopt(&mut self, upstream: Upstream, host: &Host) -> Result<(), Denial> {
         self.attempted = self.attempt();
-        let opened = self.open(upstream, name);
+        let opened = self.open(upstream, host);
         self.attempted.snapshot = None;
         opened
     }
@@ -122,7 +122,7 @@ impl Conversation {
     async fn carry_out(&mut self, client: &mut Client, judged: Judged) -> Result<Option<End>, Denial> {
         let Judged {
             snapshot,
-            name,
+            host,
             decision,
             head,
             body,
@@ -144,7 +144,7 @@ impl Conversation {
         };
         let opened = tokio::select! {
             biased;
-            opened = self.connect(&snapshot, &name, decision) => opened,
+            opened = self.connect(&snapshot, &host, decision) => opened,
             () = poll_fn(|cx| client.poll_gone(cx)) => Err(Denial::new(Reason::ClientClosed, Stage::Connect)),
         };
         opened?;
@@ -153,24 +153,25 @@ impl Conversation {
         drop(snapshot);
         let ahead = client.take_body(&body);
         let exchange = Exchange::new(asked, head, body, ahead);
-        self.run(client, exchange, (&name, decision), idle).await
+        self.run(client, exchange, (&host, decision), idle).await
     }
 
-    /// The connection at hand, if it was opened for the same name and port under the same generation; else a new one.
-    async fn connect(&mut self, snapshot: &Snapshot, name: &Fqdn, decision: Decision) -> Result<(), Denial> {
+    /// The connection at hand, if it was opened for the same host and port under the same generation; else a new one.
+    async fn connect(&mut self, snapshot: &Snapshot, host: &Host, decision: Decision) -> Result<(), Denial> {
         if let Some(open) = &self.connection
-            && open.serves(name, self.attempted.port, snapshot.generation)
+            && open.serves(host, self.attempted.port, snapshot.generation)
         {
             self.attempted.address = Some(open.address);
             return Ok(());
         }
         self.part();
-        let upstream = reach(snapshot, name, decision, &mut self.attempted, &mut self.record).await?;
-        self.open(upstream, name)
+        let upstream = reach(snapshot, host, decision, &mut self.attempted, &mut self.record).await?;
+        self.open(upstream, host)
     }
 
-    fn open(&mut self, upstream: Upstream, name: &Fqdn) -> Result<(), Denial> {
-        let entry = enter(name, &upstream, &mut self.attempted, &mut self.record)?;
+    fn open(&mut self, upstream: Upstream, host: &Host) -> Result<(), Denial> {
+        let protocol = Some(Protocol::Http);
+        let entry = enter(host, protocol, &upstream, &mut self.attempted, &mut self.record)?;
         self.connection = Some(Connection::new(upstream, entry, self.record.generation));
         Ok(())
     }
@@ -194,7 +195,7 @@ impl Conversation {
         &mut self,
         client: &mut Client,
         mut exchange: Exchange,
-        (name, decision): (&Fqdn, Decision),
+        (host, decision): (&Host, Decision),
         idle: Duration,
     ) -> Result<Option<End>, Denial> {
         loop {
@@ -207,20 +208,20 @@ impl Conversation {
                 Err(failure) => failure,
             };
             let again = failure == Failure::Closed && used && exchange.may_go_again();
-            if !again || !self.open_again(name, decision).await {
+            if !again || !self.open_again(host, decision).await {
                 return self.failed(failure, exchange.can_be_answered(), client.is_silent());
             }
             exchange.rewind();
         }
     }
 
-    async fn open_again(&mut self, name: &Fqdn, decision: Decision) -> bool {
+    async fn open_again(&mut self, host: &Host, decision: Decision) -> bool {
         let snapshot = self.record.shared.snapshot();
         if snapshot.generation != self.record.generation {
             return false;
         }
         self.part();
-        let opened = self.connect(&snapshot, name, decision).await;
+        let opened = self.connect(&snapshot, host, decision).await;
         self.relays(decision);
         opened.is_ok()
     }

@@ -6,7 +6,8 @@ use super::framing::Framing;
 use super::request::RequestHead;
 use super::response::ResponseHead;
 use super::target::Wanted;
-use crate::policy::Fqdn;
+use crate::policy::Host;
+use std::borrow::Cow;
 use std::hash::{BuildHasher, RandomState};
 use std::io::Write;
 use std::sync::LazyLock;
@@ -27,9 +28,13 @@ pub(super) struct Recipient {
 
 /// The head that upstream gets. Neither what is meant for us, nor what the client says about where the request came from,
 /// which nobody behind us should believe.
-pub(super) fn for_upstream(head: &RequestHead<'_>, wanted: &Wanted<'_>, name: &Fqdn) -> Vec<u8> {
+pub(super) fn for_upstream(head: &RequestHead<'_>, wanted: &Wanted<'_>) -> Vec<u8> {
     let fields = &head.fields;
     let mut out = Vec::with_capacity(256 + head.target.len() + fields.bytes());
+    let host = match &wanted.target.host {
+        Host::Name(name) => Cow::Borrowed(name.as_str()),
+        address => Cow::Owned(address.to_string()),
+    };
     push(
         &mut out,
         &[
@@ -37,7 +42,7 @@ pub(super) fn for_upstream(head: &RequestHead<'_>, wanted: &Wanted<'_>, name: &F
             b" ",
             &wanted.origin_form,
             b" HTTP/1.1\r\nHost: ",
-            name.as_str().as_bytes(),
+            host.as_bytes(),
         ],
     );
     if wanted.target.port != 80 {
@@ -210,7 +215,7 @@ mod tests {
         let text = format!("{line} HTTP/1.1\r\nHost: evil.test\r\n{lines}\r\n");
         let head = RequestHead::read(text.as_bytes(), 100).unwrap();
         let wanted = target::absolute(head.target, head.method).unwrap();
-        shown(for_upstream(&head, &wanted, &Fqdn::parse("api.example.com").unwrap()))
+        shown(for_upstream(&head, &wanted))
     }
 
     /// What the client gets of a response with these lines, but for our Via.

@@ -10,7 +10,6 @@ use super::request::RequestHead;
 use super::response::ResponseHead;
 use super::section::section_end;
 use super::target;
-use crate::policy::Host;
 
 /// Most fields, as in the default limits; and with those that are written anew.
 const MAX_FIELDS: usize = 100;
@@ -58,18 +57,15 @@ fn requests(bytes: &[u8], size: usize) -> (Vec<u8>, Vec<Message>, bool) {
         let Ok(wanted) = target::absolute(head.target, head.method) else {
             return (upstream, judged, true);
         };
-        let Host::Name(name) = &wanted.target.host else {
-            return (upstream, judged, true);
-        };
-        upstream.extend(forward::for_upstream(&head, &wanted, name));
+        upstream.extend(forward::for_upstream(&head, &wanted));
         let (passed, taken, ended) = pass(head.body.clone(), &rest, size);
         upstream.extend_from_slice(&passed);
         if !ended {
             return (upstream, judged, false);
         }
-        let host = match wanted.target.port {
-            80 => name.to_string(),
-            port => format!("{name}:{port}"),
+        let host = match (&wanted.target.host, wanted.target.port) {
+            (host, 80) => host.to_string(),
+            (host, port) => format!("{host}:{port}"),
         };
         let bare = match head.body.clone() {
             Framing::Chunked(chunked) => Framing::Chunked(chunked.bare()),

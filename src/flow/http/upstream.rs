@@ -8,7 +8,7 @@ use crate::flow::limits::FilePermit;
 use crate::flow::relay;
 use crate::flow::tunnels::Registered;
 use crate::log::FlowEndKind;
-use crate::policy::Fqdn;
+use crate::policy::Host;
 use std::future::Future;
 use std::io::ErrorKind;
 use std::net::SocketAddr;
@@ -54,14 +54,14 @@ impl Connection {
         }
     }
 
-    /// Whether a request for this name and port, decided under this generation, may go here.
-    pub(super) fn serves(&self, name: &Fqdn, port: u16, generation: u64) -> bool {
-        self.leads_to(name, port) && self.generation == generation
+    /// Whether a request for this host and port, decided under this generation, may go here.
+    pub(super) fn serves(&self, host: &Host, port: u16, generation: u64) -> bool {
+        self.leads_to(host, port) && self.generation == generation
     }
 
-    /// Whether it was opened for this name and port.
-    pub(super) fn leads_to(&self, name: &Fqdn, port: u16) -> bool {
-        self.entry.tunnel.name == *name && self.entry.tunnel.port == port
+    /// Whether it was opened for this host and port.
+    pub(super) fn leads_to(&self, host: &Host, port: u16) -> bool {
+        self.entry.tunnel.host == *host && self.entry.tunnel.port == port
     }
 
     /// Resolves, once, when it was revoked or drained.

@@ -3,7 +3,7 @@ use super::pipes::testing;
 use super::*;
 use crate::log::FlowId;
 use crate::policy::vet::Candidate;
-use crate::policy::{Fqdn, Protocol};
+use crate::policy::{Fqdn, Host, Protocol};
 use std::future::poll_fn;
 use std::io::ErrorKind;
 use std::sync::Arc;
@@ -35,12 +35,20 @@ async fn world(held: &[u8], idle: Duration) -> World {
     let name = Fqdn::parse("api.example.com").unwrap();
     let candidate = Candidate {
         ip: "203.0.113.1".parse().unwrap(),
-        owner: name.clone(),
+        owner: Some(name.clone()),
         zone: None,
         through_private_link: false,
     };
     let source = "127.0.0.1:9".parse().unwrap();
-    let tunnel = Tunnel::new(FlowId::next(), source, name, 443, Protocol::Https, candidate, 1);
+    let tunnel = Tunnel::new(
+        FlowId::next(),
+        source,
+        Host::Name(name),
+        443,
+        Some(Protocol::Https),
+        candidate,
+        1,
+    );
     let (entry, passed) = (tunnel.clone(), super::super::gate::open(held.to_vec().into()));
     let relay = tokio::spawn(async move { relay(&mut near_client, &mut near_origin, passed, &entry, idle).await });
     World {

@@ -9,9 +9,9 @@ use crate::flow::http::target::{self, Wanted};
 use crate::flow::http::upstream::Connection;
 use crate::flow::intent::Target;
 use crate::flow::record::{Attempted, safe};
-use crate::flow::{Denial, begin, charged, decide, named};
+use crate::flow::{Denial, begin, charged, judge, named};
 use crate::log::{NameSource, Stage};
-use crate::policy::{Decision, Fqdn, Host, Protocol, Reason};
+use crate::policy::{Decision, Host, Protocol, Reason};
 use crate::proof::{Guard, off};
 use crate::snapshot::Snapshot;
 use std::sync::Arc;
@@ -22,7 +22,7 @@ const SHOWN_BYTES: usize = 512;
 /// A request that may pass.
 pub(super) struct Judged {
     pub snapshot: Arc<Snapshot>,
-    pub name: Fqdn,
+    pub host: Host,
     pub decision: Decision,
     /// The head that upstream gets; `None`: it is an OPTIONS whose last hop is this one.
     pub head: Option<Vec<u8>>,
@@ -58,13 +58,13 @@ impl Conversation {
             .wanted(head)
             .map_err(|violation| charged(denial_of(violation), &mut self.record))?;
         let Target { host, port } = &wanted.target;
-        let leads_there = |open: &Connection| matches!(host, Host::Name(name) if open.leads_to(name, *port));
+        let leads_there = |open: &Connection| open.leads_to(host, *port);
         if self.connection.as_ref().is_some_and(|open| !leads_there(open)) {
             self.part();
         }
         self.record.port = *port;
-        let (snapshot, name, decision) = self.decide(&wanted.target)?;
-        let head_for_upstream = (!forward::ends_here(head)).then(|| forward::for_upstream(head, &wanted, &name));
+        let (snapshot, decision) = self.decide(&wanted.target)?;
+        let head_for_upstream = (!forward::ends_here(head)).then(|| forward::for_upstream(head, &wanted));
         let asked = Asked {
             recipient: Recipient {
                 minor: head.minor,
@@ -78,7 +78,7 @@ impl Conversation {
         };
         Ok(Judged {
             snapshot,
-            name,
+            host: wanted.target.host,
             decision,
             head: head_for_upstream,
             body: head.body.clone(),
@@ -114,17 +114,23 @@ impl Conversation {
         Ok(wanted)
     }
 
-    fn decide(&mut self, target: &Target) -> Result<(Arc<Snapshot>, Fqdn, Decision), Denial> {
+    fn decide(&mut self, target: &Target) -> Result<(Arc<Snapshot>, Decision), Denial> {
         let snapshot = begin(&mut self.attempted, &mut self.record)?;
-        let name = named(target, &mut self.attempted, &mut self.record)?;
+        named(target, &snapshot, &mut self.attempted, &mut self.record)?;
         let decision = match self.first {
             Some(first) if off(Guard::PerRequest) => first,
-            _ => decide(&snapshot, self.record.source.ip(), Protocol::Http, &name, target.port),
+            _ => judge::request(
+                &snapshot,
+                self.record.source.ip(),
+                Protocol::Http,
+                &target.host,
+                target.port,
+            ),
         };
         self.first.get_or_insert(decision);
-        self.attempted.decision = Some(decision);
+        self.attempted.decided(&snapshot, &target.host, decision);
         if decision.permits() {
-            Ok((snapshot, name, decision))
+            Ok((snapshot, decision))
         } else {
             Err(Denial::new(decision.reason, Stage::Decide))
         }

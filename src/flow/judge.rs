@@ -1,0 +1,181 @@
+//! What the policy says of an explicit target: threat intelligence and network rules around the application rules.
+//!
+//! A name is judged before it is looked up, and the addresses that it leads to after they are vetted ([`screen`]).
+
+use super::record::{Attempted, Record};
+use super::{Denial, named_address};
+use crate::log::Stage;
+use crate::policy::{
+    Action, Attempt, DecidedBy, Decision, Expected, FlowAttempt, Fqdn, Host, NoTrace, Protocol, Reason, Resolved,
+    ThreatMode, Transport, Vetted, Via,
+};
+use crate::snapshot::Snapshot;
+use std::net::IpAddr;
+
+/// What is decided of a target before anything is looked up.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Judged {
+    pub decision: Decision,
+    /// What the tunnel must carry. `None`: it is not gated, because no application rule opens it.
+    pub expected: Option<Expected>,
+}
+
+/// CONNECT does not say what will be spoken, so both protocols are judged. A tunnel that a network rule allows may carry
+/// anything; one that only audit mode lets through is gated as far as there is a name to hold it to.
+pub(crate) fn connect(snapshot: &Snapshot, source: IpAddr, host: &Host, port: u16) -> Judged {
+    let by_name = |name: &Fqdn| {
+        let judge = |protocol| decide(snapshot, source, protocol, name, port);
+        Expected::of(judge(Protocol::Https), judge(Protocol::Http), port)
+    };
+    let by_rule = network(snapshot, source, host, None, port);
+    let (expected, decision) = match (host, by_rule) {
+        (Host::Name(_), Some(decision)) if decision.action == Action::Allow => (None, decision),
+        (Host::Name(name), Some(decision)) => (Some(by_name(name).0), decision),
+        (Host::Name(name), None) => {
+            let (expected, decision) = by_name(name);
+            (Some(expected), decision)
+        }
+        (Host::Address(ip), _) => {
+            let flow = explicit(source, host, Some(*ip), port, None);
+            (None, snapshot.policy.evaluate(&flow, &mut NoTrace).decision)
+        }
+    };
+    Judged { decision, expected }
+}
+
+/// One attempt whose protocol is known: a request, or the name in a ClientHello.
+pub(crate) fn request(snapshot: &Snapshot, source: IpAddr, protocol: Protocol, host: &Host, port: u16) -> Decision {
+    match (host, network(snapshot, source, host, None, port)) {
+        (_, Some(decision)) => decision,
+        (Host::Name(name), None) => decide(snapshot, source, protocol, name, port),
+        (Host::Address(ip), None) => {
+            let flow = explicit(source, host, Some(*ip), port, None);
+            snapshot.policy.evaluate(&flow, &mut NoTrace).decision
+        }
+    }
+}
+
+/// The whole evaluation of what leads to a known address: an open tunnel. `protocol`: what its gate held it to.
+pub(crate) fn whole(
+    snapshot: &Snapshot,
+    source: IpAddr,
+    protocol: Option<Protocol>,
+    host: &Host,
+    to: IpAddr,
+    port: u16,
+) -> Decision {
+    let flow = explicit(source, host, Some(to), port, protocol);
+    snapshot.policy.evaluate(&flow, &mut NoTrace).decision
+}
+
+/// Whether an attempt is judged as packets, so that its row is that of network rules: a network rule decided, or no other
+/// kind of rule could.
+pub(crate) fn as_packets(snapshot: &Snapshot, host: &Host, decision: Decision) -> bool {
+    let policy = &snapshot.policy;
+    match decision.rule {
+        Some(rule) => policy.kind(rule) == Some(DecidedBy::Network),
+        None => policy.model().explicit_network_rules && matches!(host, Host::Address(_)),
+    }
+}
+
+/// Threat intelligence on what is known of an attempt. A hit is recorded once; in mode `Deny` it ends the attempt.
+pub(crate) fn threat(
+    snapshot: &Snapshot,
+    host: &Host,
+    address: Option<IpAddr>,
+    attempted: &mut Attempted,
+    record: &Record,
+    stage: Stage,
+) -> Result<(), Denial> {
+    if attempted.threat.is_some() {
+        return Ok(());
+    }
+    let source = record.source.ip().to_canonical();
+    let address = address.or(named_address(host));
+    let Some(threat) = snapshot.policy.threat(source, name_of(host), address) else {
+        return Ok(());
+    };
+    attempted.threat = Some(threat);
+    if threat.mode == ThreatMode::Deny {
+        return Err(Denial::new(Reason::ThreatIntelligence, stage));
+    }
+    attempted.write_threat(record);
+    Ok(())
+}
+
+/// The vetted addresses, once threat intelligence and network rules have seen them. One on a list in mode `Deny` ends the
+/// attempt: an answer that holds a known-bad address is not to be trusted. One that a network rule denies is not dialled.
+pub(crate) fn screen(
+    snapshot: &Snapshot,
+    host: &Host,
+    port: u16,
+    vetted: Vetted,
+    attempted: &mut Attempted,
+    record: &Record,
+) -> Result<Vetted, Denial> {
+    if !snapshot.policy.screens_addresses() {
+        return Ok(vetted);
+    }
+    for candidate in vetted.addresses() {
+        threat(snapshot, host, Some(candidate.ip), attempted, record, Stage::Vet)?;
+    }
+    let source = record.source.ip();
+    let denial =
+        |ip| network(snapshot, source, host, Some(ip), port).filter(|decision| decision.action == Action::Deny);
+    let denied = vetted.addresses().iter().find_map(|candidate| denial(candidate.ip));
+    let Some(denied) = denied else {
+        return Ok(vetted);
+    };
+    let kept = vetted.without(|ip| denial(ip).is_some_and(|decision| !decision.permits()));
+    if denied.permits() {
+        // Let through by audit mode, and told as what it would have been.
+        attempted.decided(snapshot, host, denied);
+    }
+    kept.map_err(|refused| {
+        attempted.decided(snapshot, host, denied);
+        Denial::new(denied.reason, Stage::Vet).refused(refused)
+    })
+}
+
+/// What the network rules say, if they are asked at all.
+fn network(snapshot: &Snapshot, source: IpAddr, host: &Host, to: Option<IpAddr>, port: u16) -> Option<Decision> {
+    if !snapshot.policy.model().explicit_network_rules {
+        return None;
+    }
+    let flow = explicit(source, host, to.or(named_address(host)), port, None);
+    snapshot
+        .policy
+        .network(&flow, &mut NoTrace)
+        .map(|(_, decision)| decision)
+}
+
+fn explicit(source: IpAddr, host: &Host, to: Option<IpAddr>, port: u16, protocol: Option<Protocol>) -> FlowAttempt<'_> {
+    FlowAttempt {
+        source: source.to_canonical(),
+        via: Via::Explicit,
+        transport: Transport::Tcp,
+        destination: to,
+        port,
+        name: name_of(host),
+        protocol,
+        resolved: Resolved::NONE,
+    }
+}
+
+fn name_of(host: &Host) -> Option<&Fqdn> {
+    match host {
+        Host::Name(name) => Some(name),
+        Host::Address(_) => None,
+    }
+}
+
+/// The application rules alone.
+fn decide(snapshot: &Snapshot, source: IpAddr, protocol: Protocol, name: &Fqdn, port: u16) -> Decision {
+    let attempt = Attempt {
+        source: source.to_canonical(),
+        protocol,
+        name,
+        port,
+    };
+    snapshot.policy.decide(&attempt, &mut NoTrace)
+}

@@ -1,0 +1,572 @@
+//! The whole evaluation against one that looks at every rule in order, knows no index and compares addresses one by one.
+
+use super::{mode, naive_contains, naive_match, net, port, priority, source, sources};
+use egret::policy::{
+    Action, ApplicationRule, Attempt, CompiledPolicy, DecidedBy, Destinations, FlowAttempt, Fqdn, FqdnPattern,
+    IpProtocol, Misses, Mode, NatRule, NetworkRule, NoTrace, ParentPolicy, Policy, PortRange, Protocol, Reason,
+    Resolved, RuleCollection, RuleCollectionGroup, RuleId, RuleOutcome, RuleRef, Rules, ServiceTag, Sources,
+    TargetFqdn, ThreatIntelligence, ThreatMode, Trace, Translated, Transport, Via,
+};
+use proptest::{collection::vec, prelude::*, sample::select};
+use std::net::IpAddr;
+
+/// Few names, so that most rules have something to say of most attempts.
+fn name() -> impl Strategy<Value = Fqdn> {
+    let names = ["a.test", "b.test", "x.a.test", "ab.test", "b.x"];
+    select(names.map(|name| Fqdn::parse(name).expect("a name")).to_vec())
+}
+
+fn pattern() -> impl Strategy<Value = FqdnPattern> {
+    let patterns = [
+        "a.test", "b.test", "x.a.test", "*.test", "*.a.test", "*b.test", "b.x", "*",
+    ];
+    select(
+        patterns
+            .map(|text| FqdnPattern::parse(text).expect("a pattern"))
+            .to_vec(),
+    )
+}
+
+/// One rule in two speaks of everybody.
+fn who() -> impl Strategy<Value = Sources> {
+    prop_oneof![1 => Just(Sources::Any { written: true }), 1 => sources()]
+}
+
+fn application_rule() -> impl Strategy<Value = ApplicationRule> {
+    let ports = proptest::option::weighted(0.2, vec(port(), 0..3));
+    let target = (pattern(), ports, any::<bool>()).prop_map(|(pattern, ports, wide)| TargetFqdn {
+        pattern,
+        tag: None,
+        ports,
+        wide,
+    });
+    (who(), vec(port(), 0..4), vec(target, 0..3)).prop_map(|(sources, protocols, targets)| ApplicationRule {
+        name: "".into(),
+        sources,
+        protocols,
+        targets,
+        resolves_into: Vec::new(),
+        private_endpoints: None,
+    })
+}
+
+fn ip_protocols() -> impl Strategy<Value = Vec<IpProtocol>> {
+    let protocols = vec![
+        IpProtocol::Tcp,
+        IpProtocol::Tcp,
+        IpProtocol::Udp,
+        IpProtocol::Icmp,
+        IpProtocol::Any,
+    ];
+    vec(select(protocols), 0..4)
+}
+
+fn ports() -> impl Strategy<Value = Vec<PortRange>> {
+    let range = |first, last| PortRange { first, last };
+    let ranges = vec![
+        PortRange::ANY,
+        PortRange::one(443),
+        range(1, 443),
+        range(80, 81),
+        range(22, 80),
+    ];
+    vec(select(ranges), 0..4)
+}
+
+fn destinations() -> impl Strategy<Value = Destinations> {
+    let tag = vec(net(), 0..2).prop_map(|prefixes| ServiceTag {
+        name: "Tag".into(),
+        prefixes: prefixes.into(),
+    });
+    let parts = (
+        proptest::bool::weighted(0.2),
+        vec(net(), 0..3),
+        vec(tag, 0..2),
+        vec(name(), 0..2),
+    );
+    parts.prop_map(|(any, addresses, service_tags, fqdns)| Destinations {
+        any,
+        addresses,
+        service_tags,
+        fqdns,
+    })
+}
+
+fn network_rule() -> impl Strategy<Value = NetworkRule> {
+    let parts = (who(), ip_protocols(), destinations(), ports());
+    parts.prop_map(|(sources, ip_protocols, destinations, destination_ports)| NetworkRule {
+        name: "".into(),
+        sources,
+        ip_protocols,
+        destinations,
+        destination_ports,
+    })
+}
+
+fn nat_rule() -> impl Strategy<Value = NatRule> {
+    let parts = (who(), ip_protocols(), vec(net(), 0..4), ports());
+    parts.prop_map(
+        |(sources, ip_protocols, destination_addresses, destination_ports)| NatRule {
+            name: "".into(),
+            sources,
+            ip_protocols,
+            destination_addresses,
+            destination_ports,
+            translated: Translated::Address("10.9.9.9".parse().expect("an address")),
+            translated_port: 443,
+        },
+    )
+}
+
+fn groups() -> impl Strategy<Value = Vec<RuleCollectionGroup>> {
+    let rules = prop_oneof![
+        3 => vec(application_rule(), 0..3).prop_map(Rules::Application),
+        3 => vec(network_rule(), 0..3).prop_map(Rules::Network),
+        1 => vec(nat_rule(), 0..3).prop_map(Rules::Nat),
+    ];
+    let action = select(vec![Action::Allow, Action::Deny]);
+    let collection = (priority(), action, mode(), rules).prop_map(|(priority, action, mode, rules)| RuleCollection {
+        name: "".into(),
+        priority,
+        action: if matches!(rules, Rules::Nat(_)) {
+            Action::Allow
+        } else {
+            action
+        },
+        mode,
+        rules,
+    });
+    let group = (priority(), vec(collection, 1..5)).prop_map(|(priority, collections)| RuleCollectionGroup {
+        name: "".into(),
+        priority,
+        collections,
+    });
+    vec(group, 0..4)
+}
+
+fn threat_intelligence() -> impl Strategy<Value = ThreatIntelligence> {
+    let mode = select(vec![ThreatMode::Off, ThreatMode::Alert, ThreatMode::Deny]);
+    let lists = (
+        mode,
+        vec(address(), 0..2),
+        vec(pattern(), 0..2),
+        vec(address(), 0..2),
+        vec(name(), 0..2),
+    );
+    lists.prop_map(
+        |(mode, addresses, fqdns, allowed_addresses, allowed)| ThreatIntelligence {
+            mode,
+            addresses: addresses.into_iter().map(Into::into).collect(),
+            fqdns,
+            allowed_addresses: allowed_addresses.into_iter().map(Into::into).collect(),
+            allowed_fqdns: allowed.into_iter().map(FqdnPattern::Exact).collect(),
+        },
+    )
+}
+
+/// A policy in which every group, collection and rule has a name of its own.
+fn policy() -> impl Strategy<Value = Policy> {
+    let parts = (
+        mode(),
+        prop_oneof![3 => Just(ThreatIntelligence::default()), 1 => threat_intelligence()],
+        vec(groups(), 0..3),
+        groups(),
+        vec(pattern(), 0..2),
+        any::<bool>(),
+    );
+    parts.prop_map(
+        |(mode, threat_intelligence, parents, groups, infrastructure, explicit_network_rules)| {
+            let parents = parents.into_iter().enumerate().map(|(number, groups)| ParentPolicy {
+                name: format!("parent{number}").into(),
+                groups: named(groups),
+            });
+            Policy {
+                name: "child".into(),
+                mode,
+                threat_intelligence,
+                parents: parents.collect(),
+                groups: named(groups),
+                infrastructure,
+                explicit_network_rules,
+                ..Policy::default()
+            }
+        },
+    )
+}
+
+fn named(mut groups: Vec<RuleCollectionGroup>) -> Vec<RuleCollectionGroup> {
+    for (g, group) in groups.iter_mut().enumerate() {
+        group.name = format!("g{g}").into();
+        for (c, collection) in group.collections.iter_mut().enumerate() {
+            collection.name = format!("c{c}").into();
+            let name = |r: usize| format!("r{r}").into();
+            match &mut collection.rules {
+                Rules::Application(rules) => rules.iter_mut().enumerate().for_each(|(r, rule)| rule.name = name(r)),
+                Rules::Network(rules) => rules.iter_mut().enumerate().for_each(|(r, rule)| rule.name = name(r)),
+                Rules::Nat(rules) => rules.iter_mut().enumerate().for_each(|(r, rule)| rule.name = name(r)),
+            }
+        }
+    }
+    groups
+}
+
+fn address() -> impl Strategy<Value = IpAddr> {
+    source()
+}
+
+/// An attempt of any kind, consistent or not.
+#[derive(Clone, Debug)]
+struct Tried {
+    source: IpAddr,
+    via: Via,
+    transport: Transport,
+    destination: Option<IpAddr>,
+    port: u16,
+    name: Option<Fqdn>,
+    protocol: Option<Protocol>,
+    resolved: Vec<(Fqdn, Vec<IpAddr>)>,
+}
+
+fn tried() -> impl Strategy<Value = Tried> {
+    let transport = prop_oneof![
+        6 => Just(Transport::Tcp),
+        1 => select(vec![Transport::Udp, Transport::Icmp, Transport::Other(50)]),
+    ];
+    let parts = (
+        source(),
+        select(vec![Via::Explicit, Via::Transparent]),
+        transport,
+        proptest::option::weighted(0.7, address()),
+        select(vec![22_u16, 80, 443, 443, 443]),
+        proptest::option::weighted(0.8, name()),
+        proptest::option::weighted(0.9, select(vec![Protocol::Http, Protocol::Https])),
+        vec((name(), vec(address(), 0..2)), 0..3),
+    );
+    parts.prop_map(
+        |(source, via, transport, destination, port, name, protocol, resolved)| Tried {
+            source,
+            via,
+            transport,
+            destination,
+            port,
+            name,
+            protocol,
+            resolved,
+        },
+    )
+}
+
+impl Tried {
+    fn resolved(&self) -> Resolved {
+        let mut resolved = Resolved::default();
+        for (name, addresses) in &self.resolved {
+            resolved.set(name.clone(), addresses.clone());
+        }
+        resolved
+    }
+
+    fn flow<'a>(&'a self, resolved: &'a Resolved) -> FlowAttempt<'a> {
+        FlowAttempt {
+            source: self.source,
+            via: self.via,
+            transport: self.transport,
+            destination: self.destination,
+            port: self.port,
+            name: self.name.as_ref(),
+            protocol: self.protocol,
+            resolved,
+        }
+    }
+
+    /// The last word on a name counts, as in [`Resolved::set`].
+    fn leads(&self, fqdn: &Fqdn, to: IpAddr) -> bool {
+        let last = self.resolved.iter().rev().find(|(name, _)| name == fqdn);
+        last.is_some_and(|(_, addresses)| addresses.contains(&to))
+    }
+}
+
+/// What ended it, the action, the reason, the mode, the rule.
+type Verdict = (DecidedBy, Action, Reason, Mode, Option<RuleRef>);
+
+/// A rule with what names it and what its collection says.
+struct Placed<'a> {
+    names: RuleRef,
+    action: Action,
+    mode: Mode,
+    rule: AnyRule<'a>,
+}
+
+enum AnyRule<'a> {
+    Nat(&'a NatRule),
+    Network(&'a NetworkRule),
+    Application(&'a ApplicationRule),
+}
+
+/// All rules, sorted in one go by what the documentation says decides the order.
+fn in_order(policy: &Policy) -> Vec<Placed<'_>> {
+    let mut rules = Vec::new();
+    for (level, (policy_name, groups)) in policy.chain().enumerate() {
+        for (g, group) in groups.iter().enumerate() {
+            for (c, collection) in group.collections.iter().enumerate() {
+                let (kind, listed): (_, Vec<(&str, AnyRule<'_>)>) = match &collection.rules {
+                    Rules::Nat(rules) => (0, rules.iter().map(|rule| (&*rule.name, AnyRule::Nat(rule))).collect()),
+                    Rules::Network(rules) => (
+                        1,
+                        rules.iter().map(|rule| (&*rule.name, AnyRule::Network(rule))).collect(),
+                    ),
+                    Rules::Application(rules) => (
+                        2,
+                        rules
+                            .iter()
+                            .map(|rule| (&*rule.name, AnyRule::Application(rule)))
+                            .collect(),
+                    ),
+                };
+                for (r, (name, rule)) in listed.into_iter().enumerate() {
+                    let key = (kind, level, group.priority, g, collection.priority, c, r);
+                    let audit = policy.mode == Mode::Audit || collection.mode == Mode::Audit;
+                    rules.push((
+                        key,
+                        Placed {
+                            names: RuleRef {
+                                policy: policy_name.clone(),
+                                group: group.name.clone(),
+                                collection: collection.name.clone(),
+                                rule: name.into(),
+                            },
+                            action: collection.action,
+                            mode: if audit { Mode::Audit } else { Mode::Enforce },
+                            rule,
+                        },
+                    ));
+                }
+            }
+        }
+    }
+    rules.sort_by_key(|(key, _)| *key);
+    rules.into_iter().map(|(_, placed)| placed).collect()
+}
+
+fn naive(policy: &Policy, tried: &Tried) -> Verdict {
+    if naive_threat(policy, tried) && policy.threat_intelligence.mode == ThreatMode::Deny {
+        let reason = Reason::ThreatIntelligence;
+        return (DecidedBy::ThreatIntelligence, Action::Deny, reason, Mode::Enforce, None);
+    }
+    let explicit = tried.via == Via::Explicit;
+    let mut excepted = false;
+    for placed in in_order(policy) {
+        let by = match placed.rule {
+            AnyRule::Nat(rule) => {
+                let to = |ip: IpAddr| rule.destination_addresses.iter().any(|net| naive_contains(net, ip));
+                let matches = naive_packet(&rule.sources, &rule.ip_protocols, &rule.destination_ports, tried)
+                    && tried.destination.is_some_and(to);
+                (!explicit && matches).then_some(DecidedBy::Nat)
+            }
+            AnyRule::Network(rule) => {
+                let asked = !explicit || policy.explicit_network_rules;
+                let packet = naive_packet(&rule.sources, &rule.ip_protocols, &rule.destination_ports, tried);
+                let by_name = naive_by_name(rule, tried);
+                let by_address = naive_by_address(rule, tried);
+                let named = explicit && tried.name.is_some();
+                let decides = match (named, placed.action) {
+                    (false, _) => by_name || by_address,
+                    (true, Action::Allow) => by_name,
+                    (true, Action::Deny) => by_name || by_address && !excepted,
+                };
+                excepted |= asked && packet && named && by_address && placed.action == Action::Allow;
+                (asked && packet && decides).then_some(DecidedBy::Network)
+            }
+            AnyRule::Application(rule) => {
+                let attempt = naive_attempt(tried);
+                let matches = attempt.is_some_and(|attempt| naive_match(rule, &attempt).is_some());
+                matches.then_some(DecidedBy::Application)
+            }
+        };
+        if let Some(by) = by {
+            return (by, placed.action, Reason::RuleMatched, placed.mode, Some(placed.names));
+        }
+    }
+    naive_rest(policy, tried)
+}
+
+/// Infrastructure, then default deny.
+fn naive_rest(policy: &Policy, tried: &Tried) -> Verdict {
+    let https = |attempt: &Attempt<'_>| attempt.protocol == Protocol::Https && attempt.port == 443;
+    let listed = |attempt: Attempt<'_>| {
+        policy
+            .infrastructure
+            .iter()
+            .any(|pattern| pattern.matches(attempt.name))
+    };
+    if naive_attempt(tried).filter(https).is_some_and(listed) {
+        let names = RuleRef {
+            policy: policy.name.clone(),
+            group: "Infrastructure".into(),
+            collection: "Infrastructure".into(),
+            rule: "Infrastructure".into(),
+        };
+        return (
+            DecidedBy::Infrastructure,
+            Action::Allow,
+            Reason::RuleMatched,
+            policy.mode,
+            Some(names),
+        );
+    }
+    if tried.via == Via::Explicit && tried.name.is_none() && !policy.explicit_network_rules {
+        return (DecidedBy::Default, Action::Deny, Reason::IpLiteral, Mode::Enforce, None);
+    }
+    (
+        DecidedBy::Default,
+        Action::Deny,
+        Reason::NoRuleMatched,
+        policy.mode,
+        None,
+    )
+}
+
+fn naive_attempt(tried: &Tried) -> Option<Attempt<'_>> {
+    let name = tried.name.as_ref().filter(|_| tried.transport == Transport::Tcp)?;
+    Some(Attempt {
+        source: tried.source,
+        protocol: tried.protocol?,
+        name,
+        port: tried.port,
+    })
+}
+
+fn naive_threat(policy: &Policy, tried: &Tried) -> bool {
+    let lists = &policy.threat_intelligence;
+    let ends: Vec<IpAddr> = [Some(tried.source), tried.destination].into_iter().flatten().collect();
+    let holds = |nets: &[ipnet::IpNet], names: &[FqdnPattern]| {
+        let named = tried
+            .name
+            .as_ref()
+            .is_some_and(|name| names.iter().any(|pattern| pattern.matches(name)));
+        named || ends.iter().any(|ip| nets.iter().any(|net| naive_contains(net, *ip)))
+    };
+    holds(&lists.addresses, &lists.fqdns) && !holds(&lists.allowed_addresses, &lists.allowed_fqdns)
+}
+
+fn naive_packet(sources: &Sources, protocols: &[IpProtocol], ports: &[PortRange], tried: &Tried) -> bool {
+    let source = match sources {
+        Sources::Any { .. } => true,
+        Sources::Nets(nets) => nets.iter().any(|net| naive_contains(net, tried.source)),
+    };
+    let any_port = ports.contains(&PortRange::ANY);
+    let in_ports = ports
+        .iter()
+        .any(|range| (range.first..=range.last).contains(&tried.port));
+    let has = |protocol: IpProtocol| protocols.contains(&protocol);
+    let admitted = match tried.transport {
+        Transport::Tcp => (has(IpProtocol::Tcp) || has(IpProtocol::Any)) && in_ports,
+        Transport::Udp => (has(IpProtocol::Udp) || has(IpProtocol::Any)) && in_ports,
+        Transport::Icmp => has(IpProtocol::Icmp) && !ports.is_empty() || has(IpProtocol::Any) && any_port,
+        Transport::Other(_) => has(IpProtocol::Any) && any_port,
+    };
+    source && admitted
+}
+
+fn naive_by_name(rule: &NetworkRule, tried: &Tried) -> bool {
+    let leads = |fqdn: &Fqdn| match tried.via {
+        Via::Explicit => tried.name.as_ref() == Some(fqdn),
+        Via::Transparent => tried.destination.is_some_and(|to| tried.leads(fqdn, to)),
+    };
+    rule.destinations.fqdns.iter().any(leads)
+}
+
+fn naive_by_address(rule: &NetworkRule, tried: &Tried) -> bool {
+    let Destinations {
+        any,
+        addresses,
+        service_tags,
+        ..
+    } = &rule.destinations;
+    let mut nets = addresses
+        .iter()
+        .chain(service_tags.iter().flat_map(|tag| tag.prefixes.iter()));
+    tried
+        .destination
+        .is_some_and(|to| *any || nets.any(|net| naive_contains(net, to)))
+}
+
+#[derive(Default)]
+struct Seen(Vec<(RuleId, bool)>);
+
+impl Trace for Seen {
+    fn rule(&mut self, rule: RuleId, outcome: RuleOutcome) {
+        self.0.push((rule, outcome == RuleOutcome::Matched));
+    }
+
+    fn packet_rule(&mut self, rule: RuleId, misses: Misses) {
+        self.0.push((rule, misses.count() == 0));
+    }
+}
+
+fn verdict(policy: &CompiledPolicy, flow: &FlowAttempt<'_>) -> Verdict {
+    let found = policy.evaluate(flow, &mut NoTrace);
+    let decision = found.decision;
+    let rule = decision.rule.map(|rule| policy.rule_ref(rule).clone());
+    (found.by, decision.action, decision.reason, decision.mode, rule)
+}
+
+proptest! {
+    // 2,500 policies with 4 attempts each: 10,000 pairs a run.
+    #![proptest_config(ProptestConfig { cases: 2500, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn of_ten_thousand_pairs_none_is_allowed_that_a_naive_evaluator_denies(
+        policy in policy(),
+        attempts in vec(tried(), 4..=4),
+    ) {
+        let compiled = CompiledPolicy::new(policy.clone());
+        for tried in attempts {
+            let resolved = tried.resolved();
+            let flow = tried.flow(&resolved);
+            let found = verdict(&compiled, &flow);
+            let expected = naive(&policy, &tried);
+            prop_assert!(found.1 == Action::Deny || expected.1 == Action::Allow, "{tried:?}: {found:?}, naive {expected:?}");
+            prop_assert_eq!(&found, &expected, "{:?}", tried);
+
+            // The trace tells the same story: rules in order, none after the one that matched.
+            let mut seen = Seen::default();
+            let traced = compiled.evaluate(&flow, &mut seen);
+            prop_assert_eq!(traced.decision.rule, seen.0.iter().find(|(_, matched)| *matched).map(|(rule, _)| *rule));
+            prop_assert!(seen.0.windows(2).all(|pair| pair[0].0 < pair[1].0 && !pair[0].1), "{:?}", seen.0);
+        }
+    }
+
+    #[test]
+    fn an_explicit_name_is_decided_alike_by_decide_and_by_the_whole_evaluation(policy in policy(), tried in tried()) {
+        let policy = Policy { threat_intelligence: ThreatIntelligence::default(), explicit_network_rules: false, ..policy };
+        let compiled = CompiledPolicy::new(policy);
+        let explicit = Tried { via: Via::Explicit, transport: Transport::Tcp, ..tried };
+        if let (Some(name), Some(protocol)) = (&explicit.name, explicit.protocol) {
+            let attempt = Attempt { source: explicit.source, protocol, name, port: explicit.port };
+            let whole = compiled.evaluate(&explicit.flow(Resolved::NONE), &mut NoTrace);
+            prop_assert_eq!(whole.decision, compiled.decide(&attempt, &mut NoTrace));
+        }
+    }
+}
+
+/// Ports of both worlds must meet for the properties above to mean anything.
+#[test]
+fn the_generators_reach_every_kind_of_decision() {
+    use proptest::{strategy::ValueTree, test_runner::TestRunner};
+    let mut runner = TestRunner::deterministic();
+    let mut reached = std::collections::BTreeMap::new();
+    for _ in 0..1500 {
+        let policy = policy().new_tree(&mut runner).expect("a policy").current();
+        let tried = tried().new_tree(&mut runner).expect("an attempt").current();
+        let resolved = tried.resolved();
+        let (by, action, ..) = verdict(&CompiledPolicy::new(policy), &tried.flow(&resolved));
+        *reached.entry((by, format!("{action:?}"))).or_insert(0) += 1;
+    }
+    assert_eq!(
+        reached.len(),
+        8,
+        "DNAT and infrastructure allow alone, threats and the default deny alone: {reached:?}"
+    );
+    let least = reached.values().min();
+    assert!(least >= Some(&15), "{reached:?}");
+}

@@ -1,0 +1,160 @@
+//! Threat intelligence: known-bad names before they are looked up, known-bad addresses before they are dialled.
+
+use crate::far::Origin;
+use crate::sink::Sink;
+use crate::tables::faults;
+use crate::world::{POLICY, World, until};
+use egret::lab::client::Ended;
+use serde_json::{Value, json};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// A list of this test's own.
+fn list(test: &str, lines: &str) -> PathBuf {
+    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{test}.threats.txt"));
+    std::fs::write(&path, lines).unwrap();
+    path
+}
+
+/// The catalogue's policy behind a list, whose name `bad.openai.example.com` an application rule allows.
+fn policy(test: &str, mode: &str) -> String {
+    let path = list(
+        test,
+        "# known bad\nbad.openai.example.com\n*.c2.openai.example.com # and below\n203.0.113.99\n198.51.100.0/24\n",
+    );
+    format!(
+        "[threat_intelligence]\nmode = \"{mode}\"\nfiles = [{path:?}]\n\
+         allowlist = {{ ip_addresses = [\"198.51.100.5\"], fqdns = [\"fine.c2.openai.example.com\"] }}\n{POLICY}"
+    )
+}
+
+fn of<'a>(row: &'a Value, column: &str) -> &'a Value {
+    &row["properties"][column]
+}
+
+async fn world(test: &str, mode: &str, to: &str) -> World {
+    World::builder()
+        .policy(&policy(test, mode))
+        .record("bad.openai.example.com A 203.0.113.10")
+        .record("x.c2.openai.example.com A 203.0.113.10")
+        .record("fine.c2.openai.example.com A 203.0.113.10")
+        .record("moved.openai.example.com A 203.0.113.10")
+        .record("moved.openai.example.com A 203.0.113.99")
+        .record("shared.openai.example.com A 198.51.100.5")
+        .config(&format!("[[dial.override]]\nfrom = \"0.0.0.0/0:*\"\nto = \"{to}\""))
+        .start()
+        .await
+}
+
+#[tokio::test]
+async fn a_listed_name_or_address_is_denied_before_every_rule_and_nobody_is_dialled() {
+    let sink = Sink::start().await;
+    let world = world("denied", "Deny", &sink.address.to_string()).await;
+    for (target, address, listed) in [
+        (
+            "bad.openai.example.com:443",
+            "",
+            "the name bad.openai.example.com is listed",
+        ),
+        (
+            "BAD.openai.example.com.:443",
+            "",
+            "the name bad.openai.example.com is listed",
+        ),
+        (
+            "x.c2.openai.example.com:443",
+            "",
+            "the name x.c2.openai.example.com is listed",
+        ),
+        (
+            "moved.openai.example.com:443",
+            "203.0.113.99",
+            "the destination 203.0.113.99 is listed",
+        ),
+        (
+            "198.51.100.7:443",
+            "198.51.100.7",
+            "the destination 198.51.100.7 is listed",
+        ),
+    ] {
+        let before = world.rows("AZFWThreatIntel").len();
+        let denied = world.client().connect(target).await.unwrap();
+        assert_eq!(denied.status(), 403, "{target}");
+        assert!(denied.phrase().contains("ThreatIntelligence"), "{}", denied.phrase());
+        let rows = world.rows("AZFWThreatIntel");
+        assert_eq!(rows.len(), before + 1, "{target}");
+        let row = &rows[before];
+        assert_eq!(faults(row), [""; 0], "{target}");
+        assert_eq!(of(row, "Action"), "Deny", "{target}");
+        assert_eq!(of(row, "ThreatDescription"), listed, "{target}");
+        assert_eq!(of(row, "DestinationIp"), address, "{target}");
+    }
+    let url = "GET http://bad.openai.example.com/x HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    assert_eq!(world.ask(url).await.0, 403);
+    let row = world.rows("AZFWThreatIntel").pop().unwrap();
+    assert_eq!(of(&row, "TargetUrl"), "http://bad.openai.example.com/x");
+    assert_eq!(
+        world.dns().queries("bad.openai.example.com"),
+        0,
+        "a listed name is not looked up"
+    );
+    assert_eq!(world.rule_rows(), [] as [Value; 0], "Azure writes the hit alone");
+    assert_eq!(sink.dials().await, 0, "somebody was dialled");
+}
+
+#[tokio::test]
+async fn what_the_allowlist_names_is_not_looked_at() {
+    let echo = Origin::echo().await;
+    let world = world("allowlist", "Deny", &echo.address.to_string()).await;
+    for name in ["fine.c2.openai.example.com", "shared.openai.example.com"] {
+        let allowed = world.client().connect(&format!("{name}:443")).await.unwrap();
+        assert_eq!(allowed.status(), 200, "{name}: {}", allowed.phrase());
+    }
+    assert_eq!(world.rows("AZFWThreatIntel"), [] as [Value; 0]);
+}
+
+#[tokio::test]
+async fn an_alert_is_recorded_once_and_the_rules_decide() {
+    let echo = Origin::echo().await;
+    let world = world("alert", "Alert", &echo.address.to_string()).await;
+    for (label, listed) in [("bad", "the name"), ("moved", "the destination 203.0.113.99")] {
+        let before = world.rows("AZFWThreatIntel").len();
+        let _wire = world.echoing(&world.client(), label).await;
+        let rows = world.rows("AZFWThreatIntel");
+        assert_eq!(rows.len(), before + 1, "{label}");
+        assert_eq!(of(&rows[before], "Action"), "Alert");
+        assert!(
+            of(&rows[before], "ThreatDescription")
+                .as_str()
+                .unwrap()
+                .starts_with(listed)
+        );
+        assert_eq!(of(&world.last_row(), "Action"), "Allow");
+        assert_eq!(
+            of(&world.last_row(), "egret")["flow"],
+            of(&rows[before], "egret")["flow"]
+        );
+    }
+    let denied = world.client().connect("198.51.100.7:443").await.unwrap();
+    assert_eq!((denied.status(), world.last_reason().as_str()), (403, "IpLiteral"));
+    assert_eq!(world.rows("AZFWThreatIntel").len(), 3);
+}
+
+#[tokio::test]
+async fn l_07_a_tunnel_whose_name_comes_onto_a_list_is_revoked() {
+    let echo = Origin::echo().await;
+    let world = Arc::new(world("revoked", "Off", &echo.address.to_string()).await);
+    let mut listed = world.echoing(&world.client(), "bad").await;
+    let mut kept = world.echoing(&world.client(), "a").await;
+    assert_eq!(world.rows("AZFWThreatIntel"), [] as [Value; 0], "off is off");
+    let (reloading, policy) = (world.clone(), policy("revoked", "Deny"));
+    let reloaded = tokio::task::spawn_blocking(move || reloading.reload(&policy))
+        .await
+        .unwrap();
+    assert_eq!(reloaded, (2, 1));
+    assert_eq!(listed.to_end().await.1, Ended::Reset);
+    until("its row", || world.rows("AZFWThreatIntel").len() == 1).await;
+    kept.send(b"goes on").await.unwrap();
+    assert_eq!(kept.take(7).await.unwrap(), b"goes on");
+    assert_eq!(json!(world.rule_rows().len()), json!(2), "two decisions that allowed");
+}
