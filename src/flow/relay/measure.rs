@@ -6,7 +6,7 @@ use super::super::tunnels::Tunnel;
 use super::relay;
 use crate::log::FlowId;
 use crate::policy::vet::Candidate;
-use crate::policy::{Fqdn, Protocol};
+use crate::policy::{Fqdn, Host, Protocol};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 use tokio::net::TcpStream;
@@ -19,11 +19,19 @@ pub async fn between(mut client: TcpStream, mut upstream: TcpStream) -> (u64, u6
     let source = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
     let candidate = Candidate {
         ip: source.ip(),
-        owner: name.clone(),
+        owner: Some(name.clone()),
         zone: None,
         through_private_link: false,
     };
-    let tunnel = Tunnel::new(FlowId::next(), source, name, 443, Protocol::Https, candidate, 1);
+    let tunnel = Tunnel::new(
+        FlowId::next(),
+        source,
+        Host::Name(name),
+        443,
+        Some(Protocol::Https),
+        candidate,
+        1,
+    );
     let passed = Passed::upgraded(Held::default());
     let transfer = relay(&mut client, &mut upstream, passed, &tunnel, IDLE).await;
     (transfer.sent, transfer.received)
