@@ -4,11 +4,13 @@ pub mod catalogue;
 pub mod check;
 pub mod env;
 pub mod explain;
+pub mod export;
 pub mod health;
+pub mod import;
 pub mod run;
 
 use crate::config::{self, Checked, Flags, Problem, Severity};
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::{net::SocketAddr, path::PathBuf};
 
 /// An egress firewall for Azure AI labs: Azure Firewall's decisions and log rows, in one binary.
@@ -47,6 +49,14 @@ Examples:
 
 Exit codes: 0 something is printed, or nothing differs; 1 nothing is left, or something differs; 2 it could not run.";
 
+const IMPORT_EXAMPLES: &str = "\
+Examples:
+  egret import azure-firewall policy.json -o egret.toml --report report.json
+  egret import azure-firewall main.json --parameters main.parameters.json --set location=westeurope
+  egret import azure-firewall base.json child.json ipgroups.json
+
+Exit codes: 0 imported; 2 not, since something denies that could not be enforced, or a file cannot be read.";
+
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -66,6 +76,10 @@ pub enum Command {
     Health(HealthArgs),
     /// Print the JSON Schema of the configuration file, or of policy tests.
     Schema(SchemaArgs),
+    /// Make a configuration of another firewall's policy.
+    Import(ImportArgs),
+    /// Write the policy as another firewall's.
+    Export(ExportArgs),
 }
 
 /// `egret schema`
@@ -86,19 +100,25 @@ pub enum SchemaOf {
     Tests,
 }
 
+/// What a configuration of flags is called in messages.
+const COMMAND_LINE: &str = "command line";
+
 /// A configuration: a file, or flags.
 #[derive(Clone, Debug, Default, Args)]
 pub struct ConfigArgs {
     /// Configuration file (TOML; `egret schema` describes it)
-    #[arg(long, value_name = "FILE", conflicts_with = "allow")]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["allow", "azure_policy"])]
     pub config: Option<PathBuf>,
     /// Let a tag or a name through; may be repeated
     ///
     /// `AzureOpenAI=contoso-ai,contoso-eu` is an FQDN tag bound to resources, `EntraID` a tag as it is,
     /// `*.example.com` or `api.example.com:8443` a name (port 443 unless said), `http://name` plain HTTP.
     /// A tag with more to say: `AzureContainerRegistry=contoso,region=westeurope,features=data-endpoint`.
-    #[arg(long, value_name = "TAG[=NAME,..]|FQDN[:PORT]")]
+    #[arg(long, value_name = "TAG[=NAME,..]|FQDN[:PORT]", conflicts_with = "azure_policy")]
     pub allow: Vec<String>,
+    /// A policy of Azure Firewall.
+    #[command(flatten)]
+    pub azure: AzurePolicyArgs,
 }
 
 impl ConfigArgs {
@@ -106,6 +126,7 @@ impl ConfigArgs {
     pub fn load(&self, listen: &[String], clients: &[String]) -> Result<Checked, Vec<Problem>> {
         match &self.config {
             Some(path) => config::load(path),
+            None if self.azure.is_given() => config::from_text(COMMAND_LINE, &self.azure.toml(listen)),
             None => config::from_flags(&Flags {
                 allow: self.allow.clone(),
                 listen: listen.to_vec(),
@@ -125,7 +146,7 @@ pub struct RunArgs {
     #[arg(long, value_name = "ADDRESS:PORT", conflicts_with = "config")]
     pub listen: Vec<String>,
     /// Who --allow speaks of: address, prefix or `*`; needed when others than this machine can reach --listen
-    #[arg(long, value_name = "NET", conflicts_with = "config")]
+    #[arg(long, value_name = "NET", conflicts_with_all = ["config", "azure_policy"])]
     pub clients: Vec<String>,
     /// Honour [[dial.override]], which leads vetted addresses elsewhere: for labs, never for production
     #[arg(long)]
@@ -147,6 +168,9 @@ pub struct LabArgs {
     /// Print a shipped scenario, to start one of your own from it
     #[arg(long, value_name = "NAME", conflicts_with_all = ["once", "scenario", "proxy", "direct", "list", "json"])]
     pub print: Option<String>,
+    /// Play under this policy instead of the rules of the scenarios.
+    #[command(flatten)]
+    pub azure: AzurePolicyArgs,
     /// Make the attempts through another proxy instead of egret
     #[arg(long, value_name = "URL", conflicts_with = "direct")]
     pub proxy: Option<String>,
@@ -166,8 +190,11 @@ pub struct LabArgs {
 #[command(after_help = CHECK_EXAMPLES)]
 pub struct CheckArgs {
     /// Configuration files
-    #[arg(required = true, value_name = "FILE")]
+    #[arg(required_unless_present = "azure_policy", value_name = "FILE")]
     pub files: Vec<PathBuf>,
+    /// A policy of Azure Firewall.
+    #[command(flatten)]
+    pub azure: AzurePolicyArgs,
     /// Policy tests (TOML; `egret schema tests` describes it): attempts and the decisions expected of them; may be repeated
     #[arg(long, value_name = "FILE")]
     pub expect: Vec<PathBuf>,
@@ -259,6 +286,120 @@ pub struct DiffArgs {
     pub json: bool,
 }
 
+/// A policy of Azure Firewall in JSON, instead of a configuration.
+#[derive(Clone, Debug, Default, Args)]
+pub struct AzurePolicyArgs {
+    /// Files that hold an Azure Firewall policy together, in JSON, as `egret import` reads them; may be repeated
+    #[arg(long, value_name = "FILE")]
+    pub azure_policy: Vec<PathBuf>,
+    /// How they are read.
+    #[command(flatten)]
+    pub how: AzureArgs,
+}
+
+/// `egret import`
+#[derive(Clone, Debug, Args)]
+#[command(disable_help_subcommand = true, after_help = IMPORT_EXAMPLES)]
+pub struct ImportArgs {
+    /// Whose policy it is.
+    #[command(subcommand)]
+    pub command: ImportCommand,
+}
+
+/// Whose policy is imported.
+#[derive(Clone, Debug, Subcommand)]
+pub enum ImportCommand {
+    /// Azure Firewall: ARM templates, and what `az` and PowerShell print of policies
+    AzureFirewall(ImportAzureArgs),
+}
+
+/// `egret import azure-firewall`
+#[derive(Clone, Debug, Args)]
+pub struct ImportAzureArgs {
+    /// Files that hold the policy together: its groups, its parent, its IP groups
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// How they are read.
+    #[command(flatten)]
+    pub azure: AzureArgs,
+    /// Write the configuration here instead of to standard output
+    #[arg(long, short, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// Write the account of every part here, as JSON
+    #[arg(long, value_name = "FILE")]
+    pub report: Option<PathBuf>,
+}
+
+/// `egret export`
+#[derive(Clone, Debug, Args)]
+#[command(disable_help_subcommand = true)]
+pub struct ExportArgs {
+    /// Whose policy is written.
+    #[command(subcommand)]
+    pub command: ExportCommand,
+}
+
+/// Whose policy is written.
+#[derive(Clone, Debug, Subcommand)]
+pub enum ExportCommand {
+    /// Azure Firewall: an ARM template of the policy, its parents and IP groups, within Azure's limits
+    AzureFirewall(ExportAzureArgs),
+}
+
+/// `egret export azure-firewall`
+#[derive(Clone, Debug, Args)]
+pub struct ExportAzureArgs {
+    /// Where the rules come from.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// Write the template here instead of to standard output
+    #[arg(long, short, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+}
+
+/// How an Azure Firewall policy is read.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Reading an Azure Firewall policy")]
+pub struct AzureArgs {
+    /// Values for the template's parameters (a deploymentParameters file)
+    #[arg(long, value_name = "FILE")]
+    pub parameters: Option<PathBuf>,
+    /// The value of one parameter; may be repeated, and goes before the file's
+    #[arg(long, value_name = "NAME=VALUE", value_parser = name_and_value)]
+    pub set: Vec<(String, String)>,
+    /// Import although denials cannot be enforced in full: each is named in the report, in health, in a metric and at start
+    #[arg(long)]
+    pub partial: bool,
+    /// What rules that need TLS inspection do: never match, or match their FQDNs by SNI
+    #[arg(long, value_enum, value_name = "HOW", default_value_t = Uninspected::Deny)]
+    pub uninspected: Uninspected,
+    /// The policy that is meant, if the files hold several
+    #[arg(long, value_name = "NAME")]
+    pub policy: Option<String>,
+    /// Service tags (Microsoft's ServiceTags_Public.json) that network rules name
+    #[arg(long, value_name = "FILE")]
+    pub service_tags: Option<PathBuf>,
+    /// Addresses, prefixes and names that stand for Microsoft's threat intelligence; may be repeated
+    #[arg(long, value_name = "FILE")]
+    pub threat_intelligence: Vec<PathBuf>,
+}
+
+/// What rules that need TLS inspection do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Uninspected {
+    /// They do not match.
+    #[default]
+    Deny,
+    /// Their FQDNs are matched by SNI; their URLs are not.
+    Sni,
+}
+
+/// `name=value`.
+fn name_and_value(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("expected `name=value`")?;
+    Ok((name.to_owned(), value.to_owned()))
+}
+
 /// `egret env`
 #[derive(Clone, Debug, Args)]
 pub struct EnvArgs {
@@ -309,6 +450,8 @@ pub fn dispatch(cli: Cli) -> anyhow::Result<Answer> {
         Command::Catalogue(args) => catalogue::run(&args),
         Command::Env(args) => env::run(&args),
         Command::Health(args) => health::run(&args),
+        Command::Import(args) => import::run(&args),
+        Command::Export(args) => export::run(&args),
         Command::Schema(args) => schema(args.of),
     }
 }

@@ -5,6 +5,7 @@
 //! serde makes a [`file::FileConfig`] of what is left, [`build`] checks what it means.
 
 pub mod at;
+mod azure;
 pub mod build;
 pub mod dns;
 pub mod file;
@@ -37,7 +38,13 @@ use ipnet::IpNet;
 use problem::{Finding, Report};
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
-use std::{fs, io::Read, net::SocketAddr, path::Path, sync::Arc};
+use std::{
+    fs,
+    io::Read,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 use toml::de::DeTable;
 
 /// Longest configuration file, in bytes (threat F-12).
@@ -71,6 +78,8 @@ pub struct Checked {
     pub warnings: Vec<Problem>,
     /// The first 16 hex digits of the file's SHA-256: `sha256sum egret.toml` shows the same. For rows and health.
     pub hash: Arc<str>,
+    /// Files beside the configuration that it was made of: a change of one of them is a change of the configuration.
+    pub sources: Vec<PathBuf>,
 }
 
 /// Reads and checks a file. Fails with every problem of it, warnings included.
@@ -115,10 +124,13 @@ pub fn from_bytes(name: &str, bytes: Vec<u8>) -> Result<Checked, Vec<Problem>> {
 /// Checks the text of a file called `name`.
 pub fn from_text(name: &str, text: &str) -> Result<Checked, Vec<Problem>> {
     let hash = fingerprint(text.as_bytes());
+    let written = text;
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut report = Report::default();
-    let file = parse(text, &mut report);
-    checked(&name.into(), Some(text), file.as_ref(), hash, report)
+    match parse::<FileConfig>(text, &mut report) {
+        Some(file) if file.policy.azure_firewall.is_some() => azure::with_policy(name, written, file, report),
+        file => checked(&name.into(), Some(text), file.as_ref(), hash, report),
+    }
 }
 
 fn checked(
@@ -141,6 +153,7 @@ fn checked(
             overrides: built.overrides,
             warnings: problems,
             hash,
+            sources: Vec::new(),
         }),
         _ => Err(problems),
     }

@@ -1,6 +1,8 @@
 //! Entry points for fuzz targets (`fuzz/`, `examples/fuzz`) into parsers that are private. Not an API.
 
+use crate::config;
 use crate::flow::intent::parse_authority;
+use crate::import::{self, Options};
 use crate::policy::Host;
 
 pub use crate::flow::http::fuzz::{request as http_request, response as http_response};
@@ -18,4 +20,23 @@ pub fn authority(bytes: &[u8]) {
         "{}",
         bytes.escape_ascii()
     );
+}
+
+/// A policy in JSON: whatever it says, the import ends; the counts of its report add up; the TOML that it writes loads.
+pub fn azure_policy(bytes: &[u8]) {
+    let options = Options {
+        partial: true,
+        sni: bytes.len().is_multiple_of(2),
+        ..Options::default()
+    };
+    let files = [("policy.json".to_owned(), bytes.to_vec())];
+    let Ok(imported) = import::azure_firewall(&files, None, &options) else {
+        return;
+    };
+    for count in imported.report.counts.values() {
+        assert_eq!(count.held, count.carried + count.approximated + count.absent);
+    }
+    if let Err(problems) = config::from_text("policy.toml", &imported.toml) {
+        panic!("{problems:?}\n{}", imported.toml);
+    }
 }

@@ -281,6 +281,7 @@ impl Gateway {
             &snapshot.policy.wide_tags(),
             !snapshot.overrides.is_empty(),
         );
+        self.health.set_not_enforced(&policy.not_enforced);
     }
 
     /// Whoever counts on `limits.tunnels` should know that something else is reached before.

@@ -44,7 +44,12 @@ pub fn run(args: &LabArgs) -> anyhow::Result<bool> {
         crate::cli::print(shipped.text)?;
         return Ok(true);
     }
-    let scenarios = chosen(args)?;
+    let mut scenarios = chosen(args)?;
+    if args.azure.is_given() {
+        for scenario in &mut scenarios {
+            scenario.config.judge_by(&args.azure.absolute().toml(&[]));
+        }
+    }
     let (way, ground) = match (&args.proxy, args.direct) {
         (Some(url), _) => {
             let sites = scenarios.iter().flat_map(|scenario| &scenario.sites);

@@ -13,6 +13,7 @@
 //! - [`log`] turns decisions into Azure Firewall's rows.
 //! - [`config`] turns what was written into what can run, or into every problem at once.
 //! - [`expect`] holds a policy against the decisions that are expected of it.
+//! - [`import`] makes a configuration of an Azure Firewall policy, [`export`] a policy of a configuration.
 //! - [`cli`] is the command line: one module a command.
 //! - [`gateway`] binds, runs, reloads and drains; [`lab`] builds a world around it.
 
@@ -21,10 +22,12 @@ pub mod cli;
 pub mod config;
 pub mod dns;
 pub mod expect;
+pub mod export;
 pub mod flow;
 #[doc(hidden)]
 pub mod fuzz;
 pub mod gateway;
+pub mod import;
 pub mod lab;
 pub mod listen;
 pub mod log;

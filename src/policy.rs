@@ -206,6 +206,8 @@ pub struct Policy {
     pub infrastructure: Vec<FqdnPattern>,
     /// Network rules judge explicit flows too, before application rules. Azure's do not.
     pub explicit_network_rules: bool,
+    /// What denies in the policy that this one was imported from, and is not carried out here.
+    pub not_enforced: Vec<Arc<str>>,
     /// IP groups by name, for rows and `explain`; rules hold their members already.
     pub ip_groups: BTreeMap<Arc<str>, Vec<IpNet>>,
 }

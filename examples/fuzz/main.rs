@@ -63,6 +63,12 @@ const TARGETS: &[Target] = &[
         mutate: mutate::http,
         check: egret::fuzz::authority,
     },
+    Target {
+        name: "azure_policy",
+        seeds: policies,
+        mutate: mutate::json,
+        check: egret::fuzz::azure_policy,
+    },
 ];
 
 fn texts(seeds: &[&str]) -> Vec<Vec<u8>> {
@@ -119,6 +125,21 @@ fn run(target: &Target, time: Duration, seed: u64) {
         seeds.len(),
         time.as_secs()
     );
+}
+
+/// The smaller templates of the tests, and one that holds something of everything.
+fn policies() -> Vec<Vec<u8>> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/azure-policies");
+    let names = [
+        "bicep-vwan-azfwpolicy.json",
+        "eslz-azfw-basepolicy.json",
+        "netsec-premium-github-targeturls.json",
+        "netsec-rule-allow-all-web.json",
+        "netsec-rule-dns-over-https.json",
+    ];
+    let mut seeds = texts(&[mutate::POLICY]);
+    seeds.extend(names.map(|name| fs::read(root.join(name)).expect("the templates are part of the repository")));
+    seeds
 }
 
 fn client_hellos() -> Vec<Vec<u8>> {

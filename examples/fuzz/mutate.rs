@@ -249,6 +249,67 @@ pub fn http(rng: &mut Rng, input: &mut Vec<u8>, seeds: &[Vec<u8>]) {
     input.splice(at..end, word.bytes());
 }
 
+/// A template with loops, lambdas, nested scopes and rules of each kind.
+pub const POLICY: &str = r#"{"contentVersion": "1", "parameters": {"n": {"type": "int", "defaultValue": 2}},
+"variables": {"copy": [{"name": "names", "count": "[parameters('n')]", "input": "[format('h{0}.example', copyIndex('names'))]"}]},
+"functions": [{"namespace": "my", "members": {"f": {"parameters": [{"name": "x"}], "output": {"value": "[concat(parameters('x'), '.1')]"}}}}],
+"resources": [{"type": "Microsoft.Network/ipGroups", "name": "g", "properties": {"ipAddresses": ["10.0.0.0/8"]}},
+{"type": "Microsoft.Resources/deployments", "name": "d", "properties": {"expressionEvaluationOptions": {"scope": "inner"},
+"parameters": {"names": {"value": "[variables('names')]"}}, "template": {"parameters": {"names": {"type": "array"}},
+"resources": [{"type": "Microsoft.Network/firewallPolicies/ruleCollectionGroups", "name": "p/g", "copy": {"name": "c", "count": 2},
+"properties": {"priority": "[add(200, copyIndex())]", "ruleCollections": [
+{"ruleCollectionType": "FirewallPolicyFilterRuleCollection", "name": "a", "priority": 100, "action": {"type": "Allow"}, "rules": [
+{"ruleType": "ApplicationRule", "name": "r", "sourceIpGroups": ["[resourceId('Microsoft.Network/ipGroups', 'g')]"],
+"protocols": [{"protocolType": "Https", "port": 443}], "targetFqdns": "[filter(parameters('names'), lambda('n', not(equals(lambdaVariables('n'), 'h0.example'))))]"}]},
+{"ruleCollectionType": "FirewallPolicyFilterRuleCollection", "name": "n", "priority": 200, "action": {"type": "Deny"}, "rules": [
+{"ruleType": "NetworkRule", "name": "r", "ipProtocols": ["TCP", "Any"], "sourceAddresses": ["*"], "destinationAddresses": ["10.1.2.0/24", "10.1.2.3-10.1.2.9"], "destinationPorts": ["443", "8000-8100", "*"]}]},
+{"ruleCollectionType": "FirewallPolicyNatRuleCollection", "name": "d", "priority": 300, "action": {"type": "DNAT"}, "rules": [
+{"ruleType": "NatRule", "name": "r", "ipProtocols": ["UDP"], "sourceAddresses": ["*"], "destinationAddresses": ["192.0.2.1", "192.0.2.2"],
+"destinationPorts": ["53"], "translatedAddress": "10.0.0.4", "translatedPort": "53"}]}]}}]}}}]}"#;
+
+/// What policies are spoilt with.
+const JSON: [&str; 28] = [
+    "\"",
+    "{",
+    "}",
+    "[",
+    "]",
+    ",",
+    ":",
+    "null",
+    "true",
+    "[]",
+    "{}",
+    "\"[",
+    "]\"",
+    "'",
+    "-1",
+    "65001",
+    "\"*\"",
+    "Deny",
+    "/*",
+    "//",
+    "[[",
+    "copyIndex()",
+    "parameters('n')",
+    "variables('names')",
+    "reference('x').y",
+    "\\u0000",
+    "\"a\": ",
+    "union(",
+];
+
+/// One change to a policy.
+pub fn json(rng: &mut Rng, input: &mut Vec<u8>, seeds: &[Vec<u8>]) {
+    if rng.below(3) == 0 {
+        return bytes(rng, input, seeds);
+    }
+    let at = rng.below(input.len() + 1);
+    let end = (at + rng.below(12)).min(input.len());
+    let word = rng.pick::<&str>(&JSON);
+    input.splice(at..end, word.bytes());
+}
+
 pub fn from_hex(text: &str) -> Vec<u8> {
     let digits: Vec<u32> = text.chars().filter_map(|digit| digit.to_digit(16)).collect();
     digits

@@ -3,7 +3,7 @@
 mod expected;
 mod show;
 
-use super::{Answer, CheckArgs, print, refuse};
+use super::{Answer, COMMAND_LINE, CheckArgs, print, refuse};
 use crate::{
     config::{self, Checked, Problem},
     expect::Suite,
@@ -15,8 +15,8 @@ use std::path::Path;
 pub fn run(args: &CheckArgs) -> anyhow::Result<Answer> {
     let suite = suite(args)?;
     let mut fine = true;
-    for file in &args.files {
-        let found = Found::of(file);
+    let policy = args.azure.is_given().then(|| Found::of_policy(&args.azure.toml(&[])));
+    for found in policy.into_iter().chain(args.files.iter().map(|file| Found::of(file))) {
         let tests = match (&found.loaded, &suite) {
             (Ok(checked), Some(suite)) => Some(Tests::new(checked, suite, args)),
             _ => None,
@@ -50,6 +50,14 @@ struct Found {
 }
 
 impl Found {
+    /// A policy in JSON: the configuration that names it.
+    fn of_policy(toml: &str) -> Self {
+        Self {
+            file: COMMAND_LINE.into(),
+            loaded: config::from_text(COMMAND_LINE, toml).map(Box::new),
+        }
+    }
+
     fn of(path: &Path) -> Self {
         Self {
             file: path.display().to_string(),

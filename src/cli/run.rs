@@ -16,7 +16,6 @@ use std::{
     collections::BTreeSet,
     io::{IsTerminal, stderr},
     net::{SocketAddr, TcpListener},
-    path::Path,
     sync::Arc,
     time::Duration,
 };
@@ -48,11 +47,7 @@ pub fn run(args: &RunArgs) -> anyhow::Result<Answer> {
     for notice in notices(&checked) {
         say(&format!("egret: {notice}"));
     }
-    let watch = args
-        .config
-        .config
-        .clone()
-        .map(|path| Watch::new(path, checked.hash.clone()));
+    let watch = watch(args, &checked);
     let drain_time = checked.settings.limits.drain_time;
     let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
     // Signals are caught from here on: one that comes during the start must not be lost.
@@ -83,6 +78,19 @@ fn passed_sockets() -> anyhow::Result<Vec<TcpListener>> {
         sockets.extend(socket);
     }
     Ok(sockets)
+}
+
+/// What can change while egret runs: a file, or the files of a policy.
+fn watch(args: &RunArgs, checked: &Checked) -> Option<Watch> {
+    let (hash, sources) = (checked.hash.clone(), checked.sources.clone());
+    match &args.config.config {
+        Some(path) => Some(Watch::new(path.clone(), hash, sources)),
+        None if args.config.azure.is_given() => {
+            let text = args.config.azure.toml(&args.listen);
+            Some(Watch::of_text(super::COMMAND_LINE, text, hash, sources))
+        }
+        None => None,
+    }
 }
 
 struct Signals {
@@ -137,12 +145,12 @@ async fn serve(
         match (wish, &mut watch) {
             (Some(Wish::Stop), _) => break,
             (Some(Wish::Reload), Some(watch)) => match watch.now() {
-                Ok(bytes) => reload(gateway, watch.path(), bytes, lab),
+                Ok(bytes) => reload(gateway, watch, bytes, lab),
                 Err(fault) => keep(gateway, &fault),
             },
             (Some(Wish::Reload), None) => tracing::info!("nothing to reload: the rules came from the command line"),
             (None, Some(watch)) => match watch.poll() {
-                Seen::Changed(bytes) => reload(gateway, watch.path(), bytes, lab),
+                Seen::Changed(bytes) => reload(gateway, watch, bytes, lab),
                 Seen::Fault(fault) => keep(gateway, &fault),
                 Seen::Nothing => {}
             },
@@ -169,14 +177,16 @@ async fn drain(gateway: &Arc<Gateway>, mut signals: Signals, limit: Duration) {
     }
 }
 
-fn reload(gateway: &Gateway, path: &Path, bytes: Vec<u8>, lab: bool) {
-    let checked = match config::from_bytes(&path.display().to_string(), bytes) {
+fn reload(gateway: &Gateway, watch: &mut Watch, bytes: Vec<u8>, lab: bool) {
+    let path = watch.path().display().to_string();
+    let checked = match config::from_bytes(&path, bytes) {
         Ok(checked) => checked,
         Err(problems) => return keep(gateway, &problems),
     };
     if let Some(why) = overrides_outside_lab(&checked, lab) {
-        return keep(gateway, &[Problem::unplaced(path.display().to_string(), why, "")]);
+        return keep(gateway, &[Problem::unplaced(path, why, "")]);
     }
+    watch.set_sources(checked.sources.clone());
     for warning in &checked.warnings {
         tracing::warn!("{}", warning.one_line());
     }
@@ -233,6 +243,9 @@ fn notices(checked: &Checked) -> Vec<String> {
         notices.push(format!(
             "WIDE: {name} admits every tenant's resources, an exfiltration path."
         ));
+    }
+    for denial in &policy.not_enforced {
+        notices.push(format!("NOT ENFORCED: {denial}."));
     }
     if !checked.overrides.is_empty() {
         notices.push("LAB: [[dial.override]] leads vetted addresses elsewhere.".into());

@@ -42,6 +42,9 @@ pub struct FileConfig {
     /// Named lists of addresses, prefixes and ranges, for `source_ip_groups`.
     #[serde(default)]
     pub ip_groups: BTreeMap<String, At<Vec<At<String>>>>,
+    /// A policy of Azure Firewall in JSON, beside the rules of this file.
+    #[serde(default)]
+    pub policy: PolicySection,
     /// Narrowing of FQDN tags: per tag, placeholder to values, and `keep`, `features`.
     #[serde(default)]
     pub fqdn_tag: BTreeMap<String, Binding>,
@@ -233,6 +236,55 @@ pub struct Catalogue {
     /// Folder of tag files of your own, beside those that are built in; relative to this file. Read at start and at reload.
     #[schemars(length(min = 1))]
     pub folder: Option<At<String>>,
+}
+
+/// `[policy]`
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PolicySection {
+    /// Files that hold an Azure Firewall policy together (ARM templates, what `az` and PowerShell print), relative to this file.
+    /// Its rules stand behind those of this file. Read at start, and when one of them changes.
+    pub azure_firewall: Texts,
+    /// Values for the parameters of the templates: a deploymentParameters file.
+    #[schemars(length(min = 1))]
+    pub parameters: Option<At<String>>,
+    /// Values for single parameters, before those of the file.
+    #[serde(default)]
+    pub set: BTreeMap<String, At<String>>,
+    /// The policy that is meant, if the files hold several that are nobody's parent. Default: the first.
+    #[schemars(length(min = 1))]
+    pub name: Option<At<String>>,
+    /// Load although something that denies in Azure cannot be enforced here; it is named in health, in a metric and at start.
+    /// Default false: then it does not load.
+    pub partial: Option<bool>,
+    /// What rules that need TLS inspection do. Default `deny`.
+    pub uninspected: Option<Uninspected>,
+    /// Two groups, or two collections of a kind in a group, of one priority. Default `error`.
+    pub equal_priorities: Option<EqualPriorities>,
+    /// Denials of the imported policy that are not carried out, written by `egret import --partial`.
+    pub not_enforced: Texts,
+}
+
+/// `policy.uninspected`
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Uninspected {
+    /// They do not match.
+    #[default]
+    Deny,
+    /// Their FQDNs are matched by SNI; their URLs are not.
+    Sni,
+}
+
+/// `policy.equal_priorities`
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum EqualPriorities {
+    /// Refused.
+    #[default]
+    Error,
+    /// The order of the file counts.
+    FileOrder,
 }
 
 /// `[service_tags]`

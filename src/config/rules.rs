@@ -17,7 +17,7 @@ use super::{
 use crate::policy::{
     Action, Mode, ParentPolicy, Policy, Priority, RuleCollection, RuleCollectionGroup, Rules, ServiceTags, Sources,
 };
-use std::{collections::HashSet, net::SocketAddr, path::Path};
+use std::{collections::HashSet, net::SocketAddr, path::Path, sync::Arc};
 
 /// Most rules of one file (threat F-12).
 const MOST_RULES: usize = 1_000_000;
@@ -36,6 +36,7 @@ pub fn policy(file: &FileConfig, base: &Path, settings: &Settings, report: &mut 
         tags: Tags::new(file, base, report),
         service_tags: destinations::service_tags(&file.service_tags, base, report),
         explicit_network_rules: file.explicit_network_rules.as_deref() == Some(&true),
+        ties: file.policy.equal_priorities == Some(file::EqualPriorities::FileOrder),
         mode: mode(file.mode.as_deref()),
         open_listener: listeners.iter().copied().find(|address| !address.ip().is_loopback()),
         places: Vec::new(),
@@ -58,12 +59,18 @@ pub fn policy(file: &FileConfig, base: &Path, settings: &Settings, report: &mut 
         groups,
         infrastructure,
         explicit_network_rules: maker.explicit_network_rules,
+        not_enforced: not_enforced(file),
         ip_groups: maker.ip_groups.finish(maker.report),
     };
     if !maker.report.failed() {
         overlap::warn(&policy, &maker.places, maker.report);
     }
     policy
+}
+
+fn not_enforced(file: &FileConfig) -> Vec<Arc<str>> {
+    let written = file.policy.not_enforced.iter().flat_map(|list| list.iter());
+    written.map(|text| text.as_str().into()).collect()
 }
 
 fn mode(written: Option<&file::Mode>) -> Mode {
@@ -154,6 +161,8 @@ struct Maker<'a> {
     tags: Tags<'a>,
     service_tags: ServiceTags,
     explicit_network_rules: bool,
+    /// Equal priorities are in the order of the file.
+    ties: bool,
     mode: Mode,
     /// A proxy listener that others than this machine can reach.
     open_listener: Option<SocketAddr>,
@@ -267,9 +276,11 @@ impl<'a> Maker<'a> {
             return;
         };
         if !used.insert(number) {
-            let finding = Finding::error(span, format!("priority {number} is taken by another {what}"));
-            self.report
-                .add(finding.hint("equal priorities would leave the order to chance"));
+            let found = format!("priority {number} is taken by another {what}");
+            self.report.add(match self.ties {
+                true => Finding::warning(span, found).hint("the order of the file counts"),
+                false => Finding::error(span, found).hint("equal priorities would leave the order to chance"),
+            });
         }
     }
 

@@ -1,4 +1,4 @@
-//! [`Watch`]: notices that the configuration file has changed, and hands it over once it has settled.
+//! [`Watch`]: notices that the configuration has changed, the file or one that it names, and hands it over once it has settled.
 //!
 //! Polled, about once a second: it then needs no descriptor, works on every file system, and follows the path anew each time,
 //! so that the symlink swap of a Kubernetes ConfigMap is a change like any other. A file is handed over only when two polls in
@@ -23,13 +23,17 @@ pub enum Seen {
     Fault(Vec<Problem>),
 }
 
-/// A file that is watched.
+/// A configuration that is watched.
 #[derive(Debug)]
 pub struct Watch {
     path: PathBuf,
+    /// What stands for the file where the configuration came from the command line.
+    text: Option<Vec<u8>>,
+    /// Files that the configuration names, in its order.
+    sources: Vec<PathBuf>,
     /// Of the bytes that were handed over last, good or bad: what was refused is not refused again every second.
     known: Arc<str>,
-    stamp: Option<Stamp>,
+    stamp: Option<Vec<Stamp>>,
     unsettled: Option<Arc<str>>,
     fault: Option<Vec<Problem>>,
 }
@@ -57,14 +61,33 @@ impl Stamp {
 }
 
 impl Watch {
-    /// Watches `path`, of which the bytes with this [`hash`](super::Checked::hash) run.
-    pub fn new(path: PathBuf, hash: Arc<str>) -> Self {
+    /// Watches `path`, of which the bytes with this [`hash`](super::Checked::hash) run, and the [`sources`](super::Checked::sources)
+    /// that it names.
+    pub fn new(path: PathBuf, hash: Arc<str>, sources: Vec<PathBuf>) -> Self {
         Self {
             path,
+            text: None,
+            sources,
             known: hash,
             stamp: None,
             unsettled: None,
             fault: None,
+        }
+    }
+
+    /// Watches the files that a configuration without a file of its own names.
+    pub fn of_text(name: &str, text: String, hash: Arc<str>, sources: Vec<PathBuf>) -> Self {
+        Self {
+            text: Some(text.into_bytes()),
+            ..Self::new(name.into(), hash, sources)
+        }
+    }
+
+    /// What is in force now names these files.
+    pub fn set_sources(&mut self, sources: Vec<PathBuf>) {
+        if self.sources != sources {
+            self.sources = sources;
+            self.stamp = None;
         }
     }
 
@@ -75,9 +98,9 @@ impl Watch {
 
     /// The bytes of this moment, settled or not: someone asked for them. Fails if the file cannot be read.
     pub fn now(&mut self) -> Result<Vec<u8>, Vec<Problem>> {
-        let stamp = Stamp::of(&self.path).ok();
-        let bytes = read(&self.path)?;
-        self.known = fingerprint(&bytes);
+        let stamp = self.stamps();
+        let (bytes, hash) = self.read()?;
+        self.known = hash;
         self.stamp = stamp;
         self.unsettled = None;
         Ok(bytes)
@@ -85,14 +108,14 @@ impl Watch {
 
     /// Looks at the file. It is read only if something about it has changed.
     pub fn poll(&mut self) -> Seen {
-        let stamp = Stamp::of(&self.path).ok();
+        let stamp = self.stamps();
         if stamp.is_some() && stamp == self.stamp && self.unsettled.is_none() {
             return Seen::Nothing;
         }
-        match read(&self.path) {
-            Ok(bytes) => {
+        match self.read() {
+            Ok((bytes, hash)) => {
                 self.fault = None;
-                self.settle(stamp, bytes)
+                self.settle(stamp, bytes, hash)
             }
             Err(fault) => {
                 self.unsettled = None;
@@ -106,8 +129,32 @@ impl Watch {
         }
     }
 
-    fn settle(&mut self, stamp: Option<Stamp>, bytes: Vec<u8>) -> Seen {
-        let hash = fingerprint(&bytes);
+    fn stamps(&self) -> Option<Vec<Stamp>> {
+        let file = self.text.is_none().then_some(&self.path);
+        file.into_iter()
+            .chain(&self.sources)
+            .map(|path| Stamp::of(path).ok())
+            .collect()
+    }
+
+    /// The bytes of the file, and the hash of them and of all files that it names.
+    fn read(&self) -> Result<(Vec<u8>, Arc<str>), Vec<Problem>> {
+        let bytes = match &self.text {
+            Some(text) => text.clone(),
+            None => read(&self.path)?,
+        };
+        if self.sources.is_empty() {
+            let hash = fingerprint(&bytes);
+            return Ok((bytes, hash));
+        }
+        let mut all = bytes.clone();
+        for path in &self.sources {
+            all.extend(read(path)?);
+        }
+        Ok((bytes, fingerprint(&all)))
+    }
+
+    fn settle(&mut self, stamp: Option<Vec<Stamp>>, bytes: Vec<u8>, hash: Arc<str>) -> Seen {
         if hash == self.known {
             self.stamp = stamp;
             self.unsettled = None;
@@ -142,7 +189,7 @@ mod tests {
         fn watch(&self, name: &str) -> Watch {
             let path = self.0.join(name);
             let hash = fingerprint(&fs::read(&path).unwrap());
-            Watch::new(path, hash)
+            Watch::new(path, hash, Vec::new())
         }
     }
 

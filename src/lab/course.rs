@@ -146,7 +146,8 @@ impl Course {
     fn checked(&self) -> Result<Checked, CourseError> {
         let config = &self.scenario.config;
         let placed = |mut problems: Vec<Problem>| {
-            for problem in problems.iter_mut().filter(|problem| problem.line > 0) {
+            let own = |problem: &&mut Problem| problem.line > 0 && problem.file == config.file;
+            for problem in problems.iter_mut().filter(own) {
                 problem.line += config.lines_above;
             }
             problems

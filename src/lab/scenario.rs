@@ -49,6 +49,32 @@ pub struct EgretConfig {
 }
 
 impl EgretConfig {
+    /// Puts another policy, in TOML, in place of the rules. What stands beside them (DNS, private endpoints) stays.
+    pub fn judge_by(&mut self, policy: &str) {
+        const RULES: [&str; 11] = [
+            "rule_collection_group",
+            "application_rule_collection",
+            "network_rule_collection",
+            "nat_rule_collection",
+            "parent_policy",
+            "infrastructure",
+            "ip_groups",
+            "fqdn_tag",
+            "service_tags",
+            "threat_intelligence",
+            "policy",
+        ];
+        // A text that is no TOML stays as it is: it is told of when it is loaded.
+        let Ok(mut table) = self.text.parse::<toml::Table>() else {
+            return;
+        };
+        for key in RULES {
+            table.remove(key);
+        }
+        self.text = format!("{table}\n{policy}");
+        self.lines_above = 0;
+    }
+
     /// The text with the addresses of the DNS servers in it.
     pub fn with_views(&self, servers: &BTreeMap<String, SocketAddr>) -> String {
         servers.iter().fold(self.text.clone(), |text, (view, address)| {

@@ -90,6 +90,7 @@ fn fill(sample: &mut Sample, view: &AdminView) {
     for (metric, value) in [
         (Metric::StartTime, seconds(view.started)),
         (Metric::Ready, health.readiness().serves().into()),
+        (Metric::NotEnforced, snapshot.policy.model().not_enforced.len() as u64),
         (Metric::Generation, snapshot.generation),
         (Metric::Audit, health.audit().into()),
         (Metric::Connections, shared.limits.connections() as u64),

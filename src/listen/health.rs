@@ -25,6 +25,7 @@ struct State {
     hash: Arc<str>,
     audit: bool,
     wide: Vec<Arc<str>>,
+    not_enforced: Vec<Arc<str>>,
     overrides: bool,
     reload_error: Option<String>,
 }
@@ -97,9 +98,15 @@ impl Health {
             hash: hash.into(),
             audit,
             wide: wide.to_vec(),
+            not_enforced: Vec::new(),
             overrides,
             reload_error: None,
         };
+    }
+
+    /// Denials of the imported policy in force that are not carried out.
+    pub fn set_not_enforced(&self, denials: &[Arc<str>]) {
+        self.state().not_enforced = denials.to_vec();
     }
 
     /// Whether new flows are served.
@@ -136,12 +143,14 @@ impl Health {
             "mode": if state.audit { "audit" } else { "enforce" },
             "overrides": state.overrides,
             "wide": !state.wide.is_empty(),
+            "partial": !state.not_enforced.is_empty(),
             "last_reload": if state.reload_error.is_some() { "failed" } else { "ok" },
             "degraded_logs": self.log.status().iter().filter(|s| s.trouble.is_some()).map(|s| s.sink).collect::<Vec<_>>(),
         });
         if details {
             report["version"] = json!(env!("CARGO_PKG_VERSION"));
             report["wide_tags"] = state.wide.iter().map(|tag| &**tag).collect();
+            report["not_enforced"] = state.not_enforced.iter().map(|denial| &**denial).collect();
             report["reload_error"] = json!(state.reload_error);
             let sinks = self.log.status();
             report["logs"] = sinks

@@ -103,6 +103,7 @@ table! {
     Build: Info "build" "" [fixed("version", &[env!("CARGO_PKG_VERSION")])] "The version that runs.";
     StartTime: Gauge "start_time_seconds" "seconds" [] "When the gateway started, in seconds since 1970.";
     Ready: Gauge "ready" "" [] "1 while new flows are served, as /readyz says.";
+    NotEnforced: Gauge "policy_not_enforced" "" [] "Denials of the imported policy in force that are not carried out (`policy.partial`).";
     Generation: Gauge "policy_generation" "" [] "Generation of the policy in force: 1 at start, one more for each reload.";
     Audit: Gauge "policy_audit" "" [] "1 while the policy, or a collection of it, is in audit mode.";
     Reloads: Counter "reloads" "" [fixed("result", &["ok", "failed"])] "Configurations offered while running; a failed one changes nothing.";

@@ -1,0 +1,198 @@
+//! `[policy] azure_firewall`: a policy in JSON goes on where the file ends.
+//!
+//! The JSON becomes TOML ([`crate::import`]), and that TOML is checked like any other: as if it stood behind the text of the
+//! file. What is wrong in it is told with the place in the JSON that it was made of.
+
+use super::{
+    Checked, MAX_FILE_BYTES, checked, file,
+    file::FileConfig,
+    fingerprint, parse,
+    problem::{Finding, Problem, Report, Severity},
+    read,
+};
+use crate::import::{self, ImportFault, ImportReport, Origins, Outcome};
+use std::path::{Path, PathBuf};
+
+/// Most parts that are told of at start; the report of `egret import` holds all.
+const MOST_NOTES: usize = 100;
+
+impl From<&ImportFault> for Problem {
+    fn from(fault: &ImportFault) -> Self {
+        Self {
+            line: fault.line,
+            column: fault.column,
+            key: fault.path.clone(),
+            ..Self::unplaced(fault.file.clone(), fault.found.clone(), fault.hint.clone())
+        }
+    }
+}
+
+/// The files that a configuration draws its policy from, the parameters file last; none if it names none.
+pub(super) fn sources(file: &FileConfig, base: &Path) -> Vec<PathBuf> {
+    let written = file.policy.azure_firewall.iter().flat_map(|list| list.iter());
+    let files = written.chain(&file.policy.parameters);
+    files.map(|path| base.join(path.as_str())).collect()
+}
+
+/// Checks a file that names policies in JSON. `written`: the file, whose structure is in `file` and `report` already.
+pub(super) fn with_policy(
+    name: &str,
+    written: &str,
+    mut file: FileConfig,
+    mut report: Report,
+) -> Result<Checked, Vec<Problem>> {
+    let text = written.strip_prefix('\u{feff}').unwrap_or(written);
+    let base = Path::new(name).parent().unwrap_or(Path::new(""));
+    let paths = sources(&file, base);
+    let mut loaded = Vec::with_capacity(paths.len());
+    let mut hashed = written.as_bytes().to_vec();
+    let mut problems = Vec::new();
+    for path in &paths {
+        match read(path) {
+            Ok(bytes) => {
+                hashed.extend_from_slice(&bytes);
+                loaded.push((path.display().to_string(), bytes));
+            }
+            Err(faults) => problems.extend(faults),
+        }
+    }
+    let parameters = file.policy.parameters.as_ref().and_then(|_| loaded.pop());
+    let imported = match problems.is_empty() {
+        true => import::azure_firewall(&loaded, parameters.as_ref(), &options(&file))
+            .map_err(|faults| faults.iter().map(Problem::from).collect::<Vec<_>>()),
+        false => Err(problems),
+    };
+    let imported = match imported {
+        Ok(imported) => imported,
+        Err(problems) => {
+            let mut all = report.problems(&name.into(), Some(text));
+            all.extend(problems);
+            return Err(all);
+        }
+    };
+    // Spans of the rest are those it would have behind the text, so that one report serves both.
+    let rest = &imported.toml;
+    let whole = format!("{text}\n{rest}");
+    if whole.len() as u64 > MAX_FILE_BYTES {
+        let found = "the file and the policies that it names come to more than 64 MiB of rules";
+        return Err(vec![Problem::unplaced(name, found, "")]);
+    }
+    let behind = format!("{}\n{rest}", " ".repeat(text.len()));
+    if let Some(more) = parse::<FileConfig>(&behind, &mut report) {
+        join(&mut file, more, &mut report);
+    }
+    let lines = u32::try_from(text.matches('\n').count())
+        .unwrap_or(u32::MAX)
+        .saturating_add(1);
+    let placed = |problems: Vec<Problem>| -> Vec<Problem> {
+        let placed = problems
+            .into_iter()
+            .map(|problem| in_json(problem, lines, &imported.origins));
+        placed.collect()
+    };
+    match checked(&name.into(), Some(&whole), Some(&file), fingerprint(&hashed), report) {
+        Ok(mut checked) => {
+            let own = std::mem::take(&mut checked.warnings);
+            checked.warnings = notes(&imported.report);
+            checked.warnings.extend(placed(own));
+            checked.sources = paths;
+            Ok(checked)
+        }
+        Err(problems) => Err(placed(problems)),
+    }
+}
+
+fn options(file: &FileConfig) -> import::Options<'static> {
+    let section = &file.policy;
+    let text = |text: &super::at::At<String>| text.value.clone();
+    let lists = &file.threat_intelligence;
+    // Lists that are not meant to deny do not stand for a mode that does.
+    let denying = lists.mode.is_none_or(|mode| mode == file::ThreatMode::Deny);
+    import::Options {
+        set: section
+            .set
+            .iter()
+            .map(|(name, value)| (name.clone(), text(value)))
+            .collect(),
+        partial: section.partial == Some(true),
+        sni: section.uninspected == Some(file::Uninspected::Sni),
+        policy: section.name.as_ref().map(text),
+        service_tags: file.service_tags.file.as_ref().map(text),
+        threat_intelligence: match denying {
+            true => lists.files.iter().flat_map(|list| list.iter()).map(text).collect(),
+            false => Vec::new(),
+        },
+        ..import::Options::default()
+    }
+}
+
+/// The rules of the policy behind those of the file. What the file says of names and lists counts.
+fn join(file: &mut FileConfig, more: FileConfig, report: &mut Report) {
+    file.parent_policy.extend(more.parent_policy);
+    file.rule_collection_group.extend(more.rule_collection_group);
+    for (name, members) in more.ip_groups {
+        if file.ip_groups.contains_key(&name) {
+            let found = format!("IP group `{name}` is in this file and in the imported policy");
+            report.add(Finding::error(members.span, found).hint("give the one of this file another name"));
+        }
+        file.ip_groups.insert(name, members);
+    }
+    file.azure.policy = file.azure.policy.take().or(more.azure.policy);
+    let section = &mut file.policy;
+    section.equal_priorities = section.equal_priorities.or(more.policy.equal_priorities);
+    section.not_enforced = section.not_enforced.take().or(more.policy.not_enforced);
+    let lists = &mut file.threat_intelligence;
+    lists.mode = lists.mode.or(more.threat_intelligence.mode);
+    let (own, allowed) = (&mut lists.allowlist, more.threat_intelligence.allowlist);
+    own.ip_addresses = own.ip_addresses.take().or(allowed.ip_addresses);
+    own.fqdns = own.fqdns.take().or(allowed.fqdns);
+}
+
+/// A problem behind the end of the file is one of the JSON that the line was made of.
+fn in_json(problem: Problem, lines: u32, origins: &Origins) -> Problem {
+    let behind = problem.line.checked_sub(lines).filter(|line| *line > 0);
+    match behind.and_then(|line| origins.of_line(line)) {
+        Some((file, line, column, path)) => Problem {
+            file,
+            line,
+            column,
+            key: path.to_owned(),
+            quote: None,
+            ..problem
+        },
+        None => problem,
+    }
+}
+
+/// What was not carried as it was, as warnings.
+fn notes(report: &ImportReport) -> Vec<Problem> {
+    let worth = report.items.iter().filter(|item| !item.notes.is_empty());
+    let count = worth.clone().count();
+    let mut notes: Vec<Problem> = worth
+        .take(MOST_NOTES)
+        .map(|item| {
+            let how = match item.outcome {
+                Outcome::Carried => "carried",
+                Outcome::Approximated => "approximated",
+                Outcome::Absent => "absent",
+            };
+            let found = format!("`{}` is {how}: {}", item.name, item.notes.join("; "));
+            Problem {
+                severity: Severity::Warning,
+                line: item.line,
+                column: item.column,
+                key: item.path.clone(),
+                ..Problem::unplaced(item.file.clone(), found, "")
+            }
+        })
+        .collect();
+    if count > MOST_NOTES {
+        let found = format!("{} more parts are not as they were", count - MOST_NOTES);
+        let hint = "`egret import azure-firewall --report` tells of all";
+        notes.push(Problem {
+            severity: Severity::Warning,
+            ..Problem::unplaced(report.files.first().cloned().unwrap_or_default(), found, hint)
+        });
+    }
+    notes
+}

@@ -1,0 +1,7 @@
+//! Egret's policy becomes another firewall's. Pure: a checked policy comes in, JSON goes out.
+
+mod azure;
+mod limits;
+mod rules;
+
+pub use azure::{Exported, azure_firewall};

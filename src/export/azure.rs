@@ -1,0 +1,211 @@
+//! An Azure Firewall policy as an ARM template: policies, rule collection groups, IP groups.
+//!
+//! What Azure cannot express is left out and named; what would exceed its published limits is an error. Tags that Azure does not
+//! have become the names that they hold, and a rule with tags and names becomes one rule of each, since Azure's rules have one
+//! kind of destination.
+
+use super::{
+    limits,
+    rules::{self, IpGroups},
+};
+use crate::policy::{Mode, Policy, RuleCollection, RuleCollectionGroup, Rules, ThreatMode};
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+/// API version of the resources: policies since 2020-05-01 look alike in it.
+const API_VERSION: &str = "2024-05-01";
+
+/// A template, and what it does not say.
+#[derive(Debug)]
+pub struct Exported {
+    /// The ARM template.
+    pub template: Value,
+    /// What Azure cannot express, or does otherwise.
+    pub notes: Vec<String>,
+}
+
+/// The template of a policy and its parents. Fails with every limit of Azure that it exceeds, and what to do.
+pub fn azure_firewall(policy: &Policy) -> Result<Exported, Vec<String>> {
+    let mut export = Export {
+        ip_groups: IpGroups::new(&policy.ip_groups),
+        notes: Vec::new(),
+        resources: Vec::new(),
+    };
+    export.beside_the_rules(policy);
+    let mut base = None;
+    for (name, groups) in policy.chain() {
+        export.policy(policy, name, groups, base.as_ref());
+        base = Some(name.clone());
+    }
+    let ip_groups = export.ip_groups.resources(API_VERSION);
+    let mut resources = ip_groups;
+    resources.append(&mut export.resources);
+    let faults = limits::exceeded(policy, &resources);
+    if !faults.is_empty() {
+        return Err(faults);
+    }
+    let template = json!({
+        "$schema": "https://schema.management.azure.com/schemas/2019-04-01/deploymentTemplate.json#",
+        "contentVersion": "1.0.0.0",
+        "parameters": {
+            "location": {
+                "type": "string",
+                "defaultValue": "[resourceGroup().location]",
+                "metadata": { "description": "Region of the policy and the IP groups." }
+            },
+            "tier": {
+                "type": "string",
+                "defaultValue": "Standard",
+                "allowedValues": ["Standard", "Premium"],
+                "metadata": { "description": "Tier of the firewall; every rule here is one of Standard." }
+            }
+        },
+        "resources": resources,
+    });
+    Ok(Exported {
+        template,
+        notes: export.notes,
+    })
+}
+
+struct Export<'a> {
+    ip_groups: IpGroups<'a>,
+    notes: Vec<String>,
+    resources: Vec<Value>,
+}
+
+impl Export<'_> {
+    /// What a policy of egret's may say and one of Azure's cannot.
+    fn beside_the_rules(&mut self, policy: &Policy) {
+        let audit = |collection: &RuleCollection| collection.mode == Mode::Audit;
+        if policy.mode == Mode::Audit || policy.collections().any(audit) {
+            self.notes.push("audit mode: Azure carries denials out".into());
+        }
+        if policy.explicit_network_rules {
+            self.notes
+                .push("`explicit_network_rules`: Azure judges explicit flows by application rules alone".into());
+        }
+        if !policy.infrastructure.is_empty() {
+            self.notes
+                .push("`infrastructure`: Azure has a built-in collection of its own".into());
+        }
+        let lists = &policy.threat_intelligence;
+        if !(lists.addresses.is_empty() && lists.fqdns.is_empty()) {
+            self.notes
+                .push("lists of threat intelligence: Azure judges by Microsoft's, in the same mode".into());
+        }
+        for denial in &policy.not_enforced {
+            self.notes.push(format!(
+                "not in this policy, since egret does not carry it out: {denial}"
+            ));
+        }
+    }
+
+    fn policy(&mut self, policy: &Policy, name: &Arc<str>, groups: &[RuleCollectionGroup], base: Option<&Arc<str>>) {
+        let lists = &policy.threat_intelligence;
+        let mut properties = json!({
+            "sku": { "tier": "[parameters('tier')]" },
+            "threatIntelMode": match lists.mode {
+                ThreatMode::Off => "Off",
+                ThreatMode::Alert => "Alert",
+                ThreatMode::Deny => "Deny",
+            },
+            "threatIntelWhitelist": {
+                "ipAddresses": lists.allowed_addresses.iter().map(rules::written).collect::<Vec<_>>(),
+                "fqdns": lists.allowed_fqdns.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            },
+        });
+        if policy.collections().any(has_names_in_network_rules) {
+            // Azure resolves the FQDNs of network rules only as a DNS proxy ("FQDN filtering in network rules").
+            properties["dnsSettings"] = json!({ "enableProxy": true });
+            let note = "FQDNs in network rules: the policy switches on Azure's DNS proxy, which clients must then ask";
+            if !self.notes.iter().any(|known| known == note) {
+                self.notes.push(note.into());
+            }
+        }
+        let mut needs: Vec<Value> = Vec::new();
+        if let Some(base) = base {
+            properties["basePolicy"] = json!({ "id": policy_id(base) });
+            needs.push(policy_id(base).into());
+        }
+        self.resources.push(json!({
+            "type": "Microsoft.Network/firewallPolicies",
+            "apiVersion": API_VERSION,
+            "name": escaped(name),
+            "location": "[parameters('location')]",
+            "dependsOn": needs,
+            "properties": properties,
+        }));
+        // One after the other: Azure takes one change of a policy at a time.
+        let mut before = policy_id(name);
+        for group in groups {
+            let made = self.collections(group);
+            let (own, mut needs) = (group_id(name, &group.name), self.ip_groups.ids());
+            needs.push(before);
+            self.resources.push(json!({
+                "type": "Microsoft.Network/firewallPolicies/ruleCollectionGroups",
+                "apiVersion": API_VERSION,
+                "name": escaped(&format!("{name}/{}", group.name)),
+                "dependsOn": needs,
+                "properties": { "priority": group.priority.value(), "ruleCollections": made },
+            }));
+            before = own;
+        }
+    }
+
+    fn collections(&mut self, group: &RuleCollectionGroup) -> Vec<Value> {
+        let mut made = Vec::new();
+        for collection in &group.collections {
+            let place = format!("{}/{}", group.name, collection.name);
+            let rules = rules::of(collection, &place, &self.ip_groups, &mut self.notes);
+            let (kind, action) = match (&collection.rules, collection.action) {
+                (Rules::Nat(_), _) => ("FirewallPolicyNatRuleCollection", "DNAT"),
+                (_, crate::policy::Action::Allow) => ("FirewallPolicyFilterRuleCollection", "Allow"),
+                (_, crate::policy::Action::Deny) => ("FirewallPolicyFilterRuleCollection", "Deny"),
+            };
+            // Azure refuses a collection without a rule.
+            if rules.is_empty() {
+                self.notes
+                    .push(format!("`{place}` has no rule left that Azure could hold"));
+                continue;
+            }
+            made.push(json!({
+                "ruleCollectionType": kind,
+                "name": escaped(&collection.name),
+                "priority": collection.priority.value(),
+                "action": { "type": action },
+                "rules": rules,
+            }));
+        }
+        made
+    }
+}
+
+fn has_names_in_network_rules(collection: &RuleCollection) -> bool {
+    match &collection.rules {
+        Rules::Network(rules) => rules.iter().any(|rule| !rule.destinations.fqdns.is_empty()),
+        Rules::Nat(_) | Rules::Application(_) => false,
+    }
+}
+
+/// A text that a template would take for an expression gets a second bracket.
+pub(super) fn escaped(text: &str) -> String {
+    match text.starts_with('[') {
+        true => format!("[{text}"),
+        false => text.to_owned(),
+    }
+}
+
+/// A text inside an expression: its quotes are doubled.
+pub(super) fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
+}
+
+fn policy_id(name: &str) -> String {
+    format!("[resourceId('Microsoft.Network/firewallPolicies', {})]", quoted(name))
+}
+
+fn group_id(policy: &str, group: &str) -> String {
+    let kind = "Microsoft.Network/firewallPolicies/ruleCollectionGroups";
+    format!("[resourceId('{kind}', {}, {})]", quoted(policy), quoted(group))
+}

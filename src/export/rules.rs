@@ -1,0 +1,362 @@
+//! Rules in Azure's words.
+
+use super::azure::{escaped, quoted};
+use crate::{
+    catalogue::{Binding, Catalogue},
+    policy::{
+        ApplicationRule, IpProtocol, NatRule, NetworkRule, PortRange, Protocol, ProtocolPort, RuleCollection, Rules,
+        Sources, Translated,
+    },
+};
+use ipnet::IpNet;
+use serde_json::{Value, json};
+use std::{
+    collections::{BTreeMap, HashSet},
+    sync::Arc,
+};
+
+/// FQDN tags that Azure Firewall has as well ("FQDN tags overview"), of those in the catalogue.
+const AZURE_TAGS: [&str; 3] = [
+    "AzureKubernetesService",
+    "MicrosoftActiveProtectionService",
+    "WindowsUpdate",
+];
+
+/// The IP groups of a policy, which rules hold member by member: a rule that holds all members of a group names the group.
+pub(super) struct IpGroups<'a> {
+    /// IPv4 alone, largest first.
+    groups: Vec<(&'a Arc<str>, Vec<IpNet>)>,
+}
+
+impl<'a> IpGroups<'a> {
+    pub fn new(groups: &'a BTreeMap<Arc<str>, Vec<IpNet>>) -> Self {
+        let v4 = |nets: &Vec<IpNet>| nets.iter().filter(|net| net.network().is_ipv4()).copied().collect();
+        let mut groups: Vec<(_, Vec<IpNet>)> = groups.iter().map(|(name, nets)| (name, v4(nets))).collect();
+        groups.retain(|(_, nets)| !nets.is_empty());
+        groups.sort_by_key(|(_, nets)| std::cmp::Reverse(nets.len()));
+        Self { groups }
+    }
+
+    pub fn ids(&self) -> Vec<String> {
+        self.groups.iter().map(|(name, _)| id(name)).collect()
+    }
+
+    pub fn resources(&self, api_version: &str) -> Vec<Value> {
+        let groups = self.groups.iter().map(|(name, nets)| {
+            json!({
+                "type": "Microsoft.Network/ipGroups",
+                "apiVersion": api_version,
+                "name": escaped(name),
+                "location": "[parameters('location')]",
+                "properties": { "ipAddresses": nets.iter().map(written).collect::<Vec<_>>() },
+            })
+        });
+        groups.collect()
+    }
+
+    /// Prefixes as ids of groups and what is left.
+    fn named(&self, nets: &[IpNet]) -> (Vec<String>, Vec<String>) {
+        let mut left: HashSet<IpNet> = nets.iter().copied().collect();
+        let mut ids = Vec::new();
+        for (name, members) in &self.groups {
+            if members.iter().all(|net| left.contains(net)) {
+                members.iter().for_each(|net| {
+                    left.remove(net);
+                });
+                ids.push(id(name));
+            }
+        }
+        let mut seen = HashSet::new();
+        let addresses = nets.iter().filter(|net| left.contains(net) && seen.insert(**net));
+        (ids, addresses.map(written).collect())
+    }
+}
+
+fn id(name: &str) -> String {
+    format!("[resourceId('Microsoft.Network/ipGroups', {})]", quoted(name))
+}
+
+/// A prefix; one address without its length.
+pub(super) fn written(net: &IpNet) -> String {
+    match net.prefix_len() == net.max_prefix_len() {
+        true => net.addr().to_string(),
+        false => net.to_string(),
+    }
+}
+
+/// The rules of a collection. `place` names it in notes.
+pub(super) fn of(
+    collection: &RuleCollection,
+    place: &str,
+    ip_groups: &IpGroups<'_>,
+    notes: &mut Vec<String>,
+) -> Vec<Value> {
+    let mut writer = Writer {
+        place,
+        ip_groups,
+        notes,
+        names: HashSet::new(),
+        rules: Vec::new(),
+    };
+    match &collection.rules {
+        Rules::Nat(rules) => rules.iter().for_each(|rule| writer.nat(rule)),
+        Rules::Network(rules) => rules.iter().for_each(|rule| writer.network(rule)),
+        Rules::Application(rules) => rules.iter().for_each(|rule| writer.application(rule)),
+    }
+    writer.rules
+}
+
+struct Writer<'a> {
+    place: &'a str,
+    ip_groups: &'a IpGroups<'a>,
+    notes: &'a mut Vec<String>,
+    names: HashSet<String>,
+    rules: Vec<Value>,
+}
+
+impl Writer<'_> {
+    fn note(&mut self, rule: &str, what: &str) {
+        self.notes.push(format!("`{}/{rule}`: {what}", self.place));
+    }
+
+    /// Adds a rule under this name, or one after it.
+    fn put(&mut self, name: &str, kind: &str, fields: Value) {
+        let mut own = name.to_owned();
+        let mut round = 1;
+        while !self.names.insert(own.clone()) {
+            round += 1;
+            own = format!("{name}-{round}");
+        }
+        let mut rule = json!({ "ruleType": kind, "name": escaped(&own) });
+        if let (Some(rule), Value::Object(fields)) = (rule.as_object_mut(), fields) {
+            rule.extend(fields);
+        }
+        self.rules.push(rule);
+    }
+
+    /// Sources as addresses and ids of IP groups; `None` if Azure cannot hold them.
+    fn sources(&mut self, rule: &str, sources: &Sources) -> Option<(Vec<String>, Vec<String>)> {
+        match sources {
+            Sources::Any { .. } => Some((vec!["*".into()], Vec::new())),
+            Sources::Nets(nets) => {
+                let v4 = self.v4(rule, nets);
+                if v4.is_empty() {
+                    self.note(
+                        rule,
+                        "it has no IPv4 source: it matches nobody in Azure, and is left out",
+                    );
+                    return None;
+                }
+                let (ids, addresses) = self.ip_groups.named(&v4);
+                Some((addresses, ids))
+            }
+        }
+    }
+
+    /// Azure Firewall's rules know IPv4 alone ("known issues").
+    fn v4(&mut self, rule: &str, nets: &[IpNet]) -> Vec<IpNet> {
+        let v4: Vec<IpNet> = nets.iter().filter(|net| net.network().is_ipv4()).copied().collect();
+        if v4.len() < nets.len() {
+            self.note(rule, "its IPv6 prefixes are left out: Azure's rules know IPv4 alone");
+        }
+        v4
+    }
+
+    fn application(&mut self, rule: &ApplicationRule) {
+        let Some((addresses, groups)) = self.sources(&rule.name, &rule.sources) else {
+            return;
+        };
+        if !rule.resolves_into.is_empty() || rule.private_endpoints.is_some() {
+            self.note(
+                &rule.name,
+                "what it asks of addresses (`resolves_into`, `private_endpoints`) is egret's alone",
+            );
+        }
+        let parts = parts(rule);
+        if parts.is_empty() {
+            self.note(&rule.name, "it matches no name, and is left out");
+        }
+        for part in parts {
+            let protocols: Vec<Value> = part.protocols.iter().map(protocol).collect();
+            self.put(
+                &rule.name,
+                "ApplicationRule",
+                json!({
+                    "sourceAddresses": addresses,
+                    "sourceIpGroups": groups,
+                    "protocols": protocols,
+                    "targetFqdns": part.fqdns,
+                    "fqdnTags": part.tags,
+                }),
+            );
+        }
+    }
+
+    fn network(&mut self, rule: &NetworkRule) {
+        let Some((addresses, groups)) = self.sources(&rule.name, &rule.sources) else {
+            return;
+        };
+        let to = &rule.destinations;
+        let v4 = self.v4(&rule.name, &to.addresses);
+        let (destination_groups, mut destinations) = self.ip_groups.named(&v4);
+        destinations.extend(to.service_tags.iter().map(|tag| tag.name.to_string()));
+        if to.any {
+            destinations.push("*".into());
+        }
+        let names: Vec<String> = to.fqdns.iter().map(ToString::to_string).collect();
+        let common = |destinations: &[String], groups_to: &[String], names: &[String]| {
+            json!({
+                "ipProtocols": protocols(&rule.ip_protocols),
+                "sourceAddresses": addresses,
+                "sourceIpGroups": groups,
+                "destinationAddresses": destinations,
+                "destinationIpGroups": groups_to,
+                "destinationFqdns": names,
+                "destinationPorts": ports(&rule.destination_ports),
+            })
+        };
+        if rule.ip_protocols.is_empty() || rule.destination_ports.is_empty() {
+            return self.note(
+                &rule.name,
+                "it has no protocol or no port: it matches nothing, and is left out",
+            );
+        }
+        // Azure's rules have one kind of destination: addresses and tags, IP groups, or names.
+        let before = self.rules.len();
+        if !destinations.is_empty() {
+            self.put(&rule.name, "NetworkRule", common(&destinations, &[], &[]));
+        }
+        if !destination_groups.is_empty() {
+            self.put(&rule.name, "NetworkRule", common(&[], &destination_groups, &[]));
+        }
+        if !names.is_empty() {
+            self.put(&rule.name, "NetworkRule", common(&[], &[], &names));
+        }
+        if self.rules.len() == before {
+            self.note(&rule.name, "it leads nowhere in Azure, and is left out");
+        }
+    }
+
+    fn nat(&mut self, rule: &NatRule) {
+        let Some((addresses, groups)) = self.sources(&rule.name, &rule.sources) else {
+            return;
+        };
+        let destinations: Vec<String> = self
+            .v4(&rule.name, &rule.destination_addresses)
+            .iter()
+            .map(written)
+            .collect();
+        if destinations.is_empty() || rule.ip_protocols.is_empty() || rule.destination_ports.is_empty() {
+            return self.note(&rule.name, "it translates nothing in Azure, and is left out");
+        }
+        let (target, translated) = match &rule.translated {
+            Translated::Address(address) => ("translatedAddress", address.to_string()),
+            Translated::Fqdn(name) => ("translatedFqdn", name.to_string()),
+        };
+        self.put(
+            &rule.name,
+            "NatRule",
+            json!({
+                "ipProtocols": protocols(&rule.ip_protocols),
+                "sourceAddresses": addresses,
+                "sourceIpGroups": groups,
+                "destinationAddresses": destinations,
+                "destinationPorts": ports(&rule.destination_ports),
+                target: translated,
+                "translatedPort": rule.translated_port.to_string(),
+            }),
+        );
+    }
+}
+
+/// A rule of Azure's: one set of protocols, names or tags.
+#[derive(Default)]
+struct Part {
+    protocols: Vec<ProtocolPort>,
+    fqdns: Vec<String>,
+    known: HashSet<String>,
+    tags: Vec<String>,
+}
+
+impl Part {
+    fn add(&mut self, fqdn: String) {
+        if self.known.insert(fqdn.clone()) {
+            self.fqdns.push(fqdn);
+        }
+    }
+}
+
+/// Names by the protocols that are left of the rule's where a tag entry has ports of its own; tags of Azure's as tags.
+fn parts(rule: &ApplicationRule) -> Vec<Part> {
+    let mut parts: Vec<Part> = Vec::new();
+    let tags = azure_tags(rule);
+    for target in &rule.targets {
+        if target.tag.as_ref().is_some_and(|tag| tags.contains(tag)) {
+            continue;
+        }
+        let fits = |protocol: &&ProtocolPort| target.ports.as_ref().is_none_or(|ports| ports.contains(protocol));
+        let protocols: Vec<ProtocolPort> = rule.protocols.iter().filter(fits).copied().collect();
+        if protocols.is_empty() {
+            continue;
+        }
+        let text = target.pattern.to_string();
+        match parts.iter_mut().find(|part| part.protocols == protocols) {
+            Some(part) => part.add(text),
+            None => {
+                let mut part = Part {
+                    protocols,
+                    ..Part::default()
+                };
+                part.add(text);
+                parts.push(part);
+            }
+        }
+    }
+    if !tags.is_empty() && !rule.protocols.is_empty() {
+        parts.push(Part {
+            protocols: rule.protocols.clone(),
+            tags: tags.iter().map(ToString::to_string).collect(),
+            ..Part::default()
+        });
+    }
+    parts
+}
+
+/// Tags of the rule that Azure has as well, and that hold here what the built-in catalogue gives them unbound.
+fn azure_tags(rule: &ApplicationRule) -> Vec<Arc<str>> {
+    let mut tags: Vec<Arc<str>> = Vec::new();
+    for tag in rule.targets.iter().filter_map(|target| target.tag.as_ref()) {
+        if AZURE_TAGS.contains(&&**tag) && !tags.contains(tag) && is_plain(rule, tag) {
+            tags.push(tag.clone());
+        }
+    }
+    tags
+}
+
+fn is_plain(rule: &ApplicationRule, tag: &Arc<str>) -> bool {
+    let known = Catalogue::embedded().tag(tag);
+    let plain = known.and_then(|known| known.narrow(&Binding::default()).ok());
+    let own = rule.targets.iter().filter(|target| target.tag.as_ref() == Some(tag));
+    plain.is_some_and(|plain| plain.targets.iter().eq(own))
+}
+
+fn protocol(protocol: &ProtocolPort) -> Value {
+    let kind = match protocol.protocol {
+        Protocol::Http => "Http",
+        Protocol::Https => "Https",
+    };
+    json!({ "protocolType": kind, "port": protocol.port })
+}
+
+fn protocols(protocols: &[IpProtocol]) -> Vec<&'static str> {
+    protocols.iter().map(|protocol| protocol.name()).collect()
+}
+
+fn ports(ports: &[PortRange]) -> Vec<String> {
+    let text = |range: &PortRange| match *range {
+        PortRange::ANY => "*".to_owned(),
+        PortRange { first, last } if first == last => first.to_string(),
+        PortRange { first, last } => format!("{first}-{last}"),
+    };
+    ports.iter().map(text).collect()
+}

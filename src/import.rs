@@ -1,0 +1,33 @@
+//! Policies of other firewalls become egret's: JSON comes in, egret's own TOML and an account of every part goes out.
+//!
+//! The way of an Azure policy: [`json`] reads it with places, [`arm`] works out what a template deploys, [`azure`] reads the
+//! shapes it may have into a [`model`], [`toml`] writes that down. `run`, `check` and `explain` load a JSON through the very
+//! same TOML, so that there is one front door and one validation. Pure: bytes in, text out.
+//!
+//! Never wider: what cannot be known or enforced offline is left out of what allows, and stops what denies.
+
+mod arm;
+mod azure;
+mod json;
+mod model;
+mod report;
+mod toml;
+mod value;
+
+pub use azure::{ImportFault, Options, azure_firewall};
+pub use report::{Count, ImportReport, Item, ItemKind, Outcome};
+pub use toml::Origins;
+
+/// Largest file of an import, in bytes: a firewall policy has at most 60 groups of 2 MB, in practice a few MB in all.
+pub const MAX_IMPORT_BYTES: u64 = 32 << 20;
+
+/// Egret's configuration made of another firewall's, and the account of it.
+#[derive(Debug)]
+pub struct Imported {
+    /// The rules in TOML.
+    pub toml: String,
+    /// Where each line of it came from.
+    pub origins: Origins,
+    /// What became of each part.
+    pub report: ImportReport,
+}

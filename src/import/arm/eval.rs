@@ -1,0 +1,362 @@
+//! The evaluator: a value as it is written becomes the value that Azure would deploy, or unknown.
+
+use super::{
+    Exhausted, MAX_EVAL_DEPTH,
+    functions::{self, Fail},
+    parse::{Expression, Written, written},
+    scope::{Bind, Env, Scope},
+    too_deep,
+};
+use crate::import::value::{Kind, Object, Place, Text, Unknown, Value};
+use std::sync::Arc;
+
+/// Most rounds of one copy loop. Azure's own bound is 800 ("ARM template limits").
+const MOST_COPIES: i64 = 10_000;
+
+/// Works out values in a scope. A copy of it is made at each level of recursion.
+#[derive(Clone, Copy)]
+pub(super) struct Evaluator<'a> {
+    pub(super) scope: &'a Scope<'a>,
+    pub(super) depth: u32,
+}
+
+type Evaluated = Result<Value, Exhausted>;
+
+impl<'a> Evaluator<'a> {
+    fn deeper(self, at: Place) -> Result<Self, Exhausted> {
+        self.scope.budget.steps(1, at)?;
+        let depth = self.depth + 1;
+        if depth > MAX_EVAL_DEPTH {
+            return Err(too_deep(at));
+        }
+        Ok(Self { depth, ..self })
+    }
+
+    /// A value as it is written: expressions are worked out, property loops unrolled.
+    pub fn value(self, raw: &Value, env: Option<&Env<'_>>) -> Evaluated {
+        match &raw.kind {
+            Kind::Text(text) => match written(&text.text) {
+                None => Ok(raw.clone()),
+                Some(Written::Literal(text)) => Ok(Value::text(text, raw.at)),
+                Some(Written::Broken(fault)) => Ok(Value::unknown(fault, raw.at)),
+                Some(Written::Expression(expression)) => {
+                    self.scope.budget.steps(text.text.len() / 16, raw.at)?;
+                    self.deeper(raw.at)?.expression(&expression, env, raw.at)
+                }
+            },
+            Kind::List(list) => {
+                let deeper = self.deeper(raw.at)?;
+                let items: Result<Vec<_>, _> = list.items.iter().map(|item| deeper.value(item, env)).collect();
+                Value::list(items?, raw.at).map_err(|_| too_deep(raw.at))
+            }
+            Kind::Object(object) => self.object(object, env, raw.at),
+            _ => Ok(raw.clone()),
+        }
+    }
+
+    fn object(self, object: &Object, env: Option<&Env<'_>>, at: Place) -> Evaluated {
+        let deeper = self.deeper(at)?;
+        let mut entries = Vec::with_capacity(object.entries.len());
+        for (name, raw) in &object.entries {
+            if name.eq_ignore_ascii_case("copy")
+                && let Some(loops) = raw.as_list()
+            {
+                for one in loops {
+                    let key = one.get("name").and_then(Value::as_str).unwrap_or_default();
+                    entries.push((key.into(), deeper.copied(one, env)?));
+                }
+                continue;
+            }
+            let name = match written(name) {
+                None => name.clone(),
+                Some(_) => match deeper.value(&Value::text(name.clone(), at), env)?.as_str() {
+                    Some(name) => name.into(),
+                    None => continue,
+                },
+            };
+            entries.push((name, deeper.value(raw, env)?));
+        }
+        Value::object(entries, at).map_err(|_| too_deep(at))
+    }
+
+    /// A property or variable loop: `{ name, count, input }` becomes a list.
+    pub(super) fn copied(self, one: &Value, env: Option<&Env<'_>>) -> Evaluated {
+        let at = one.at;
+        let deeper = self.deeper(at)?;
+        let (Some(name), Some(input)) = (
+            one.get("name").and_then(Value::as_str),
+            one.as_object().and_then(|object| object.get("input")),
+        ) else {
+            return Ok(Value::unknown("a copy loop without `name` or `input`", at));
+        };
+        let count = match deeper.count(one, env)? {
+            Ok(count) => count,
+            Err(unknown) => return Ok(unknown),
+        };
+        let mut items = Vec::new();
+        for index in 0..count {
+            let index = Value::new(Kind::Int(index), at);
+            let resource = false;
+            let bind = Bind::Copy {
+                name,
+                index: &index,
+                resource,
+            };
+            items.push(deeper.value(input, Some(&Env { bind, outer: env }))?);
+        }
+        Value::list(items, at).map_err(|_| too_deep(at))
+    }
+
+    /// The rounds of a loop, or why they are not known.
+    pub(super) fn count(self, one: &Value, env: Option<&Env<'_>>) -> Result<Result<i64, Value>, Exhausted> {
+        let Some(raw) = one.get("count") else {
+            return Ok(Err(Value::unknown("a copy loop without `count`", one.at)));
+        };
+        let count = self.value(raw, env)?;
+        if let Some(unknown) = count.doubt() {
+            return Ok(Err(Value::new(Kind::Unknown(unknown.clone()), raw.at)));
+        }
+        match count.as_int() {
+            Some(count @ 0..=MOST_COPIES) => Ok(Ok(count)),
+            Some(count) => Err(Exhausted {
+                at: raw.at,
+                found: format!("a copy loop of {count} rounds: at most {MOST_COPIES}"),
+            }),
+            None => Ok(Err(Value::unknown("`count` of a copy loop is no number", raw.at))),
+        }
+    }
+
+    pub(super) fn expression(self, expression: &Expression, env: Option<&Env<'_>>, at: Place) -> Evaluated {
+        let deeper = self.deeper(at)?;
+        match expression {
+            Expression::Text(text) => Ok(Value::text(text.as_str(), at)),
+            Expression::Int(number) => Ok(Value::new(Kind::Int(*number), at)),
+            Expression::Call(name, arguments) => deeper.call(name, arguments, env, at),
+            Expression::Index(of, key) => {
+                let of = deeper.expression(of, env, at)?;
+                let key = deeper.expression(key, env, at)?;
+                deeper.index(&of, &key, at)
+            }
+        }
+    }
+
+    fn index(self, of: &Value, key: &Value, at: Place) -> Evaluated {
+        match member(of, key, at) {
+            Ok(Some(value)) => Ok(value),
+            Ok(None) => {
+                let key = key
+                    .as_str()
+                    .map_or_else(|| "that position".into(), |key| format!("`{key}`"));
+                Ok(Value::unknown(format!("{} has no {key}", of.type_name()), at))
+            }
+            Err(unknown) => Ok(Value::new(Kind::Unknown(unknown), at)),
+        }
+    }
+
+    fn call(self, name: &str, arguments: &[Expression], env: Option<&Env<'_>>, at: Place) -> Evaluated {
+        let bare = name.to_ascii_lowercase();
+        let bare = bare.strip_prefix("sys.").unwrap_or(&bare);
+        let made = match bare {
+            "if" => self.choose(arguments, env, at),
+            "and" | "or" => self.logic(bare == "and", arguments, env, at),
+            "coalesce" => self.coalesce(arguments, env, at),
+            "parameters" | "variables" | "lambdavariables" => self.named(bare, arguments, env, at),
+            "copyindex" => self.copy_index(arguments, env, at),
+            "reference" => self.reference(arguments, env, at),
+            "filter" | "map" | "reduce" | "sort" | "toobject" | "mapvalues" | "groupby" => {
+                functions::lambdas::call(self, bare, arguments, env, at)
+            }
+            _ if bare.contains('.') => self.own_function(name, arguments, env, at),
+            _ => self.strict(bare, arguments, env, at),
+        };
+        match made {
+            Ok(value) => Ok(value),
+            Err(Fail::Exhausted(exhausted)) => Err(exhausted),
+            Err(Fail::Bad(why)) => Ok(Value::unknown(format!("`{name}`: {why}"), at)),
+        }
+    }
+
+    /// A function of values that are all worked out first.
+    fn strict(self, name: &str, arguments: &[Expression], env: Option<&Env<'_>>, at: Place) -> Result<Value, Fail> {
+        let mut values = Vec::with_capacity(arguments.len());
+        for argument in arguments {
+            values.push(self.expression(argument, env, at)?);
+        }
+        functions::call(self.scope.budget, name, &values, at)
+    }
+
+    fn choose(self, arguments: &[Expression], env: Option<&Env<'_>>, at: Place) -> Result<Value, Fail> {
+        let [condition, yes, no] = arguments else {
+            return Err(Fail::Bad("takes a condition and two values".into()));
+        };
+        let condition = self.expression(condition, env, at)?;
+        if let Some(unknown) = condition.doubt() {
+            return Ok(Value::new(Kind::Unknown(unknown.clone()), at));
+        }
+        let chosen = match condition.as_bool() {
+            Some(true) => yes,
+            Some(false) => no,
+            None => return Err(Fail::Bad("the condition is no boolean".into())),
+        };
+        Ok(self.expression(chosen, env, at)?)
+    }
+
+    /// `and`, `or`: one `false` or `true` decides, whatever is unknown beside it.
+    fn logic(self, all: bool, arguments: &[Expression], env: Option<&Env<'_>>, at: Place) -> Result<Value, Fail> {
+        let mut unknown = None;
+        for argument in arguments {
+            let value = self.expression(argument, env, at)?;
+            match (value.doubt(), value.as_bool()) {
+                (Some(doubt), _) => unknown = unknown.or(Some(doubt.clone())),
+                (None, Some(yes)) if yes != all => return Ok(Value::new(Kind::Bool(yes), at)),
+                (None, Some(_)) => {}
+                (None, None) => return Err(Fail::Bad("takes booleans".into())),
+            }
+        }
+        Ok(Value::new(unknown.map_or(Kind::Bool(all), Kind::Unknown), at))
+    }
+
+    fn coalesce(self, arguments: &[Expression], env: Option<&Env<'_>>, at: Place) -> Result<Value, Fail> {
+        for argument in arguments {
+            let value = self.expression(argument, env, at)?;
+            if !matches!(value.kind, Kind::Null) {
+                return Ok(value);
+            }
+        }
+        Ok(Value::null(at))
+    }
+
+    /// `parameters('a')`, `variables('a')`, `lambdaVariables('a')`.
+    fn named(self, what: &str, arguments: &[Expression], env: Option<&Env<'_>>, at: Place) -> Result<Value, Fail> {
+        let [argument] = arguments else {
+            return Err(Fail::Bad("takes one name".into()));
+        };
+        let name = self.expression(argument, env, at)?;
+        let Some(name) = name.as_str() else {
+            return Err(Fail::Bad("the name is no text".into()));
+        };
+        if what == "variables" {
+            return Ok(self.scope.variable(name, self.depth, at)?);
+        }
+        for bind in Env::chain(env) {
+            match bind {
+                Bind::Lambda { name: bound, value }
+                    if what == "lambdavariables" && bound.eq_ignore_ascii_case(name) =>
+                {
+                    return Ok((*value).clone());
+                }
+                Bind::Arguments(arguments) if what == "parameters" => {
+                    let mut named = arguments.iter().filter(|(bound, _)| bound.eq_ignore_ascii_case(name));
+                    let found = named.next().map(|(_, value)| value.clone());
+                    return found.ok_or_else(|| Fail::Bad(format!("the function has no parameter `{name}`")));
+                }
+                _ => {}
+            }
+        }
+        match what {
+            "parameters" => Ok(self.scope.parameter(name, self.depth, at)?),
+            _ => Err(Fail::Bad(format!("no lambda variable `{name}`"))),
+        }
+    }
+
+    /// `copyIndex()`, `copyIndex('loop')`, either with an offset.
+    fn copy_index(self, arguments: &[Expression], env: Option<&Env<'_>>, at: Place) -> Result<Value, Fail> {
+        let (mut wanted, mut offset) = (None, 0);
+        for argument in arguments {
+            let value = self.expression(argument, env, at)?;
+            match &value.kind {
+                Kind::Text(text) => wanted = Some(text.text.clone()),
+                Kind::Int(number) => offset = *number,
+                _ => return Err(Fail::Bad("takes the name of a loop and an offset".into())),
+            }
+        }
+        // Without a name it is the loop of the resource; inside variables and properties a name is the rule.
+        let of_loop = |bind: &&Bind<'_>| match (bind, &wanted) {
+            (Bind::Copy { name, .. }, Some(wanted)) => name.eq_ignore_ascii_case(wanted),
+            (Bind::Copy { resource, .. }, None) => *resource,
+            _ => false,
+        };
+        let any_loop = |bind: &&Bind<'_>| matches!(bind, Bind::Copy { .. });
+        let found = Env::chain(env).find(of_loop);
+        let found = found.or_else(|| Env::chain(env).find(any_loop).filter(|_| wanted.is_none()));
+        match found {
+            Some(Bind::Copy { index, .. }) => match index.kind {
+                Kind::Int(index) => Ok(Value::new(Kind::Int(index.saturating_add(offset)), at)),
+                _ => Ok((*index).clone()),
+            },
+            _ => Err(Fail::Bad("no such loop around it".into())),
+        }
+    }
+
+    /// `reference(..)`: outputs of a deployment that the template itself holds can be worked out; all else is Azure's to know.
+    fn reference(self, arguments: &[Expression], env: Option<&Env<'_>>, at: Place) -> Result<Value, Fail> {
+        let known_to_azure = || Value::unknown("`reference` asks Azure for a resource as it runs", at);
+        let Some(first) = arguments.first() else {
+            return Err(Fail::Bad("takes a resource".into()));
+        };
+        let target = self.expression(first, env, at)?;
+        let Some(id) = target.as_str() else {
+            return Ok(known_to_azure());
+        };
+        let lower = id.to_ascii_lowercase();
+        let name = match lower.rfind("microsoft.resources/deployments/") {
+            Some(start) => &id[start + "microsoft.resources/deployments/".len()..],
+            None if id.contains('/') => return Ok(known_to_azure()),
+            None => id,
+        };
+        let Some(outputs) = self.scope.outputs(name, self.depth, at)? else {
+            return Ok(known_to_azure());
+        };
+        Ok(Value::object(vec![("outputs".into(), outputs)], at).map_err(|_| too_deep(at))?)
+    }
+
+    /// A function of the template's own: it sees its parameters, no variables, and (as Bicep compiles them) its fellows.
+    fn own_function(
+        self,
+        name: &str,
+        arguments: &[Expression],
+        env: Option<&Env<'_>>,
+        at: Place,
+    ) -> Result<Value, Fail> {
+        let Some(function) = self.scope.function(name) else {
+            return Err(Fail::Bad("no such function in the template".into()));
+        };
+        let parameters = function.get("parameters").and_then(Value::as_list).unwrap_or_default();
+        let Some(body) = function.get("output").and_then(|output| output.get("value")) else {
+            return Err(Fail::Bad("the function has no output".into()));
+        };
+        let mut bound = Vec::with_capacity(arguments.len());
+        for (index, argument) in arguments.iter().enumerate() {
+            let name = parameters.get(index).and_then(|one| one.get("name")?.as_str());
+            let Some(name) = name else {
+                return Err(Fail::Bad(format!("takes {} arguments", parameters.len())));
+            };
+            bound.push((name.to_owned(), self.expression(argument, env, at)?));
+        }
+        if bound.len() < parameters.len() {
+            return Err(Fail::Bad(format!("takes {} arguments", parameters.len())));
+        }
+        let (bind, outer) = (Bind::Arguments(&bound), None);
+        Ok(self.value(body, Some(&Env { bind, outer }))?)
+    }
+}
+
+/// A member of an object or list. `Ok(None)`: there is none. `Err`: Azure alone knows.
+pub(super) fn member(of: &Value, key: &Value, at: Place) -> Result<Option<Value>, Arc<Unknown>> {
+    if let Some(unknown) = of.as_unknown().or(key.doubt()) {
+        return Err(unknown.clone());
+    }
+    match (&of.kind, &key.kind) {
+        (Kind::Object(object), Kind::Text(Text { text, .. })) => Ok(object.get(text).cloned()),
+        (Kind::List(list), Kind::Int(_)) if list.uncertain => {
+            let why = "a list of unknown length".into();
+            let perhaps = false;
+            Err(Arc::new(Unknown { why, at, perhaps }))
+        }
+        (Kind::List(list), Kind::Int(index)) => {
+            let index = usize::try_from(*index).ok();
+            Ok(index.and_then(|index| list.items.get(index)).cloned())
+        }
+        _ => Ok(None),
+    }
+}

@@ -1,0 +1,180 @@
+//! Resource ids, and what stands in for what Azure alone knows: subscription, resource group, unique texts.
+
+use super::{Call, Fail, Made, bad, stand_in};
+use crate::import::value::{Kind, Unknown, Value};
+use std::sync::Arc;
+
+/// Stands in for ids of subscriptions and tenants.
+const NO_ID: &str = "00000000-0000-0000-0000-000000000000";
+
+/// Values of `environment()` in Azure's public cloud, as far as names are made of them.
+const SUFFIXES: [(&str, &str); 9] = [
+    ("acrLoginServer", ".azurecr.io"),
+    ("azureDatalakeAnalyticsCatalogAndJob", "azuredatalakeanalytics.net"),
+    ("azureDatalakeStoreFileSystem", "azuredatalakestore.net"),
+    ("azureFrontDoorEndpointSuffix", "azurefd.net"),
+    ("keyvaultDns", ".vault.azure.net"),
+    ("mhsmDns", ".managedhsm.azure.net"),
+    ("sqlServerHostname", ".database.windows.net"),
+    ("storage", "core.windows.net"),
+    ("synapseAnalytics", ".dev.azuresynapse.net"),
+];
+
+pub(super) fn call(call: &Call<'_>, name: &str) -> Made {
+    match name {
+        "resourceid" => resource_id(call, &format!("/subscriptions/{NO_ID}/resourceGroups/resource-group")),
+        "subscriptionresourceid" => resource_id(call, &format!("/subscriptions/{NO_ID}")),
+        "tenantresourceid" => resource_id(call, ""),
+        "managementgroupresourceid" => resource_id(
+            call,
+            "/providers/Microsoft.Management/managementGroups/management-group",
+        ),
+        "extensionresourceid" => {
+            let scope = call.str(0)?;
+            let rest = Call {
+                arguments: &call.arguments[1..],
+                ..*call
+            };
+            resource_id(&rest, scope)
+        }
+        "uniquestring" => known_to_azure(call, name, unique(call)?),
+        "guid" | "newguid" => {
+            let text = format!("{}{}", unique(call)?, unique(call)?);
+            let hex: String = text.bytes().map(|byte| format!("{byte:02x}")).collect();
+            let parts = [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..32]];
+            known_to_azure(call, name, parts.join("-"))
+        }
+        "utcnow" => known_to_azure(call, name, "19700101T000000Z".into()),
+        "resourcegroup" => group(call),
+        "subscription" => {
+            let id = format!("/subscriptions/{NO_ID}");
+            stood(
+                call,
+                name,
+                &[
+                    ("id", &id),
+                    ("subscriptionId", NO_ID),
+                    ("tenantId", NO_ID),
+                    ("displayName", "subscription"),
+                ],
+            )
+        }
+        "tenant" => stood(call, name, &[("tenantId", NO_ID), ("displayName", "tenant")]),
+        "managementgroup" => stood(call, name, &[("name", "management-group"), ("id", "management-group")]),
+        "deployment" => stood(call, name, &[("name", "deployment"), ("location", "location")]),
+        "environment" => environment(call),
+        _ if name.starts_with("list") => Ok(Value::unknown(
+            format!("`{name}` asks Azure for keys as it runs"),
+            call.at,
+        )),
+        "deployer" | "pickzones" | "providers" | "resourceinfo" | "references" | "datetimeadd"
+        | "datetimefromepoch" | "datetimetoepoch" => {
+            Ok(Value::unknown(format!("`{name}` asks Azure as it runs"), call.at))
+        }
+        _ => bad("no such function"),
+    }
+}
+
+/// `resourceId([subscription], [group], type, name, ..)`: the type is the first argument with a slash, and has a name for each
+/// of its parts.
+fn resource_id(call: &Call<'_>, scope: &str) -> Made {
+    let mut texts = Vec::with_capacity(call.arguments.len());
+    for index in 0..call.arguments.len() {
+        texts.push(call.str(index)?);
+    }
+    let Some(place) = texts.iter().position(|text| text.contains('/')) else {
+        return bad("names no type");
+    };
+    let mut parts = texts[place].split('/');
+    let provider = parts.next().unwrap_or_default();
+    let names = &texts[place + 1..];
+    let kinds: Vec<&str> = parts.collect();
+    if kinds.len() != names.len() {
+        return bad(format!("{} names for the type `{}`", names.len(), texts[place]));
+    }
+    let path: String = kinds
+        .iter()
+        .zip(names)
+        .map(|(kind, name)| format!("/{kind}/{name}"))
+        .collect();
+    let id = call.text(format!("{scope}/providers/{provider}{path}"))?;
+    Ok(stand_in(id, &doubt(call, "a resource id")))
+}
+
+fn doubt(call: &Call<'_>, what: &str) -> Arc<Unknown> {
+    let why = format!("{what} is known to Azure alone");
+    let (at, perhaps) = (call.at, false);
+    Arc::new(Unknown { why, at, perhaps })
+}
+
+fn known_to_azure(call: &Call<'_>, what: &str, text: String) -> Made {
+    let text = call.text(text)?;
+    Ok(stand_in(text, &doubt(call, &format!("`{what}()`"))))
+}
+
+fn stood(call: &Call<'_>, what: &str, members: &[(&str, &str)]) -> Made {
+    let mut entries = Vec::with_capacity(members.len());
+    for (key, text) in members {
+        let text = known_to_azure(call, &format!("{what}().{key}"), (*text).to_owned())?;
+        entries.push(((*key).into(), text));
+    }
+    call.object(entries)
+}
+
+fn group(call: &Call<'_>) -> Made {
+    let id = format!("/subscriptions/{NO_ID}/resourceGroups/resource-group");
+    let members = [
+        ("id", id.as_str()),
+        ("name", "resource-group"),
+        ("location", "location"),
+        ("managedBy", ""),
+    ];
+    stood(call, "resourceGroup", &members)
+}
+
+fn environment(call: &Call<'_>) -> Made {
+    let text = |text: &str| Value::text(text, call.at);
+    let suffixes = SUFFIXES.iter().map(|(key, value)| ((*key).into(), text(value)));
+    let suffixes = call.object(suffixes.collect())?;
+    let authentication = call.object(vec![
+        ("loginEndpoint".into(), text("https://login.microsoftonline.com/")),
+        ("tenant".into(), text("common")),
+    ])?;
+    let endpoints = [
+        ("activeDirectoryDataLake", "https://datalake.azure.net/"),
+        ("batch", "https://batch.core.windows.net/"),
+        ("gallery", "https://gallery.azure.com/"),
+        ("graph", "https://graph.windows.net/"),
+        ("graphAudience", "https://graph.windows.net/"),
+        ("management", "https://management.core.windows.net/"),
+        ("mediaService", "https://rest.media.azure.net/"),
+        ("portal", "https://portal.azure.com/"),
+        ("resourceManager", "https://management.azure.com/"),
+        ("sqlManagement", "https://management.core.windows.net:8443/"),
+    ];
+    let mut entries: Vec<(Arc<str>, Value)> = vec![
+        ("name".into(), text("AzureCloud")),
+        ("authentication".into(), authentication),
+        ("suffixes".into(), suffixes),
+    ];
+    entries.extend(endpoints.iter().map(|(key, value)| ((*key).into(), text(value))));
+    call.object(entries)
+}
+
+/// 13 characters that depend on the arguments alone: FNV-1a over them. Azure's own hash is not published.
+fn unique(call: &Call<'_>) -> Result<String, Fail> {
+    let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
+    for argument in call.arguments {
+        let text = match &argument.kind {
+            Kind::Text(text) => text.text.to_string(),
+            _ => super::convert::written(call, argument)?,
+        };
+        call.budget.steps(text.len() / 64, call.at)?;
+        for byte in text.bytes().chain([0]) {
+            hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+        }
+    }
+    const DIGITS: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
+    let digit = |index: u32| char::from(DIGITS[(hash >> (index * 5) & 31) as usize]);
+    Ok((0..13).map(digit).collect())
+}

@@ -1,0 +1,428 @@
+use super::*;
+use crate::import::{
+    json,
+    value::{Kind, Value},
+};
+use std::time::{Duration, Instant};
+
+fn one(text: &str) -> Value {
+    json::parse(text, 0).unwrap().remove(0)
+}
+
+/// A template with this as property `p` of an IP group, and the rest of the template beside it.
+fn template(rest: &str, property: &str) -> Value {
+    let resource = format!("{{\"type\": \"Microsoft.Network/ipGroups\", \"name\": \"g\", \"p\": {property}}}");
+    one(&format!(
+        "{{{rest}{} \"resources\": [{resource}]}}",
+        if rest.is_empty() { "" } else { "," }
+    ))
+}
+
+fn deployed(template: &Value, given: &Given) -> Result<Vec<Resource>, Exhausted> {
+    deploy(&Budget::default(), template, given, "$").map(|deployed| deployed.resources)
+}
+
+fn property(rest: &str, expression: &str) -> Value {
+    let text = serde_json::Value::from(expression).to_string();
+    let resources = deployed(&template(rest, &text), &Given::default()).unwrap();
+    resources[0].body.as_object().unwrap().get("p").unwrap().clone()
+}
+
+/// As JSON without blanks; unknown ones as `?why`, stand-ins as `~text`.
+fn shown(value: &Value) -> String {
+    match &value.kind {
+        Kind::Null => "null".into(),
+        Kind::Bool(yes) => yes.to_string(),
+        Kind::Int(number) => number.to_string(),
+        Kind::Float(number) => number.to_string(),
+        Kind::Text(text) if text.stands_for.is_some() => format!("~{}", text.text),
+        Kind::Text(text) => text.text.to_string(),
+        Kind::List(list) => format!("[{}]", list.items.iter().map(shown).collect::<Vec<_>>().join(",")),
+        Kind::Object(object) => {
+            let entries = object
+                .entries
+                .iter()
+                .map(|(key, value)| format!("{key}:{}", shown(value)));
+            format!("{{{}}}", entries.collect::<Vec<_>>().join(","))
+        }
+        Kind::Unknown(unknown) => format!("?{}", unknown.why),
+    }
+}
+
+fn made(expression: &str) -> String {
+    shown(&property("", expression))
+}
+
+/// Each row from the examples of Azure's documentation of the function, or from what it says of it in words.
+#[test]
+fn functions_answer_as_documented() {
+    for (expression, expected) in [
+        ("[concat('a', 'b', 1)]", "ab1"),
+        ("[concat(createArray(1), createArray(2, 3))]", "[1,2,3]"),
+        (
+            "[format('{0}, {1}. {{x}} {2}', 'Hello', 'User', true())]",
+            "Hello, User. {x} True",
+        ),
+        ("[replace('123-123-1234', '-', '')]", "1231231234"),
+        ("[split('one,two', ',')]", "[one,two]"),
+        ("[split('one;two,three', createArray(',', ';'))]", "[one,two,three]"),
+        ("[padLeft(123, 10, '0')]", "0000000123"),
+        ("[substring('one two three', 4, 3)]", "two"),
+        ("[substring('abc', 2, 3)]", "?`substring`: beyond the end of the text"),
+        ("[toUpper('One')]", "ONE"),
+        ("[trim(' a ')]", "a"),
+        ("[startsWith('abcdef', 'AB')]", "true"),
+        ("[endsWith('abcdef', 'e')]", "false"),
+        ("[indexOf('test', 'T')]", "0"),
+        ("[lastIndexOf('test', 't')]", "3"),
+        ("[indexOf('abcdef', 'z')]", "-1"),
+        ("[join(createArray('a', 'b'), ';')]", "a;b"),
+        ("[base64ToString(base64('one, two'))]", "one, two"),
+        ("[json('{\"a\": [1, null]}')]", "{a:[1,null]}"),
+        ("[json('null')]", "null"),
+        ("[string(createObject('a', createArray(1, 'b')))]", "{\"a\":[1,\"b\"]}"),
+        (
+            "[uri('http://contoso.org/firstpath/', 'myscript.sh')]",
+            "http://contoso.org/firstpath/myscript.sh",
+        ),
+        (
+            "[uriComponent('http://contoso.com/a b')]",
+            "http%3A%2F%2Fcontoso.com%2Fa%20b",
+        ),
+        ("[uriComponentToString('a%20b')]", "a b"),
+        ("[first('One Two')]", "O"),
+        ("[first(createArray())]", "null"),
+        ("[last(createArray(1, 2))]", "2"),
+        ("[skip(createArray('one', 'two', 'three'), 2)]", "[three]"),
+        ("[take('one two', 3)]", "one"),
+        ("[take(createArray(1), 9)]", "[1]"),
+        ("[length('13 characters')]", "13"),
+        ("[contains('OneTwoThree', 'e')]", "true"),
+        ("[contains(createArray('one', 'two'), 'three')]", "false"),
+        ("[contains(createObject('One', 'a'), 'one')]", "true"),
+        ("[empty('')]", "true"),
+        ("[empty(null())]", "true"),
+        ("[range(5, 3)]", "[5,6,7]"),
+        ("[min(createArray(0, 3, 2))]", "0"),
+        ("[max(0, 3, 2)]", "3"),
+        ("[union(createArray('a', 'b'), createArray('b', 'c'))]", "[a,b,c]"),
+        (
+            "[union(createObject('a', createObject('b', 1)), createObject('A', createObject('c', 2)))]",
+            "{a:{b:1,c:2}}",
+        ),
+        ("[intersection(createArray('a', 'b'), createArray('b'))]", "[b]"),
+        ("[flatten(createArray(createArray(1), createArray(2)))]", "[1,2]"),
+        ("[array('a')]", "[a]"),
+        (
+            "[items(createObject('b', 1, 'a', 2))]",
+            "[{key:a,value:2},{key:b,value:1}]",
+        ),
+        ("[objectKeys(createObject('a', 1))]", "[a]"),
+        ("[tryGet(createObject('a', createObject('b', 1)), 'a', 'b')]", "1"),
+        ("[tryGet(createArray(1), 3)]", "null"),
+        ("[tryGet(null(), 'a')]", "null"),
+        ("[indexFromEnd(createArray(1, 2, 3), 1)]", "3"),
+        ("[coalesce(null(), 'default')]", "default"),
+        (
+            "[equals(createObject('a', 1, 'b', 2), createObject('b', 2, 'a', 1))]",
+            "true",
+        ),
+        ("[equals('a', 'A')]", "false"),
+        ("[greaterOrEquals(5, 3)]", "true"),
+        ("[less('A', 'a')]", "true"),
+        ("[and(bool('true'), not(false()))]", "true"),
+        ("[or(false(), bool(1))]", "true"),
+        ("[if(equals('a', 'a'), 'yes', div(1, 0))]", "yes"),
+        ("[add(5, 3)]", "8"),
+        ("[div(8, 3)]", "2"),
+        ("[mod(7, 3)]", "1"),
+        ("[div(1, 0)]", "?`div`: is out of range"),
+        ("[int('4')]", "4"),
+        (
+            "[filter(createArray('Evie', 'Casper', 'Indy'), lambda('name', contains(lambdaVariables('name'), 'e')))]",
+            "[Evie,Casper]",
+        ),
+        (
+            "[map(range(0, 3), lambda('i', 'at', add(lambdaVariables('i'), lambdaVariables('at'))))]",
+            "[0,2,4]",
+        ),
+        (
+            "[reduce(createArray(5, 3, 2), 0, lambda('cur', 'next', add(lambdaVariables('cur'), lambdaVariables('next'))))]",
+            "10",
+        ),
+        (
+            "[sort(createArray(2, 3, 1), lambda('a', 'b', less(lambdaVariables('a'), lambdaVariables('b'))))]",
+            "[1,2,3]",
+        ),
+        (
+            "[toObject(createArray('a'), lambda('x', lambdaVariables('x')), lambda('x', 1))]",
+            "{a:1}",
+        ),
+        (
+            "[groupBy(createArray('a', 'b', 'a'), lambda('x', lambdaVariables('x')))]",
+            "{a:[a,a],b:[b]}",
+        ),
+        (
+            "[mapValues(createObject('a', 1), lambda('v', add(lambdaVariables('v'), 1)))]",
+            "{a:2}",
+        ),
+        ("[cidrSubnet('10.144.0.0/20', 24, 1)]", "10.144.1.0/24"),
+        ("[cidrHost('10.144.3.0/24', 0)]", "10.144.3.1"),
+        ("[parseCidr('10.144.0.0/20').lastUsable]", "10.144.15.254"),
+        ("[environment().suffixes.keyvaultDns]", ".vault.azure.net"),
+        ("[createArray('a')[0]]", "a"),
+        ("[createObject('a-b', createArray(1))['a-b'][0]]", "1"),
+        ("[createArray('a')[1]]", "?a list has no that position"),
+        ("[[not an expression]", "[not an expression]"),
+        ("[nope('a')]", "?`nope`: no such function"),
+        ("[CONCAT('a', 'b')]", "ab"),
+    ] {
+        assert_eq!(made(expression), expected, "{expression}");
+    }
+}
+
+#[test]
+fn what_azure_alone_knows_spreads_with_its_reason_and_stays_out_of_what_needs_none_of_it() {
+    let azure = "?`reference` asks Azure for a resource as it runs";
+    for (expression, expected) in [
+        ("[reference('x').p]", azure),
+        ("[concat('a', reference('x').p)]", azure),
+        ("[concat(createArray('a'), reference('x').p)]", azure),
+        (
+            "[listKeys('x', '2020').keys[0]]",
+            "?`listkeys` asks Azure for keys as it runs",
+        ),
+        ("[if(false(), reference('x'), 'known')]", "known"),
+        ("[if(reference('x').p, 'a', 'b')]", azure),
+        ("[and(false(), reference('x').p)]", "false"),
+        ("[or(true(), reference('x').p)]", "true"),
+        ("[coalesce('a', reference('x').p)]", "a"),
+        ("[length(createArray(reference('x').p))]", "1"),
+        ("[contains(createArray('a', reference('x').p), 'a')]", "true"),
+        ("[string(createArray(reference('x').p))]", azure),
+    ] {
+        assert_eq!(made(expression), expected, "{expression}");
+    }
+    assert_eq!(made("[createArray('a', reference('x').p)]"), format!("[a,{azure}]"));
+    // An element that may not be there leaves the length unknown.
+    let filtered = "filter(createArray('a', reference('x').p), lambda('i', equals(lambdaVariables('i'), 'a')))";
+    assert!(made(&format!("[{filtered}]")).starts_with("[a,?"));
+    assert!(made(&format!("[length({filtered})]")).starts_with('?'));
+}
+
+#[test]
+fn a_stand_in_is_the_same_for_the_same_arguments_and_never_passes_for_the_real_text() {
+    assert_eq!(made("[equals(uniqueString('a'), uniqueString('a'))]"), "true");
+    assert!(made("[equals(uniqueString('a'), uniqueString('b'))]").starts_with('?'));
+    assert!(made("[equals(resourceGroup().location, 'westeurope')]").starts_with('?'));
+    assert_eq!(
+        made("[concat('AzureCloud.', resourceGroup().location)]"),
+        "~AzureCloud.location"
+    );
+    assert!(made("[format('st{0}', uniqueString('a'))]").starts_with("~st"));
+    assert_eq!(
+        made("[resourceId('Microsoft.Network/ipGroups', 'spokes')]"),
+        "~/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/resource-group/providers/Microsoft.Network/ipGroups/spokes"
+    );
+    assert_eq!(made("[last(split(resourceId('A.B/c/d', 'e', 'f'), '/'))]"), "~f");
+    assert!(made("[empty(resourceGroup().name)]").starts_with('?'));
+}
+
+#[test]
+fn parameters_take_the_given_value_then_the_default_and_are_unknown_without_either() {
+    let rest = r#""parameters": {
+        "a": {"type": "string", "defaultValue": "[concat('x', parameters('b'))]"},
+        "b": {"type": "int", "defaultValue": 3},
+        "c": {"type": "array"},
+        "d": {"type": "string"},
+        "e": {"type": "object", "nullable": true}
+    }"#;
+    assert_eq!(shown(&property(rest, "[parameters('A')]")), "x3");
+    assert_eq!(
+        shown(&property(rest, "[parameters('c')]")),
+        "?parameter `c` has no value"
+    );
+    assert_eq!(shown(&property(rest, "[parameters('d')]")), "~d");
+    assert_eq!(shown(&property(rest, "[parameters('e')]")), "null");
+    assert_eq!(
+        shown(&property(rest, "[parameters('f')]")),
+        "?the template has no parameter `f`"
+    );
+
+    let mut given = Given::default();
+    given
+        .add_file(&one(
+            r#"{"parameters": {"c": {"value": ["[not(read)]"]}, "d": {"reference": {}}}}"#,
+        ))
+        .unwrap();
+    given.set("b", "7");
+    given.set("e", "{\"k\": true}");
+    let list = "[createArray(parameters('a'), parameters('c'), parameters('d'), parameters('e'))]";
+    let text = serde_json::Value::from(list).to_string();
+    let resources = deployed(&template(rest, &text), &given).unwrap();
+    assert_eq!(
+        shown(resources[0].body.as_object().unwrap().get("p").unwrap()),
+        "[x7,[[not(read)]],?parameter `d` is a secret of a Key Vault,{k:true}]"
+    );
+}
+
+#[test]
+fn loops_of_resources_properties_and_variables_are_unrolled() {
+    let rest = r#""variables": {
+        "copy": [{"name": "v", "count": 3, "input": "[copyIndex('v', 1)]"}],
+        "o": {"copy": [{"name": "w", "count": 2, "input": {"i": "[copyIndex('w')]"}}]}
+    }"#;
+    assert_eq!(shown(&property(rest, "[variables('v')]")), "[1,2,3]");
+    assert_eq!(shown(&property(rest, "[variables('o').w]")), "[{i:0},{i:1}]");
+
+    let resources = deployed(
+        &one(r#"{"resources": {"groups": {
+            "copy": {"name": "groups", "count": "[length(createArray('a', 'b'))]"},
+            "type": "Microsoft.Network/ipGroups", "name": "[format('g{0}', copyIndex())]",
+            "properties": {"copy": [{"name": "ipAddresses", "count": 2, "input": "[concat(copyIndex(), copyIndex('ipAddresses'))]"}]}
+        }}}"#),
+        &Given::default(),
+    )
+    .unwrap();
+    let texts: Vec<_> = resources
+        .iter()
+        .map(|one| {
+            (
+                shown(&one.name),
+                shown(one.body.get("properties").unwrap()),
+                one.path.as_str(),
+            )
+        })
+        .collect();
+    let expected = [
+        ("g0".into(), "{ipAddresses:[00,01]}".into(), "$.resources.groups"),
+        ("g1".into(), "{ipAddresses:[10,11]}".into(), "$.resources.groups"),
+    ];
+    assert_eq!(texts, expected);
+}
+
+#[test]
+fn functions_of_the_template_see_their_own_parameters_alone() {
+    let rest = r#""variables": {"v": 1}, "parameters": {"x": {"type": "int", "defaultValue": 9}},
+        "functions": [{"namespace": "my", "members": {"twice": {
+            "parameters": [{"name": "x", "type": "int"}],
+            "output": {"type": "int", "value": "[mul(parameters('x'), 2)]"}
+        }}}]"#;
+    assert_eq!(shown(&property(rest, "[my.twice(4)]")), "8");
+    assert_eq!(shown(&property(rest, "[my.twice()]")), "?`my.twice`: takes 1 arguments");
+    assert_eq!(
+        shown(&property(rest, "[my.thrice(1)]")),
+        "?`my.thrice`: no such function in the template"
+    );
+}
+
+#[test]
+fn nested_deployments_have_a_scope_of_their_own_or_that_of_the_template_around_them() {
+    let nested = |scope: &str| {
+        let text = format!(
+            r#"{{"variables": {{"v": "outer"}}, "resources": [{{
+                "type": "Microsoft.Resources/deployments", "name": "d",
+                "properties": {{
+                    "expressionEvaluationOptions": {{"scope": "{scope}"}},
+                    "parameters": {{"p": {{"value": "[variables('v')]"}}}},
+                    "template": {{
+                        "parameters": {{"p": {{"type": "string"}}}},
+                        "variables": {{"v": "[concat('inner of ', parameters('p'))]"}},
+                        "resources": [{{"type": "Microsoft.Network/ipGroups", "name": "[variables('v')]"}}]
+                    }}
+                }}
+            }}]}}"#
+        );
+        let resources = deployed(&one(&text), &Given::default()).unwrap();
+        (shown(&resources[0].name), resources[0].path.clone())
+    };
+    let path = "$.resources[0].properties.template.resources[0]";
+    assert_eq!(nested("inner"), ("inner of outer".into(), path.into()));
+    assert_eq!(nested("outer"), ("outer".into(), path.into()));
+}
+
+#[test]
+fn outputs_of_a_deployment_in_the_file_are_known() {
+    let text = r#"{"resources": {
+        "module": {"type": "Microsoft.Resources/deployments", "name": "m",
+            "properties": {"expressionEvaluationOptions": {"scope": "inner"}, "template": {
+                "resources": [], "outputs": {"id": {"type": "string", "value": "[concat('a', 'b')]"}}}}},
+        "g": {"type": "Microsoft.Network/ipGroups",
+            "name": "[concat(reference('module').outputs.id.value, reference(resourceId('Microsoft.Resources/deployments', 'm'), '2020').outputs.id.value)]"}
+    }}"#;
+    assert_eq!(shown(&deployed(&one(text), &Given::default()).unwrap()[0].name), "abab");
+}
+
+#[test]
+fn a_false_condition_leaves_a_resource_out_and_an_unknown_one_leaves_it_in_doubt() {
+    let text = r#"{"parameters": {"p": {"type": "bool"}}, "resources": [
+        {"type": "Microsoft.Network/ipGroups", "name": "a", "condition": false},
+        {"type": "Microsoft.Network/ipGroups", "name": "b", "condition": "[parameters('p')]"},
+        {"type": "Microsoft.Network/ipGroups", "name": "c", "condition": "[not(false())]"}
+    ]}"#;
+    let deployed = deploy(&Budget::default(), &one(text), &Given::default(), "$").unwrap();
+    let names: Vec<_> = deployed
+        .resources
+        .iter()
+        .map(|one| (shown(&one.name), one.doubt.is_some()))
+        .collect();
+    assert_eq!(names, [("b".into(), true), ("c".into(), false)]);
+    assert_eq!(deployed.left_out.len(), 1);
+}
+
+#[test]
+fn children_carry_the_type_and_name_of_their_parent() {
+    let text = r#"{"resources": [{"type": "Microsoft.Network/firewallPolicies", "name": "p", "resources": [
+        {"type": "ruleCollectionGroups", "name": "g"}
+    ]}]}"#;
+    let resources = deployed(&one(text), &Given::default()).unwrap();
+    assert_eq!(
+        resources[1].kind,
+        "microsoft.network/firewallpolicies/rulecollectiongroups"
+    );
+    assert_eq!(
+        (shown(&resources[1].name), resources[1].path.as_str()),
+        ("p/g".into(), "$.resources[0].resources[0]")
+    );
+}
+
+/// Each ends in an error that says which bound, within the second that a hostile template may cost. A debug build takes ten
+/// times as long, and on a busy machine more.
+#[test]
+fn hostile_templates_end_at_a_bound() {
+    let doubled = |what: &str, rounds: usize| {
+        let first = format!("\"v0\": \"{}\"", "x".repeat(1000));
+        let rest = (1..rounds).map(|i| {
+            let before = format!("variables('v{}')", i - 1);
+            format!("\"v{i}\": \"[{}]\"", what.replace('@', &before))
+        });
+        let all: Vec<String> = std::iter::once(first).chain(rest).collect();
+        (
+            format!("\"variables\": {{{}}}", all.join(",")),
+            format!("[variables('v{}')]", rounds - 1),
+        )
+    };
+    let text = |rest: String, property: String| (rest, serde_json::Value::from(property).to_string());
+    let nested_calls = format!("[{}1{}]", "add(1,".repeat(90), ")".repeat(90));
+    let cases = [
+        ("self-reference", text(r#""variables": {"a": "[variables('b')]", "b": "[variables('a')]"}"#.into(), "[variables('a')]".into())),
+        ("copy count", ("\"variables\": {\"copy\": [{\"name\": \"v\", \"count\": 2000000000, \"input\": 1}]}".into(), "\"[variables('v')]\"".into())),
+        ("copy in copy", (String::new(), r#"{"copy": [{"name": "a", "count": 9999, "input": {"copy": [{"name": "b", "count": 9999, "input": "[copyIndex('b')]"}]}}]}"#.into())),
+        ("text growth", { let (a, b) = doubled("concat(@, @)", 30); text(a, b) }),
+        ("replace", { let (a, b) = doubled("replace(@, 'x', @)", 4); text(a, b) }),
+        ("padding", text(String::new(), "[padLeft('a', 2000000000)]".into())),
+        ("list growth", { let (a, b) = doubled("concat(array(@), array(@))", 30); text(a.replace("array(variables('v0'))", "range(0,10000)"), b) }),
+        ("shared lists", { let (a, b) = doubled("createArray(@, @)", 60); text(a, format!("[string({})]", &b[1..b.len() - 1])) }),
+        ("reduce", text(String::new(), "[reduce(range(0,10000), createArray(), lambda('a','b', createArray(lambdaVariables('a'))))]".into())),
+        ("deep calls", text((0..90).map(|i| format!("\"v{i}\": \"[add(1, variables('v{}'))]\"", i + 1)).collect::<Vec<_>>().join(",").replace("\"v0\"", "\"variables\": {\"v0\"") + ", \"v90\": 1}", nested_calls.replace('1', "variables('v0')"))),
+        ("lambdas in lambdas", text(String::new(), "[map(range(0,9999), lambda('a', map(range(0,9999), lambda('b', 1))))]".into())),
+        ("sort", text(String::new(), "[sort(range(0,10000), lambda('a', 'b', true()))]".into())),
+    ];
+    for (name, (rest, property)) in cases {
+        let most = Duration::from_secs(if cfg!(debug_assertions) { 40 } else { 1 });
+        let started = Instant::now();
+        let outcome = deployed(&template(&rest, &property), &Given::default());
+        assert!(started.elapsed() < most, "{name} took {:?}", started.elapsed());
+        assert!(outcome.is_err(), "{name}: {}", shown(&outcome.unwrap()[0].body));
+    }
+}

@@ -1,0 +1,121 @@
+//! Reading the fields of a rule: lists of texts that may hold what is not known, numbers as texts, names of any case.
+
+use super::draft::Draft;
+use crate::import::{
+    json::shown,
+    model::Origin,
+    value::{Kind, Value},
+};
+
+/// A member of a resource, under `properties` or, in flattened output, beside its name.
+pub(super) fn property<'v>(body: &'v Value, key: &str) -> Option<&'v Value> {
+    body.get("properties")
+        .and_then(|properties| properties.get(key))
+        .or_else(|| body.get(key))
+}
+
+/// The text of a value, stand-ins included: for names.
+pub(super) fn name_of(value: Option<&Value>, otherwise: &str) -> String {
+    let text = value.and_then(Value::as_str).map(str::trim);
+    text.filter(|text| !text.is_empty()).unwrap_or(otherwise).to_owned()
+}
+
+/// Texts of a list that are known; the rest is noted as missing. `None`: the list is absent.
+pub(super) fn texts<'v>(rule: &'v Value, key: &str, draft: &mut Draft) -> Option<Vec<&'v Value>> {
+    let value = rule.get(key)?;
+    let items = match &value.kind {
+        Kind::List(list) => list.items.iter().collect(),
+        // ConvertTo-Json and hand-written files have a list of one as a bare text.
+        Kind::Text(text) if text.stands_for.is_none() && !cut_off(&text.text) => vec![value],
+        Kind::Unknown(unknown) => {
+            draft.missing(format!("`{key}` is not known: {}", unknown.why));
+            return Some(Vec::new());
+        }
+        Kind::Text(text) if cut_off(&text.text) => {
+            draft.missing(format!("`{key}` was cut off by ConvertTo-Json: give it `-Depth 100`"));
+            return Some(Vec::new());
+        }
+        _ => {
+            let doubt = value.doubt().map_or("it is no list".into(), |doubt| doubt.why.clone());
+            draft.missing(format!("`{key}` cannot be read: {doubt}"));
+            return Some(Vec::new());
+        }
+    };
+    let known = items.into_iter().filter(|item| known(item, key, draft));
+    Some(known.collect())
+}
+
+fn known(item: &Value, key: &str, draft: &mut Draft) -> bool {
+    if let Some(doubt) = item.doubt() {
+        draft.missing(format!("an entry of `{key}` is not known: {}", doubt.why));
+        return false;
+    }
+    match &item.kind {
+        Kind::Text(text) if text.text.trim().is_empty() => {
+            draft.missing(format!("an entry of `{key}` is empty"));
+            false
+        }
+        Kind::Null => false,
+        _ => true,
+    }
+}
+
+/// Entries of a list that `read` understands; the others are noted.
+pub(super) fn list<T>(
+    rule: &Value,
+    key: &str,
+    draft: &mut Draft,
+    read: impl Fn(&str) -> Result<T, String>,
+) -> Option<Vec<T>> {
+    let items = texts(rule, key, draft)?;
+    let mut found = Vec::with_capacity(items.len());
+    for item in items {
+        let text = match &item.kind {
+            Kind::Text(text) => text.text.trim().to_owned(),
+            Kind::Int(number) => number.to_string(),
+            _ => {
+                draft.missing(format!("an entry of `{key}` is {}", item.type_name()));
+                continue;
+            }
+        };
+        match read(&text) {
+            Ok(value) => found.push(value),
+            Err(fault) => draft.missing(format!("`{}` in `{key}`: {fault}", shown(&text))),
+        }
+    }
+    Some(found)
+}
+
+/// Whether a field says something: not null, not empty, not false.
+pub(super) fn says_something(value: &Value) -> bool {
+    match &value.kind {
+        Kind::Null | Kind::Bool(false) => false,
+        Kind::Text(text) => !text.text.is_empty(),
+        Kind::List(list) => !list.items.is_empty(),
+        Kind::Object(object) => !object.entries.is_empty(),
+        _ => true,
+    }
+}
+
+/// Fields of a rule that nobody here knows and that say something: they may narrow what the rule matches.
+pub(super) fn unknown_fields(rule: &Value, known: &[&str], draft: &mut Draft) {
+    for (name, value) in rule.as_object().map_or(&[][..], |object| &object.entries) {
+        let is_known = known.iter().any(|one| name.eq_ignore_ascii_case(one));
+        if !is_known && says_something(value) {
+            draft.void(format!("`{}` is not known to egret", shown(name)));
+        }
+    }
+}
+
+/// What ConvertTo-Json prints in place of what is nested too deep.
+fn cut_off(text: &str) -> bool {
+    text.starts_with("System.Collections") || text.starts_with("@{") || text.starts_with("Microsoft.Azure.Commands")
+}
+
+/// A place below another.
+pub(super) fn below(origin: &Origin, member: &str, value: &Value) -> Origin {
+    Origin {
+        path: format!("{}{member}", origin.path),
+        at: value.at,
+    }
+}

@@ -1,0 +1,253 @@
+//! Network and DNAT rules, and the sources of all rules.
+
+use super::{
+    collections::Reader,
+    draft::Draft,
+    fields::{list, says_something, unknown_fields},
+    ip_groups::address,
+};
+use crate::{
+    config::nets,
+    import::{
+        json::shown,
+        model::{NatRule, NetworkRule, Origin, Sources},
+        value::Value,
+    },
+    policy::Fqdn,
+};
+use std::net::IpAddr;
+
+const FIELDS: [&str; 20] = [
+    "ruleType",
+    "ruleConditionType",
+    "name",
+    "description",
+    "protocols",
+    "ipProtocols",
+    "sourceAddresses",
+    "sourceIpGroups",
+    "sourceKubeSelectorGroups",
+    "destinationAddresses",
+    "destinationIpGroups",
+    "destinationFqdns",
+    "destinationPorts",
+    "id",
+    "etag",
+    // Printed beside every condition of the old schema, and empty in it.
+    "targetFqdns",
+    "fqdnTags",
+    "translatedAddress",
+    "translatedFqdn",
+    "translatedPort",
+];
+
+impl Reader<'_> {
+    /// Who a rule speaks of. No list at all is anybody.
+    pub(super) fn sources(&self, rule: &Value, draft: &mut Draft) -> Sources {
+        let before = draft.missing_parts();
+        let addresses = list(rule, "sourceAddresses", draft, source);
+        let ip_groups = self.ip_groups.named(rule, "sourceIpGroups", draft);
+        let selectors = rule
+            .get("sourceKubeSelectorGroups")
+            .filter(|value| says_something(value));
+        if selectors.is_some() {
+            draft.missing("`sourceKubeSelectorGroups`: egret knows sources by address alone");
+        }
+        let lost = draft.missing_parts() > before;
+        match (addresses, ip_groups) {
+            (None, None) if !lost => {
+                draft.changed("it names no source: anybody");
+                Sources {
+                    addresses: Some(vec!["*".into()]),
+                    ip_groups: None,
+                }
+            }
+            (addresses, ip_groups) => {
+                let count = addresses.iter().flatten().count() + ip_groups.iter().flatten().count();
+                if count == 0 && lost {
+                    draft.void("none of its sources is known");
+                }
+                let ip_groups = ip_groups.filter(|groups| !groups.is_empty());
+                let addresses = addresses.unwrap_or_default();
+                let keep = !addresses.is_empty() || ip_groups.is_none();
+                Sources {
+                    addresses: keep.then_some(addresses),
+                    ip_groups,
+                }
+            }
+        }
+    }
+
+    pub(super) fn description(&self, rule: &Value) -> Option<String> {
+        let text = rule.get("description").and_then(Value::as_str);
+        text.filter(|text| !text.trim().is_empty()).map(str::to_owned)
+    }
+
+    pub(super) fn network_rule(&self, rule: &Value, name: String, origin: Origin, draft: &mut Draft) -> NetworkRule {
+        unknown_fields(rule, &FIELDS, draft);
+        let sources = self.sources(rule, draft);
+        let protocols = ip_protocols(rule, draft);
+        let ports = ports(rule, draft);
+        let before = draft.missing_parts();
+        let addresses = list(rule, "destinationAddresses", draft, |text| self.destination(text));
+        let ip_groups = self.ip_groups.named(rule, "destinationIpGroups", draft);
+        let fqdns = list(rule, "destinationFqdns", draft, exact_name);
+        let written = addresses.is_some() || ip_groups.is_some() || fqdns.is_some();
+        let count =
+            addresses.iter().flatten().count() + ip_groups.iter().flatten().count() + fqdns.iter().flatten().count();
+        if count == 0 && draft.missing_parts() > before {
+            draft.void("none of its destinations can be carried");
+        } else if !written {
+            draft.void("it names no destination");
+        }
+        let addresses = self.service_tags(addresses, draft);
+        let filled = |list: Option<Vec<String>>| list.filter(|list| !list.is_empty());
+        let addresses = addresses.unwrap_or_default();
+        let (ip_groups, fqdns) = (filled(ip_groups), filled(fqdns));
+        let keep = !addresses.is_empty() || (ip_groups.is_none() && fqdns.is_none());
+        NetworkRule {
+            name,
+            description: self.description(rule),
+            sources,
+            protocols,
+            addresses: keep.then_some(addresses),
+            ip_groups,
+            fqdns,
+            ports,
+            origin,
+        }
+    }
+
+    /// Without a file of service tags, a tag matches nothing: an allow rule keeps it for the day that there is one.
+    fn service_tags(&self, addresses: Option<Vec<String>>, draft: &mut Draft) -> Option<Vec<String>> {
+        let tag = addresses.iter().flatten().find(|text| is_service_tag(text)).cloned();
+        let Some(tag) = tag.filter(|_| self.options.service_tags.is_none()) else {
+            return addresses;
+        };
+        draft.missing(format!(
+            "service tag `{tag}` matches nothing until a file of service tags is loaded (`[service_tags]`)"
+        ));
+        let keep = |text: &String| !draft.denies() || !is_service_tag(text);
+        addresses.map(|list| list.into_iter().filter(keep).collect())
+    }
+
+    pub(super) fn nat_rule(&self, rule: &Value, name: String, origin: Origin, draft: &mut Draft) -> NatRule {
+        unknown_fields(rule, &FIELDS, draft);
+        let sources = self.sources(rule, draft);
+        let protocols = ip_protocols(rule, draft);
+        let ports = ports(rule, draft);
+        let addresses = list(rule, "destinationAddresses", draft, address).unwrap_or_default();
+        if addresses.is_empty() {
+            draft.void("none of the addresses that it translates is known");
+        }
+        let target = ["translatedAddress", "translatedFqdn"]
+            .iter()
+            .find_map(|key| rule.get(key));
+        let translated = match target {
+            Some(value) if value.doubt().is_none() => value.as_str().unwrap_or_default().trim().to_owned(),
+            _ => String::new(),
+        };
+        if translated.parse::<IpAddr>().is_err() && exact_name(&translated).is_err() {
+            let why = target.and_then(Value::doubt).map_or("", |doubt| &doubt.why);
+            draft.void(format!(
+                "what it translates to is no address and no name, or not known: {why}"
+            ));
+        }
+        let port = rule.get("translatedPort").and_then(Value::as_int);
+        let translated_port = port.and_then(|port| u16::try_from(port).ok()).filter(|port| *port > 0);
+        if translated_port.is_none() {
+            draft.void("the port that it translates to is not known or no port");
+        }
+        NatRule {
+            name,
+            description: self.description(rule),
+            sources,
+            protocols,
+            addresses,
+            ports,
+            translated,
+            translated_port: translated_port.unwrap_or(0),
+            origin,
+        }
+    }
+
+    /// An address, a prefix, a range, `*`, or a service tag by name.
+    fn destination(&self, text: &str) -> Result<String, String> {
+        if text == "*" || is_service_tag(text) {
+            return Ok(text.to_owned());
+        }
+        address(text)
+    }
+}
+
+fn source(text: &str) -> Result<String, String> {
+    if text == "*" {
+        Ok(text.to_owned())
+    } else {
+        address(text)
+    }
+}
+
+/// Letters, digits and dots, a letter first, and no address: `Storage.WestEurope`.
+fn is_service_tag(text: &str) -> bool {
+    let word = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    text.starts_with(|c: char| c.is_ascii_alphabetic()) && text.split('.').all(word) && nets::nets(text).is_err()
+}
+
+fn exact_name(text: &str) -> Result<String, String> {
+    match text.contains('*') {
+        true => Err("network rules take exact names alone".into()),
+        false => Fqdn::from_config(text)
+            .map(|_| text.to_owned())
+            .map_err(|fault| fault.to_string()),
+    }
+}
+
+fn ip_protocols(rule: &Value, draft: &mut Draft) -> Vec<&'static str> {
+    let key = if rule.get("ipProtocols").is_some() {
+        "ipProtocols"
+    } else {
+        "protocols"
+    };
+    let before = draft.missing_parts();
+    let read = list(rule, key, draft, |text| match text.to_ascii_lowercase().as_str() {
+        "tcp" => Ok("TCP"),
+        "udp" => Ok("UDP"),
+        "icmp" => Ok("ICMP"),
+        "any" | "*" => Ok("Any"),
+        _ => Err("is no protocol of network rules".into()),
+    });
+    let mut protocols = Vec::new();
+    for protocol in read.iter().flatten() {
+        if !protocols.contains(protocol) {
+            protocols.push(*protocol);
+        }
+    }
+    if read.is_none() {
+        draft.void("it names no protocol");
+    } else if protocols.is_empty() && draft.missing_parts() > before {
+        draft.void("none of its protocols is known");
+    }
+    protocols
+}
+
+fn ports(rule: &Value, draft: &mut Draft) -> Vec<String> {
+    let before = draft.missing_parts();
+    let read = list(rule, "destinationPorts", draft, |text| {
+        let text: String = text.split_whitespace().collect();
+        // Port 0 is none. The whole range is not `*`, which with protocol Any stands for protocols without ports as well.
+        let text = text.strip_prefix("0-").map_or(text.clone(), |last| format!("1-{last}"));
+        match nets::ports(&text) {
+            Some(_) => Ok(text),
+            None => Err(format!("`{}` is no port", shown(&text))),
+        }
+    });
+    if read.is_none() {
+        draft.void("it names no port");
+    }
+    let ports = read.unwrap_or_default();
+    if ports.is_empty() && draft.missing_parts() > before {
+        draft.void("none of its ports is known");
+    }
+    ports
+}

@@ -1,0 +1,389 @@
+//! The JSON that Resource Manager reads: RFC 8259 with comments, trailing commas and line breaks inside texts; and, beyond
+//! it, several documents joined by commas or nothing, as snippets of rule collections are kept.
+//!
+//! `serde_json` keeps no places and refuses all of these. Bounded in depth and in the number of values; a name that stands
+//! twice in an object is an error, since readers disagree on which of the two counts.
+
+use super::value::{Kind, MAX_DEPTH, Place, Value};
+use std::{collections::HashSet, sync::Arc};
+
+/// Most values in one file: a firewall policy of 60 groups of 2 MB has about 3 million at most, in practice far fewer. A value
+/// takes up to 150 bytes, so this keeps a file under 160 MiB of memory.
+const MOST_VALUES: usize = 1_000_000;
+
+/// What is wrong with the text, and where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct JsonError {
+    pub at: Place,
+    pub found: String,
+}
+
+/// The text of a file: UTF-8, or UTF-16 with its mark, which Windows PowerShell's `>` writes.
+pub(crate) fn decode(bytes: &[u8]) -> Result<String, &'static str> {
+    let wide = |read: fn([u8; 2]) -> u16| {
+        let units = bytes[2..].chunks(2).map(|pair| match pair {
+            [one, two] => read([*one, *two]),
+            _ => 0xfffd,
+        });
+        char::decode_utf16(units)
+            .collect::<Result<String, _>>()
+            .map_err(|_| "is not UTF-16, though it starts as such")
+    };
+    match bytes {
+        [0xff, 0xfe, ..] => wide(u16::from_le_bytes),
+        [0xfe, 0xff, ..] => wide(u16::from_be_bytes),
+        _ => {
+            let text = std::str::from_utf8(bytes).map_err(|_| "is not UTF-8")?;
+            Ok(text.strip_prefix('\u{feff}').unwrap_or(text).to_owned())
+        }
+    }
+}
+
+/// Every document of the text, at least one. `file`: the index that places carry.
+pub(crate) fn parse(text: &str, file: u16) -> Result<Vec<Value>, JsonError> {
+    let mut reader = Reader {
+        text,
+        at: 0,
+        line: 1,
+        mark: (0, 1),
+        file,
+        values: 0,
+    };
+    let mut documents = Vec::new();
+    loop {
+        reader.blank()?;
+        match reader.peek() {
+            None if documents.is_empty() => return Err(reader.fault("nothing is written here")),
+            None => return Ok(documents),
+            Some(b',') if !documents.is_empty() => reader.at += 1,
+            Some(_) => documents.push(reader.value(0)?),
+        }
+    }
+}
+
+struct Reader<'a> {
+    text: &'a str,
+    at: usize,
+    line: u32,
+    /// An offset in this line and its column: columns are counted on from here, so that one long line costs no more than many.
+    mark: (usize, u32),
+    file: u16,
+    values: usize,
+}
+
+impl Reader<'_> {
+    fn peek(&self) -> Option<u8> {
+        self.text.as_bytes().get(self.at).copied()
+    }
+
+    fn place(&self) -> Place {
+        let (from, column) = self.mark;
+        let more = self.text[from..self.at].chars().count();
+        Place {
+            file: self.file,
+            line: self.line,
+            column: column.saturating_add(u32::try_from(more).unwrap_or(u32::MAX)),
+        }
+    }
+
+    fn fault(&self, found: impl Into<String>) -> JsonError {
+        let (at, found) = (self.place(), found.into());
+        JsonError { at, found }
+    }
+
+    fn newline(&mut self) {
+        self.line += 1;
+        self.mark = (self.at + 1, 1);
+    }
+
+    /// Past blanks and comments.
+    fn blank(&mut self) -> Result<(), JsonError> {
+        while let Some(byte) = self.peek() {
+            match byte {
+                b'\n' => {
+                    self.newline();
+                    self.at += 1;
+                }
+                b' ' | b'\t' | b'\r' => self.at += 1,
+                b'/' => self.comment()?,
+                _ => break,
+            }
+        }
+        Ok(())
+    }
+
+    fn comment(&mut self) -> Result<(), JsonError> {
+        let rest = &self.text[self.at..];
+        if rest.starts_with("//") {
+            self.at += rest.find('\n').unwrap_or(rest.len());
+            return Ok(());
+        }
+        let Some(end) = rest.strip_prefix("/*").and_then(|inner| inner.find("*/")) else {
+            return Err(self.fault("a comment that does not end, or a stray `/`"));
+        };
+        let end = self.at + 2 + end + 2;
+        while self.at < end {
+            if self.peek() == Some(b'\n') {
+                self.newline();
+            }
+            self.at += 1;
+        }
+        Ok(())
+    }
+
+    fn value(&mut self, depth: u16) -> Result<Value, JsonError> {
+        self.values += 1;
+        if self.values > MOST_VALUES {
+            return Err(self.fault(format!("more than {MOST_VALUES} values")));
+        }
+        if depth >= MAX_DEPTH {
+            return Err(self.fault(format!("nested deeper than {MAX_DEPTH}")));
+        }
+        let at = self.place();
+        self.mark = (self.at, at.column);
+        match self.peek() {
+            Some(b'{') => self.object(depth, at),
+            Some(b'[') => self.list(depth, at),
+            Some(b'"') => Ok(Value::text(self.string()?, at)),
+            _ => self.word(at),
+        }
+    }
+
+    fn object(&mut self, depth: u16, at: Place) -> Result<Value, JsonError> {
+        self.at += 1;
+        let mut entries = Vec::new();
+        let mut names = HashSet::new();
+        loop {
+            self.blank()?;
+            match self.peek() {
+                Some(b'}') => break,
+                Some(b'"') => {
+                    let name_at = self.place();
+                    let name: Arc<str> = self.string()?.into();
+                    if !names.insert(name.to_ascii_lowercase()) {
+                        let found = format!("`{}` is there twice", shown(&name));
+                        return Err(JsonError { at: name_at, found });
+                    }
+                    self.blank()?;
+                    self.expect(b':', "`:`")?;
+                    self.blank()?;
+                    entries.push((name, self.value(depth + 1)?));
+                }
+                _ => return Err(self.fault("neither a name in double quotes nor `}`")),
+            }
+            self.comma(b'}')?;
+        }
+        self.at += 1;
+        Value::object(entries, at).map_err(|_| self.fault(format!("nested deeper than {MAX_DEPTH}")))
+    }
+
+    fn list(&mut self, depth: u16, at: Place) -> Result<Value, JsonError> {
+        self.at += 1;
+        let mut items = Vec::new();
+        loop {
+            self.blank()?;
+            if self.peek() == Some(b']') {
+                break;
+            }
+            items.push(self.value(depth + 1)?);
+            self.comma(b']')?;
+        }
+        self.at += 1;
+        Value::list(items, at).map_err(|_| self.fault(format!("nested deeper than {MAX_DEPTH}")))
+    }
+
+    /// A comma, which may trail, unless the end is next.
+    fn comma(&mut self, end: u8) -> Result<(), JsonError> {
+        self.blank()?;
+        match self.peek() {
+            Some(b',') => {
+                self.at += 1;
+                Ok(())
+            }
+            Some(byte) if byte == end => Ok(()),
+            _ => Err(self.fault(format!("neither `,` nor `{}`", char::from(end)))),
+        }
+    }
+
+    fn expect(&mut self, byte: u8, what: &str) -> Result<(), JsonError> {
+        if self.peek() != Some(byte) {
+            return Err(self.fault(format!("{what} is missing")));
+        }
+        self.at += 1;
+        Ok(())
+    }
+
+    fn string(&mut self) -> Result<String, JsonError> {
+        let start = self.place();
+        let unended = || JsonError {
+            at: start,
+            found: "a text that does not end".into(),
+        };
+        self.at += 1;
+        let mut out = String::new();
+        loop {
+            let rest = &self.text[self.at..];
+            let plain = rest.find(['"', '\\', '\n']).ok_or_else(unended)?;
+            out.push_str(&rest[..plain]);
+            self.at += plain;
+            match self.peek() {
+                Some(b'"') => {
+                    self.at += 1;
+                    return Ok(out);
+                }
+                Some(b'\n') => {
+                    out.push('\n');
+                    self.newline();
+                    self.at += 1;
+                }
+                _ => out.push(self.escape()?),
+            }
+        }
+    }
+
+    fn escape(&mut self) -> Result<char, JsonError> {
+        let letter = self.text.as_bytes().get(self.at + 1).copied();
+        let plain = match letter {
+            Some(b'u') => return self.unicode(),
+            Some(b'n') => '\n',
+            Some(b't') => '\t',
+            Some(b'r') => '\r',
+            Some(b'b') => '\u{8}',
+            Some(b'f') => '\u{c}',
+            Some(mark @ (b'"' | b'\\' | b'/' | b'\'')) => char::from(mark),
+            _ => return Err(self.fault("no such escape in a text")),
+        };
+        self.at += 2;
+        Ok(plain)
+    }
+
+    /// `\u0041`, or the two halves of a character beyond 16 bits.
+    fn unicode(&mut self) -> Result<char, JsonError> {
+        let first = self.unit()?;
+        if (0xd800..0xdc00).contains(&first) && self.text[self.at..].starts_with("\\u") {
+            let second = self.unit()?;
+            return char::decode_utf16([first, second])
+                .next()
+                .and_then(Result::ok)
+                .ok_or_else(|| self.fault("half a character"));
+        }
+        char::from_u32(u32::from(first)).ok_or_else(|| self.fault("half a character"))
+    }
+
+    fn unit(&mut self) -> Result<u16, JsonError> {
+        let digits = self.text.get(self.at + 2..self.at + 6);
+        let hex = digits.filter(|text| text.bytes().all(|byte| byte.is_ascii_hexdigit()));
+        let unit = hex.and_then(|text| u16::from_str_radix(text, 16).ok());
+        let unit = unit.ok_or_else(|| self.fault("`\\u` without four hexadecimal digits"))?;
+        self.at += 6;
+        Ok(unit)
+    }
+
+    fn word(&mut self, at: Place) -> Result<Value, JsonError> {
+        let rest = &self.text[self.at..];
+        let end = rest.find(|c: char| !(c.is_ascii_alphanumeric() || "+-.".contains(c)));
+        let word = &rest[..end.unwrap_or(rest.len())];
+        let kind = match word {
+            "null" => Kind::Null,
+            "true" => Kind::Bool(true),
+            "false" => Kind::Bool(false),
+            _ => number(word).ok_or_else(|| {
+                let found = if word.is_empty() { next_shown(rest) } else { shown(word) };
+                self.fault(format!("`{found}` is no value"))
+            })?,
+        };
+        self.at += word.len();
+        Ok(Value::new(kind, at))
+    }
+}
+
+fn number(word: &str) -> Option<Kind> {
+    let digits = word.strip_prefix('-').unwrap_or(word);
+    if !digits.starts_with(|c: char| c.is_ascii_digit()) {
+        return None;
+    }
+    if digits.bytes().all(|byte| byte.is_ascii_digit())
+        && let Ok(number) = word.parse()
+    {
+        return Some(Kind::Int(number));
+    }
+    let number: f64 = word.parse().ok()?;
+    number.is_finite().then_some(Kind::Float(number))
+}
+
+fn next_shown(rest: &str) -> String {
+    rest.chars().next().map_or_else(|| "the end".into(), String::from)
+}
+
+/// The start of a text that may be very long.
+pub(crate) fn shown(text: &str) -> String {
+    const MOST: usize = 80;
+    match text.char_indices().nth(MOST) {
+        Some((cut, _)) => format!("{}…", &text[..cut]),
+        None => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn one(text: &str) -> Value {
+        parse(text, 0).unwrap().remove(0)
+    }
+
+    #[test]
+    fn comments_trailing_commas_and_line_breaks_in_texts_are_read_as_resource_manager_reads_them() {
+        let value = one("// first\n{ \"a\": [1, 2,], /* two\nlines */ \"B\": \"x\ny\", }");
+        assert_eq!(value.get("A").unwrap().as_list().unwrap().len(), 2);
+        let b = value.get("b").unwrap();
+        assert_eq!(b.as_str(), Some("x\ny"));
+        assert_eq!((b.at.line, b.at.column), (3, 15));
+    }
+
+    #[test]
+    fn documents_joined_by_a_comma_are_read_one_after_the_other() {
+        assert_eq!(parse("{\"a\":1},\n{\"b\":2}", 0).unwrap().len(), 2);
+        assert_eq!(parse("{} []", 0).unwrap().len(), 2);
+    }
+
+    #[test]
+    fn escapes_are_read_and_halves_of_characters_refused() {
+        assert_eq!(one(r#""\u00e9\ud83d\ude00\/""#).as_str(), Some("é😀/"));
+        assert!(parse(r#""\ud83d""#, 0).is_err());
+        assert!(parse(r#""\u+123""#, 0).is_err());
+    }
+
+    #[test]
+    fn a_file_of_windows_powershell_in_utf_16_is_read() {
+        let text = "\u{feff}{\"a\": 1}";
+        let bytes: Vec<u8> = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
+        assert_eq!(one(&decode(&bytes).unwrap()).get("a").unwrap().as_int(), Some(1));
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_with_its_place() {
+        for (text, line, column, found) in [
+            ("", 1, 1, "nothing is written here"),
+            ("{\"a\":1,\n \"A\":2}", 2, 2, "`A` is there twice"),
+            ("[1 2]", 1, 4, "neither `,` nor `]`"),
+            ("{\"a\" 1}", 1, 6, "`:` is missing"),
+            ("[nope]", 1, 2, "`nope` is no value"),
+            ("\n\"abc", 2, 1, "a text that does not end"),
+            ("[1e999]", 1, 2, "`1e999` is no value"),
+            ("[/* x", 1, 2, "a comment that does not end, or a stray `/`"),
+        ] {
+            let error = parse(text, 0).unwrap_err();
+            assert_eq!(
+                (error.at.line, error.at.column, error.found.as_str()),
+                (line, column, found)
+            );
+        }
+    }
+
+    #[test]
+    fn nesting_beyond_the_limit_is_an_error_and_no_stack_overflow() {
+        let error = parse(&"[".repeat(1_000_000), 0).unwrap_err();
+        assert!(error.found.starts_with("nested deeper"), "{error:?}");
+    }
+}

@@ -1,0 +1,117 @@
+//! What an importer makes: policies in egret's terms, still as texts, each with its place. [`super::toml`] writes it down.
+
+use super::value::Place;
+
+/// Where something came from.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Origin {
+    /// RFC 9535 path in its file.
+    pub path: String,
+    pub at: Place,
+}
+
+/// A policy with its groups in the order of the files.
+#[derive(Debug)]
+pub(super) struct Policy {
+    pub name: String,
+    pub groups: Vec<Group>,
+}
+
+#[derive(Debug)]
+pub(super) struct Group {
+    pub name: String,
+    pub priority: u16,
+    pub collections: Vec<Collection>,
+    pub origin: Origin,
+}
+
+#[derive(Debug)]
+pub(super) struct Collection {
+    pub name: String,
+    pub priority: u16,
+    pub deny: bool,
+    pub rules: Rules,
+    pub origin: Origin,
+}
+
+#[derive(Debug)]
+pub(super) enum Rules {
+    Nat(Vec<NatRule>),
+    Network(Vec<NetworkRule>),
+    Application(Vec<ApplicationRule>),
+}
+
+/// `None`: not written. A written list that is empty matches nobody.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Sources {
+    pub addresses: Option<Vec<String>>,
+    pub ip_groups: Option<Vec<String>>,
+}
+
+#[derive(Debug)]
+pub(super) struct ApplicationRule {
+    pub name: String,
+    pub description: Option<String>,
+    pub sources: Sources,
+    /// `Http` or `Https`, and the port.
+    pub protocols: Vec<(&'static str, u16)>,
+    pub fqdns: Option<Vec<String>>,
+    pub fqdn_tags: Option<Vec<String>>,
+    pub allow_wide: bool,
+    pub origin: Origin,
+}
+
+#[derive(Debug)]
+pub(super) struct NetworkRule {
+    pub name: String,
+    pub description: Option<String>,
+    pub sources: Sources,
+    pub protocols: Vec<&'static str>,
+    pub addresses: Option<Vec<String>>,
+    pub ip_groups: Option<Vec<String>>,
+    pub fqdns: Option<Vec<String>>,
+    pub ports: Vec<String>,
+    pub origin: Origin,
+}
+
+#[derive(Debug)]
+pub(super) struct NatRule {
+    pub name: String,
+    pub description: Option<String>,
+    pub sources: Sources,
+    pub protocols: Vec<&'static str>,
+    pub addresses: Vec<String>,
+    pub ports: Vec<String>,
+    /// An address or a name.
+    pub translated: String,
+    pub translated_port: u16,
+    pub origin: Origin,
+}
+
+#[derive(Debug)]
+pub(super) struct IpGroup {
+    pub name: String,
+    pub members: Vec<String>,
+    pub origin: Origin,
+}
+
+/// Threat intelligence as the policies together ask for it.
+#[derive(Debug)]
+pub(super) struct ThreatIntelligence {
+    pub mode: &'static str,
+    pub files: Vec<String>,
+    pub allowed_addresses: Vec<String>,
+    pub allowed_fqdns: Vec<String>,
+}
+
+/// Everything that goes into the TOML.
+#[derive(Debug, Default)]
+pub(super) struct Model {
+    /// Root parent first; the last is the policy itself.
+    pub policies: Vec<Policy>,
+    pub ip_groups: Vec<IpGroup>,
+    pub threat_intelligence: Option<ThreatIntelligence>,
+    pub service_tags: Option<String>,
+    /// Denials of Azure's that are not carried out here, as the report names them.
+    pub not_enforced: Vec<String>,
+}
