@@ -324,6 +324,7 @@ fn docs_write_every_default_out() {
             "explicit_network_rules",
             "infrastructure",
             "parent_policy",
+            "policy",
             "service_tags",
             "threat_intelligence",
         ],

@@ -242,8 +242,7 @@ pub struct Catalogue {
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PolicySection {
-    /// Files that hold an Azure Firewall policy together (ARM templates, what `az` and PowerShell print), relative to this file.
-    /// Its rules stand behind those of this file. Read at start, and when one of them changes.
+    /// Files that hold an Azure Firewall policy together (ARM templates, what `az` prints), relative to this file. Watched like it.
     pub azure_firewall: Texts,
     /// Values for the parameters of the templates: a deploymentParameters file.
     #[schemars(length(min = 1))]
@@ -254,8 +253,7 @@ pub struct PolicySection {
     /// The policy that is meant, if the files hold several that are nobody's parent. Default: the first.
     #[schemars(length(min = 1))]
     pub name: Option<At<String>>,
-    /// Load although something that denies in Azure cannot be enforced here; it is named in health, in a metric and at start.
-    /// Default false: then it does not load.
+    /// Load although something that denies in Azure cannot be enforced here: health, a metric and the start name it. Default false.
     pub partial: Option<bool>,
     /// What rules that need TLS inspection do. Default `deny`.
     pub uninspected: Option<Uninspected>,
