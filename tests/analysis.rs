@@ -311,6 +311,7 @@ proptest! {
                 }
                 Fault::NoPort => prop_assert!(!universe.admitted(&policy, finding.rule).contains(&true)),
                 Fault::Taken { .. } => continue,
+                _ => panic!("there are no network rules: {finding:?}"),
             }
             prop_assert!(told.insert(finding.rule), "told twice: {:?}", findings);
         }

@@ -6,7 +6,7 @@ use super::{
     rules::Place,
 };
 use crate::policy::{
-    Action, ApplicationRule, Policy, RuleCollection, RuleCollectionGroup, Rules,
+    Action, Policy, RuleCollection, RuleCollectionGroup, Rules, TargetFqdn,
     analysis::{self, Fault, RuleAt, analyse},
 };
 use std::collections::HashMap;
@@ -30,28 +30,40 @@ pub fn warn(policy: &Policy, places: &[Place], report: &mut Report) {
 
 /// A rule as it is written.
 struct Written<'a> {
+    /// The parent policy it belongs to.
+    parent: Option<&'a str>,
     group: &'a RuleCollectionGroup,
     collection: &'a RuleCollection,
-    rule: &'a ApplicationRule,
+    name: &'a str,
+    /// Of an application rule.
+    targets: &'a [TargetFqdn],
     place: &'a Place,
 }
 
 impl Written<'_> {
     fn label(&self) -> String {
-        format!("`{}/{}/{}`", self.group.name, self.collection.name, self.rule.name)
+        let policy = self.parent.map_or_else(String::new, |name| format!("{name}/"));
+        format!("`{policy}{}/{}/{}`", self.group.name, self.collection.name, self.name)
+    }
+
+    /// What two rules of this kind have in common when they match the same.
+    fn match_of_kind(&self) -> &'static str {
+        match self.collection.rules {
+            Rules::Application(_) => "the same names, ports and sources",
+            Rules::Network(_) | Rules::Nat(_) => "the same destinations, protocols, ports and sources",
+        }
     }
 }
 
+/// All rules by their places in the policy. They stand in the file as they stand in the policy.
 fn written<'a>(policy: &'a Policy, places: &'a [Place]) -> HashMap<RuleAt, Written<'a>> {
     let mut written = HashMap::with_capacity(places.len());
     let mut places = places.iter();
-    for (number, (_, groups)) in policy.chain().enumerate() {
+    for (number, (name, groups)) in policy.chain().enumerate() {
+        let parent = (number < policy.parents.len()).then_some(&**name);
         for (g, group) in groups.iter().enumerate() {
             for (c, collection) in group.collections.iter().enumerate() {
-                let Rules::Application(rules) = &collection.rules else {
-                    continue;
-                };
-                for ((r, rule), place) in rules.iter().enumerate().zip(&mut places) {
+                for ((r, (name, targets)), place) in rules_of(collection).enumerate().zip(&mut places) {
                     let at = RuleAt {
                         policy: number as u32,
                         group: g as u32,
@@ -59,9 +71,11 @@ fn written<'a>(policy: &'a Policy, places: &'a [Place]) -> HashMap<RuleAt, Writt
                         rule: r as u32,
                     };
                     let this = Written {
+                        parent,
                         group,
                         collection,
-                        rule,
+                        name,
+                        targets,
                         place,
                     };
                     written.insert(at, this);
@@ -72,48 +86,80 @@ fn written<'a>(policy: &'a Policy, places: &'a [Place]) -> HashMap<RuleAt, Writt
     written
 }
 
+/// Name and targets of each rule.
+fn rules_of(collection: &RuleCollection) -> Box<dyn Iterator<Item = (&str, &[TargetFqdn])> + '_> {
+    match &collection.rules {
+        Rules::Application(rules) => Box::new(rules.iter().map(|rule| (&*rule.name, &*rule.targets))),
+        Rules::Network(rules) => Box::new(rules.iter().map(|rule| (&*rule.name, &[][..]))),
+        Rules::Nat(rules) => Box::new(rules.iter().map(|rule| (&*rule.name, &[][..]))),
+    }
+}
+
 /// `None`: not worth a word.
 fn told(finding: &analysis::Finding, written: &HashMap<RuleAt, Written<'_>>) -> Option<Finding> {
     let this = &written[&finding.rule];
     let (span, label, action) = (this.place.span, this.label(), this.collection.action);
+    let same = this.match_of_kind();
     Some(match &finding.fault {
         Fault::Shadowed { by } => {
             let turned = by.iter().any(|rule| written[rule].collection.action != action);
             let effect = if turned { turned_round(action) } else { "" };
-            let more = match by.len().checked_sub(MOST_NAMED + 1) {
-                Some(rest) => format!(" (and {} more)", rest + 1),
-                None => String::new(),
-            };
+            let by_rules = labels(by, written);
             Finding::warning(span, format!("rule {label} never matches"))
                 .hint(format!(
-                    "all of it is taken before by {}{more}{effect}: give it a lower priority number, or leave it out",
-                    labels(by, written)
+                    "all of it is taken before by {by_rules}{effect}: give it a lower priority number, or leave it out"
                 ))
                 .see(names(by, written))
         }
-        Fault::Duplicate { of } => Finding::warning(
-            span,
-            format!("rule {label} says again what rule {} says", written[of].label()),
-        )
-        .hint("the same names, ports and sources, and the same action: leave one of them out")
-        .see(names(&[*of], written)),
+        Fault::Duplicate { of } => {
+            let other = written[of].label();
+            Finding::warning(span, format!("rule {label} says again what rule {other} says"))
+                .hint(format!(
+                    "{same}, and the other one is judged first: leave one of them out"
+                ))
+                .see(names(&[*of], written))
+        }
         Fault::Contradiction { of } => {
-            let (does, other) = match action {
+            let (does, not) = match action {
                 Action::Allow => ("allows", "denies"),
                 Action::Deny => ("denies", "allows"),
             };
-            Finding::warning(span, format!("rule {label} {does} what rule {} {other}", written[of].label()))
-                .hint(
-                    "the same names, ports and sources: the other one is judged first and decides; leave one of them out, or \
-                     give this one a lower priority number",
-                )
-                .see(names(&[*of], written))
+            Finding::warning(
+                span,
+                format!("rule {label} {does} what rule {} {not}", written[of].label()),
+            )
+            .hint(format!(
+                "{same}: the other one is judged first and decides; leave one of them out, or give this one a lower \
+                     priority number"
+            ))
+            .see(names(&[*of], written))
         }
         Fault::NoPort => Finding::warning(
             span,
             format!("rule {label} never matches: its tags have none of its ports"),
         )
         .hint("`egret catalogue TAG` shows the ports of a tag; name them in `protocols`"),
+        Fault::Everywhere => Finding::warning(
+            span,
+            format!("rule {label} allows every address: whoever has one may be reached, by any name"),
+        )
+        .hint("name the addresses or service tags that are meant; names are for application rules"),
+        Fault::BehindNetwork { by, ipv4_alone } => {
+            let family = if *ipv4_alone { "IPv4 " } else { "" };
+            let by_rules = labels(by, written);
+            Finding::warning(span, format!("rule {label} is never asked for routed {family}flows"))
+                .hint(format!(
+                    "network rules are judged before application rules, and {by_rules} takes all of it whatever the name: \
+                     narrow that, or leave this one out"
+                ))
+                .see(names(by, written))
+        }
+        Fault::BehindNames { by } => Finding::warning(span, format!("rule {label} is never asked at the proxy port"))
+            .hint(format!(
+                "network rules are judged before application rules, and {} has all its names: leave one of them out",
+                labels(by, written)
+            ))
+            .see(names(by, written)),
         Fault::Taken { target, by } => return taken(finding.rule, *target, by, written),
     })
 }
@@ -127,10 +173,10 @@ fn taken(
 ) -> Option<Finding> {
     let this = &written[&rule];
     let span = *this.place.patterns.get(target)?;
-    let pattern = &this.rule.targets[target].pattern;
+    let pattern = &this.targets[target].pattern;
     let takers: Vec<String> = (by.iter().take(MOST_NAMED))
         .map(|(taker, other)| {
-            let through = &written[taker].rule.targets[*other].pattern;
+            let through = &written[taker].targets[*other].pattern;
             let through = if through == pattern {
                 String::new()
             } else {
@@ -171,13 +217,14 @@ fn names(rules: &[RuleAt], written: &HashMap<RuleAt, Written<'_>>) -> Vec<(Strin
         .collect()
 }
 
+/// The first of them, and how many more there are.
 fn labels(rules: &[RuleAt], written: &HashMap<RuleAt, Written<'_>>) -> String {
-    let labels: Vec<String> = rules
-        .iter()
-        .take(MOST_NAMED)
-        .map(|rule| written[rule].label())
-        .collect();
-    labels.join(", ")
+    let named = rules.iter().take(MOST_NAMED).map(|rule| written[rule].label());
+    let named = named.collect::<Vec<_>>().join(", ");
+    match rules.len().saturating_sub(MOST_NAMED) {
+        0 => named,
+        more => format!("{named} (and {more} more)"),
+    }
 }
 
 /// What it means that rules of the other action come first.

@@ -147,12 +147,12 @@ fn or_last(priority: Option<Priority>) -> Priority {
     priority.unwrap_or_else(|| Priority::new(65_000).expect("65000 is in range"))
 }
 
-/// Where an application rule and its own patterns stand, for warnings about overlaps.
+/// Where a rule and its own patterns stand, for warnings about overlaps.
 #[derive(Debug)]
 pub struct Place {
     /// The rule's name.
     pub span: Span,
-    /// The rule's own patterns, in the order of its targets; those of tags come behind and have none.
+    /// An application rule's own patterns, in the order of its targets; those of tags come behind and have none.
     pub patterns: Vec<Span>,
 }
 

@@ -1161,3 +1161,67 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn network_rules_are_told_of_among_themselves_and_before_application_rules() {
+    let network = |name: &str, priority: u16, action: &str, destination: &str| {
+        format!(
+            "[[network_rule_collection]]\nname = \"{name}\"\npriority = {priority}\naction = \"{action}\"\n\
+             [[network_rule_collection.rule]]\nname = \"r\"\nprotocols = [\"TCP\"]\nsource_addresses = [\"10.0.0.0/8\"]\n\
+             destination_addresses = [\"{destination}\"]\ndestination_ports = [\"443\"]\n"
+        )
+    };
+    let names = rule("source_addresses = [\"10.1.0.0/16\"]\ndestination_fqdns = [\"a.example\"]");
+    let both = network("first", 100, "Allow", "10.2.0.0/16") + &network("second", 200, "Deny", "10.2.7.0/24");
+    let copy = network("first", 100, "Allow", "10.2.0.0/16") + &network("second", 200, "Allow", "10.2.0.0/16");
+    let against = network("first", 100, "Deny", "10.2.0.0/16") + &network("second", 200, "Allow", "10.2.0.0/16");
+    check_all(&[
+        (
+            "taken by a wider one",
+            both,
+            &[
+                "16:8 warning",
+                "`default/second/r` never matches",
+                "`default/first/r`, so what it denies is allowed",
+            ],
+        ),
+        (
+            "said twice",
+            copy,
+            &[
+                "16:8 warning",
+                "says again what rule `default/first/r` says",
+                "the same destinations",
+            ],
+        ),
+        (
+            "and against it",
+            against,
+            &[
+                "16:8 warning",
+                "`default/second/r` allows what rule `default/first/r` denies",
+            ],
+        ),
+        (
+            "everywhere",
+            network("web", 100, "Allow", "*"),
+            &["6:8 warning", "`default/web/r` allows every address"],
+        ),
+        (
+            "whatever the name",
+            network("web", 100, "Allow", "*") + &names,
+            &[
+                "16:8 warning",
+                "`default/c/r` is never asked for routed flows",
+                "`default/web/r` takes all of it",
+            ],
+        ),
+        (
+            "of one family",
+            network("web", 100, "Deny", "0.0.0.0/0") + &names,
+            &["16:8 warning", "is never asked for routed IPv4 flows"],
+        ),
+    ]);
+    let beside = network("private", 100, "Allow", "10.2.0.0/16") + &names;
+    assert!(!told(&beside).contains("never"), "{}", told(&beside));
+}

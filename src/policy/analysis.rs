@@ -1,12 +1,14 @@
 //! What a policy says twice, or in vain: rules that earlier ones leave nothing for, copies, contradictions.
 //!
 //! Exact where it speaks, silent where it would have to guess: of an exact name, unions of earlier rules count, whatever
-//! their patterns; of a star, unions over sources and ports of patterns that are each as wide as the star. All work is
+//! their patterns; of a star, unions over sources and ports of patterns that are each as wide as the star; of network and
+//! DNAT rules, unions over all they ask. All work is
 //! bounded by [`Budget`]: what is not decided when it runs out is not told of.
 
 mod application;
 mod names;
 mod order;
+mod packets;
 mod ranges;
 
 use super::Policy;
@@ -42,6 +44,20 @@ pub enum Fault {
     },
     /// Protocols and ports of its targets have none in common with its own.
     NoPort,
+    /// A network rule allows every address: no name is looked at.
+    Everywhere,
+    /// An application rule is not asked for attempts that come transparently: network rules, which go first, take them all.
+    BehindNetwork {
+        /// In the order in which they are judged.
+        by: Vec<RuleAt>,
+        /// So it is with IPv4; IPv6 is left.
+        ipv4_alone: bool,
+    },
+    /// An application rule is not asked for attempts at the proxy port: network rules name all its names.
+    BehindNames {
+        /// In the order in which they are judged.
+        by: Vec<RuleAt>,
+    },
     /// One of its targets is taken by earlier rules, or by an earlier target of its own.
     Taken {
         /// Number of the target in the rule.
@@ -51,8 +67,9 @@ pub enum Fault {
     },
 }
 
-/// Everything of this kind that can be said of the policy, rules in the order in which they are judged.
+/// Everything of this kind that can be said of the policy: of DNAT and network rules, then of application rules.
 pub fn analyse(policy: &Policy) -> Vec<Finding> {
-    let mut budget = Budget::default();
-    application::analyse(policy, &mut budget)
+    let mut findings = packets::analyse(policy, &mut Budget::default());
+    findings.extend(application::analyse(policy, &mut Budget::default()));
+    findings
 }

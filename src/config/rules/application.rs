@@ -2,13 +2,18 @@
 
 use super::{Maker, Place, span_of, text_of};
 use crate::{
-    config::{file, problem::Finding, sources::networks},
+    config::{
+        at::At,
+        file::{self, Texts},
+        problem::Finding,
+        sources::networks,
+    },
     policy::{Action, ApplicationRule, Protocol, ProtocolPort},
 };
 
 impl<'a> Maker<'a> {
     pub(super) fn application_rule(&mut self, rule: &'a file::ApplicationRule, action: Action) -> ApplicationRule {
-        self.place(rule);
+        self.place(&rule.name, &rule.destination_fqdns);
         let sources = self
             .ip_groups
             .sources(&rule.source_addresses, &rule.source_ip_groups, self.report);
@@ -51,16 +56,12 @@ impl<'a> Maker<'a> {
         written.iter().filter_map(read).collect()
     }
 
-    fn place(&mut self, rule: &file::ApplicationRule) {
-        let patterns = rule
-            .destination_fqdns
-            .iter()
-            .flat_map(|list| list.iter())
-            .map(|pattern| pattern.span)
-            .collect();
+    /// Notes where a rule stands, and its own patterns.
+    pub(super) fn place(&mut self, name: &Option<At<String>>, patterns: &Texts) {
+        let patterns = patterns.iter().flat_map(|list| list.iter());
         self.places.push(Place {
-            span: span_of(&rule.name),
-            patterns,
+            span: span_of(name),
+            patterns: patterns.map(|pattern| pattern.span).collect(),
         });
     }
 }

@@ -16,6 +16,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 impl<'a> Maker<'a> {
     pub(super) fn network_rule(&mut self, rule: &'a file::NetworkRule, action: Action) -> NetworkRule {
+        self.place(&rule.name, &None);
         let sources = self
             .ip_groups
             .sources(&rule.source_addresses, &rule.source_ip_groups, self.report);
@@ -65,6 +66,7 @@ impl<'a> Maker<'a> {
     }
 
     pub(super) fn nat_rule(&mut self, rule: &'a file::NatRule) -> NatRule {
+        self.place(&rule.name, &None);
         let mut addresses: Vec<IpNet> = networks(&rule.destination_addresses, self.report);
         addresses.extend(
             rule.destination_address

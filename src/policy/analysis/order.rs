@@ -1,6 +1,8 @@
 //! Rules in the order in which they are judged, each with its place in the model.
 
-use crate::policy::{Action, ApplicationRule, Policy, RuleCollection, RuleCollectionGroup, Rules};
+use crate::policy::{
+    Action, ApplicationRule, NatRule, NetworkRule, Policy, RuleCollection, RuleCollectionGroup, Rules,
+};
 
 /// The place of a rule in its [`Policy`]: numbers from 0, as written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -27,6 +29,22 @@ pub(super) fn application_rules(policy: &Policy) -> Vec<Ranked<'_, ApplicationRu
     ranked(policy, |rules| match rules {
         Rules::Application(rules) => rules,
         Rules::Network(_) | Rules::Nat(_) => &[],
+    })
+}
+
+/// The network rules.
+pub(super) fn network_rules(policy: &Policy) -> Vec<Ranked<'_, NetworkRule>> {
+    ranked(policy, |rules| match rules {
+        Rules::Network(rules) => rules,
+        Rules::Application(_) | Rules::Nat(_) => &[],
+    })
+}
+
+/// The DNAT rules.
+pub(super) fn nat_rules(policy: &Policy) -> Vec<Ranked<'_, NatRule>> {
+    ranked(policy, |rules| match rules {
+        Rules::Nat(rules) => rules,
+        Rules::Application(_) | Rules::Network(_) => &[],
     })
 }
 

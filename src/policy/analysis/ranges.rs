@@ -1,4 +1,4 @@
-//! [`Ranges`]: sets of addresses, exact, with the operations that unions of rules need; [`Budget`] bounds them all.
+//! [`Ranges`]: sets of addresses or of ports, exact, with the operations that unions of rules need; [`Budget`] bounds them all.
 
 use crate::policy::Sources;
 use ipnet::IpNet;
@@ -31,9 +31,19 @@ impl Budget {
 pub(super) struct Ranges(Box<[(u128, u128)]>);
 
 impl Ranges {
+    /// Every address.
+    pub(super) fn all() -> Self {
+        Self([(0, u128::MAX)].into())
+    }
+
+    /// Every IPv4 address.
+    pub(super) fn ipv4() -> Self {
+        Self([MAPPED].into())
+    }
+
     pub(super) fn of_sources(sources: &Sources) -> Self {
         match sources {
-            Sources::Any { .. } => Self([(0, u128::MAX)].into()),
+            Sources::Any { .. } => Self::all(),
             Sources::Nets(nets) => Self::of_nets(nets),
         }
     }
@@ -57,7 +67,7 @@ impl Ranges {
         Self::merged(ranges)
     }
 
-    fn merged(mut ranges: Vec<(u128, u128)>) -> Self {
+    pub(super) fn merged(mut ranges: Vec<(u128, u128)>) -> Self {
         ranges.sort_unstable();
         ranges.dedup_by(|next, kept| {
             let joins = next.0 <= kept.1.saturating_add(1);
@@ -71,6 +81,57 @@ impl Ranges {
 
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// First and last number, for a quick look; an empty set has none.
+    pub(super) fn ends(&self) -> Option<(u128, u128)> {
+        Some((self.0.first()?.0, self.0.last()?.1))
+    }
+
+    /// Whether all of `part` lies in it.
+    pub(super) fn holds(&self, part: &Self) -> bool {
+        part.0
+            .iter()
+            .all(|(first, last)| self.end_at(*first).is_some_and(|end| end >= *last))
+    }
+
+    /// What both hold.
+    pub(super) fn and(&self, other: &Self) -> Self {
+        let (mut one, mut two) = (self.0.iter().peekable(), other.0.iter().peekable());
+        let mut both = Vec::new();
+        while let (Some(a), Some(b)) = (one.peek(), two.peek()) {
+            let (first, last) = (a.0.max(b.0), a.1.min(b.1));
+            if first <= last {
+                both.push((first, last));
+            }
+            if a.1 <= b.1 {
+                one.next();
+            } else {
+                two.next();
+            }
+        }
+        Self(both.into())
+    }
+
+    /// What is left without `other`.
+    pub(super) fn without(&self, other: &Self) -> Self {
+        let mut left = Vec::new();
+        for (first, last) in &self.0 {
+            let mut at = Some(*first);
+            let from = other.0.partition_point(|(_, end)| end < first);
+            for (start, end) in other.0[from..].iter().take_while(|(start, _)| start <= last) {
+                if let Some(from) = at.filter(|from| from < start) {
+                    left.push((from, start - 1));
+                }
+                at = end.checked_add(1);
+            }
+            left.extend(at.filter(|from| from <= last).map(|from| (from, *last)));
+        }
+        Self(left.into())
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
     }
 
     /// The end of the range that holds this number.
@@ -189,6 +250,19 @@ mod tests {
             "IPv6 prefixes hold no IPv4 address"
         );
         assert_eq!(ranges(&["::ffff:10.0.0.0/104"]), ranges(&["10.0.0.0/8"]));
+    }
+
+    #[test]
+    fn what_both_hold_and_what_is_left_make_the_whole() {
+        let one = ranges(&["10.0.0.0/24", "10.0.2.0/24", "fd00::/8"]);
+        let two = ranges(&["10.0.0.128/25", "10.0.1.0/24", "10.0.2.7/32", "fd12::/16"]);
+        let (both, left) = (one.and(&two), one.without(&two));
+        assert_eq!(both, ranges(&["10.0.0.128/25", "10.0.2.7/32", "fd12::/16"]));
+        assert_eq!(Ranges::merged([&both.0[..], &left.0[..]].concat()), one);
+        assert!(both.and(&left).is_empty() && left.without(&one).is_empty());
+        assert!(one.holds(&both) && one.holds(&left) && !both.holds(&one));
+        assert!(Ranges::all().without(&Ranges::all()).is_empty());
+        assert_eq!(Ranges::all().without(&one).without(&two).and(&one), ranges(&[]));
     }
 
     #[test]

@@ -1,0 +1,342 @@
+//! Network and DNAT rules that earlier ones leave nothing for, and application rules that network rules do.
+//!
+//! A rule is a product: sources times destinations times services. What earlier rules take is cut out of it piece by piece;
+//! when nothing is left, it never matches. A destination FQDN is a place of its own: only the same name is known to be there,
+//! or a rule for every address where no explicit attempt is asked by network rules.
+
+use super::{
+    Fault, Finding, RuleAt,
+    order::{Ranked, application_rules, nat_rules, network_rules},
+    ranges::{Budget, Ranges},
+};
+use crate::policy::{
+    Action, ApplicationRule, Fqdn, FqdnPattern, IpProtocol, NatRule, NetworkRule, Policy, PortRange, ProtocolPort,
+    Transport,
+};
+use std::collections::HashMap;
+
+/// Most pieces of one rule: past it, nothing is said of the rule.
+const MOST_PIECES: usize = 128;
+
+pub(super) fn analyse(policy: &Policy, budget: &mut Budget) -> Vec<Finding> {
+    let nat: Vec<Packets<'_>> = nat_rules(policy).iter().map(Packets::of_nat).collect();
+    let network: Vec<Packets<'_>> = network_rules(policy).iter().map(Packets::of_network).collect();
+    let mut findings = Vec::new();
+    for rules in [&nat, &network] {
+        within(rules, policy.explicit_network_rules, budget, &mut findings);
+    }
+    findings.extend(
+        network
+            .iter()
+            .filter(|rule| rule.leads_everywhere())
+            .map(|rule| Finding {
+                rule: rule.at,
+                fault: Fault::Everywhere,
+            }),
+    );
+    if !network.is_empty() {
+        let by_address: Vec<Taker<'_>> = network.iter().map(|rule| (rule.at, rule.addresses())).collect();
+        let before = Before {
+            network: &network,
+            by_address: &by_address,
+            explicit: policy.explicit_network_rules,
+        };
+        findings.extend(
+            application_rules(policy)
+                .iter()
+                .filter_map(|rule| before.take_all_of(rule, budget)),
+        );
+    }
+    findings
+}
+
+/// What a network or DNAT rule matches.
+struct Packets<'a> {
+    at: RuleAt,
+    action: Action,
+    sources: Ranges,
+    destinations: Ranges,
+    /// Ascending, each once.
+    fqdns: Vec<&'a Fqdn>,
+    services: Ranges,
+}
+
+impl<'a> Packets<'a> {
+    fn of_nat(ranked: &Ranked<'a, NatRule>) -> Self {
+        let rule = ranked.rule;
+        Self {
+            at: ranked.at,
+            action: ranked.action,
+            sources: Ranges::of_sources(&rule.sources),
+            destinations: Ranges::of_nets(&rule.destination_addresses),
+            fqdns: Vec::new(),
+            services: services(&rule.ip_protocols, &rule.destination_ports),
+        }
+    }
+
+    fn of_network(ranked: &Ranked<'a, NetworkRule>) -> Self {
+        let rule = ranked.rule;
+        let written = &rule.destinations;
+        let tags = written.service_tags.iter().flat_map(|tag| tag.prefixes.iter());
+        let mut fqdns: Vec<&Fqdn> = written.fqdns.iter().collect();
+        fqdns.sort_unstable();
+        fqdns.dedup();
+        Self {
+            at: ranked.at,
+            action: ranked.action,
+            sources: Ranges::of_sources(&rule.sources),
+            destinations: match written.any {
+                true => Ranges::all(),
+                false => Ranges::of_nets(written.addresses.iter().chain(tags)),
+            },
+            fqdns,
+            services: services(&rule.ip_protocols, &rule.destination_ports),
+        }
+    }
+
+    fn matches_nothing(&self) -> bool {
+        let nowhere = self.destinations.is_empty() && self.fqdns.is_empty();
+        self.sources.is_empty() || self.services.is_empty() || nowhere
+    }
+
+    fn leads_everywhere(&self) -> bool {
+        self.action == Action::Allow && !self.matches_nothing() && self.destinations.holds(&Ranges::ipv4())
+    }
+
+    /// What it takes of packets to addresses.
+    fn addresses(&self) -> Piece<'_> {
+        Piece([&self.sources, &self.destinations, &self.services])
+    }
+
+    fn same_match(&self, other: &Self) -> bool {
+        let parts = |rule: &Self| (rule.sources.clone(), rule.destinations.clone(), rule.services.clone());
+        self.fqdns == other.fqdns && parts(self) == parts(other)
+    }
+}
+
+/// IP protocols and ports on one line: TCP, UDP, ICMP, all others, as [`IpProtocol::admits`] has it. No packet has port 0.
+fn services(protocols: &[IpProtocol], ports: &[PortRange]) -> Ranges {
+    let any_port = ports.contains(&PortRange::ANY);
+    let transports = [Transport::Tcp, Transport::Udp, Transport::Icmp, Transport::Other(0)];
+    let mut ranges = Vec::new();
+    for protocol in protocols.iter().filter(|_| !ports.is_empty()) {
+        for (transport, line) in transports.into_iter().zip(0_u128..) {
+            let (whole, number) = (protocol.admits(transport, any_port), |port: u16| {
+                line << 16 | u128::from(port)
+            });
+            if whole && transport.has_ports() {
+                ranges.extend(
+                    ports
+                        .iter()
+                        .map(|range| (number(range.first.max(1)), number(range.last))),
+                );
+            } else if whole {
+                ranges.push((number(1), number(1)));
+            }
+        }
+    }
+    Ranges::merged(ranges)
+}
+
+/// An earlier rule and what it takes.
+type Taker<'a> = (RuleAt, Piece<'a>);
+
+/// A product of three sets.
+struct Piece<'a>([&'a Ranges; 3]);
+
+impl Piece<'_> {
+    fn holds(&self, part: &Piece<'_>) -> bool {
+        self.0.iter().zip(part.0).all(|(whole, part)| whole.holds(part))
+    }
+
+    /// Whether they may meet, by the ends of each set alone.
+    fn may_meet(&self, other: &Piece<'_>) -> bool {
+        let meet = |(one, other): (&&Ranges, &Ranges)| match (one.ends(), other.ends()) {
+            (Some(one), Some(other)) => one.0 <= other.1 && other.0 <= one.1,
+            _ => false,
+        };
+        self.0.iter().zip(other.0).all(meet)
+    }
+}
+
+/// Which of `takers` together take all of `whole`; `None`: something is left, or it takes too much to know.
+fn cover(whole: &Piece<'_>, takers: &[Taker<'_>], budget: &mut Budget) -> Option<Vec<RuleAt>> {
+    if whole.0.iter().any(|part| part.is_empty()) {
+        return Some(Vec::new());
+    }
+    if !budget.take(takers.len()) {
+        return None;
+    }
+    let near: Vec<&Taker<'_>> = takers.iter().filter(|(_, taker)| taker.may_meet(whole)).collect();
+    if let Some((at, _)) = near.iter().find(|(_, taker)| taker.holds(whole)) {
+        return Some(vec![*at]);
+    }
+    let mut left = vec![whole.0.map(Clone::clone)];
+    let mut by = Vec::new();
+    for (at, taker) in near {
+        let mut rest = Vec::new();
+        let mut took = false;
+        for piece in left {
+            let cost: usize = piece
+                .iter()
+                .zip(taker.0)
+                .map(|(one, other)| one.len() + other.len())
+                .sum();
+            if !budget.take(cost) {
+                return None;
+            }
+            took |= cut(piece, taker, &mut rest);
+        }
+        left = rest;
+        if took {
+            by.push(*at);
+        }
+        if left.is_empty() {
+            return Some(by);
+        }
+        if left.len() > MOST_PIECES {
+            return None;
+        }
+    }
+    None
+}
+
+/// Cuts the taker out of a piece; what is left of it goes to `rest`. Whether anything was taken.
+fn cut(piece: [Ranges; 3], taker: &Piece<'_>, rest: &mut Vec<[Ranges; 3]>) -> bool {
+    let taken = [0, 1, 2].map(|at| piece[at].and(taker.0[at]));
+    if taken.iter().any(Ranges::is_empty) {
+        rest.push(piece);
+        return false;
+    }
+    // Outside in the first set; inside there and outside in the second; and so on.
+    for at in 0..3 {
+        let outside = piece[at].without(taker.0[at]);
+        if !outside.is_empty() {
+            let mut left = piece.clone();
+            left[..at].clone_from_slice(&taken[..at]);
+            left[at] = outside;
+            rest.push(left);
+        }
+    }
+    true
+}
+
+/// Rules of one kind that earlier ones of it leave nothing for.
+fn within(rules: &[Packets<'_>], explicit: bool, budget: &mut Budget, findings: &mut Vec<Finding>) {
+    let mut copies: HashMap<(&Ranges, &Ranges, &Ranges), Vec<usize>> = HashMap::new();
+    let mut by_address: Vec<Taker<'_>> = Vec::with_capacity(rules.len());
+    let mut by_name: HashMap<&Fqdn, Vec<usize>> = HashMap::new();
+    for (number, rule) in rules.iter().enumerate().filter(|(_, rule)| !rule.matches_nothing()) {
+        let alike = copies
+            .entry((&rule.sources, &rule.destinations, &rule.services))
+            .or_default();
+        let copy = alike
+            .iter()
+            .map(|other| &rules[*other])
+            .find(|other| other.same_match(rule));
+        let fault = match copy {
+            Some(other) if other.action == rule.action => Some(Fault::Duplicate { of: other.at }),
+            Some(other) => Some(Fault::Contradiction { of: other.at }),
+            None => shadow(rule, rules, &by_address, &by_name, explicit, budget).map(|by| Fault::Shadowed { by }),
+        };
+        findings.extend(fault.map(|fault| Finding { rule: rule.at, fault }));
+        if copy.is_none() {
+            alike.push(number);
+        }
+        if !rule.destinations.is_empty() {
+            by_address.push((rule.at, rule.addresses()));
+        }
+        for fqdn in &rule.fqdns {
+            by_name.entry(fqdn).or_default().push(number);
+        }
+    }
+}
+
+/// The earlier rules that take all of a rule.
+fn shadow(
+    rule: &Packets<'_>,
+    rules: &[Packets<'_>],
+    by_address: &[Taker<'_>],
+    by_name: &HashMap<&Fqdn, Vec<usize>>,
+    explicit: bool,
+    budget: &mut Budget,
+) -> Option<Vec<RuleAt>> {
+    let mut by = cover(&rule.addresses(), by_address, budget)?;
+    for fqdn in &rule.fqdns {
+        let all = Ranges::all();
+        let whole = Piece([&rule.sources, &all, &rule.services]);
+        let naming = by_name.get(fqdn).into_iter().flatten().map(|other| &rules[*other]);
+        let mut takers: Vec<Taker<'_>> = naming
+            .map(|other| (other.at, Piece([&other.sources, &all, &other.services])))
+            .collect();
+        if !explicit {
+            let leading = by_address.iter().filter(|(_, taker)| *taker.0[1] == all);
+            takers.extend(leading.map(|(at, taker)| (*at, Piece(taker.0))));
+        }
+        by.extend(cover(&whole, &takers, budget)?);
+    }
+    Some(rules.iter().map(|rule| rule.at).filter(|at| by.contains(at)).collect())
+}
+
+/// The network rules, as application rules find them: asked before.
+struct Before<'a> {
+    network: &'a [Packets<'a>],
+    by_address: &'a [Taker<'a>],
+    explicit: bool,
+}
+
+impl Before<'_> {
+    /// Whether they leave nothing for an application rule.
+    fn take_all_of(&self, ranked: &Ranked<'_, ApplicationRule>, budget: &mut Budget) -> Option<Finding> {
+        let sources = Ranges::of_sources(&ranked.rule.sources);
+        let services = tcp(ranked.rule.protocols.iter());
+        if sources.is_empty() || services.is_empty() || ranked.rule.targets.is_empty() {
+            return None;
+        }
+        let mut taken = |to: &Ranges| cover(&Piece([&sources, to, &services]), self.by_address, budget);
+        let fault = match (taken(&Ranges::ipv4()), taken(&Ranges::all())) {
+            (_, Some(by)) => Fault::BehindNetwork { by, ipv4_alone: false },
+            (Some(by), None) => Fault::BehindNetwork { by, ipv4_alone: true },
+            (None, None) => Fault::BehindNames {
+                by: self.name_all_of(ranked.rule, &sources, budget)?,
+            },
+        };
+        Some(Finding { rule: ranked.at, fault })
+    }
+
+    /// The network rules that name all names of an application rule, for its sources and ports.
+    fn name_all_of(&self, rule: &ApplicationRule, sources: &Ranges, budget: &mut Budget) -> Option<Vec<RuleAt>> {
+        let all = Ranges::all();
+        let mut by = Vec::new();
+        for target in rule.targets.iter().filter(|_| self.explicit) {
+            let FqdnPattern::Exact(name) = &target.pattern else {
+                return None;
+            };
+            if !budget.take(self.network.len()) {
+                return None;
+            }
+            let naming = self
+                .network
+                .iter()
+                .filter(|other| other.fqdns.binary_search(&name).is_ok());
+            let takers: Vec<Taker<'_>> = naming
+                .map(|other| (other.at, Piece([&other.sources, &all, &other.services])))
+                .collect();
+            let admitted = |spoken: &&ProtocolPort| target.ports.as_ref().is_none_or(|ports| ports.contains(spoken));
+            let services = tcp(rule.protocols.iter().filter(admitted));
+            by.extend(cover(&Piece([sources, &all, &services]), &takers, budget)?);
+        }
+        let mut named: Vec<RuleAt> = self.network.iter().map(|rule| rule.at).collect();
+        named.retain(|at| by.contains(at));
+        (!named.is_empty()).then_some(named)
+    }
+}
+
+/// The TCP ports of an application rule, as services.
+fn tcp<'a>(spoken: impl Iterator<Item = &'a ProtocolPort>) -> Ranges {
+    Ranges::merged(
+        spoken
+            .map(|spoken| (u128::from(spoken.port), u128::from(spoken.port)))
+            .collect(),
+    )
+}

@@ -1,0 +1,458 @@
+//! What `check` says of network and DNAT rules against brute force: every attempt of a small universe is judged by the whole
+//! evaluation itself. See `tests/analysis.rs` for application rules.
+
+use egret::policy::{
+    Action, ApplicationRule, CompiledPolicy, DecidedBy, Destinations, FlowAttempt, Fqdn, FqdnPattern, IpProtocol, Mode,
+    NatRule, NetworkRule, NoTrace, ParentPolicy, Policy, PortRange, Priority, Protocol, ProtocolPort, Resolved,
+    RuleCollection, RuleCollectionGroup, RuleRef, Rules, Sources, TargetFqdn, Translated, Transport, Via,
+    analysis::{Fault, RuleAt, analyse},
+};
+use ipnet::IpNet;
+use proptest::{collection::vec, prelude::*, sample::select};
+use std::{collections::HashSet, net::IpAddr};
+
+const NETS: [&str; 6] = [
+    "10.0.0.0/24",
+    "10.0.0.0/25",
+    "10.0.0.128/25",
+    "10.0.1.0/24",
+    "0.0.0.0/0",
+    "::/0",
+];
+
+/// One address of each kind that [`NETS`] tell apart.
+const ADDRESSES: [&str; 5] = ["10.0.0.5", "10.0.0.200", "10.0.1.9", "172.16.0.1", "fd00::1"];
+
+const FQDNS: [&str; 2] = ["sql.test", "web.test"];
+
+fn fqdn(text: &str) -> Fqdn {
+    Fqdn::parse(text).expect("a name")
+}
+
+fn nets() -> impl Strategy<Value = Vec<IpNet>> {
+    vec(
+        select(NETS.to_vec()).prop_map(|net| net.parse().expect("a prefix")),
+        0..3,
+    )
+}
+
+fn sources() -> impl Strategy<Value = Sources> {
+    prop_oneof![1 => Just(Sources::Any { written: true }), 2 => nets().prop_map(Sources::Nets)]
+}
+
+fn protocols() -> impl Strategy<Value = Vec<IpProtocol>> {
+    let one = select(vec![
+        IpProtocol::Tcp,
+        IpProtocol::Tcp,
+        IpProtocol::Udp,
+        IpProtocol::Icmp,
+        IpProtocol::Any,
+    ]);
+    vec(one, 1..3)
+}
+
+fn ports() -> impl Strategy<Value = Vec<PortRange>> {
+    let range = |first, last| PortRange { first, last };
+    vec(
+        select(vec![
+            PortRange::ANY,
+            range(1, 65535),
+            range(443, 443),
+            range(25, 443),
+            range(444, 9000),
+        ]),
+        0..3,
+    )
+}
+
+fn network_rule() -> impl Strategy<Value = NetworkRule> {
+    let destinations = (proptest::bool::weighted(0.2), nets(), vec(select(FQDNS.to_vec()), 0..2)).prop_map(
+        |(any, addresses, fqdns)| Destinations {
+            any,
+            addresses,
+            fqdns: fqdns.into_iter().map(fqdn).collect(),
+            ..Destinations::default()
+        },
+    );
+    (sources(), protocols(), destinations, ports()).prop_map(
+        |(sources, ip_protocols, destinations, destination_ports)| NetworkRule {
+            name: "".into(),
+            sources,
+            ip_protocols,
+            destinations,
+            destination_ports,
+        },
+    )
+}
+
+fn nat_rule() -> impl Strategy<Value = NatRule> {
+    (sources(), protocols(), nets(), ports()).prop_map(|(sources, ip_protocols, destination_addresses, ports)| {
+        NatRule {
+            name: "".into(),
+            sources,
+            ip_protocols,
+            destination_addresses,
+            destination_ports: ports,
+            translated: Translated::Address([10, 9, 9, 9].into()),
+            translated_port: 22,
+        }
+    })
+}
+
+fn application_rule() -> impl Strategy<Value = ApplicationRule> {
+    let spoken = select(vec![
+        (Protocol::Https, 443),
+        (Protocol::Http, 80),
+        (Protocol::Https, 8443),
+    ]);
+    let spoken = spoken.prop_map(|(protocol, port)| ProtocolPort { protocol, port });
+    let target = select(vec!["sql.test", "web.test", "*.test"]).prop_map(|text| TargetFqdn {
+        pattern: FqdnPattern::parse(text).expect("a pattern"),
+        tag: None,
+        ports: None,
+        wide: false,
+    });
+    (sources(), vec(spoken, 1..3), vec(target, 1..3)).prop_map(|(sources, protocols, targets)| ApplicationRule {
+        name: "".into(),
+        sources,
+        protocols,
+        targets,
+        resolves_into: Vec::new(),
+        private_endpoints: None,
+    })
+}
+
+fn groups() -> impl Strategy<Value = Vec<RuleCollectionGroup>> {
+    let priority = || select(vec![100_u16, 200, 300]).prop_map(|value| Priority::new(value).expect("in range"));
+    let rules = prop_oneof![
+        4 => vec(network_rule(), 1..4).prop_map(Rules::Network),
+        1 => vec(nat_rule(), 1..4).prop_map(Rules::Nat),
+        1 => vec(application_rule(), 1..3).prop_map(Rules::Application),
+    ];
+    let action = select(vec![Action::Allow, Action::Deny]);
+    let collection = (priority(), action, rules).prop_map(|(priority, action, rules)| RuleCollection {
+        name: "".into(),
+        priority,
+        action: if matches!(rules, Rules::Nat(_)) {
+            Action::Allow
+        } else {
+            action
+        },
+        mode: Mode::Enforce,
+        rules,
+    });
+    let group = (priority(), vec(collection, 1..4)).prop_map(|(priority, collections)| RuleCollectionGroup {
+        name: "".into(),
+        priority,
+        collections,
+    });
+    vec(group, 0..3)
+}
+
+fn policy() -> impl Strategy<Value = Policy> {
+    (groups(), groups(), any::<bool>()).prop_map(|(parent, groups, explicit_network_rules)| {
+        let parents = vec![ParentPolicy {
+            name: "0".into(),
+            groups: parent,
+        }];
+        let mut policy = Policy {
+            name: "1".into(),
+            parents,
+            groups,
+            explicit_network_rules,
+            ..Policy::default()
+        };
+        number(&mut policy.parents[0].groups);
+        number(&mut policy.groups);
+        policy
+    })
+}
+
+/// Names say where a rule stands, so that a decision leads back to it.
+fn number(groups: &mut [RuleCollectionGroup]) {
+    for (g, group) in groups.iter_mut().enumerate() {
+        group.name = g.to_string().into();
+        for (c, collection) in group.collections.iter_mut().enumerate() {
+            collection.name = c.to_string().into();
+            match &mut collection.rules {
+                Rules::Network(rules) => (0..).zip(rules).for_each(|(r, rule)| rule.name = number_of(r)),
+                Rules::Nat(rules) => (0..).zip(rules).for_each(|(r, rule)| rule.name = number_of(r)),
+                Rules::Application(rules) => (0..).zip(rules).for_each(|(r, rule)| rule.name = number_of(r)),
+            }
+        }
+    }
+}
+
+fn number_of(rule: u32) -> std::sync::Arc<str> {
+    rule.to_string().into()
+}
+
+fn at(names: &RuleRef) -> RuleAt {
+    let number = |text: &str| text.parse::<u32>().expect("a number");
+    RuleAt {
+        policy: number(&names.policy),
+        group: number(&names.group),
+        collection: number(&names.collection),
+        rule: number(&names.rule),
+    }
+}
+
+/// One attempt of the universe.
+#[derive(Clone)]
+struct Asked {
+    source: IpAddr,
+    via: Via,
+    transport: Transport,
+    destination: Option<IpAddr>,
+    port: u16,
+    name: Option<Fqdn>,
+    protocol: Option<Protocol>,
+}
+
+/// Every mix of what generated rules tell apart.
+fn universe() -> Vec<Asked> {
+    let addresses = ADDRESSES.map(|ip| ip.parse::<IpAddr>().expect("an address"));
+    let services = [
+        (Transport::Tcp, 25),
+        (Transport::Tcp, 80),
+        (Transport::Tcp, 443),
+        (Transport::Tcp, 8443),
+        (Transport::Tcp, 9001),
+        (Transport::Udp, 25),
+        (Transport::Udp, 443),
+        (Transport::Udp, 8443),
+        (Transport::Udp, 9001),
+        (Transport::Icmp, 0),
+        (Transport::Other(50), 0),
+    ];
+    let names: Vec<Option<Fqdn>> = [None, Some("web.test"), Some("sql.test"), Some("q7.test")]
+        .map(|name| name.map(fqdn))
+        .to_vec();
+    let mut asked = Vec::new();
+    for source in addresses {
+        for (transport, port) in services {
+            for destination in addresses.map(Some).into_iter().chain([None]) {
+                for (number, name) in names.iter().enumerate() {
+                    for via in [Via::Explicit, Via::Transparent] {
+                        // Packets have a destination, and what comes to the proxy port asks for a name or for an address.
+                        let whole = match via {
+                            Via::Explicit => name.is_some() || destination.is_some(),
+                            // Only application rules look at the name: one that has a rule, and none, will do.
+                            Via::Transparent => destination.is_some() && number < 2,
+                        };
+                        let spoken = [None, Some(Protocol::Https), Some(Protocol::Http)];
+                        let spoken = &spoken[..if name.is_some() && transport == Transport::Tcp {
+                            3
+                        } else {
+                            1
+                        }];
+                        asked.extend(spoken.iter().filter(|_| whole).map(|protocol| Asked {
+                            source,
+                            via,
+                            transport,
+                            destination,
+                            port,
+                            name: name.clone(),
+                            protocol: *protocol,
+                        }));
+                    }
+                }
+            }
+        }
+    }
+    asked
+}
+
+/// What the FQDNs may stand for: each at every address once, never both at one.
+fn worlds() -> Vec<Resolved> {
+    let addresses = ADDRESSES.map(|ip| ip.parse::<IpAddr>().expect("an address"));
+    let world = |turn: usize| {
+        let mut resolved = Resolved::default();
+        for (number, name) in FQDNS.iter().enumerate() {
+            resolved.set(fqdn(name), vec![addresses[(turn + number) % addresses.len()]]);
+        }
+        resolved
+    };
+    (0..addresses.len()).map(world).collect()
+}
+
+fn judged(policy: &Policy, asked: &[Asked], resolved: &Resolved) -> Vec<(DecidedBy, Option<RuleAt>)> {
+    let compiled = CompiledPolicy::new(policy.clone());
+    let judge = |asked: &Asked| {
+        let flow = FlowAttempt {
+            source: asked.source,
+            via: asked.via,
+            transport: asked.transport,
+            destination: asked.destination,
+            port: asked.port,
+            name: asked.name.as_ref(),
+            protocol: asked.protocol,
+            resolved,
+        };
+        let end = compiled.evaluate(&flow, &mut NoTrace);
+        (end.by, end.decision.rule.map(|rule| at(compiled.rule_ref(rule))))
+    };
+    asked.iter().map(judge).collect()
+}
+
+/// The policy with one rule alone.
+fn alone(policy: &Policy, at: RuleAt) -> Policy {
+    let (_, groups) = policy.chain().nth(at.policy as usize).expect("it is there");
+    let mut collection = groups[at.group as usize].collections[at.collection as usize].clone();
+    let rule = at.rule as usize;
+    collection.rules = match collection.rules {
+        Rules::Network(rules) => Rules::Network(vec![rules[rule].clone()]),
+        Rules::Nat(rules) => Rules::Nat(vec![rules[rule].clone()]),
+        Rules::Application(rules) => Rules::Application(vec![rules[rule].clone()]),
+    };
+    let group = RuleCollectionGroup {
+        name: "".into(),
+        priority: Priority::new(100).expect("in range"),
+        collections: vec![collection],
+    };
+    let mut alone = Policy {
+        name: "1".into(),
+        groups: vec![group],
+        explicit_network_rules: policy.explicit_network_rules,
+        ..Policy::default()
+    };
+    number(&mut alone.groups);
+    alone
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 16, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn packet_rules_are_told_of_exactly_if_no_attempt_reaches_them(policy in policy()) {
+        let (asked, worlds) = (universe(), worlds());
+        let outcomes: Vec<_> = worlds.iter().map(|world| judged(&policy, &asked, world)).collect();
+        let reached: HashSet<RuleAt> = outcomes.iter().flatten().filter_map(|(_, rule)| *rule).collect();
+        let findings = analyse(&policy);
+        let compiled = CompiledPolicy::new(policy.clone());
+        let never = |fault: &Fault| {
+            matches!(fault, Fault::Shadowed { .. } | Fault::Duplicate { .. } | Fault::Contradiction { .. })
+        };
+        let told: HashSet<RuleAt> =
+            findings.iter().filter(|finding| never(&finding.fault)).map(|finding| finding.rule).collect();
+        for rule in compiled.nat_rules().chain(compiled.network_rules()) {
+            let place = at(compiled.rule_ref(rule));
+            if told.contains(&place) {
+                prop_assert!(!reached.contains(&place), "{:?} is reached: {:?}", place, findings);
+            } else if !reached.contains(&place) {
+                // DNAT goes before network rules: what it takes is none of theirs to tell.
+                let alone = alone(&policy, place);
+                let own = worlds.iter().zip(&outcomes).flat_map(|(world, outcome)| {
+                    let own = judged(&alone, &asked, world).into_iter().zip(outcome);
+                    own.filter(|((_, own), _)| own.is_some()).map(|(_, (by, _))| *by).collect::<Vec<_>>()
+                });
+                let ends: Vec<DecidedBy> = own.collect();
+                let excused = ends.is_empty() || ends.contains(&DecidedBy::Nat);
+                prop_assert!(excused, "{:?} is not told of: {:?}", place, findings);
+            }
+        }
+    }
+
+    #[test]
+    fn application_rules_behind_network_rules_are_told_of(policy in policy()) {
+        let (asked, resolved) = (universe(), worlds().swap_remove(3));
+        let outcome = judged(&policy, &asked, &resolved);
+        let findings = analyse(&policy);
+        let compiled = CompiledPolicy::new(policy.clone());
+        for rule in compiled.application_rules() {
+            let place = at(compiled.rule_ref(rule));
+            let own = judged(&alone(&policy, place), &asked, &resolved);
+            let admitted = || asked.iter().zip(&own).zip(&outcome).filter(|((_, (_, own)), _)| own.is_some());
+            let of = |via: Via, ipv4_alone: bool| admitted().filter(move |((asked, _), _)| {
+                asked.via == via && !(ipv4_alone && asked.destination.is_some_and(|ip| ip.is_ipv6()))
+            });
+            let told = findings.iter().find_map(|finding| match finding.fault {
+                Fault::BehindNetwork { ipv4_alone, .. } if finding.rule == place => Some((Via::Transparent, ipv4_alone)),
+                Fault::BehindNames { .. } if finding.rule == place => Some((Via::Explicit, false)),
+                _ => None,
+            });
+            if let Some((via, ipv4_alone)) = told {
+                prop_assert!(of(via, ipv4_alone).all(|(_, (_, by))| *by != Some(place)), "{:?}: {:?}", place, findings);
+            } else {
+                let all = || of(Via::Transparent, true);
+                let network = all().all(|(_, (by, _))| *by == DecidedBy::Network);
+                // Here FQDNs stand for two addresses, and in truth for any.
+                let fqdns = [3, 4].map(|at| ADDRESSES[at].parse::<IpAddr>().ok());
+                let by_fqdn = all().any(|((asked, _), _)| fqdns.contains(&asked.destination));
+                prop_assert!(!network || by_fqdn || all().count() == 0, "{:?} is not told of: {:?}", place, findings);
+            }
+        }
+    }
+}
+
+#[test]
+fn the_generator_makes_every_fault() {
+    use proptest::{strategy::ValueTree, test_runner::TestRunner};
+    let mut runner = TestRunner::deterministic();
+    let mut met = HashSet::new();
+    for _ in 0..3000 {
+        let policy = policy().new_tree(&mut runner).expect("a policy").current();
+        met.extend(
+            analyse(&policy)
+                .iter()
+                .map(|finding| std::mem::discriminant(&finding.fault)),
+        );
+    }
+    assert_eq!(
+        met.len(),
+        7,
+        "Shadowed, Duplicate, Contradiction, Everywhere, BehindNetwork, BehindNames, Taken"
+    );
+}
+
+#[test]
+fn thousands_of_network_rules_are_bounded_work() {
+    let net = |i: u32| -> IpNet { IpNet::new(IpAddr::from((i << 12).to_be_bytes()), 20).expect("a prefix") };
+    let rule = |i: u32, ports: u16| NetworkRule {
+        name: number_of(i),
+        sources: Sources::Nets(vec![net(i % 50), net(i % 50 + 100)]),
+        ip_protocols: vec![IpProtocol::Tcp],
+        destinations: Destinations {
+            addresses: vec![net(i)],
+            ..Destinations::default()
+        },
+        destination_ports: vec![PortRange::one(ports)],
+    };
+    let mut rules: Vec<NetworkRule> = (0..2_000).map(|i| rule(i, 443)).collect();
+    rules.push(NetworkRule {
+        sources: Sources::Nets(vec![net(7)]),
+        ..rule(1007, 443)
+    });
+    let collection = RuleCollection {
+        name: "0".into(),
+        priority: Priority::new(100).expect("in range"),
+        action: Action::Allow,
+        mode: Mode::Enforce,
+        rules: Rules::Network(rules),
+    };
+    let group = RuleCollectionGroup {
+        name: "0".into(),
+        priority: Priority::new(100).expect("in range"),
+        collections: vec![collection],
+    };
+    let findings = analyse(&Policy {
+        name: "0".into(),
+        groups: vec![group],
+        ..Policy::default()
+    });
+    let [finding] = findings.as_slice() else {
+        panic!("{findings:?}")
+    };
+    assert_eq!(
+        (finding.rule.rule, &finding.fault),
+        (
+            2_000,
+            &Fault::Shadowed {
+                by: vec![RuleAt {
+                    rule: 1007,
+                    ..finding.rule
+                }]
+            }
+        )
+    );
+}
