@@ -6,6 +6,7 @@
 
 pub mod at;
 mod azure;
+mod azure_limits;
 pub mod build;
 pub mod dns;
 pub mod file;
@@ -22,6 +23,7 @@ pub mod structure;
 mod syntax;
 pub mod targets;
 mod threats;
+mod trusted;
 pub mod watch;
 
 pub use flags::{Flags, from_flags};

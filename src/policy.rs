@@ -20,6 +20,7 @@ mod sources;
 pub mod threat;
 pub mod vet;
 
+pub use address::is_never_dialled;
 pub use answer::{Answer, AnswerAddress, Link};
 pub use compile::CompiledPolicy;
 pub use decide::{Attempt, Decision, Expected, NoTrace, RuleOutcome, Trace};

@@ -4,7 +4,7 @@
 use super::{
     DialOverride,
     at::{At, Span},
-    dns, file,
+    azure_limits, dns, file,
     file::FileConfig,
     nearest::nearest,
     nets,
@@ -47,6 +47,7 @@ pub fn build(file: &FileConfig, base: &Path, report: &mut Report) -> Built {
         azure: azure(&file.azure, report),
     };
     let policy = rules::policy(file, base, &settings, report);
+    azure_limits::warn(file, report);
     let dns = dns::plan(file, &settings, report);
     let mut addresses = dns::addresses(file, report);
     addresses.tagged = tagged(file, &policy, report);

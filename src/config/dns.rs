@@ -6,7 +6,7 @@ use super::{
     file::{self, FileConfig, Texts},
     problem::{Finding, Report},
     settings::Settings,
-    sources::networks,
+    trusted::{self, networks},
 };
 use crate::{
     dns::{CacheLimits, DnsPlan, StaticData, StaticRecord, Timing, Zone},
@@ -184,12 +184,20 @@ fn record_data(record: &file::DnsRecord, name: &At<String>, report: &mut Report)
     }
 }
 
-fn addresses_of<T: FromStr>(written: &Texts, kind: &str, help: &str, report: &mut Report) -> Vec<T> {
+fn addresses_of<T: FromStr + Copy + Into<IpAddr>>(
+    written: &Texts,
+    kind: &str,
+    help: &str,
+    report: &mut Report,
+) -> Vec<T> {
     let texts = written.iter().flat_map(|list| list.iter());
     let read = texts.map(|text| {
         let address = text.parse().ok();
         if address.is_none() {
             report.add(Finding::error(text.span, format!("`{}` is not {kind}", text.value)).hint(help));
+        }
+        if let Some(address) = address {
+            trusted::warn_of_record(text, T::into(address), report);
         }
         address
     });

@@ -1225,3 +1225,59 @@ fn network_rules_are_told_of_among_themselves_and_before_application_rules() {
     let beside = network("private", 100, "Allow", "10.2.0.0/16") + &names;
     assert!(!told(&beside).contains("never"), "{}", told(&beside));
 }
+
+#[test]
+fn what_fits_egret_and_not_azure_firewall_is_told_of_at_the_limit_and_not_below() {
+    let warned = |text: &str| told(text).matches("fit egret, and not Azure Firewall").count();
+    let groups = |number: u32| -> String {
+        let group = |i| format!("[[rule_collection_group]]\nname = \"g{i}\"\npriority = {}\n", 100 + i);
+        (0..number).map(group).collect()
+    };
+    let ip_group = |entries: u32| {
+        let entry = |i: u32| format!("\"10.{}.{}.0/24\"", i / 256, i % 256);
+        format!(
+            "[ip_groups]\nmany = [{}]\n",
+            (0..entries).map(entry).collect::<Vec<_>>().join(", ")
+        )
+    };
+    let ip_groups = |number: u32| {
+        let group = |i| format!("g{i} = [\"10.0.0.0/8\"]\n");
+        format!("[ip_groups]\n{}", (0..number).map(group).collect::<String>())
+    };
+    let network = |sources: u32, destinations: u32, fqdns: u32| {
+        let list = |number: u32, net: u32| {
+            let entries = (0..number).map(|i| format!("\"10.{net}.{}.{}\"", i / 256, i % 256));
+            entries.collect::<Vec<_>>().join(", ")
+        };
+        let names = (0..fqdns)
+            .map(|i| format!("\"n{i}.example\""))
+            .collect::<Vec<_>>()
+            .join(", ");
+        format!(
+            "[[network_rule_collection]]\nname = \"c\"\npriority = 100\naction = \"Allow\"\n[[network_rule_collection.rule]]\n\
+             name = \"r\"\nprotocols = [\"TCP\"]\nsource_addresses = [{}]\ndestination_addresses = [{}]\n\
+             destination_fqdns = [{names}]\ndestination_ports = [\"443\"]\n",
+            list(sources, 1),
+            list(destinations, 2)
+        )
+    };
+    let group_of = |bytes: usize| {
+        let name = |i: usize| format!("\"{}{i:07}.example\"", "n".repeat(45));
+        let names = (0..bytes / 60).map(name).collect::<Vec<_>>().join(",\n");
+        format!(
+            "[[rule_collection_group]]\nname = \"g\"\npriority = 100\n[[rule_collection_group.application_rule_collection]]\n\
+             name = \"c\"\npriority = 100\naction = \"Allow\"\n[[rule_collection_group.application_rule_collection.rule]]\n\
+             name = \"r\"\ndestination_fqdns = [{names}]\n"
+        )
+    };
+    for (why, fits, does_not) in [
+        ("groups of a policy", groups(60), groups(61)),
+        ("entries of an IP group", ip_group(5_000), ip_group(5_001)),
+        ("IP groups", ip_groups(200), ip_groups(201)),
+        ("pairs of ends", network(100, 200, 0), network(101, 200, 0)),
+        ("FQDNs of network rules", network(1, 1, 1_000), network(1, 1, 1_001)),
+        ("bytes of a group", group_of(2_090_000), group_of(2_110_000)),
+    ] {
+        assert_eq!((warned(&fits), warned(&does_not)), (0, 1), "{why}");
+    }
+}

@@ -19,6 +19,11 @@ const AZURE_WIRE_SERVER: Ipv4Addr = Ipv4Addr::new(168, 63, 129, 16);
 /// Instance metadata over IPv6 in another cloud; a ULA, so it is named.
 const IPV6_METADATA: Ipv6Addr = Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254);
 
+/// Whether an address is dialled for nobody, whoever vouches for it.
+pub fn is_never_dialled(ip: IpAddr) -> bool {
+    tier(ip) == Tier::Never
+}
+
 /// The tier of an address; mapped forms are judged as the IPv4 address they hold.
 pub(super) fn tier(ip: IpAddr) -> Tier {
     match ip.to_canonical() {

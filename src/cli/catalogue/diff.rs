@@ -4,6 +4,7 @@ use super::show::{paragraph, spoken};
 use crate::{
     catalogue::{Catalogue, Endpoint, FqdnTag},
     cli::{Answer, DiffArgs, count, print},
+    policy::FqdnPattern,
 };
 use serde_json::{Value, json};
 use std::fmt::Write;
@@ -85,7 +86,7 @@ impl<'a> Change<'a> {
             paragraph(text, "  - ", &one_line(endpoint));
         }
         for endpoint in &self.added {
-            paragraph(text, "  + ", &one_line(endpoint));
+            paragraph(text, "  + ", &added(endpoint));
         }
         for (endpoint, fields) in &self.changed {
             let _ = writeln!(text, "  ~ {}", endpoint.pattern());
@@ -98,15 +99,17 @@ impl<'a> Change<'a> {
     fn json(&self) -> Value {
         let field = |(name, before, after): &Field| json!({ "field": name, "before": before, "after": after });
         let fields = |list: &[Field]| list.iter().map(field).collect::<Value>();
-        let patterns = |list: &[&Endpoint]| list.iter().map(|endpoint| json!(one_line(endpoint))).collect::<Value>();
+        let patterns = |list: &[&Endpoint], said: fn(&Endpoint) -> String| {
+            list.iter().map(|endpoint| json!(said(endpoint))).collect::<Value>()
+        };
         let changed = self.changed.iter();
         let changed = changed.map(|(endpoint, list)| json!({ "pattern": endpoint.pattern(), "fields": fields(list) }));
         json!({
             "tag": self.tag,
             "new": self.new,
             "fields": fields(&self.own),
-            "added": patterns(&self.added),
-            "removed": patterns(&self.removed),
+            "added": patterns(&self.added, added),
+            "removed": patterns(&self.removed, one_line),
             "changed": changed.collect::<Value>(),
         })
     }
@@ -131,6 +134,18 @@ fn text(changes: &[Change<'_>]) -> String {
         sum(|change| change.changed.len()),
     );
     text
+}
+
+/// A name that came in: a star over names of everybody, or of every tenant, is marked as wide.
+fn added(endpoint: &Endpoint) -> String {
+    let line = one_line(endpoint);
+    let star = FqdnPattern::parse(&endpoint.pattern()).ok();
+    let star = star.filter(|pattern| !matches!(pattern, FqdnPattern::Exact(_)));
+    match star.map(|star| (Catalogue::embedded().multi_tenant(&star), star.needs_allow_wide())) {
+        Some((Some(suffix), _)) => format!("{line}, wide: every tenant's names under {suffix}"),
+        Some((None, true)) => format!("{line}, wide: names of everybody"),
+        _ => line,
+    }
 }
 
 fn one_line(endpoint: &Endpoint) -> String {

@@ -6,7 +6,7 @@ use crate::{
         at::At,
         file::{self, Texts},
         problem::Finding,
-        sources::networks,
+        trusted::networks,
     },
     policy::{Action, ApplicationRule, Protocol, ProtocolPort},
 };

@@ -1,0 +1,213 @@
+//! What fits egret and would not fit Azure Firewall: its published limits, as warnings.
+//!
+//! Azure subscription and service limits, "Azure Firewall limits" (edition of 2023-10), and Azure Firewall's known issues. Sizes
+//! are counted from below, so that what is told of is too large however it is written.
+
+use super::{
+    at::Span,
+    file::{self, FileConfig, Group, NetworkRule, Texts},
+    problem::{Finding, Report},
+};
+use std::collections::HashSet;
+
+/// Rule collection groups of one policy.
+const MOST_GROUPS: usize = 60;
+/// Bytes of one rule collection group.
+const MOST_GROUP_BYTES: usize = 2 << 20;
+/// Rule collections of one kind.
+const MOST_COLLECTIONS: usize = 2_000;
+/// Unique pairs of source and destination in network rules; an IP group counts as one.
+const MOST_PAIRS: usize = 20_000;
+/// FQDNs in all network rules: advice, for the sake of DNS.
+const MOST_NETWORK_FQDNS: usize = 1_000;
+/// IP groups of one firewall, and addresses or prefixes of one group.
+const MOST_IP_GROUPS: usize = 200;
+const MOST_IP_GROUP_ENTRIES: usize = 5_000;
+
+/// Warns of what Azure would refuse to hold.
+pub(super) fn warn(file: &FileConfig, report: &mut Report) {
+    let parents = file
+        .parent_policy
+        .iter()
+        .map(|parent| parent.rule_collection_group.as_slice());
+    for groups in parents.chain([file.rule_collection_group.as_slice()]) {
+        if let Some(group) = groups.get(MOST_GROUPS) {
+            let found = format!("{} rule collection groups", groups.len());
+            report.add(too_much(span_of(group), &found, &format!("{MOST_GROUPS} in a policy")));
+        }
+        groups.iter().for_each(|group| group_bytes(group, report));
+    }
+    ip_groups(file, report);
+    collections(file, report);
+    network_rules(file, report);
+}
+
+fn too_much(span: Span, found: &str, most: &str) -> Finding {
+    Finding::warning(span, format!("{found} fit egret, and not Azure Firewall")).hint(format!(
+        "Azure holds {most}: fewer, or several policies, if this is to be deployed there"
+    ))
+}
+
+fn span_of(group: &Group) -> Span {
+    group.name.as_ref().map_or(Span::default(), |name| name.span)
+}
+
+fn ip_groups(file: &FileConfig, report: &mut Report) {
+    if let Some((_, members)) = file.ip_groups.iter().nth(MOST_IP_GROUPS) {
+        let found = format!("{} IP groups", file.ip_groups.len());
+        report.add(too_much(
+            members.span,
+            &found,
+            &format!("{MOST_IP_GROUPS} in a firewall"),
+        ));
+    }
+    for (name, members) in file
+        .ip_groups
+        .iter()
+        .filter(|(_, members)| members.len() > MOST_IP_GROUP_ENTRIES)
+    {
+        let found = format!("{} entries of IP group `{name}`", members.len());
+        report.add(too_much(
+            members.span,
+            &found,
+            &format!("{MOST_IP_GROUP_ENTRIES} in a group"),
+        ));
+    }
+}
+
+fn collections(file: &FileConfig, report: &mut Report) {
+    let counts = |of: fn(&Group) -> usize, own: usize| all_groups(file).map(of).sum::<usize>() + own;
+    let kinds = [
+        (
+            "application",
+            counts(
+                |group| group.application_rule_collection.len(),
+                file.application_rule_collection.len(),
+            ),
+        ),
+        (
+            "network",
+            counts(
+                |group| group.network_rule_collection.len(),
+                file.network_rule_collection.len(),
+            ),
+        ),
+        (
+            "DNAT",
+            counts(|group| group.nat_rule_collection.len(), file.nat_rule_collection.len()),
+        ),
+    ];
+    for (kind, number) in kinds.into_iter().filter(|(_, number)| *number > MOST_COLLECTIONS) {
+        let span = all_groups(file).next().map_or(Span::default(), span_of);
+        let found = format!("{number} {kind} rule collections");
+        report.add(too_much(span, &found, &format!("{MOST_COLLECTIONS} of a kind")));
+    }
+}
+
+fn all_groups(file: &FileConfig) -> impl Iterator<Item = &Group> {
+    let parents = file
+        .parent_policy
+        .iter()
+        .flat_map(|parent| &parent.rule_collection_group);
+    parents.chain(&file.rule_collection_group)
+}
+
+fn network_rules(file: &FileConfig, report: &mut Report) {
+    let grouped = all_groups(file).flat_map(|group| &group.network_rule_collection);
+    let rules = grouped
+        .chain(&file.network_rule_collection)
+        .flat_map(|collection| &collection.rule);
+    let mut pairs = HashSet::new();
+    let mut fqdns = HashSet::new();
+    for rule in rules {
+        let span = rule.name.as_ref().map_or(Span::default(), |name| name.span);
+        let (pairs_before, fqdns_before) = (pairs.len(), fqdns.len());
+        fqdns.extend(texts(&rule.destination_fqdns));
+        // Past the limit nothing more is counted: the set stays small.
+        for source in ends(&rule.source_addresses, &rule.source_ip_groups).take(MOST_PAIRS + 1) {
+            if pairs.len() > MOST_PAIRS {
+                break;
+            }
+            pairs.extend(
+                destinations(rule)
+                    .take(MOST_PAIRS + 1)
+                    .map(|destination| (source, destination)),
+            );
+        }
+        if pairs_before <= MOST_PAIRS && pairs.len() > MOST_PAIRS {
+            let found = format!("more than {MOST_PAIRS} pairs of source and destination in network rules");
+            report.add(too_much(
+                span,
+                &found,
+                &format!("{MOST_PAIRS}, of which an IP group counts as one"),
+            ));
+        }
+        if fqdns_before <= MOST_NETWORK_FQDNS && fqdns.len() > MOST_NETWORK_FQDNS {
+            let found = format!("more than {MOST_NETWORK_FQDNS} FQDNs in network rules");
+            report.add(too_much(
+                span,
+                &found,
+                &format!("{MOST_NETWORK_FQDNS} at most, by Microsoft's advice"),
+            ));
+        }
+    }
+}
+
+fn texts(list: &Texts) -> impl Iterator<Item = &str> {
+    list.iter().flat_map(|list| list.iter()).map(|text| text.as_str())
+}
+
+/// Addresses as they are written, and IP groups as one each; with neither, anyone.
+fn ends<'a>(addresses: &'a Texts, groups: &'a Texts) -> impl Iterator<Item = &'a str> {
+    let any = (addresses.is_none() && groups.is_none()).then_some("*");
+    texts(addresses).chain(texts(groups)).chain(any)
+}
+
+fn destinations(rule: &NetworkRule) -> impl Iterator<Item = &str> {
+    ends(&rule.destination_addresses, &rule.destination_ip_groups)
+        .chain(texts(&rule.destination_fqdns))
+        .filter(|text| *text != "*" || rule.destination_addresses.is_some())
+}
+
+/// The texts of a group alone, without a byte for what stands between them.
+fn group_bytes(group: &Group, report: &mut Report) {
+    let lists = |lists: &[&Texts]| lists.iter().flat_map(|list| texts(list)).map(str::len).sum::<usize>();
+    let application = group
+        .application_rule_collection
+        .iter()
+        .flat_map(|collection| &collection.rule);
+    let network = group
+        .network_rule_collection
+        .iter()
+        .flat_map(|collection| &collection.rule);
+    let nat = group.nat_rule_collection.iter().flat_map(|collection| &collection.rule);
+    let name = |name: &Option<super::at::At<String>>| name.as_ref().map_or(0, |name| name.len());
+    let of_application = |rule: &file::ApplicationRule| {
+        name(&rule.name)
+            + lists(&[
+                &rule.source_addresses,
+                &rule.destination_fqdns,
+                &rule.destination_fqdn_tags,
+            ])
+    };
+    let of_network = |rule: &NetworkRule| {
+        let destinations = [
+            &rule.destination_addresses,
+            &rule.destination_fqdns,
+            &rule.destination_ports,
+        ];
+        name(&rule.name) + lists(&[&rule.source_addresses]) + lists(&destinations)
+    };
+    let of_nat = |rule: &file::NatRule| name(&rule.name) + lists(&[&rule.source_addresses, &rule.destination_ports]);
+    let bytes = application.map(of_application).sum::<usize>()
+        + network.map(of_network).sum::<usize>()
+        + nat.map(of_nat).sum::<usize>();
+    if bytes > MOST_GROUP_BYTES {
+        let found = format!("{} KiB in one rule collection group", bytes >> 10);
+        report.add(too_much(
+            span_of(group),
+            &found,
+            "2 MB in a group, names and punctuation included",
+        ));
+    }
+}
