@@ -39,11 +39,7 @@ impl Mistake {
             found: problem.found.clone(),
             expected: problem.expected.clone(),
             help: problem.hint.clone(),
-            see: problem
-                .see
-                .iter()
-                .map(|(what, place)| format!("{what} at {place}"))
-                .collect(),
+            see: problem.see.iter().map(ToString::to_string).collect(),
             right: Vec::new(),
         }
     }

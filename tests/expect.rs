@@ -391,3 +391,30 @@ fn a_transparent_attempt_by_name_says_where_it_leads() {
         told(&twice)
     );
 }
+
+#[test]
+fn what_is_said_of_an_exported_policy_leads_to_its_json() {
+    let policy = r#"{ "ruleCollections": [ {
+  "ruleCollectionType": "FirewallPolicyFilterRuleCollection", "name": "c", "priority": 100, "action": { "type": "Allow" },
+  "rules": [
+    { "ruleType": "ApplicationRule", "name": "one", "sourceAddresses": ["10.0.0.0/8"],
+      "protocols": [ { "protocolType": "Https", "port": 443 } ], "targetFqdns": ["a.example"] },
+    { "ruleType": "ApplicationRule", "name": "two", "sourceAddresses": ["10.0.0.0/8"],
+      "protocols": [ { "protocolType": "Https", "port": 443 } ], "targetFqdns": ["a.example"] }
+  ] } ], "priority": 200, "name": "g" }"#;
+    let file = std::env::temp_dir().join(format!("egret-twice-{}.json", std::process::id()));
+    fs::write(&file, policy).expect("it can be written");
+    let toml = format!("[policy]\nazure_firewall = [{:?}]\n", file.display().to_string());
+    let checked = config::from_text("t.toml", &toml);
+    fs::remove_file(&file).expect("it is there");
+    let warnings = checked.unwrap_or_else(|problems| panic!("{problems:?}")).warnings;
+    let twice = warnings
+        .iter()
+        .find(|problem| problem.found.contains("says again"))
+        .expect("two rules say the same");
+    assert_eq!((&*twice.file, twice.line), (&*file.display().to_string(), 6));
+    assert_eq!(
+        (&*twice.see[0].file, twice.see[0].line),
+        (&*file.display().to_string(), 4)
+    );
+}

@@ -149,7 +149,13 @@ fn join(file: &mut FileConfig, more: FileConfig, report: &mut Report) {
 }
 
 /// A problem behind the end of the file is one of the JSON that the line was made of.
-fn in_json(problem: Problem, lines: u32, origins: &Origins) -> Problem {
+fn in_json(mut problem: Problem, lines: u32, origins: &Origins) -> Problem {
+    for see in &mut problem.see {
+        let behind = see.line.checked_sub(lines).filter(|line| *line > 0);
+        if let Some((file, line, column, _)) = behind.and_then(|line| origins.of_line(line)) {
+            (see.file, see.line, see.column) = (file, line, column);
+        }
+    }
     let behind = problem.line.checked_sub(lines).filter(|line| *line > 0);
     match behind.and_then(|line| origins.of_line(line)) {
         Some((file, line, column, path)) => Problem {

@@ -42,10 +42,29 @@ pub struct Problem {
     pub expected: String,
     /// What to do; empty if there is nothing to say.
     pub hint: String,
-    /// Other places that it has to do with: what is there, and where (`file:line:column`).
-    pub see: Vec<(String, String)>,
+    /// Other places that it has to do with.
+    pub see: Vec<See>,
     /// The line itself and the part of it that is meant; `None` where there is no position.
     pub quote: Option<Quote>,
+}
+
+/// Another place that a problem has to do with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct See {
+    /// What is there.
+    pub what: String,
+    /// File name as given.
+    pub file: Arc<str>,
+    /// Line, from 1.
+    pub line: u32,
+    /// Column in characters, from 1.
+    pub column: u32,
+}
+
+impl fmt::Display for See {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} at {}:{}:{}", self.what, self.file, self.line, self.column)
+    }
 }
 
 /// A line of the file, cut to what can be read, with the part that is meant.
@@ -86,8 +105,8 @@ impl Problem {
                 text += &format!("; {word}: {more}");
             }
         }
-        for (what, place) in &self.see {
-            text += &format!("; see: {what} at {place}");
+        for see in &self.see {
+            text += &format!("; see: {see}");
         }
         printable(&text)
     }
@@ -112,8 +131,8 @@ impl fmt::Display for Problem {
                 write!(f, "\n{margin} = {word}: {}", printable(text))?;
             }
         }
-        for (what, place) in &self.see {
-            write!(f, "\n{margin} = see: {} at {}", printable(what), printable(place))?;
+        for see in &self.see {
+            write!(f, "\n{margin} = see: {}", printable(&see.to_string()))?;
         }
         Ok(())
     }
@@ -271,7 +290,10 @@ impl Report {
                 self.findings
                     .into_iter()
                     .map(|finding| {
-                        let at = |(what, span): &(String, Span)| (what.clone(), seen[&span.start].clone());
+                        let at = |(what, span): &(String, Span)| See {
+                            what: what.clone(),
+                            ..seen[&span.start].clone()
+                        };
                         let see = finding.see.iter().map(at).collect();
                         Problem {
                             see,
@@ -320,8 +342,8 @@ impl Lines<'_> {
     }
 }
 
-/// `file:line:column` of each other place that a finding names, by its first byte.
-fn places_of(text: &str, file: &Arc<str>, findings: &[Finding]) -> HashMap<u32, String> {
+/// Each other place that a finding names, by its first byte.
+fn places_of(text: &str, file: &Arc<str>, findings: &[Finding]) -> HashMap<u32, See> {
     let mut spans: Vec<Span> = findings
         .iter()
         .flat_map(|finding| &finding.see)
@@ -331,10 +353,14 @@ fn places_of(text: &str, file: &Arc<str>, findings: &[Finding]) -> HashMap<u32, 
     spans.dedup_by_key(|span| span.start);
     let mut lines = Lines { text, line: 1, at: 0 };
     let place = |span: Span| {
-        (
-            span.start,
-            lines.place(Finding::warning(span, ""), file, &HashMap::new()).place(),
-        )
+        let there = lines.place(Finding::warning(span, ""), file, &HashMap::new());
+        let see = See {
+            what: String::new(),
+            file: there.file,
+            line: there.line,
+            column: there.column,
+        };
+        (span.start, see)
     };
     spans.into_iter().map(place).collect()
 }

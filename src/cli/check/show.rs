@@ -84,7 +84,7 @@ fn problem(problem: &Problem) -> Value {
     let see = problem
         .see
         .iter()
-        .map(|(what, place)| json!({ "what": what, "place": place }));
+        .map(|see| json!({ "what": see.what, "file": &*see.file, "line": see.line, "column": see.column }));
     json!({
         "severity": match problem.severity {
             Severity::Error => "error",
