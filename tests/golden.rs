@@ -306,7 +306,18 @@ fn docs_write_every_default_out() {
     assert_eq!((written.dns, written.warnings.len()), (bare.dns, 0));
     assert_eq!(written.addresses.private_endpoints, bare.addresses.private_endpoints);
     let keys = block.lines().filter(|line| line.contains(" = ")).count();
-    let unset = ["forwarders", "workers", "networks", "tags", "file"];
+    let unset = [
+        "forwarders",
+        "workers",
+        "networks",
+        "tags",
+        "file",
+        "azure_firewall",
+        "parameters",
+        "set",
+        "name",
+        "not_enforced",
+    ];
     let known = count(
         &schema(),
         &unset,
