@@ -635,6 +635,25 @@ fn a_file_of_something_else_is_refused() {
     }
 }
 
+/// A list may be shared by many rules, so that a small file holds many entries.
+#[test]
+fn a_small_file_that_comes_to_a_great_many_entries_is_refused() {
+    let names: Vec<String> = (0..9_000).map(|index| format!("h{index}.example")).collect();
+    let rules: Vec<Value> = (0..100)
+        .map(|index| rule(&json!({"name": format!("r{index}"), "targetFqdns": "[variables('n')]"})))
+        .collect();
+    let groups: Vec<Value> = (0..60)
+        .map(|index| {
+            json!({"type": "Microsoft.Network/firewallPolicies/ruleCollectionGroups", "name": format!("p/g{index}"), "properties": {
+                "priority": 100 + index, "ruleCollections": [{"ruleCollectionType": "FirewallPolicyFilterRuleCollection", "name": "c",
+                    "priority": 200, "action": {"type": "Allow"}, "rules": "[variables('r')]"}]}})
+        })
+        .collect();
+    let template = json!({"contentVersion": "1", "variables": {"n": names, "r": rules}, "resources": groups});
+    let faults = import(&[("a.json", &template.to_string())], &Options::default()).unwrap_err();
+    assert_eq!(faults[0].found, "the rules come to more than 1000000 entries of lists");
+}
+
 /// A folder of one test.
 struct Folder(PathBuf);
 
@@ -774,4 +793,44 @@ fn a_large_compiled_template_is_imported_within_two_seconds() {
     // A debug build on a busy machine; a release build takes a tenth of it.
     assert!(started.elapsed().as_secs() < 20, "{:?}", started.elapsed());
     assert_eq!(loads(&imported).policy.groups.len(), 40);
+}
+
+/// `GET` over a connection of its own.
+fn get(address: std::net::SocketAddr, path: &str) -> String {
+    use std::io::{Read, Write};
+    let mut stream = std::net::TcpStream::connect(address).unwrap();
+    write!(
+        stream,
+        "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n"
+    )
+    .unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+#[test]
+fn what_is_not_enforced_is_named_in_health_and_in_a_metric() {
+    let folder = Folder::new("partial");
+    folder.write(
+        "p.json",
+        &policy("Deny", &collection("Deny", rule(&json!({"terminateTLS": true})))),
+    );
+    let ports = "[listeners]\nproxy = [\"127.0.0.1:0\"]\nhealth = [\"127.0.0.1:0\"]\nadmin = [\"127.0.0.1:0\"]\n";
+    folder.write(
+        "egret.toml",
+        &format!("[policy]\nazure_firewall = [\"p.json\"]\npartial = true\n\n{ports}"),
+    );
+    let checked = config::load(&folder.0.join("egret.toml")).unwrap_or_else(|problems| panic!("{}", shown(&problems)));
+    assert_eq!(checked.sources, [folder.0.join("p.json")]);
+    assert_eq!(checked.policy.not_enforced.len(), 2);
+    let gateway = egret::gateway::Gateway::start(checked, egret::gateway::GatewayOptions::default()).unwrap();
+    let (health, admin) = (gateway.health_addrs()[0], gateway.admin_addrs()[0]);
+    let ready = get(health, "/readyz");
+    assert!(
+        ready.contains("\"partial\": true") && !ready.contains("g/c/r"),
+        "{ready}"
+    );
+    assert!(get(admin, "/metrics").contains("egret_policy_not_enforced 2"));
+    assert!(get(admin, "/status").contains("g/c/r"));
 }

@@ -250,6 +250,27 @@ mod tests {
     }
 
     #[test]
+    fn a_change_of_a_file_that_the_configuration_names_is_one_of_the_configuration() {
+        let folder = Folder::new("sources");
+        let (file, policy) = (folder.0.join("egret.toml"), folder.0.join("policy.json"));
+        fs::write(&file, "one").unwrap();
+        fs::write(&policy, "{}").unwrap();
+        let mut watch = Watch::new(file.clone(), fingerprint(b"one{}"), vec![policy.clone()]);
+        assert_eq!(watch.poll(), Seen::Nothing, "as it was loaded");
+        fs::write(&policy, "{ }").unwrap();
+        assert_eq!(watch.poll(), Seen::Nothing, "read once");
+        assert_eq!((watch.poll(), watch.poll()), (changed("one"), Seen::Nothing));
+        fs::remove_file(&policy).unwrap();
+        assert!(matches!(watch.poll(), Seen::Fault(_)), "removed");
+        let mut watch = Watch::of_text("command line", "text".into(), fingerprint(b"text"), vec![file]);
+        assert_eq!(
+            (watch.poll(), watch.poll()),
+            (Seen::Nothing, changed("text")),
+            "its hash lacks the file"
+        );
+    }
+
+    #[test]
     fn l_04_what_is_no_file_is_told_once() {
         let folder = Folder::new("gone");
         let file = folder.0.join("egret.toml");

@@ -21,7 +21,7 @@ use super::{
     value::{Place, Value},
 };
 use crate::catalogue::Catalogue;
-use std::sync::Arc;
+use std::{cell::Cell, sync::Arc};
 
 /// How a policy is imported.
 #[derive(Clone, Debug)]
@@ -92,6 +92,7 @@ pub fn azure_firewall(
     let import = Import {
         names: names.clone(),
         options,
+        entries: Cell::new(Ok(MOST_ENTRIES)),
     };
     let (model, items) = import.run(files, parameters)?;
     let policies = model.policies.iter().map(|policy| policy.name.clone()).collect();
@@ -123,10 +124,16 @@ fn stop(item: &Item) -> ImportFault {
     }
 }
 
+/// What the rules of an import may come to together: a rule or collection counts 4, each entry of its lists 1, 32 bytes of text 1.
+/// Lists may be shared by many rules, so that a small file holds more than this; 60 groups of 2 MB hold less.
+const MOST_ENTRIES: usize = 1_000_000;
+
 struct Import<'a> {
     /// The files, then the parameters file.
     names: Vec<Arc<str>>,
     options: &'a Options<'a>,
+    /// What is left of [`MOST_ENTRIES`]; `None`, and where, once it was not enough.
+    entries: Cell<Result<usize, Place>>,
 }
 
 impl Import<'_> {
@@ -172,7 +179,25 @@ impl Import<'_> {
         }
         let mut gather = chain::Gather::new(self, found);
         let model = gather.model().map_err(|fault| vec![*fault])?;
+        if let Err(at) = self.entries.get() {
+            let found = format!("the rules come to more than {MOST_ENTRIES} entries of lists");
+            return Err(vec![self.fault(at, "", found)]);
+        }
         Ok((model, gather.into_items()))
+    }
+
+    /// Takes what a rule or a collection comes to. `false`: there is not enough left, and the import will fail.
+    fn affords(&self, rule: &Value) -> bool {
+        let fields = rule.as_object().map_or(&[][..], |object| &object.entries);
+        let lists = fields
+            .iter()
+            .map(|(_, value)| value.as_list().unwrap_or(std::slice::from_ref(value)));
+        let entry = |value: &Value| 1 + value.as_str().map_or(0, str::len) / 32;
+        let cost = 4 + lists.flatten().map(entry).sum::<usize>();
+        let left = self.entries.get();
+        self.entries
+            .set(left.and_then(|left| left.checked_sub(cost).ok_or(rule.at)));
+        self.entries.get().is_ok()
     }
 
     fn read(&self, index: usize, bytes: &[u8]) -> Result<Vec<Value>, ImportFault> {

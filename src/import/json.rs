@@ -5,7 +5,7 @@
 //! twice in an object is an error, since readers disagree on which of the two counts.
 
 use super::value::{Kind, MAX_DEPTH, Place, Value};
-use std::{collections::HashSet, sync::Arc};
+use std::sync::Arc;
 
 /// Most values in one file: a firewall policy of 60 groups of 2 MB has about 3 million at most, in practice far fewer. A value
 /// takes up to 150 bytes, so this keeps a file under 160 MiB of memory.
@@ -152,18 +152,14 @@ impl Reader<'_> {
     fn object(&mut self, depth: u16, at: Place) -> Result<Value, JsonError> {
         self.at += 1;
         let mut entries = Vec::new();
-        let mut names = HashSet::new();
+        let mut places = Vec::new();
         loop {
             self.blank()?;
             match self.peek() {
                 Some(b'}') => break,
                 Some(b'"') => {
-                    let name_at = self.place();
+                    places.push(self.place());
                     let name: Arc<str> = self.string()?.into();
-                    if !names.insert(name.to_ascii_lowercase()) {
-                        let found = format!("`{}` is there twice", shown(&name));
-                        return Err(JsonError { at: name_at, found });
-                    }
                     self.blank()?;
                     self.expect(b':', "`:`")?;
                     self.blank()?;
@@ -174,6 +170,13 @@ impl Reader<'_> {
             self.comma(b'}')?;
         }
         self.at += 1;
+        if let Some(index) = second_of_a_name(&entries) {
+            let found = format!("`{}` is there twice", shown(&entries[index].0));
+            return Err(JsonError {
+                at: places[index],
+                found,
+            });
+        }
         Value::object(entries, at).map_err(|_| self.fault(format!("nested deeper than {MAX_DEPTH}")))
     }
 
@@ -295,6 +298,15 @@ impl Reader<'_> {
         self.at += word.len();
         Ok(Value::new(kind, at))
     }
+}
+
+/// The first name that stands there already, in any case. By sorting, which costs no memory a name.
+fn second_of_a_name(entries: &[(Arc<str>, Value)]) -> Option<usize> {
+    let lower = |index: usize| entries[index].0.bytes().map(|byte| byte.to_ascii_lowercase());
+    let mut order: Vec<usize> = (0..entries.len()).collect();
+    order.sort_by(|one, other| lower(*one).cmp(lower(*other)).then(one.cmp(other)));
+    let twice = order.windows(2).filter(|pair| lower(pair[0]).eq(lower(pair[1])));
+    twice.map(|pair| pair[1]).min()
 }
 
 fn number(word: &str) -> Option<Kind> {

@@ -88,6 +88,8 @@ impl Shared {
 #[derive(Default)]
 struct Names {
     used: HashSet<String>,
+    /// How often each name was wanted again.
+    rounds: HashMap<String, usize>,
 }
 
 impl Names {
@@ -98,9 +100,9 @@ impl Names {
             wanted
         };
         let mut name: String = wanted.chars().take(LONGEST_NAME).collect();
-        let mut round = 1;
+        let round = self.rounds.entry(wanted.clone()).or_insert(1);
         while !self.used.insert(name.clone()) {
-            round += 1;
+            *round += 1;
             let end = format!(" ({round})");
             name = wanted.chars().take(LONGEST_NAME - end.len()).collect::<String>() + &end;
         }
@@ -228,6 +230,9 @@ impl Reader<'_> {
                 Effect::Unknown
             }
         };
+        if !self.import.affords(value) {
+            return Vec::new();
+        }
         let mut draft = shared.draft();
         let name = names.take(name_of(value.get("name"), NO_NAME), &mut draft);
         let number = priority(property(value, "priority"));
@@ -330,6 +335,9 @@ impl Reader<'_> {
                     .map_or("it is no object".into(), |unknown| unknown.why.clone());
                 self.not_read(full, origin, shared.effect, format!("a rule is not known: {why}"));
                 continue;
+            }
+            if !self.import.affords(rule) {
+                break;
             }
             let mut draft = shared.draft();
             let name = names.take(name_of(rule.get("name"), NO_NAME), &mut draft);

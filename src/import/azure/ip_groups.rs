@@ -15,6 +15,7 @@ use crate::{
         value::{Kind, Value},
     },
 };
+use std::collections::HashMap;
 
 /// An IP group of the files.
 #[derive(Debug)]
@@ -29,7 +30,8 @@ struct Known {
 /// All IP groups of the files.
 #[derive(Debug, Default)]
 pub(super) struct IpGroups {
-    known: Vec<Known>,
+    /// By name in lower case.
+    known: HashMap<String, Known>,
 }
 
 impl IpGroups {
@@ -69,13 +71,8 @@ impl IpGroups {
                 draft.remark("the one of another file, which is known in full, stands for it");
                 return draft.verdict();
             }
-            let index = self.known.iter().position(|known| known.group.name == other.group.name);
-            let index = index.expect("it was found by its name");
-            if !in_part && self.known[index].in_part {
-                self.known.remove(index);
-            } else {
+            if in_part || !other.in_part {
                 void = Some("there are two of this name with other addresses".into());
-                self.known[index].void = void.clone();
             }
         }
         if let Some(why) = &void {
@@ -86,14 +83,13 @@ impl IpGroups {
             at: resource.body.at,
         };
         let group = IpGroup { name, members, origin };
-        self.known.push(Known { group, in_part, void });
+        let known = Known { group, in_part, void };
+        self.known.insert(known.group.name.to_ascii_lowercase(), known);
         draft.verdict()
     }
 
     fn find(&self, name: &str) -> Option<&Known> {
-        self.known
-            .iter()
-            .find(|known| known.group.name.eq_ignore_ascii_case(name))
+        self.known.get(&name.to_ascii_lowercase())
     }
 
     /// The groups that a rule names, as the TOML calls them. `None`: the list is absent.
@@ -134,8 +130,10 @@ impl IpGroups {
 
     /// Those that can be used.
     pub fn into_groups(self) -> Vec<IpGroup> {
-        let usable = self.known.into_iter().filter(|known| known.void.is_none());
-        usable.map(|known| known.group).collect()
+        let usable = self.known.into_values().filter(|known| known.void.is_none());
+        let mut groups: Vec<IpGroup> = usable.map(|known| known.group).collect();
+        groups.sort_by_key(|group| group.origin.at);
+        groups
     }
 }
 
