@@ -348,11 +348,7 @@ fn docs_write_every_default_out() {
 /// Keys that are no tables, but for those that have no default of their own.
 fn count(schema: &Value, unset: &[&str], skipped: &[&str]) -> usize {
     let properties = schema["properties"].as_object().into_iter().flatten();
-    // `[policy]` says where rules come from and has no defaults to write out; `azure.policy` is a text of the same name.
-    let section = |key: &str, value: &Value| key == "policy" && table_of(value).is_some();
-    let wanted = properties.filter(|(key, value)| {
-        !unset.contains(&key.as_str()) && !skipped.contains(&key.as_str()) && !section(key, value)
-    });
+    let wanted = properties.filter(|(key, _)| !unset.contains(&key.as_str()) && !skipped.contains(&key.as_str()));
     wanted
         .map(|(_, value)| {
             if table_of(value).is_some() {
