@@ -60,7 +60,8 @@ fn every_configuration_loads() {
             *language == "toml" && !other.iter().any(|start| block.starts_with(start))
         });
         for (_, block) in configs {
-            let checked = config::from_text("block", block);
+            // As if it stood beside the files that it names.
+            let checked = config::from_text("tests/data/docs/block", block);
             let said = |problems: &[config::Problem]| {
                 let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
                 format!("{}:\n{}", path.display(), lines.join("\n"))
