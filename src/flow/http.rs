@@ -160,3 +160,18 @@ async fn websocket(mut client: TcpStream, held: Held, first: Vec<u8>, mut conver
     transfer.received += record.received;
     super::ended(&entry, transfer, &mut record);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a connection that waits for its next request keeps of it, its sockets apart.
+    #[test]
+    fn f_04_a_kept_connection_fits_in_a_few_kilobytes() {
+        fn size<F>(_: impl FnOnce(TcpStream, Held, Record) -> F) -> usize {
+            size_of::<F>()
+        }
+        let bytes = size(serve_absolute);
+        assert!(bytes <= 6 * 1024, "{bytes} bytes a connection");
+    }
+}
