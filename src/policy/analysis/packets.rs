@@ -13,14 +13,23 @@ use crate::policy::{
     Action, ApplicationRule, Fqdn, FqdnPattern, IpProtocol, NatRule, NetworkRule, Policy, PortRange, ProtocolPort,
     Transport,
 };
-use std::collections::HashMap;
+use std::{
+    collections::{HashMap, HashSet},
+    rc::Rc,
+};
 
 /// Most pieces of one rule: past it, nothing is said of the rule.
 const MOST_PIECES: usize = 128;
 
 pub(super) fn analyse(policy: &Policy, budget: &mut Budget) -> Vec<Finding> {
-    let nat: Vec<Packets<'_>> = nat_rules(policy).iter().map(Packets::of_nat).collect();
-    let network: Vec<Packets<'_>> = network_rules(policy).iter().map(Packets::of_network).collect();
+    let mut shared = Shared::default();
+    let nat = nat_rules(policy);
+    let nat: Vec<Packets<'_>> = nat.iter().map(|rule| Packets::of_nat(rule, &mut shared)).collect();
+    let network = network_rules(policy);
+    let network: Vec<Packets<'_>> = network
+        .iter()
+        .map(|rule| Packets::of_network(rule, &mut shared))
+        .collect();
     let mut findings = Vec::new();
     for rules in [&nat, &network] {
         within(rules, policy.explicit_network_rules, budget, &mut findings);
@@ -54,27 +63,42 @@ pub(super) fn analyse(policy: &Policy, budget: &mut Budget) -> Vec<Finding> {
 struct Packets<'a> {
     at: RuleAt,
     action: Action,
-    sources: Ranges,
-    destinations: Ranges,
+    sources: Rc<Ranges>,
+    destinations: Rc<Ranges>,
     /// Ascending, each once.
     fqdns: Vec<&'a Fqdn>,
-    services: Ranges,
+    services: Rc<Ranges>,
+}
+
+/// Equal sets held once: thousands of rules name the same IP groups and service tags.
+#[derive(Default)]
+struct Shared(HashSet<Rc<Ranges>>);
+
+impl Shared {
+    fn one(&mut self, ranges: Ranges) -> Rc<Ranges> {
+        if let Some(known) = self.0.get(&ranges) {
+            return Rc::clone(known);
+        }
+        let new = Rc::new(ranges);
+        self.0.insert(Rc::clone(&new));
+        new
+    }
 }
 
 impl<'a> Packets<'a> {
-    fn of_nat(ranked: &Ranked<'a, NatRule>) -> Self {
+    fn of_nat(ranked: &Ranked<'a, NatRule>, shared: &mut Shared) -> Self {
         let rule = ranked.rule;
         Self {
             at: ranked.at,
             action: ranked.action,
-            sources: Ranges::of_sources(&rule.sources),
-            destinations: Ranges::of_nets(&rule.destination_addresses),
+            sources: shared.one(Ranges::of_sources(&rule.sources)),
+            destinations: shared.one(Ranges::of_nets(&rule.destination_addresses)),
             fqdns: Vec::new(),
-            services: services(&rule.ip_protocols, &rule.destination_ports),
+            services: shared.one(services(&rule.ip_protocols, &rule.destination_ports)),
         }
     }
 
-    fn of_network(ranked: &Ranked<'a, NetworkRule>) -> Self {
+    fn of_network(ranked: &Ranked<'a, NetworkRule>, shared: &mut Shared) -> Self {
         let rule = ranked.rule;
         let written = &rule.destinations;
         let tags = written.service_tags.iter().flat_map(|tag| tag.prefixes.iter());
@@ -84,13 +108,13 @@ impl<'a> Packets<'a> {
         Self {
             at: ranked.at,
             action: ranked.action,
-            sources: Ranges::of_sources(&rule.sources),
-            destinations: match written.any {
+            sources: shared.one(Ranges::of_sources(&rule.sources)),
+            destinations: shared.one(match written.any {
                 true => Ranges::all(),
                 false => Ranges::of_nets(written.addresses.iter().chain(tags)),
-            },
+            }),
             fqdns,
-            services: services(&rule.ip_protocols, &rule.destination_ports),
+            services: shared.one(services(&rule.ip_protocols, &rule.destination_ports)),
         }
     }
 
@@ -108,9 +132,9 @@ impl<'a> Packets<'a> {
         Piece([&self.sources, &self.destinations, &self.services])
     }
 
-    fn same_match(&self, other: &Self) -> bool {
-        let parts = |rule: &Self| (rule.sources.clone(), rule.destinations.clone(), rule.services.clone());
-        self.fqdns == other.fqdns && parts(self) == parts(other)
+    /// Equal for rules that match the same, names apart: equal sets are held once.
+    fn identity(&self) -> [*const Ranges; 3] {
+        [&self.sources, &self.destinations, &self.services].map(Rc::as_ptr)
     }
 }
 
@@ -146,7 +170,8 @@ struct Piece<'a>([&'a Ranges; 3]);
 
 impl Piece<'_> {
     fn holds(&self, part: &Piece<'_>) -> bool {
-        self.0.iter().zip(part.0).all(|(whole, part)| whole.holds(part))
+        let holds = |(whole, part): (&&Ranges, &Ranges)| std::ptr::eq(*whole, part) || whole.holds(part);
+        self.0.iter().zip(part.0).all(holds)
     }
 
     /// Whether they may meet, by the ends of each set alone.
@@ -223,17 +248,15 @@ fn cut(piece: [Ranges; 3], taker: &Piece<'_>, rest: &mut Vec<[Ranges; 3]>) -> bo
 
 /// Rules of one kind that earlier ones of it leave nothing for.
 fn within(rules: &[Packets<'_>], explicit: bool, budget: &mut Budget, findings: &mut Vec<Finding>) {
-    let mut copies: HashMap<(&Ranges, &Ranges, &Ranges), Vec<usize>> = HashMap::new();
+    let mut copies: HashMap<[*const Ranges; 3], Vec<usize>> = HashMap::new();
     let mut by_address: Vec<Taker<'_>> = Vec::with_capacity(rules.len());
     let mut by_name: HashMap<&Fqdn, Vec<usize>> = HashMap::new();
     for (number, rule) in rules.iter().enumerate().filter(|(_, rule)| !rule.matches_nothing()) {
-        let alike = copies
-            .entry((&rule.sources, &rule.destinations, &rule.services))
-            .or_default();
+        let alike = copies.entry(rule.identity()).or_default();
         let copy = alike
             .iter()
             .map(|other| &rules[*other])
-            .find(|other| other.same_match(rule));
+            .find(|other| other.fqdns == rule.fqdns);
         let fault = match copy {
             Some(other) if other.action == rule.action => Some(Fault::Duplicate { of: other.at }),
             Some(other) => Some(Fault::Contradiction { of: other.at }),
