@@ -177,9 +177,15 @@ pub struct LabArgs {
     /// Where the lab's DNS server listens for the proxy under test, which must ask it alone
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:53530", requires = "proxy")]
     pub dns_listen: std::net::SocketAddr,
+    /// For a proxy on another machine: addresses of this one that it reaches; the lab's sites listen there, on 80 and 443
+    #[arg(long, value_name = "PREFIX", requires = "proxy")]
+    pub stand_ins: Option<ipnet::Ipv4Net>,
     /// Make the attempts without any proxy
     #[arg(long)]
     pub direct: bool,
+    /// Compare the JSON lines of two runs: 0 if all came out the same, 1 if not, 2 if they cannot be compared
+    #[arg(long, value_names = ["A", "B"], num_args = 2, conflicts_with_all = ["once", "scenario", "proxy", "direct", "list", "print"])]
+    pub diff: Vec<PathBuf>,
     /// Print the outcome as JSON lines instead of a table
     #[arg(long)]
     pub json: bool,

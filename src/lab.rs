@@ -7,6 +7,7 @@
 pub mod by_hand;
 pub mod client;
 pub mod course;
+pub mod diff;
 pub mod dns;
 pub mod internet;
 pub mod judge;
@@ -21,8 +22,9 @@ pub mod stand_ins;
 pub mod world;
 
 use crate::{cli::LabArgs, config::Problem};
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use course::{Course, CourseError, Way};
+use ipnet::Ipv4Net;
 use report::Tally;
 use scenario::{SHIPPED, Scenario, Shipped};
 use stand_ins::StandIns;
@@ -35,6 +37,11 @@ use world::Ground;
 
 /// `egret lab`: list or print what is shipped, or play, show, and stay up unless told otherwise. Whether all went as expected.
 pub fn run(args: &LabArgs) -> anyhow::Result<bool> {
+    if let [a, b] = &args.diff[..] {
+        let diff = diff::Diff::read(a, b)?;
+        crate::cli::print(&if args.json { diff.json() } else { diff.text() })?;
+        return Ok(diff.same());
+    }
     if args.list {
         crate::cli::print(&report::list(&read(&[])?, args.json))?;
         return Ok(true);
@@ -52,9 +59,12 @@ pub fn run(args: &LabArgs) -> anyhow::Result<bool> {
     }
     let (way, ground) = match (&args.proxy, args.direct) {
         (Some(url), _) => {
+            let prefix = args.stand_ins.unwrap_or(stand_ins::LOOPBACK);
+            let proxy = proxy_address(url, prefix, args.dns_listen)?;
             let sites = scenarios.iter().flat_map(|scenario| &scenario.sites);
-            let ground = Ground::StandIns(args.dns_listen, StandIns::of(sites));
-            (Way::Proxy(proxy_address(url)?), ground)
+            let stand_ins = StandIns::of(sites, prefix)
+                .map_err(|needed| anyhow!("--stand-ins {prefix}: the sites need {needed} addresses"))?;
+            (Way::Proxy(proxy), Ground::StandIns(args.dns_listen, stand_ins))
         }
         (None, true) => (Way::Direct, Ground::Mapped),
         (None, false) => (Way::Egret, Ground::Mapped),
@@ -126,19 +136,25 @@ fn stay_up(runtime: &tokio::runtime::Runtime, course: &Course, args: &LabArgs) -
     crate::cli::print(&report::Heard::so_far(course).since(&before).shown(args.json))
 }
 
-/// `http://host:port` of a proxy on this machine.
-fn proxy_address(url: &str) -> anyhow::Result<SocketAddr> {
+/// `http://host:port` of a proxy: on this machine, unless somebody said which addresses of this machine another one reaches.
+fn proxy_address(url: &str, stand_ins: Ipv4Net, dns: SocketAddr) -> anyhow::Result<SocketAddr> {
     let rest = url.strip_prefix("http://").unwrap_or(url).trim_end_matches('/');
-    let found = rest
+    let mut found = rest
         .to_socket_addrs()
         .with_context(|| format!("--proxy {url}: expected http://127.0.0.1:3128"))?;
-    let mut local = found.filter(|address| address.ip().is_loopback());
-    match local.next() {
-        Some(address) => Ok(address),
-        None => bail!(
-            "--proxy {url}: not on this machine; the lab's sites stand on loopback, where no other machine reaches them"
-        ),
+    let elsewhere = !stand_ins.network().is_loopback();
+    let Some(address) = found.find(|address| elsewhere || address.ip().is_loopback()) else {
+        bail!(
+            "--proxy {url}: not on this machine; the lab's sites stand on loopback, where no other machine reaches them: \
+             name addresses of this machine that the proxy reaches with --stand-ins (docs/conformance.md)"
+        )
+    };
+    if !address.ip().is_loopback() && dns.ip().is_loopback() {
+        bail!(
+            "--dns-listen {dns}: the proxy at {address} cannot ask it; name an address of this machine that it reaches"
+        );
     }
+    Ok(address)
 }
 
 /// How long bytes that are under way when the lab is told to end may take to arrive at a site.
@@ -172,5 +188,55 @@ async fn stay(course: &Course, json: bool) {
             });
         }
         shown = lines.len();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_proxy_elsewhere_needs_addresses_that_it_reaches() {
+        let (near, far) = (stand_ins::LOOPBACK, "10.0.2.0/26".parse().unwrap());
+        let (dns, dns_far) = ("127.0.0.1:53530".parse().unwrap(), "10.0.2.4:53".parse().unwrap());
+        for (url, prefix, dns, said, why) in [
+            ("http://127.0.0.1:3128", near, dns, None, "on this machine"),
+            ("127.0.0.1:3128/", near, dns, None, "without a scheme"),
+            (
+                "http://10.0.1.4:8080",
+                near,
+                dns,
+                Some("--stand-ins"),
+                "sites on loopback",
+            ),
+            (
+                "http://10.0.1.4:8080",
+                near,
+                dns_far,
+                Some("--stand-ins"),
+                "sites on loopback, DNS not",
+            ),
+            (
+                "http://10.0.1.4:8080",
+                far,
+                dns,
+                Some("--dns-listen"),
+                "DNS on loopback",
+            ),
+            (
+                "http://10.0.1.4:8080",
+                far,
+                dns_far,
+                None,
+                "everything within its reach",
+            ),
+            ("http://10.0.1.4", far, dns_far, Some("expected"), "no port"),
+        ] {
+            let found = proxy_address(url, prefix, dns).map_err(|e| e.to_string());
+            match said {
+                None => assert!(found.is_ok(), "{why}: {found:?}"),
+                Some(said) => assert!(found.is_err_and(|e| e.contains(said)), "{why}"),
+            }
+        }
     }
 }

@@ -159,7 +159,7 @@ pub struct DnsCache {
     /// Answers with a longer TTL are kept this long, in seconds. Default 3600, as Azure Firewall's.
     #[schemars(range(min = 0, max = 86_400))]
     pub max_ttl_seconds: Option<At<i64>>,
-    /// Longest time that "no such name" is kept, in seconds. Default 30.
+    /// Longest time that "no such name" is kept, in seconds. Default 30; Azure Firewall: 1800.
     #[schemars(range(min = 0, max = 3_600))]
     pub negative_ttl_seconds: Option<At<i64>>,
     /// How long a failure of all servers is kept, in seconds. Default 2 (RFC 9520 asks for 1 to 300).

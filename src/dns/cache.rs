@@ -248,6 +248,28 @@ mod tests {
         }
     }
 
+    /// Positive answers at most one hour, negative ones at most 30 minutes (Azure Firewall DNS settings).
+    #[test]
+    fn azures_ceilings_are_kept_with_negative_ttl_seconds_1800() {
+        let limits = CacheLimits {
+            negative_max: seconds(1800),
+            ..CacheLimits::default()
+        };
+        assert_eq!(life(limits, 86_400, false), 3600);
+        let (cache, now) = (Cache::new(limits), Instant::now());
+        let error = ResolveError::NoData {
+            name: name("a.test"),
+            zone: ".".into(),
+        };
+        let failure = Failure {
+            error,
+            ttl: Some(86_400),
+        };
+        cache.store_failure(&name("a.test"), &failure, now);
+        assert!(cache.find(&name("a.test"), now + seconds(1799)).is_some());
+        assert!(cache.find(&name("a.test"), now + seconds(1800)).is_none());
+    }
+
     #[test]
     fn d_23_negative_answers_and_failures_have_their_own_bounds() {
         let nxdomain = || ResolveError::Nxdomain {

@@ -48,12 +48,12 @@ pub(crate) struct Words {
 pub(crate) fn words(reason: Reason, detail: Option<&str>, target: &str, flow: FlowId, proxy: &Proxy) -> Words {
     let row = reason.row();
     if proxy.deny_response == DenyResponse::Azure && row.status == 403 {
-        let body = "Action: Deny. Reason: No rule matched. Proceeding with default action.";
+        let body = format!("Action: Deny. Reason: {}", azure_reason(reason));
         return Words {
             status: AZURE_STATUS,
-            phrase: body.into(),
             proxy_status: "egret; error=http_request_denied".into(),
             body: format!("{body}\n"),
+            phrase: body,
         };
     }
     let verb = if matches!(row.status, 500..) {
@@ -82,6 +82,16 @@ pub(crate) fn words(reason: Reason, detail: Option<&str>, target: &str, flow: Fl
         body: format!("{phrase}\n{}\n{detail}{}\n", row.meaning, row.remedy),
         proxy_status: format!("egret; error={}; details=\"{}\"", row.proxy_error, row.name),
         phrase,
+    }
+}
+
+/// Azure Firewall's sentence for what its rules deny, an address asked for by itself included (seen by third parties: Microsoft
+/// documents neither status nor text); what it does not know of has egret's own name.
+fn azure_reason(reason: Reason) -> String {
+    match reason {
+        Reason::RuleMatched | Reason::IpLiteral => Reason::NoRuleMatched.azure_action_reason().into(),
+        Reason::NoRuleMatched | Reason::SniMissing => reason.azure_action_reason().into(),
+        other => format!("{}.", other.name()),
     }
 }
 

@@ -134,7 +134,7 @@ pub fn others() -> String {
 fn through(way: Way) -> String {
     match way {
         Way::Egret => "through egret".to_owned(),
-        Way::Proxy(proxy) => format!("through the proxy at {proxy}; 127.88.0.0/16 stands for the lab's addresses"),
+        Way::Proxy(proxy) => format!("through the proxy at {proxy}; stand-ins for the lab's addresses"),
         Way::Direct => "without a firewall".to_owned(),
     }
 }
@@ -246,6 +246,15 @@ fn controls(finding: &Finding) -> String {
     }
 }
 
+/// What was decided: by egret's row, or, where a proxy has none, by whether a site answered.
+fn outcome(finding: &Finding) -> &'static str {
+    match &finding.row {
+        Some(row) => decision(row),
+        None if finding.played.site().is_some() => "Allow",
+        None => "Deny",
+    }
+}
+
 /// One JSON line for each attempt.
 pub fn json(course: &Course, findings: &[Finding]) -> String {
     let line = |finding: &Finding| {
@@ -261,6 +270,7 @@ pub fn json(course: &Course, findings: &[Finding]) -> String {
             "mend": finding.attempt.mend,
             "ok": finding.faults.is_empty(),
             "faults": finding.faults,
+            "decision": outcome(finding),
             "told": finding.played.told(),
             "milliseconds": finding.played.took.as_secs_f64() * 1000.0,
             "controls": controls.collect::<Vec<_>>(),

@@ -1,34 +1,51 @@
 //! Addresses that stand for the lab's where a proxy that is not ours must dial them itself.
 //!
-//! In: the sites of every scenario that is played. Out: one loopback address for each of theirs, and what DNS and attempts
-//! say with these in place. Worlds that are built one after the other share them, since the proxy between may remember what
+//! In: the sites of every scenario that is played. Out: one address of this machine for each of theirs, on loopback unless the
+//! proxy is elsewhere, and what DNS and attempts say with these in place. Worlds that are built one after the other share them, since the proxy between may remember what
 //! a name resolved to.
 
 use super::{
     scenario::{Attempt, ZoneData, ZoneRecord, split_url},
     site::SiteSpec,
 };
+use ipnet::Ipv4Net;
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::{IpAddr, Ipv4Addr},
 };
 
-/// Addresses of 127.88.0.0/16 by those that they stand for.
+/// Where the addresses lie unless somebody says otherwise: no other machine reaches them.
+pub const LOOPBACK: Ipv4Net = Ipv4Net::new_assert(Ipv4Addr::new(127, 88, 0, 0), 16);
+
+/// Addresses of this machine by those that they stand for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct StandIns(BTreeMap<IpAddr, IpAddr>);
+pub struct StandIns {
+    by_address: BTreeMap<IpAddr, IpAddr>,
+    /// Clients, too, must come from where another machine can answer them.
+    elsewhere: bool,
+}
 
 impl StandIns {
-    /// In the order of the sites' addresses: 127.88.0.1, 127.88.0.2, ...
-    pub fn of<'a>(sites: impl Iterator<Item = &'a SiteSpec>) -> Self {
+    /// In the order of the sites' addresses: 127.88.0.1, 127.88.0.2, ... of [`LOOPBACK`].
+    ///
+    /// # Errors
+    /// The prefix holds fewer addresses than the sites have; says how many they have.
+    pub fn of<'a>(sites: impl Iterator<Item = &'a SiteSpec>, prefix: Ipv4Net) -> Result<Self, usize> {
         let all: BTreeSet<IpAddr> = sites.flat_map(|site| site.addresses.iter().copied()).collect();
-        let numbered = all.into_iter().zip(1u16..);
-        let stand_in = |n: u16| IpAddr::V4(Ipv4Addr::new(127, 88, (n >> 8) as u8, n as u8));
-        Self(numbered.map(|(ip, n)| (ip, stand_in(n))).collect())
+        let needed = all.len();
+        let by_address: BTreeMap<_, _> = all.into_iter().zip(prefix.hosts().map(IpAddr::V4)).collect();
+        if by_address.len() < needed {
+            return Err(needed);
+        }
+        Ok(Self {
+            by_address,
+            elsewhere: !prefix.network().is_loopback(),
+        })
     }
 
     /// The one that stands for this address.
     pub fn get(&self, address: IpAddr) -> Option<IpAddr> {
-        self.0.get(&address).copied()
+        self.by_address.get(&address).copied()
     }
 
     /// What one DNS server for everybody says: each name as the first server says it that has words of its own for it,
@@ -53,6 +70,10 @@ impl StandIns {
     /// An attempt with stand-ins for the literal addresses in what it asks, so that nothing leaves the machine.
     pub fn attempt(&self, attempt: &Attempt) -> Attempt {
         let mut attempt = attempt.clone();
+        if self.elsewhere {
+            // The system chooses the address that leads to the proxy.
+            attempt.source = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+        }
         if let Some(target) = &mut attempt.connect
             && let Some(stand_in) = self.authority(target)
         {
@@ -87,7 +108,7 @@ mod tests {
     fn a_name_is_said_as_the_server_says_it_that_knows_better_than_the_public_one() {
         let text = Shipped::named("misconfigured").unwrap().scenario();
         let scenario = text.unwrap_or_else(|problems| panic!("{}", problems[0]));
-        let stand_ins = StandIns::of(scenario.sites.iter());
+        let stand_ins = StandIns::of(scenario.sites.iter(), LOOPBACK).unwrap();
         let records = stand_ins.records(&scenario.views);
         let at = |name: &str| {
             let of = records.iter().filter(|record| record.name.as_str() == name);
@@ -120,7 +141,7 @@ mod tests {
     fn shipped_scenarios_together_say_one_thing_of_a_name() {
         let scenarios: Vec<_> = SHIPPED.iter().filter_map(|shipped| shipped.scenario().ok()).collect();
         assert_eq!(scenarios.len(), SHIPPED.len());
-        let stand_ins = StandIns::of(scenarios.iter().flat_map(|scenario| &scenario.sites));
+        let stand_ins = StandIns::of(scenarios.iter().flat_map(|scenario| &scenario.sites), LOOPBACK).unwrap();
         let mut said = BTreeMap::new();
         for scenario in &scenarios {
             for record in stand_ins.records(&scenario.views) {
@@ -136,7 +157,7 @@ mod tests {
         let scenario = SHIPPED[0]
             .scenario()
             .unwrap_or_else(|problems| panic!("{}", problems[0]));
-        let stand_ins = StandIns::of(scenario.sites.iter());
+        let stand_ins = StandIns::of(scenario.sites.iter(), LOOPBACK).unwrap();
         let played = |name: &str| {
             let attempt = scenario.attempts.iter().find(|attempt| attempt.name == name);
             stand_ins.attempt(attempt.unwrap_or_else(|| panic!("{name}")))
@@ -147,5 +168,27 @@ mod tests {
         let raw = stand_ins.get("203.0.113.66".parse().unwrap()).unwrap();
         assert_eq!(played("a raw address").connect, Some(format!("{raw}:443")));
         assert_eq!(played("no SNI").connect.as_deref(), Some("docs.contoso.example:443"));
+    }
+
+    #[test]
+    fn another_machines_proxy_is_given_addresses_that_it_reaches_and_clients_that_it_can_answer() {
+        let scenario = SHIPPED[0]
+            .scenario()
+            .unwrap_or_else(|problems| panic!("{}", problems[0]));
+        let prefix = "10.0.2.32/27".parse().unwrap();
+        let stand_ins = StandIns::of(scenario.sites.iter(), prefix).unwrap();
+        let addresses: BTreeSet<_> = stand_ins.by_address.values().collect();
+        assert_eq!(addresses.len(), stand_ins.by_address.len(), "each has its own");
+        assert!(
+            addresses
+                .iter()
+                .all(|ip| matches!(ip, IpAddr::V4(ip) if prefix.contains(ip)))
+        );
+        assert!(addresses.first().is_some_and(|ip| ip.to_string() == "10.0.2.33"));
+        assert!(stand_ins.attempt(&scenario.attempts[0]).source.is_unspecified());
+        let loopback = StandIns::of(scenario.sites.iter(), LOOPBACK).unwrap();
+        assert!(loopback.attempt(&scenario.attempts[0]).source.is_loopback());
+        let few = "10.0.2.0/30".parse().unwrap();
+        assert_eq!(StandIns::of(scenario.sites.iter(), few), Err(addresses.len()));
     }
 }

@@ -34,7 +34,7 @@ use tokio::{
 pub enum Ground {
     /// On free ports of 127.0.0.1; egret's dial overrides and [`DialMap`] lead there.
     Mapped,
-    /// On the real ports of addresses of 127.88.0.0/16 that stand for the lab's, for a proxy that is not
+    /// On the real ports of addresses of this machine that stand for the lab's, for a proxy that is not
     /// ours. One DNS server at this address says everything, in stand-ins.
     StandIns(SocketAddr, StandIns),
 }

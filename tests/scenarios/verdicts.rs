@@ -243,6 +243,19 @@ async fn a_denial_may_be_worded_as_azures() {
     assert_eq!(reply.text().trim_end(), said);
     assert_eq!(reply.header("connection"), Some("close"));
     assert_eq!(world.last_reason(), "NoRuleMatched", "rows are as ever");
+    let plain = world
+        .ask("GET http://evil.test/ HTTP/1.1\r\nHost: evil.test\r\n\r\n")
+        .await;
+    assert_eq!(
+        (plain.0, plain.1.contains(said)),
+        (470, true),
+        "plain HTTP, of which others report it: {plain:?}"
+    );
+    let rebound = world.ask(connect("rebind.openai.example.com:443")).await;
+    assert!(
+        rebound.0 == 470 && rebound.1.contains("Action: Deny. Reason: AddressDenied."),
+        "{rebound:?}"
+    );
     // What is no matter of rules keeps its own status.
     assert_eq!(world.ask(connect("api.example.com")).await.0, 400);
     assert_eq!(world.ask(connect("no-such.openai.example.com:443")).await.0, 502);
