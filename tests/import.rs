@@ -330,6 +330,12 @@ fn an_allow_rule_is_narrowed_or_left_out_where_a_deny_rule_stops_the_import() {
             "FQDN tag",
         ),
         (
+            rule(&json!({"targetFqdns": ["WindowsUpdate"]})),
+            Absent,
+            true,
+            "is an FQDN tag",
+        ),
+        (
             rule(&json!({"fqdnTags": ["windowsupdate"]})),
             Approximated,
             false,

@@ -46,7 +46,7 @@ impl Reader<'_> {
         let sources = self.sources(rule, draft);
         let protocols = protocols(rule, draft);
         let before = draft.missing_parts();
-        let fqdns = list(rule, "targetFqdns", draft, pattern);
+        let fqdns = list(rule, "targetFqdns", draft, |text| self.pattern(text));
         let fqdn_tags = list(rule, "fqdnTags", draft, |tag| self.fqdn_tag(tag));
         not_carried(rule, draft);
         let carried = fqdns.iter().flatten().count() + fqdn_tags.iter().flatten().count();
@@ -81,6 +81,15 @@ impl Reader<'_> {
             allow_wide,
             origin,
         }
+    }
+
+    /// The pattern as it is written, and whether it needs `allow_wide`.
+    fn pattern(&self, text: &str) -> Result<(String, bool), String> {
+        let pattern = FqdnPattern::parse(text).map_err(|fault| fault.to_string())?;
+        if self.fqdn_tag(text).is_ok() {
+            return Err("is an FQDN tag, not a name".into());
+        }
+        Ok((text.to_owned(), pattern.needs_allow_wide()))
     }
 
     /// The catalogue's name of a tag.
@@ -152,12 +161,6 @@ fn is_any(value: &Value) -> bool {
     value
         .as_list()
         .is_some_and(|items| items.iter().any(|item| item.as_str() == Some("*")))
-}
-
-/// The pattern as it is written, and whether it needs `allow_wide`.
-fn pattern(text: &str) -> Result<(String, bool), String> {
-    let pattern = FqdnPattern::parse(text).map_err(|fault| fault.to_string())?;
-    Ok((text.to_owned(), pattern.needs_allow_wide()))
 }
 
 fn protocols(rule: &Value, draft: &mut Draft) -> Vec<(&'static str, u16)> {
