@@ -464,6 +464,14 @@ fn what_may_deny_and_cannot_be_read_stops_the_import() {
     for (text, word) in [
         (policy("Deny", &json!([])), "not published"),
         (policy(unknown, &json!([])), "mode is not known"),
+        // A parameter without a value goes by its name among names, and may be called anything.
+        (
+            json!({"contentVersion": "1", "parameters": {"allow": {"type": "string"}}, "resources": [
+                {"type": "Microsoft.Network/firewallPolicies/ruleCollectionGroups", "name": "p/g", "properties": {
+                    "priority": 200, "ruleCollections": collection("[parameters('allow')]", rule(&json!({})))}}]})
+            .to_string(),
+            "action of its collection is not known",
+        ),
         (group(json!(unknown)), "rule collections are not known"),
         (group(json!([unknown])), "rule collection is not known"),
         (group(collection(unknown, rule(&json!({})))), "action"),

@@ -10,9 +10,12 @@ mod collections;
 mod draft;
 mod fields;
 mod ip_groups;
+mod names;
 mod network;
+mod schema;
 mod settings;
 mod shapes;
+mod sources;
 
 use super::{
     Imported, arm, json,

@@ -132,6 +132,11 @@ impl Value {
         }
     }
 
+    /// The text, if it is the one that Azure would have: what decides what a thing is may not be a stand-in.
+    pub fn known_str(&self) -> Option<&str> {
+        self.as_str().filter(|_| self.doubt().is_none())
+    }
+
     pub fn as_list(&self) -> Option<&[Value]> {
         match &self.kind {
             Kind::List(list) => Some(&list.items),
@@ -172,6 +177,7 @@ impl Value {
     pub fn as_bool(&self) -> Option<bool> {
         match &self.kind {
             Kind::Bool(yes) => Some(*yes),
+            Kind::Text(text) if text.stands_for.is_some() => None,
             Kind::Text(text) if text.text.eq_ignore_ascii_case("true") => Some(true),
             Kind::Text(text) if text.text.eq_ignore_ascii_case("false") => Some(false),
             _ => None,

@@ -3,8 +3,10 @@
 use super::{
     Import, Options, carried,
     draft::{Draft, Effect, Verdict},
-    fields::{below, name_of, property},
+    fields::{name_of, property},
     ip_groups::IpGroups,
+    names::{NO_NAME, Names, tie},
+    schema::{Section, Shape, rules_of, section_of},
 };
 use crate::import::{
     json::shown,
@@ -12,19 +14,13 @@ use crate::import::{
     report::{Item, ItemKind},
     value::{Unknown, Value},
 };
-use std::{
-    collections::{HashMap, HashSet},
-    sync::Arc,
-};
-
-/// Longest name in egret's rows, in characters; a rule collection's in Azure as well.
-pub(super) const LONGEST_NAME: usize = 80;
-
-/// What a thing without a name is called.
-const NO_NAME: &str = "without a name";
+use std::{collections::HashMap, sync::Arc};
 
 /// Priorities of groups and collections (API reference, `priority`).
 const PRIORITIES: std::ops::RangeInclusive<i64> = 100..=65_000;
+
+/// Where what has no priority stands, which denies: before all others.
+const FIRST: u16 = 100;
 
 /// What reading a rule draws on.
 pub(super) struct Reader<'a> {
@@ -43,24 +39,6 @@ pub(super) struct GroupSource {
     pub collections: Result<Vec<(Value, Shape, Origin)>, Arc<Unknown>>,
     pub origin: Origin,
     pub doubt: Option<Arc<Unknown>>,
-}
-
-/// Which schema a collection follows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Shape {
-    /// `ruleCollections` of a group.
-    Now,
-    /// `rules` of a `ruleGroups` resource: each is a collection of conditions.
-    Old,
-    /// A section of an `azureFirewalls` resource.
-    Classic(Section),
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Section {
-    Nat,
-    Network,
-    Application,
 }
 
 /// What all rules of a collection share.
@@ -84,35 +62,21 @@ impl Shared {
     }
 }
 
-/// Gives each thing a name of its own that rows can hold.
+/// What the collections of a group have taken: names, and priorities by kind.
 #[derive(Default)]
-struct Names {
-    used: HashSet<String>,
-    /// How often each name was wanted again.
-    rounds: HashMap<String, usize>,
+struct Inside {
+    names: Names,
+    taken: HashMap<Section, HashMap<u16, String>>,
 }
 
-impl Names {
-    fn take(&mut self, wanted: String, draft: &mut Draft) -> String {
-        let wanted = if wanted.trim().is_empty() {
-            NO_NAME.to_owned()
-        } else {
-            wanted
-        };
-        let mut name: String = wanted.chars().take(LONGEST_NAME).collect();
-        let round = self.rounds.entry(wanted.clone()).or_insert(1);
-        while !self.used.insert(name.clone()) {
-            *round += 1;
-            let end = format!(" ({round})");
-            name = wanted.chars().take(LONGEST_NAME - end.len()).collect::<String>() + &end;
-        }
-        if name != wanted {
-            draft.changed(format!(
-                "called `{name}` here: each name once, at most {LONGEST_NAME} characters"
-            ));
-        }
-        name
-    }
+/// A collection without its rules.
+struct Head<'a> {
+    name: String,
+    priority: u16,
+    deny: bool,
+    /// What the file says that its rules are, if it does.
+    section: Option<Section>,
+    origin: &'a Origin,
 }
 
 /// The rules of a collection by kind, in their order.
@@ -121,6 +85,44 @@ struct ByKind {
     nat: Vec<crate::import::model::NatRule>,
     network: Vec<crate::import::model::NetworkRule>,
     application: Vec<crate::import::model::ApplicationRule>,
+}
+
+impl ByKind {
+    /// A collection of one kind each; Azure does not mix kinds, files may. None if the draft does not stay.
+    fn into_collections(self, head: Head<'_>, inside: &mut Inside, draft: &mut Draft) -> Vec<Collection> {
+        let mut kinds = Vec::new();
+        if !self.nat.is_empty() || head.section == Some(Section::Nat) {
+            kinds.push((Section::Nat, Rules::Nat(self.nat)));
+        }
+        if !self.network.is_empty() || head.section == Some(Section::Network) {
+            kinds.push((Section::Network, Rules::Network(self.network)));
+        }
+        if !self.application.is_empty() || kinds.is_empty() {
+            kinds.push((Section::Application, Rules::Application(self.application)));
+        }
+        if kinds.len() > 1 {
+            draft.changed("it mixes kinds of rules: a collection of each kind here");
+        }
+        if !draft.stays() {
+            return Vec::new();
+        }
+        let mut made = Vec::new();
+        for (index, (kind, rules)) in kinds.into_iter().enumerate() {
+            let name = match index {
+                0 => head.name.clone(),
+                _ => inside.names.take(head.name.clone(), draft),
+            };
+            tie(inside.taken.entry(kind).or_default(), head.priority, &name, draft);
+            made.push(Collection {
+                name,
+                priority: head.priority,
+                deny: head.deny,
+                rules,
+                origin: head.origin.clone(),
+            });
+        }
+        made
+    }
 }
 
 impl Reader<'_> {
@@ -167,21 +169,21 @@ impl Reader<'_> {
                 self.not_read(&name, &source.origin, Effect::Unknown, why);
             }
             Ok(written) => {
-                let (mut names, mut taken) = (Names::default(), HashMap::new());
+                let mut inside = Inside::default();
                 for (value, shape, origin) in written {
                     let shared = Shared {
                         effect: Effect::Unknown,
                         doubt: source.doubt.clone(),
                         void: void.clone(),
                     };
-                    let made = self.collection(value, *shape, origin, &name, shared, (&mut names, &mut taken));
+                    let made = self.collection(value, *shape, origin, &name, shared, &mut inside);
                     collections.extend(made);
                 }
             }
         }
         Group {
             name,
-            priority: priority.unwrap_or(*PRIORITIES.start() as u16),
+            priority: priority.unwrap_or(FIRST),
             collections,
             origin: source.origin.clone(),
         }
@@ -194,7 +196,7 @@ impl Reader<'_> {
         origin: &Origin,
         group: &str,
         mut shared: Shared,
-        (names, taken): (&mut Names, &mut HashMap<(u8, u16), String>),
+        inside: &mut Inside,
     ) -> Vec<Collection> {
         if value.as_object().is_none() {
             let why = value
@@ -210,11 +212,15 @@ impl Reader<'_> {
         }
         let kind_name = property(value, "ruleCollectionType")
             .or(property(value, "ruleType"))
-            .and_then(Value::as_str);
+            .and_then(Value::known_str);
         let is_nat = shape == Shape::Classic(Section::Nat)
             || kind_name.is_some_and(|kind| kind.to_ascii_lowercase().starts_with("firewallpolicynat"));
         let action = property(value, "action").map(|action| action.get("type").unwrap_or(action));
-        shared.effect = match action.and_then(Value::as_str).map(str::to_ascii_lowercase).as_deref() {
+        shared.effect = match action
+            .and_then(Value::known_str)
+            .map(str::to_ascii_lowercase)
+            .as_deref()
+        {
             Some("allow") => Effect::Allow,
             Some("dnat") | None if is_nat => Effect::Allow,
             Some("snat") if is_nat => {
@@ -234,7 +240,7 @@ impl Reader<'_> {
             return Vec::new();
         }
         let mut draft = shared.draft();
-        let name = names.take(name_of(value.get("name"), NO_NAME), &mut draft);
+        let name = inside.names.take(name_of(value.get("name"), NO_NAME), &mut draft);
         let number = priority(property(value, "priority"));
         if let Err(why) = &number {
             shared.void.get_or_insert(format!("the collection's {why}"));
@@ -251,77 +257,19 @@ impl Reader<'_> {
                 ByKind::default()
             }
         };
-        let number = number.unwrap_or(*PRIORITIES.start() as u16);
-        let made = self.by_kind(
-            by_kind,
-            &name,
-            number,
-            shared.effect,
+        let head = Head {
+            name,
+            priority: number.unwrap_or(FIRST),
+            deny: shared.effect != Effect::Allow,
+            section: if is_nat { Some(Section::Nat) } else { shape.section() },
             origin,
-            shape,
-            is_nat,
-            names,
-            taken,
-            &mut draft,
-        );
+        };
+        let made = by_kind.into_collections(head, inside, &mut draft);
         let verdict = draft.verdict();
         let place = self
             .import
             .item(ItemKind::RuleCollection, full, &origin.path, origin.at, verdict);
         self.items[item] = place;
-        made
-    }
-
-    /// A collection of one kind each; Azure does not mix kinds, files may.
-    #[allow(clippy::too_many_arguments, reason = "all of them are of one collection")]
-    fn by_kind(
-        &self,
-        rules: ByKind,
-        name: &str,
-        priority: u16,
-        effect: Effect,
-        origin: &Origin,
-        shape: Shape,
-        is_nat: bool,
-        names: &mut Names,
-        taken: &mut HashMap<(u8, u16), String>,
-        draft: &mut Draft,
-    ) -> Vec<Collection> {
-        let mut kinds = Vec::new();
-        if !rules.nat.is_empty() || is_nat {
-            kinds.push((0, Rules::Nat(rules.nat)));
-        }
-        if !rules.network.is_empty() || shape == Shape::Classic(Section::Network) {
-            kinds.push((1, Rules::Network(rules.network)));
-        }
-        if !rules.application.is_empty() || kinds.is_empty() {
-            kinds.push((2, Rules::Application(rules.application)));
-        }
-        if kinds.len() > 1 {
-            draft.changed("it mixes kinds of rules: a collection of each kind here");
-        }
-        let mut made = Vec::new();
-        if !draft.stays() {
-            return made;
-        }
-        for (index, (kind, rules)) in kinds.into_iter().enumerate() {
-            let name = match index {
-                0 => name.to_owned(),
-                _ => names.take(name.to_owned(), draft),
-            };
-            if let Some(other) = taken.insert((kind, priority), name.clone()) {
-                draft.remark(format!(
-                    "priority {priority} is that of `{other}` as well: the order of the file counts"
-                ));
-            }
-            made.push(Collection {
-                name,
-                priority,
-                deny: effect != Effect::Allow,
-                rules,
-                origin: origin.clone(),
-            });
-        }
         made
     }
 
@@ -386,85 +334,5 @@ fn priority(value: Option<&Value>) -> Result<u16, String> {
             let why = value.doubt().map_or("it is no number", |doubt| &doubt.why);
             Err(format!("priority is not known: {}", shown(why)))
         }
-    }
-}
-
-fn tie(taken: &mut HashMap<u16, String>, priority: u16, name: &str, draft: &mut Draft) {
-    if let Some(other) = taken.insert(priority, name.to_owned()) {
-        draft.remark(format!(
-            "priority {priority} is that of `{other}` as well: the order of the file counts"
-        ));
-    }
-}
-
-/// The rules of a collection with their places, or why they are not known.
-fn rules_of(value: &Value, shape: Shape, origin: &Origin) -> Result<Vec<(Value, Origin)>, String> {
-    let flat = value.get("properties").is_none();
-    let prefix = if flat { "" } else { ".properties" };
-    if shape == Shape::Old {
-        if let Some(condition) = property(value, "ruleCondition") {
-            let origin = below(origin, &format!("{prefix}.ruleCondition"), condition);
-            return Ok(vec![(old_nat_rule(value, condition), origin)]);
-        }
-        return listed(value, "ruleConditions", prefix, origin);
-    }
-    listed(value, "rules", prefix, origin)
-}
-
-fn listed(value: &Value, key: &str, prefix: &str, origin: &Origin) -> Result<Vec<(Value, Origin)>, String> {
-    let Some(list) = property(value, key) else {
-        return Ok(Vec::new());
-    };
-    let Some(items) = list.as_list() else {
-        return Err(match list.doubt() {
-            Some(doubt) => doubt.why.clone(),
-            None => format!("`{key}` is {}; `ConvertTo-Json` needs `-Depth 100`", list.type_name()),
-        });
-    };
-    let placed = items.iter().enumerate().map(|(index, item)| {
-        let origin = below(origin, &format!("{prefix}.{key}[{index}]"), item);
-        (item.clone(), origin)
-    });
-    Ok(placed.collect())
-}
-
-/// A DNAT rule of the old schema says what it translates to beside its condition.
-fn old_nat_rule(value: &Value, condition: &Value) -> Value {
-    let mut entries = condition
-        .as_object()
-        .map_or_else(Vec::new, |object| object.entries.clone());
-    entries.retain(|(key, _)| !key.eq_ignore_ascii_case("name"));
-    for key in ["name", "translatedAddress", "translatedPort"] {
-        if let Some(own) = property(value, key) {
-            entries.push((key.into(), own.clone()));
-        }
-    }
-    Value::object(entries, condition.at).unwrap_or_else(|_| Value::unknown("it nests too deep", condition.at))
-}
-
-fn section_of(rule: &Value, shape: Shape) -> Option<Section> {
-    if let Shape::Classic(section) = shape {
-        return Some(section);
-    }
-    let kind = rule
-        .get("ruleType")
-        .or(rule.get("ruleConditionType"))
-        .and_then(Value::as_str);
-    match kind.map(str::to_ascii_lowercase).as_deref() {
-        Some("applicationrule" | "applicationrulecondition") => return Some(Section::Application),
-        Some("networkrule" | "networkrulecondition") => return Some(Section::Network),
-        Some("natrule" | "natrulecondition") => return Some(Section::Nat),
-        Some(_) => return None,
-        None => {}
-    }
-    let has = |key: &str| rule.get(key).is_some();
-    if has("translatedPort") {
-        Some(Section::Nat)
-    } else if has("targetFqdns") || has("fqdnTags") || has("targetUrls") || has("webCategories") {
-        Some(Section::Application)
-    } else if has("destinationPorts") {
-        Some(Section::Network)
-    } else {
-        None
     }
 }
