@@ -236,3 +236,36 @@ fn nothing_is_left_to_fill_in() {
     let said = format!("{all} ClientHellos, {real} of them captured");
     assert!(readme.contains(&said), "README.md does not say `{said}`");
 }
+
+/// Every row of the tables names tests in its last column, and each of them is a function of this repository.
+#[test]
+fn each_point_of_azure_firewall_md_is_held_by_tests_that_exist() {
+    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    let mut code = String::new();
+    let mut folders = vec![root.join("src"), root.join("tests")];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|end| end == "rs") {
+                code += &fs::read_to_string(path).unwrap();
+            }
+        }
+    }
+    let page = fs::read_to_string(root.join("docs/azure-firewall.md")).unwrap();
+    let rows = page.lines().filter(|line| line.starts_with("| "));
+    let points = rows.filter(|line| !line.starts_with("| subject ")).collect::<Vec<_>>();
+    assert!(points.len() > 30, "{} points", points.len());
+    for point in points {
+        let last = point.trim_end_matches(" |").rsplit("| ").next().unwrap();
+        let tests: Vec<_> = last.split('`').skip(1).step_by(2).collect();
+        assert!(!tests.is_empty(), "no test holds: {point}");
+        for test in tests {
+            assert!(
+                code.contains(&format!("fn {test}(")),
+                "there is no test {test}: {point}"
+            );
+        }
+    }
+}
