@@ -4,11 +4,11 @@
 //! A chunk's size line, its closing CRLF, and the last chunk with the trailer section go on whole or not at all, so that
 //! nothing of a spoilt one does. Pure: no IO, no clock.
 
-use super::framing::{Progress, Violation};
-use super::section::{elements, field, lines, may_stand_in_value, section_end};
+use super::framing::{MAX_LENGTH, Progress, Violation};
+use super::section::{elements, field, lines, may_stand_in_value, section_end, starts_with};
 use std::ops::Range;
 
-/// Longest chunk size: 16 hexadecimal digits, all of 64 bits.
+/// Longest chunk size, in hexadecimal digits.
 const MAX_SIZE_DIGITS: usize = 16;
 
 /// Longest extension of one chunk, in bytes. Nobody is known to send any; RFC 9112 section 7.1.1 asks for a limit.
@@ -20,9 +20,12 @@ const MAX_EXTENSIONS_BYTES: usize = 16 * 1024;
 /// Longest trailer section, in bytes: it has to fit the buffer of a body.
 const MAX_TRAILER_BYTES: usize = 8 * 1024;
 
+/// Most fields of a trailer section, and most of those that its head may announce: each is looked for among them.
+const MAX_TRAILER_FIELDS: usize = 64;
+
 /// Fields that a trailer section must not hold: framing, routing, authority, credentials and how to read the content
 /// (RFC 9110 section 6.5.1). Some stacks merge trailers into the head.
-const FORBIDDEN_TRAILERS: [&str; 22] = [
+const FORBIDDEN_TRAILERS: [&str; 20] = [
     "age",
     "authorization",
     "cache-control",
@@ -35,17 +38,18 @@ const FORBIDDEN_TRAILERS: [&str; 22] = [
     "expect",
     "forwarded",
     "host",
+    "keep-alive",
     "max-forwards",
-    "proxy-authenticate",
-    "proxy-authorization",
     "set-cookie",
     "te",
     "trailer",
     "transfer-encoding",
     "upgrade",
     "via",
-    "x-forwarded-for",
 ];
+
+/// The same by how they start: what a head is not let through with either.
+const FORBIDDEN_STARTS: [&str; 3] = ["proxy-", "x-egret-", "x-forwarded-"];
 
 /// A chunked body on its way.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -171,6 +175,7 @@ impl Chunked {
         self.searched = 0;
         let digit = |byte: &u8| u64::from(char::from(*byte).to_digit(16).unwrap_or_default());
         match size.iter().fold(0, |sum, byte| sum << 4 | digit(byte)) {
+            size if size > MAX_LENGTH => return Err(Violation::framing("a chunk size beyond 63 bits")),
             0 => {
                 self.state = State::Last(feed + 1);
                 return self.last(bytes, feed + 1);
@@ -223,14 +228,19 @@ impl Chunked {
         }
         let Some(end) = end else { return Ok(None) };
         let mut kept = Vec::new();
-        for line in lines(&section[..end]) {
+        for (count, line) in lines(&section[..end]).enumerate() {
+            if count == MAX_TRAILER_FIELDS {
+                return Err(Violation::framing("more trailer fields than the limit"));
+            }
             let (name, _) = field(line).map_err(Violation::framing)?;
             let is_name = |other: &[u8]| other.eq_ignore_ascii_case(name);
-            if FORBIDDEN_TRAILERS.iter().any(|forbidden| is_name(forbidden.as_bytes())) {
+            if FORBIDDEN_TRAILERS.iter().any(|forbidden| is_name(forbidden.as_bytes()))
+                || FORBIDDEN_STARTS.iter().any(|start| starts_with(name, start.as_bytes()))
+            {
                 return Err(Violation::framing("a trailer field that belongs into the head"));
             }
             let next = start + line.len() + 2;
-            if elements(&self.announced).any(is_name) {
+            if elements(&self.announced).take(MAX_TRAILER_FIELDS).any(is_name) {
                 kept.push(start..next);
             }
             start = next;
@@ -330,6 +340,8 @@ mod tests {
             ("a blank before the extension", "5 ;a\r\nhello\r\n"),
             ("a blank before the size", " 5\r\nhello\r\n"),
             ("17 digits", "00000000000000005\r\nhello\r\n"),
+            ("a size that is negative in 64 bits", "8000000000000000\r\nhello\r\n"),
+            ("a size that is -1 in 64 bits", "ffffffffffffffff\r\nhello\r\n"),
             ("a sign", "-1\r\nhello\r\n"),
             ("another sign", "+5\r\nhello\r\n"),
             ("no size", "\r\nhello\r\n"),
@@ -376,6 +388,10 @@ mod tests {
             "X-A: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
             "content-length: 5\r\n\r\n",
             "Authorization: x\r\n\r\n",
+            "X-Forwarded-Host: evil.test\r\n\r\n",
+            "x-egret-reason: forged\r\n\r\n",
+            "Proxy-Connection: close\r\n\r\n",
+            "Keep-Alive: 5\r\n\r\n",
             "X-A : 1\r\n\r\n",
             " X-A: 1\r\n\r\n",
             "X-A: 1\r\n folded\r\n\r\n",
@@ -392,6 +408,13 @@ mod tests {
         }
         let long = format!("0\r\n{}\r\n", "X-A: 0123456789\r\n".repeat(600));
         assert!(feed(long.as_bytes(), 4096).1.is_err());
+        let most = format!("0\r\n{}\r\n", "a:\r\n".repeat(MAX_TRAILER_FIELDS));
+        assert_eq!(feed(most.as_bytes(), 4096).1, Ok(true));
+        let many = format!("0\r\n{}\r\n", "a:\r\n".repeat(MAX_TRAILER_FIELDS + 1));
+        assert!(
+            feed(many.as_bytes(), 4096).1.is_err(),
+            "each is looked for in what was announced"
+        );
         assert!(feed(b"0\r\nX-A: 1\r\nX-B:\t2 \r\n\r\n", 1).1 == Ok(true));
     }
 }

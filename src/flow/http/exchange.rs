@@ -172,7 +172,8 @@ impl Exchange {
         if answered.is_ready() {
             return answered;
         }
-        if self.upload != Upload::UnderWay && client.poll_gone(cx).is_ready() {
+        // What follows a body that is not whole belongs to it, also if upstream takes no more: it may go again.
+        if self.upload == Upload::Whole && client.poll_gone(cx).is_ready() {
             return Poll::Ready(Err(Failure::ClientReset));
         }
         client.poll_idle(cx, idle).map(|()| Err(Failure::Silent))
@@ -257,6 +258,7 @@ impl Exchange {
         };
         let head = ResponseHead::read(&bytes[..end], recipient.to_head, MAX_RESPONSE_FIELDS)?;
         let (next, body) = match head.status {
+            101 if self.upload != Upload::Whole => return Err("a 101 before its request was whole"),
             101 if self.asked.websocket && head.websocket => (Awaits::Frames, Framing::NONE),
             101 => return Err("a 101 that no request asked for"),
             100..200 if self.interim == MAX_INTERIM_RESPONSES => return Err("more interim responses than the limit"),
@@ -299,5 +301,79 @@ impl Exchange {
             upstream_stays: head.minor == 1 && !head.fields.close && !until_close,
         };
         (next, body)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::client::Bounds;
+    use super::*;
+    use crate::config::settings::Limits;
+    use crate::flow::held::Held;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::{TcpListener, TcpStream};
+
+    const HEAD: &[u8] = b"POST / HTTP/1.1\r\nContent-Length: 5\r\n\r\n";
+
+    const IDLE: Duration = Duration::from_secs(2);
+
+    /// Two connected sockets.
+    async fn pair() -> (TcpStream, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let far = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        (far, listener.accept().await.unwrap().0)
+    }
+
+    fn post() -> Exchange {
+        let asked = Asked {
+            recipient: Recipient {
+                minor: 1,
+                to_head: false,
+                last: false,
+            },
+            expects_continue: false,
+            websocket: false,
+            harmless: false,
+        };
+        Exchange::new(asked, HEAD.to_vec(), Framing::Length(5), Vec::new())
+    }
+
+    /// The body that came meanwhile was taken for what follows it: the second connection got the head alone.
+    #[tokio::test]
+    async fn c_39_a_request_that_goes_again_has_its_body_though_upstream_was_gone_before_its_first_byte() {
+        let (mut sender, client) = pair().await;
+        let mut client = Client::new(client, Held::from(Vec::new()), Bounds::from(&Limits::default()));
+        sender.write_all(b"hello").await.unwrap();
+        client.stream.readable().await.unwrap();
+        let (stale, far) = pair().await;
+        let (mut stale, mut exchange) = (Connection::over(stale), post());
+        // No await behind it: the write fails before the thread hears of the reset.
+        crate::flow::relay::reset(&far);
+        drop(far);
+        let failure = exchange.run(&mut client, &mut stale, IDLE, || false).await.unwrap_err();
+        assert_eq!((failure, exchange.may_go_again()), (Failure::Closed, true));
+        exchange.rewind();
+        let (fresh, mut far) = pair().await;
+        let mut fresh = Connection::over(fresh);
+        let mut heard = vec![0; HEAD.len() + 5];
+        let origin = async {
+            far.read_exact(&mut heard).await.unwrap();
+            far.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+                .await
+                .unwrap();
+        };
+        let (answered, ()) = tokio::join!(exchange.run(&mut client, &mut fresh, IDLE, || false), origin);
+        assert!(
+            matches!(
+                answered,
+                Ok(Answered::Whole {
+                    client_stays: true,
+                    upstream_stays: true
+                })
+            ),
+            "{answered:?}"
+        );
+        assert_eq!(heard, [HEAD, b"hello"].concat());
+        assert!(client.held.bytes.is_empty());
     }
 }

@@ -1,11 +1,11 @@
 //! The fields of a head, read strictly: what two parsers could read in two ways is a [`Violation`]. Pure.
 
 use super::chunked::Chunked;
-use super::framing::{Framing, Violation};
+use super::framing::{Framing, MAX_LENGTH, Violation};
 use super::section::{elements, field, lines, lists};
 use crate::policy::Reason;
 
-/// Digits of a Content-Length at most: 19, so that it fits 63 bits.
+/// Digits of a Content-Length at most.
 const MAX_LENGTH_DIGITS: usize = 19;
 
 /// The fields of a head that can be read in one way only, and what those of them say that decide how a message is read.
@@ -143,5 +143,9 @@ fn content_length(value: &[u8]) -> Option<u64> {
     if !(1..=MAX_LENGTH_DIGITS).contains(&value.len()) || !value.iter().all(u8::is_ascii_digit) {
         return None;
     }
-    std::str::from_utf8(value).ok()?.parse().ok()
+    std::str::from_utf8(value)
+        .ok()?
+        .parse()
+        .ok()
+        .filter(|length| *length <= MAX_LENGTH)
 }

@@ -5,6 +5,7 @@ use super::fields::Fields;
 use super::framing::Framing;
 use super::request::RequestHead;
 use super::response::ResponseHead;
+use super::section::starts_with;
 use super::target::Wanted;
 use crate::policy::Host;
 use std::borrow::Cow;
@@ -166,11 +167,6 @@ fn stays(fields: &Fields<'_>, name: &[u8]) -> bool {
 /// What a client says about where a request came from.
 fn of_origin(name: &[u8]) -> bool {
     name.eq_ignore_ascii_case(b"forwarded") || starts_with(name, b"x-forwarded-") || starts_with(name, b"x-egret-")
-}
-
-fn starts_with(name: &[u8], start: &[u8]) -> bool {
-    name.get(..start.len())
-        .is_some_and(|found| found.eq_ignore_ascii_case(start))
 }
 
 fn push(out: &mut Vec<u8>, parts: &[&[u8]]) {

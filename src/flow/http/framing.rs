@@ -5,6 +5,10 @@
 use super::chunked::Chunked;
 use crate::policy::Reason;
 
+/// Longest body and longest chunk, in bytes: what is more is negative to a reader that counts in 64 bits with a sign, and it
+/// may go on with what it takes for the next request.
+pub(super) const MAX_LENGTH: u64 = i64::MAX as u64;
+
 /// What is wrong with a message, for the answer and the row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Violation {

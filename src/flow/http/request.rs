@@ -223,6 +223,7 @@ mod tests {
             "Content-Length: 5 5\r\n",
             "Content-Length: 0x5\r\n",
             "Content-Length: 12345678901234567890\r\n",
+            "Content-Length: 9223372036854775808\r\n",
             "Content-Length: -1\r\n",
             "Content-Length:\r\n",
             "Content-Length: 5a\r\n",

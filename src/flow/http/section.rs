@@ -75,6 +75,12 @@ pub(super) fn may_stand_in_value(byte: u8) -> bool {
     byte == b'\t' || (byte >= b' ' && byte != 0x7f)
 }
 
+/// Whether a name starts so, in any case.
+pub(super) fn starts_with(name: &[u8], start: &[u8]) -> bool {
+    name.get(..start.len())
+        .is_some_and(|found| found.eq_ignore_ascii_case(start))
+}
+
 /// Without spaces and tabs at both ends: the only whitespace that HTTP knows (not VT, FF or CR).
 pub(super) fn trimmed(mut value: &[u8]) -> &[u8] {
     while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = value {

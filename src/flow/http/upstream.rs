@@ -102,3 +102,32 @@ impl Connection {
         (self.stream, self.entry, self.file)
     }
 }
+
+#[cfg(test)]
+impl Connection {
+    /// Over this socket, which requests have used before.
+    pub(super) fn over(stream: TcpStream) -> Self {
+        use crate::flow::{FlowId, limits::Limits, tunnels::Tunnel, tunnels::Tunnels};
+        use crate::policy::vet::Candidate;
+        let address = stream.peer_addr().unwrap();
+        let (host, ip) = (Host::Address(address.ip()), address.ip());
+        let candidate = Candidate {
+            ip,
+            owner: None,
+            zone: None,
+            through_private_link: false,
+        };
+        let tunnel = Tunnel::new(FlowId::next(), address, host, address.port(), None, candidate, 1);
+        Self {
+            stream,
+            entry: Tunnels::new().register(tunnel.clone()),
+            address,
+            sent: 0,
+            received: 0,
+            used: true,
+            generation: 1,
+            stop: Box::pin(async move { tunnel.stopped().await }),
+            file: Limits::new(None).file().unwrap(),
+        }
+    }
+}
