@@ -224,20 +224,52 @@ fn per_cent(text: &str) -> Result<f64, String> {
 /// `egret explain`
 #[derive(Clone, Debug, Args)]
 pub struct ExplainArgs {
-    /// What is asked for: `https://host[:port]`, `http://host[:port]`, or `host:port` as a CONNECT names it
-    pub target: String,
+    /// What is asked for: `https://host[:port]`, `http://host[:port]`, `host:port` as a CONNECT names it, `tcp://ip:port`,
+    /// `udp://ip:port` or `icmp://ip`
+    #[arg(required_unless_present = "row")]
+    pub target: Option<String>,
     /// Who asks
     #[arg(long, value_name = "IP", default_value = "127.0.0.1")]
     pub source: std::net::IpAddr,
+    /// How it comes: to the proxy port, or routed [default: explicit; transparent for tcp://, udp:// and icmp://]
+    #[arg(long, value_enum)]
+    pub via: Option<Road>,
+    /// The address that its packets carry, or that its name leads to
+    #[arg(long, value_name = "IP")]
+    pub destination: Option<std::net::IpAddr>,
     /// Where the rules come from.
     #[command(flatten)]
     pub config: ConfigArgs,
     /// Resolve the name with the configured forwarders as well, and judge the addresses
     #[arg(long)]
     pub resolve: bool,
+    /// Take the attempt from a row of this file, and say whether it is decided alike today (0: alike, 1: not)
+    #[arg(long, value_name = "FILE:LINE", conflicts_with_all = ["target", "source", "via", "destination", "resolve", "nsg"])]
+    pub row: Option<String>,
+    /// Put the network security groups of this file (ARM template, or `az network nsg show`) before the firewall; may be repeated
+    #[arg(long, value_name = "FILE")]
+    pub nsg: Vec<PathBuf>,
+    /// For --nsg: where the workload reaches the proxy port [default: the first listener with an address of its own]
+    #[arg(long, value_name = "IP:PORT", requires = "nsg")]
+    pub proxy: Option<std::net::SocketAddr>,
+    /// For --nsg: what `VirtualNetwork` stands for; may be repeated [default: 10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16]
+    #[arg(long, value_name = "NET", requires = "nsg")]
+    pub virtual_network: Vec<ipnet::IpNet>,
+    /// For --nsg: Microsoft's list of service tags
+    #[arg(long, value_name = "FILE", requires = "nsg")]
+    pub service_tags: Option<PathBuf>,
     /// Print JSON
     #[arg(long)]
     pub json: bool,
+}
+
+/// How an attempt comes to egret.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Road {
+    /// To the proxy port
+    Explicit,
+    /// Routed, or redirected
+    Transparent,
 }
 
 /// `egret catalogue`

@@ -12,6 +12,7 @@ pub mod evaluate;
 pub mod fqdn;
 mod names;
 pub mod network;
+pub mod nsg;
 mod packet;
 pub mod private_link;
 pub mod reason;

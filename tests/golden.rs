@@ -85,6 +85,102 @@ const CASES: &[(&str, &str)] = &[
         "explain rebind.contoso.com:443 --source 10.1.0.7 --config explain.toml --resolve --json",
     ),
     (
+        "explain-order",
+        "explain https://api.contoso.com --source 10.1.0.7 --via transparent --destination 198.51.100.77 --config order.toml",
+    ),
+    (
+        "explain-order-json",
+        "explain tcp://203.0.113.5:444 --source 10.1.0.7 --config order.toml --json",
+    ),
+    (
+        "explain-dnat",
+        "explain tcp://198.51.100.4:22 --source 192.0.2.9 --config order.toml",
+    ),
+    (
+        "explain-network",
+        "explain tcp://203.0.113.5:443 --source 10.1.0.7 --config order.toml",
+    ),
+    (
+        "explain-network-near",
+        "explain tcp://203.0.113.5:444 --source 10.1.0.7 --config order.toml",
+    ),
+    (
+        "explain-network-parent",
+        "explain tcp://192.0.2.25:25 --source 10.1.0.7 --config order.toml",
+    ),
+    (
+        "explain-network-fqdn",
+        "explain tcp://198.51.100.20:1433 --source 10.1.0.7 --config order.toml --resolve",
+    ),
+    (
+        "explain-udp",
+        "explain udp://198.51.100.123:123 --source 10.1.0.7 --config order.toml",
+    ),
+    (
+        "explain-icmp",
+        "explain icmp://203.0.113.5 --source 10.1.0.7 --config order.toml",
+    ),
+    (
+        "explain-threat",
+        "explain https://x.c2.example --source 10.1.0.7 --config order.toml",
+    ),
+    (
+        "explain-infrastructure",
+        "explain https://vm.images.example --source 10.1.0.7 --config order.toml",
+    ),
+    (
+        "explain-routed-without-address",
+        "explain https://api.contoso.com --via transparent --config order.toml",
+    ),
+    ("explain-row", "explain --row azure-rows.ndjson:1 --config order.toml"),
+    (
+        "explain-row-network",
+        "explain --row azure-rows.ndjson:2 --config order.toml",
+    ),
+    (
+        "explain-row-otherwise",
+        "explain --row azure-rows.ndjson:3 --config order.toml",
+    ),
+    (
+        "explain-row-otherwise-json",
+        "explain --row azure-rows.ndjson:3 --config order.toml --json",
+    ),
+    (
+        "explain-row-of-egret",
+        "explain --row ../../golden/rows-azure.ndjson:1 --config explain.toml",
+    ),
+    (
+        "explain-row-no-decision",
+        "explain --row azure-rows.ndjson:4 --config order.toml",
+    ),
+    (
+        "explain-row-no-line",
+        "explain --row azure-rows.ndjson:9 --config order.toml",
+    ),
+    (
+        "explain-nsg",
+        "explain https://api.contoso.com --source 10.1.0.7 --config order.toml --nsg nsg-arm.json --proxy 10.0.1.4:3128 \
+         --service-tags ../service-tags.json",
+    ),
+    (
+        "explain-nsg-stopped",
+        "explain https://api.contoso.com --source 10.1.0.7 --via transparent --destination 198.51.100.77 --config order.toml \
+         --nsg nsg-arm.json --service-tags ../service-tags.json",
+    ),
+    (
+        "explain-nsg-several",
+        "explain tcp://203.0.113.5:443 --source 10.1.0.7 --config order.toml --nsg nsg-cli.json --nsg nsg-arm.json \
+         --service-tags ../service-tags.json",
+    ),
+    (
+        "explain-nsg-unknown-tag",
+        "explain tcp://203.0.113.5:443 --source 10.1.0.7 --config order.toml --nsg nsg-arm.json",
+    ),
+    (
+        "explain-nsg-no-proxy",
+        "explain https://api.contoso.com --config order.toml --nsg nsg-arm.json",
+    ),
+    (
         "explain-bad-config",
         "explain api.example.com:443 --config not-there.toml",
     ),

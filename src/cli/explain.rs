@@ -1,273 +1,154 @@
 //! `egret explain`: one attempt, step by step, by the very evaluation that decides flows.
 
+mod asked;
+mod change;
+mod judged;
+mod nsg;
+mod outcome;
 mod resolve;
+mod row;
 mod show;
 
 use super::{Answer, ExplainArgs, print, refuse};
 use crate::{
-    catalogue::Catalogue,
-    config::{Checked, nets},
-    policy::{
-        Action, Attempt, CompiledPolicy, Decision, Expected, Fqdn, Host, Mode, Protocol, Reason, RuleId, Sources,
-        Trace, decide::RuleOutcome,
-    },
+    config::Checked,
+    policy::{Action, CompiledPolicy, DecidedBy, Reason, Resolved, Via},
 };
+use asked::Asked;
+use judged::Judged;
 use resolve::Resolution;
-use std::{net::IpAddr, sync::Arc};
+use std::sync::Arc;
 
-/// Most pieces of advice.
-const MOST_ADVICE: usize = 5;
-
-/// Explains one attempt. The answer is yes if it would get through.
+/// Explains one attempt, or one row. The answer is yes if it would get through; of a row: if it is decided alike.
 pub fn run(args: &ExplainArgs) -> anyhow::Result<Answer> {
     let checked = args.config.load(&[], &[]).map_err(|problems| refuse(&problems))?;
-    let mut explanation = explain(&checked, &args.target, args.source.to_canonical());
-    if let (true, Ok(name), true) = (args.resolve, &explanation.name, explanation.permitted) {
-        let rule = explanation
-            .rule
-            .and_then(|rule| explanation.policy.application_rule(rule));
-        let resolution = resolve::resolve(&checked, name, explanation.target.port.unwrap_or(443), rule)?;
-        explanation.permitted &= resolution.vetted.is_ok();
-        explanation.resolution = Some(resolution);
+    if let Some(place) = &args.row {
+        return row::run(&checked, place, args.json);
+    }
+    let asked = Asked::new(args)?;
+    let resolved = if args.resolve {
+        resolve::destination_fqdns(&checked, &asked)?
+    } else {
+        Resolved::default()
+    };
+    let mut explanation = Explanation::new(&checked, asked, resolved);
+    if args.resolve {
+        explanation.resolve(&checked)?;
+    }
+    if !args.nsg.is_empty() {
+        let groups = nsg::judge(args, &checked, &explanation.asked)?;
+        explanation.permitted &= groups.iter().all(|group| group.allows);
+        explanation.groups = groups;
     }
     print(&if args.json {
-        show::json(&explanation)
+        show::json::json(&explanation)
     } else {
         show::text(&explanation)
     })?;
     Ok(explanation.permitted.into())
 }
 
-/// What was asked for, taken apart but not yet judged.
-#[derive(Debug, PartialEq, Eq)]
-struct Target {
-    /// `http://` or `https://` was written; without it the target is that of a CONNECT.
-    protocol: Option<Protocol>,
-    /// As written.
-    host: String,
-    /// `None`: not a port.
-    port: Option<u16>,
-}
-
-impl Target {
-    fn read(text: &str) -> Self {
-        let (protocol, rest) = match text.split_once("://") {
-            Some((scheme, rest)) if scheme.eq_ignore_ascii_case("https") => (Some(Protocol::Https), rest),
-            Some((scheme, rest)) if scheme.eq_ignore_ascii_case("http") => (Some(Protocol::Http), rest),
-            _ => (None, text),
-        };
-        let path = if protocol.is_some() {
-            rest.find(['/', '?', '#'])
-        } else {
-            None
-        };
-        let authority = &rest[..path.unwrap_or(rest.len())];
-        let usual = if protocol == Some(Protocol::Http) { 80 } else { 443 };
-        let (host, port) = match authority.rsplit_once(':') {
-            Some((host, port)) if !port.contains(']') => (host, nets::port(port)),
-            _ => (authority, Some(usual)),
-        };
-        Self {
-            protocol,
-            host: host.to_owned(),
-            port,
-        }
-    }
-}
-
 /// Everything there is to say about one attempt.
 struct Explanation {
-    target: Target,
-    source: IpAddr,
+    asked: Asked,
     policy: CompiledPolicy,
     hash: Arc<str>,
-    /// The normal form, or why there is no name to judge.
-    name: Result<Fqdn, Reason>,
-    /// What it was judged as.
-    protocol: Protocol,
-    steps: Vec<Step>,
-    action: Action,
+    resolved: Resolved,
+    /// `None`: what was asked for is refused before any rule is asked.
+    judged: Option<Judged>,
     reason: Reason,
-    mode: Mode,
-    rule: Option<RuleId>,
-    wide: bool,
     /// Whether the flow would get through, as far as was looked.
     permitted: bool,
-    /// What would have to change for it to be allowed.
-    advice: Vec<String>,
+    /// What would have to change for it to be decided the other way.
+    change: Vec<String>,
+    /// An address that is never dialled, whatever the rules say.
+    never_dialled: bool,
     resolution: Option<Resolution>,
-}
-
-/// One rule and how it fared.
-struct Step {
-    rule: RuleId,
-    outcome: RuleOutcome,
-}
-
-#[derive(Default)]
-struct Steps(Vec<Step>);
-
-impl Trace for Steps {
-    fn rule(&mut self, rule: RuleId, outcome: RuleOutcome) {
-        self.0.push(Step { rule, outcome });
-    }
-}
-
-fn explain(checked: &Checked, target: &str, source: IpAddr) -> Explanation {
-    let target = Target::read(target);
-    let policy = CompiledPolicy::new(checked.policy.clone());
-    let name = match (Host::parse(target.host.as_bytes()), target.port) {
-        (Ok(_), None) => Err(Reason::BadAuthority),
-        (Ok(Host::Address(_)), _) => Err(Reason::IpLiteral),
-        (Ok(Host::Name(name)), Some(_)) => Ok(name),
-        (Err(error), _) => Err(error.reason()),
-    };
-    let mut explanation = Explanation {
-        protocol: target.protocol.unwrap_or(Protocol::Https),
-        target,
-        source,
-        hash: checked.hash.clone(),
-        name,
-        steps: Vec::new(),
-        action: Action::Deny,
-        reason: Reason::NoRuleMatched,
-        mode: Mode::Enforce,
-        rule: None,
-        wide: false,
-        permitted: false,
-        advice: Vec::new(),
-        resolution: None,
-        policy,
-    };
-    match explanation.name.clone() {
-        Ok(name) => explanation.judge(&name),
-        Err(reason) => {
-            explanation.reason = reason;
-            explanation.advice.push(reason.row().remedy.to_owned());
-        }
-    }
-    explanation
+    /// What the network security groups before the firewall say.
+    groups: Vec<nsg::Said>,
 }
 
 impl Explanation {
-    fn judge(&mut self, name: &Fqdn) {
-        let port = self.target.port.unwrap_or(443);
-        let (protocol, decision, steps) = match self.target.protocol {
-            Some(protocol) => self.decide(protocol, name, port),
-            // CONNECT does not say what will be spoken.
-            None => {
-                let https = self.decide(Protocol::Https, name, port);
-                let http = self.decide(Protocol::Http, name, port);
-                match Expected::of(https.1, http.1, port) {
-                    (Expected::Http, _) => http,
-                    (Expected::Tls | Expected::Either, _) => https,
-                }
-            }
+    fn new(checked: &Checked, asked: Asked, resolved: Resolved) -> Self {
+        let policy = CompiledPolicy::new(checked.policy.clone());
+        let mut explanation = Self {
+            hash: checked.hash.clone(),
+            judged: None,
+            reason: Reason::NoRuleMatched,
+            permitted: false,
+            change: Vec::new(),
+            never_dialled: false,
+            resolution: None,
+            groups: Vec::new(),
+            asked,
+            policy,
+            resolved,
         };
-        self.protocol = protocol;
-        self.steps = steps.0;
-        self.action = decision.action;
+        match explanation.asked.target.host {
+            Ok(_) => explanation.judge(checked),
+            Err(reason) => {
+                explanation.reason = reason;
+                explanation.change.push(reason.row().remedy.to_owned());
+            }
+        }
+        explanation
+    }
+
+    fn judge(&mut self, checked: &Checked) {
+        let judged = judged::judge(&self.policy, &self.asked, &self.resolved);
+        let decision = judged.evaluation.decision;
         self.reason = decision.reason;
-        self.mode = decision.mode;
-        self.rule = decision.rule;
-        self.wide = decision.wide;
         self.permitted = decision.permits();
-        if decision.action == Action::Deny {
-            self.advice = self.advise(name, port);
+        // Vetting holds whatever network rules allow; a private address is vouched for by the rule that allows it.
+        let address = self.asked.target.address().filter(|_| self.asked.via == Via::Explicit);
+        if let Some(ip) = address.filter(|_| self.permitted) {
+            let allowed = decision.action == Action::Allow;
+            self.never_dialled = checked
+                .addresses
+                .vet_address(ip, self.asked.target.port, allowed)
+                .is_err();
+            self.permitted &= !self.never_dialled;
         }
+        self.judged = Some(judged);
+        self.change = change::changes(self);
     }
 
-    fn decide(&self, protocol: Protocol, name: &Fqdn, port: u16) -> (Protocol, Decision, Steps) {
-        let attempt = Attempt {
-            source: self.source,
-            protocol,
-            name,
-            port,
+    /// The name's addresses, and what threat intelligence and network rules say of them.
+    fn resolve(&mut self, checked: &Checked) -> anyhow::Result<()> {
+        let Some(judged) = self.judged.as_ref().filter(|_| self.permitted) else {
+            return Ok(());
         };
-        let mut steps = Steps::default();
-        let decision = self.policy.decide(&attempt, &mut steps);
-        (protocol, decision, steps)
-    }
-
-    /// `group/collection/rule`
-    fn label(&self, rule: RuleId) -> String {
-        let names = self.policy.rule_ref(rule);
-        format!("{}/{}/{}", names.group, names.collection, names.rule)
-    }
-
-    fn advise(&self, name: &Fqdn, port: u16) -> Vec<String> {
-        if let Some(rule) = self.rule {
-            let label = self.label(rule);
-            return vec![format!(
-                "rule {label} denies it: take the name out of that rule, or let a rule that allows it come before (a lower \
-                 priority number)"
-            )];
-        }
-        let allowing = self
-            .steps
-            .iter()
-            .filter(|step| self.policy.action(step.rule) == Action::Allow);
-        let near = allowing.filter_map(|step| self.advice_on(step, port));
-        let mut advice: Vec<String> = near.take(MOST_ADVICE).collect();
-        if advice.is_empty() {
-            advice.push(format!(
-                "no rule names it: add \"{name}\" to `destination_fqdns` of a rule that allows {}",
-                self.source
-            ));
-            let holders = Catalogue::embedded().holders(name);
-            advice.extend(holders.first().map(|holder| {
-                let tag = holder.tag.name();
-                format!(
-                    "if that is a resource of yours, tag {tag} can name it: `--allow {holder}`, or `[fqdn_tag.{tag}]`"
-                )
-            }));
-        }
-        advice
-    }
-
-    /// What a rule that names the target lacks.
-    fn advice_on(&self, step: &Step, port: u16) -> Option<String> {
-        let label = self.label(step.rule);
-        match step.outcome {
-            RuleOutcome::SourceDiffers => Some(format!(
-                "rule {label} allows the name to others: add \"{}\" to its `source_addresses`, or to one of its IP groups",
-                self.source
-            )),
-            RuleOutcome::PortDiffers => {
-                let protocol = self.protocol;
-                Some(format!(
-                    "rule {label} allows the name on another port or protocol: add {{ type = \"{protocol:?}\", port = {port} }} \
-                     to its `protocols`"
-                ))
+        let Some(name) = self
+            .asked
+            .target
+            .name()
+            .filter(|_| judged.evaluation.by != DecidedBy::Nat)
+        else {
+            return Ok(());
+        };
+        let rule = judged.evaluation.decision.rule;
+        let scope = rule.and_then(|rule| self.policy.application_rule(rule));
+        let mut resolution = resolve::resolve(checked, name, self.asked.target.port, scope)?;
+        if let (Ok(addresses), Via::Explicit) = (&mut resolution.vetted, self.asked.via) {
+            let judge = |ip| judged::judge(&self.policy, &self.asked.leading_to(ip), &self.resolved);
+            let denied: Vec<_> = addresses.iter().map(|ip| (*ip, judge(*ip))).collect();
+            resolution.denied = denied
+                .into_iter()
+                .filter(|(_, judged)| !judged.evaluation.decision.permits())
+                .collect();
+            addresses.retain(|ip| !resolution.denied.iter().any(|(denied, _)| denied == ip));
+            let threat = |judged: &Judged| judged.evaluation.by == DecidedBy::ThreatIntelligence;
+            // One listed address spoils the answer.
+            if addresses.is_empty() || resolution.denied.iter().any(|(_, judged)| threat(judged)) {
+                let by_threat = resolution.denied.iter().find(|(_, judged)| threat(judged));
+                let first = by_threat.or(resolution.denied.first());
+                let reason = first.map_or(Reason::AddressDenied, |(_, judged)| judged.evaluation.decision.reason);
+                resolution.vetted = Err(reason);
             }
-            RuleOutcome::NameDiffers | RuleOutcome::Matched => None,
         }
-    }
-
-    /// How a rule fared, in words.
-    fn outcome(&self, step: &Step) -> String {
-        let rule = self.policy.application_rule(step.rule);
-        match step.outcome {
-            RuleOutcome::NameDiffers => "does not name it".into(),
-            RuleOutcome::SourceDiffers => match rule.map(|rule| &rule.sources) {
-                Some(Sources::Nets(nets)) if nets.is_empty() => "names it, for nobody: its sources are empty".into(),
-                Some(Sources::Nets(nets)) => {
-                    let shown: Vec<String> = nets.iter().take(3).map(ToString::to_string).collect();
-                    let more = if nets.len() > 3 { ", .." } else { "" };
-                    format!("names it, for other sources: {}{more}", shown.join(", "))
-                }
-                _ => "names it, for other sources".into(),
-            },
-            RuleOutcome::PortDiffers => {
-                let ports = rule.iter().flat_map(|rule| &rule.protocols);
-                let shown: Vec<String> = ports
-                    .take(4)
-                    .map(|port| format!("{:?} {}", port.protocol, port.port))
-                    .collect();
-                format!("names it, on other ports: {}", shown.join(", "))
-            }
-            RuleOutcome::Matched => "matches: the evaluation ends here".into(),
-        }
+        self.permitted = resolution.vetted.is_ok();
+        self.resolution = Some(resolution);
+        Ok(())
     }
 }
 

@@ -1,11 +1,16 @@
 //! The second half of an attempt: who answers for the name, and which of the addresses may be dialled.
 
+use super::{asked::Asked, judged::Judged};
 use crate::{
     config::Checked,
     dns::{ResolveError, Resolver},
-    policy::{Answer, ApplicationRule, Fqdn, Reason, vet::RuleScope},
+    policy::{Answer, ApplicationRule, Fqdn, Reason, Resolved, Rules, Via, vet::RuleScope},
 };
-use std::{net::IpAddr, sync::Arc};
+use anyhow::bail;
+use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
+
+/// Most destination FQDNs that are looked up: Azure's advice is not to have over 1,000 in all network rules of a firewall.
+const MOST_FQDNS: usize = 1_000;
 
 /// What came of resolving and vetting.
 pub struct Resolution {
@@ -15,6 +20,8 @@ pub struct Resolution {
     pub vetted: Result<Vec<IpAddr>, Reason>,
     /// Addresses that would not.
     pub refused: Vec<IpAddr>,
+    /// Of the vetted ones: what threat intelligence or a network rule denies.
+    pub denied: Vec<(IpAddr, Judged)>,
     /// A public address is used for a name that has a private-link zone (`private_endpoints.mode = "log"`).
     pub public_resolution: bool,
 }
@@ -38,6 +45,7 @@ pub fn resolve(
     let mut resolution = Resolution {
         vetted: Ok(Vec::new()),
         refused: Vec::new(),
+        denied: Vec::new(),
         public_resolution: false,
         answer: answer.clone(),
     };
@@ -53,4 +61,33 @@ pub fn resolve(
         Err(error) => resolution.vetted = Err(error.reason()),
     }
     Ok(resolution)
+}
+
+/// What the destination FQDNs of network rules stand for, where routed traffic is judged by them. A name without an answer
+/// stands for nothing.
+pub fn destination_fqdns(checked: &Checked, asked: &Asked) -> anyhow::Result<Resolved> {
+    let mut resolved = Resolved::default();
+    if asked.via == Via::Explicit {
+        return Ok(resolved);
+    }
+    let rules = checked
+        .policy
+        .collections()
+        .flat_map(|collection| match &collection.rules {
+            Rules::Network(rules) => rules.as_slice(),
+            Rules::Application(_) | Rules::Nat(_) => &[],
+        });
+    let names: BTreeSet<&Fqdn> = rules.flat_map(|rule| &rule.destinations.fqdns).collect();
+    if names.len() > MOST_FQDNS {
+        bail!("the network rules name {} hosts: too many to look up", names.len());
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let resolver = Resolver::new(Arc::new(checked.dns.clone()), runtime.handle().clone());
+    for name in names {
+        if let Ok(answer) = runtime.block_on(resolver.resolve(name)) {
+            let addresses = answer.addresses.iter().map(|address| address.ip.to_canonical());
+            resolved.set(name.clone(), addresses.collect());
+        }
+    }
+    Ok(resolved)
 }

@@ -1,59 +1,205 @@
-//! An [`Explanation`] as text for people and as JSON.
+//! An [`Explanation`] as text for people; [`json`] for programs.
 
-use super::{Explanation, Step, resolve::Resolution};
-use crate::policy::{Action, Mode, Protocol, decide::RuleOutcome};
-use serde_json::{Value, json};
+pub mod json;
+
+use super::{
+    Explanation,
+    judged::{Judged, Step},
+    resolve::Resolution,
+};
+use crate::{
+    expect::target::Speaks,
+    policy::{Action, DecidedBy, Mode, Protocol, Transport, Via, threat::Listed},
+};
 use std::fmt::Write;
 
-/// So many rules in a row that do not name the target are told of one by one; more are counted.
+/// So many rules in a row that do not come near are told of one by one; more are counted.
 const LONGEST_RUN: usize = 3;
 
 /// For people.
 pub fn text(it: &Explanation) -> String {
     let mut text = String::new();
-    let port = it.target.port.map_or_else(|| "?".to_owned(), |port| port.to_string());
-    let way = match it.target.protocol {
-        None => "CONNECT",
-        Some(Protocol::Https) => "https",
-        Some(Protocol::Http) => "http",
-    };
-    let _ = writeln!(text, "{way} {}:{port} from {}\n", escaped(&it.target.host), it.source);
-    if let Ok(name) = &it.name {
-        let written = if name.as_str() == it.target.host {
-            ""
-        } else {
-            "  (normalised)"
-        };
-        let _ = writeln!(text, "name       {name}{written}");
-        let _ = writeln!(text, "judged as  {:?}, port {port}", it.protocol);
+    let _ = writeln!(text, "{} from {}{}\n", asked(it), it.asked.source, routed(it));
+    head(it, &mut text);
+    if !it.groups.is_empty() {
+        groups(it, &mut text);
     }
-    let mode = if it.policy.mode() == Mode::Audit {
-        "audit"
-    } else {
-        "enforce"
-    };
-    let _ = writeln!(text, "policy     {}, {mode}, hash {}", it.policy.model().name, it.hash);
-    rules(it, &mut text);
+    if let Some(judged) = &it.judged {
+        stages(it, judged, &mut text);
+    }
     decision(it, &mut text);
     if let Some(resolution) = &it.resolution {
-        resolved(resolution, &mut text);
+        resolved(it, resolution, &mut text);
     }
-    for (number, advice) in it.advice.iter().enumerate() {
+    for (number, change) in it.change.iter().enumerate() {
         let _ = writeln!(
             text,
-            "{}{advice}",
+            "{}{change}",
             if number == 0 { "\nto change  " } else { "           " }
         );
     }
     text
 }
 
-fn rules(it: &Explanation, text: &mut String) {
-    if it.steps.is_empty() {
+/// What was asked, as a client would send it.
+fn asked(it: &Explanation) -> String {
+    let target = &it.asked.target;
+    let way = match (target.speaks, it.asked.via, target.transport) {
+        (Speaks::Known(Protocol::Https), ..) => "https",
+        (Speaks::Known(Protocol::Http), ..) => "http",
+        (Speaks::Neither, _, Transport::Udp) => "udp",
+        (Speaks::Neither, _, Transport::Icmp) => "icmp",
+        (Speaks::Neither, Via::Transparent, _) => "tcp",
+        (Speaks::Open, Via::Transparent, _) => "tcp",
+        _ => "CONNECT",
+    };
+    let (_, written) = it.asked.written.split_once("://").unwrap_or(("", &it.asked.written));
+    let host = match &target.host {
+        Ok(_) if target.speaks == Speaks::Open => written.rsplit_once(':').map_or(written, |(host, _)| host),
+        Ok(host) => return format!("{way} {}", with_port(&host.to_string(), target.port, target.transport)),
+        Err(_) => return format!("{way} {}", escaped(written)),
+    };
+    format!("{way} {}", with_port(&escaped(host), target.port, target.transport))
+}
+
+fn with_port(host: &str, port: u16, transport: Transport) -> String {
+    match transport.has_ports() {
+        true => format!("{host}:{port}"),
+        false => host.to_owned(),
+    }
+}
+
+fn routed(it: &Explanation) -> String {
+    match (it.asked.via, it.asked.destination, it.asked.target.name()) {
+        (Via::Transparent, Some(ip), Some(_)) => format!(", routed to {ip}"),
+        (Via::Transparent, _, None) => ", routed".into(),
+        (Via::Explicit, Some(ip), Some(_)) => format!(", leading to {ip}"),
+        _ => String::new(),
+    }
+}
+
+fn head(it: &Explanation, text: &mut String) {
+    let target = &it.asked.target;
+    if let Some(name) = target.name() {
+        let same = it.asked.written.contains(name.as_str());
+        let _ = writeln!(text, "name       {name}{}", if same { "" } else { "  (normalised)" });
+    }
+    if let Some(judged) = &it.judged {
+        let what = match (judged.protocol, target.transport) {
+            (Some(protocol), _) => format!("{protocol:?}, port {}", target.port),
+            (None, Transport::Tcp) => format!("TCP, port {}", target.port),
+            (None, Transport::Udp) => format!("UDP, port {}", target.port),
+            (None, Transport::Icmp) => "ICMP".into(),
+            (None, Transport::Other(number)) => format!("IP protocol {number}"),
+        };
+        let _ = writeln!(text, "judged as  {what}");
+    }
+    let mode = match it.policy.mode() {
+        Mode::Audit => "audit",
+        Mode::Enforce => "enforce",
+    };
+    let _ = writeln!(text, "policy     {}, {mode}, hash {}", it.policy.model().name, it.hash);
+}
+
+fn groups(it: &Explanation, text: &mut String) {
+    let packet = it.groups[0].packet;
+    let port = with_port(&packet.destination.to_string(), packet.port, packet.transport);
+    let _ = writeln!(
+        text,
+        "\nnetwork security groups, before the firewall, on the way to {port}"
+    );
+    for said in &it.groups {
+        let action = if said.allows { "Allow" } else { "Deny " };
+        let stop = if said.allows {
+            ""
+        } else {
+            ": it never comes to the firewall"
+        };
+        let _ = writeln!(
+            text,
+            "  {}/{} ({})  {action}{stop}",
+            said.group, said.rule, said.priority
+        );
+    }
+}
+
+/// Every kind in its turn: what was asked of it, and what it said.
+fn stages(it: &Explanation, judged: &Judged, text: &mut String) {
+    text.push_str("\nin the order in which it is judged\n");
+    let _ = writeln!(text, "threat intelligence  {}", threat(it, judged));
+    let of = |kind: DecidedBy| {
+        let steps = judged
+            .steps
+            .iter()
+            .filter(|step| it.policy.kind(step.rule) == Some(kind));
+        steps.copied().collect::<Vec<Step>>()
+    };
+    let model = it.policy.model();
+    let explicit = it.asked.via == Via::Explicit;
+    let by = judged.evaluation.by;
+    stage(it, "DNAT rules", &of(DecidedBy::Nat), text, || match () {
+        () if by < DecidedBy::Nat => "not asked",
+        () if explicit => "not asked: what comes to the proxy port has no address to translate",
+        () => "none",
+    });
+    stage(it, "network rules", &of(DecidedBy::Network), text, || match () {
+        () if by < DecidedBy::Network => "not asked",
+        () if explicit && !model.explicit_network_rules => "not asked at the proxy port, as in Azure",
+        () => "none",
+    });
+    stage(it, "application rules", &of(DecidedBy::Application), text, || {
+        match () {
+            () if by < DecidedBy::Application => "not asked",
+            () if judged.protocol.is_none() || it.asked.target.name().is_none() => {
+                "not asked: they know names, over HTTP and TLS"
+            }
+            () => "none",
+        }
+    });
+    stage(it, "infrastructure", &of(DecidedBy::Infrastructure), text, || {
+        match () {
+            () if by < DecidedBy::Infrastructure => "not asked",
+            () => "empty",
+        }
+    });
+    let end = if by == DecidedBy::Default {
+        "the evaluation ends here"
+    } else {
+        "not reached"
+    };
+    let _ = writeln!(text, "default              {end}");
+}
+
+fn threat(it: &Explanation, judged: &Judged) -> String {
+    let lists = &it.policy.model().threat_intelligence;
+    match judged.evaluation.threat {
+        Some(threat) => {
+            let what = match threat.listed {
+                Listed::Name => "the name is listed".into(),
+                Listed::Destination(ip) => format!("{ip} is listed"),
+                Listed::Source(ip) => format!("the source {ip} is listed"),
+            };
+            let end = match judged.evaluation.by {
+                DecidedBy::ThreatIntelligence => "the evaluation ends here",
+                _ => "recorded (Alert), and judged on",
+            };
+            format!("{what}: {end}")
+        }
+        None if lists.addresses.is_empty() && lists.fqdns.is_empty() => "no lists".into(),
+        None if lists.mode == crate::policy::ThreatMode::Off => "off".into(),
+        None => "not listed".into(),
+    }
+}
+
+fn stage(it: &Explanation, title: &str, steps: &[Step], text: &mut String, empty: impl Fn() -> &'static str) {
+    if steps.is_empty() {
+        let _ = writeln!(text, "{title:19}  {}", empty());
         return;
     }
-    text.push_str("\nrules, in the order in which they are judged\n");
-    let runs: Vec<&[Step]> = it.steps.chunk_by(|one, next| !told(one) && !told(next)).collect();
+    let _ = writeln!(text, "{title}");
+    let runs: Vec<&[Step]> = steps
+        .chunk_by(|one, next| !one.fared.near() && !next.fared.near())
+        .collect();
     let shown = runs
         .iter()
         .filter(|run| run.len() <= LONGEST_RUN)
@@ -61,43 +207,46 @@ fn rules(it: &Explanation, text: &mut String) {
     let width = shown.map(|step| it.label(step.rule).len()).max().unwrap_or(0);
     for run in runs {
         if run.len() > LONGEST_RUN {
-            let _ = writeln!(text, "  .. {} rules that do not name it", run.len());
+            let _ = writeln!(text, "  .. {} rules that do not come near", run.len());
             continue;
         }
         for step in run {
-            let (label, action) = (it.label(step.rule), it.policy.action(step.rule));
-            let _ = writeln!(
-                text,
-                "  {label:width$}  {:5}  {}",
-                format!("{action:?}"),
-                it.outcome(step)
-            );
+            let (label, action) = (it.label(step.rule), format!("{:?}", it.policy.action(step.rule)));
+            let _ = writeln!(text, "  {label:width$}  {action:5}  {}", it.outcome(step));
         }
     }
 }
 
-/// Whether the rule names the target.
-fn told(step: &Step) -> bool {
-    step.outcome != RuleOutcome::NameDiffers
-}
-
 fn decision(it: &Explanation, text: &mut String) {
-    let by = it
-        .rule
-        .map_or_else(String::new, |rule| format!(" by {}", it.label(rule)));
-    let _ = writeln!(text, "\ndecision   {:?}, {}{by}", it.action, it.reason);
-    if it.action == Action::Deny {
+    let judged = it.judged.as_ref().map(|judged| judged.evaluation.decision);
+    let action = judged.map_or(Action::Deny, |decision| decision.action);
+    let by = judged.and_then(|decision| decision.rule);
+    let by = by.map_or_else(String::new, |rule| format!(" by {}", it.label(rule)));
+    let _ = writeln!(text, "\ndecision   {action:?}, {}{by}", it.reason);
+    if action == Action::Deny {
         let _ = writeln!(text, "           {}", it.reason.row().meaning);
     }
-    if it.action == Action::Deny && it.mode == Mode::Audit {
+    if action == Action::Deny && judged.is_some_and(|decision| decision.mode == Mode::Audit) {
         text.push_str("           audit: it is let through all the same, and recorded as denied\n");
     }
-    if it.wide {
+    if judged.is_some_and(|decision| decision.wide) {
         text.push_str("           wide: the rule admits every tenant's resource of this kind\n");
+    }
+    if it.never_dialled {
+        text.push_str("           denied all the same: this address is never dialled, or no rule vouches for it (AddressDenied)\n");
+    }
+    let ungated = it.asked.via == Via::Explicit
+        && it
+            .judged
+            .as_ref()
+            .is_some_and(|judged| judged.evaluation.by == DecidedBy::Network)
+        && action == Action::Allow;
+    if ungated {
+        text.push_str("           not gated: whatever is spoken in the tunnel passes\n");
     }
 }
 
-fn resolved(resolution: &Resolution, text: &mut String) {
+fn resolved(it: &Explanation, resolution: &Resolution, text: &mut String) {
     match &resolution.answer {
         Err(error) => {
             let _ = writeln!(text, "\nresolved   no: {error}");
@@ -119,6 +268,14 @@ fn resolved(resolution: &Resolution, text: &mut String) {
                 );
             }
         }
+    }
+    for (ip, judged) in &resolution.denied {
+        let decision = judged.evaluation.decision;
+        let by = match decision.rule {
+            Some(rule) => format!("network rule {}", it.label(rule)),
+            None => "threat intelligence".into(),
+        };
+        let _ = writeln!(text, "  {ip} is denied by {by}");
     }
     let _ = match &resolution.vetted {
         Ok(addresses) => {
@@ -143,60 +300,4 @@ fn escaped(text: &str) -> String {
             }
         })
         .collect()
-}
-
-/// For programs: one object, its keys as stable as the names of reasons.
-pub fn json(it: &Explanation) -> String {
-    let steps: Vec<Value> = it
-        .steps
-        .iter()
-        .map(|step| {
-            let action = format!("{:?}", it.policy.action(step.rule));
-            json!({ "rule": it.label(step.rule), "action": action, "outcome": format!("{:?}", step.outcome) })
-        })
-        .collect();
-    let value = json!({
-        "host": it.target.host,
-        "port": it.target.port,
-        "source": it.source,
-        "name": it.name.as_ref().ok().map(|name| name.as_str()),
-        "protocol": format!("{:?}", it.protocol),
-        "policy": it.policy.model().name,
-        "hash": it.hash,
-        "action": format!("{:?}", it.action),
-        "reason": it.reason.name(),
-        "rule": it.rule.map(|rule| it.label(rule)),
-        "audit": it.mode == Mode::Audit,
-        "wide": it.wide,
-        "permitted": it.permitted,
-        "rules": steps,
-        "advice": it.advice,
-        "resolution": it.resolution.as_ref().map(resolution_json),
-    });
-    format!("{value:#}\n")
-}
-
-fn resolution_json(resolution: &Resolution) -> Value {
-    let answer = resolution.answer.as_ref();
-    let links = answer.iter().flat_map(|answer| &answer.links).map(|link| {
-        json!({
-            "owner": link.owner.as_str(), "target": link.target.as_str(), "zone": link.zone, "server": link.server,
-            "ttl": link.ttl,
-        })
-    });
-    let addresses = answer.iter().flat_map(|answer| &answer.addresses).map(|address| {
-        json!({
-            "owner": address.owner.as_str(), "address": address.ip, "zone": address.zone, "server": address.server,
-            "ttl": address.ttl,
-        })
-    });
-    json!({
-        "links": links.collect::<Vec<_>>(),
-        "addresses": addresses.collect::<Vec<_>>(),
-        "error": answer.err().map(ToString::to_string),
-        "dialled": resolution.vetted.as_ref().ok(),
-        "reason": resolution.vetted.as_ref().err().map(|reason| reason.name()),
-        "refused": resolution.refused,
-        "public_resolution": resolution.public_resolution,
-    })
 }

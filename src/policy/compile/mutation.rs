@@ -1,7 +1,7 @@
 //! A policy with one rule changed, without compiling it anew: policy tests ask whether anyone would notice.
 
 use super::CompiledPolicy;
-use crate::policy::{Action, RuleId, Sources, sources::AddressSet};
+use crate::policy::{Action, RuleId, Rules, Sources, sources::AddressSet};
 
 /// A change of one rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -30,6 +30,19 @@ impl CompiledPolicy {
         let seen = see(self);
         self.rules[at] = kept;
         seen
+    }
+
+    /// The policy with the collection of a rule edited, compiled anew; the number is the rule's in its collection. `None`: no
+    /// such rule, or one that stands in no collection.
+    pub fn edited(&self, rule: RuleId, edit: impl FnOnce(&mut Rules, usize)) -> Option<Self> {
+        self.place(rule)?;
+        let place = self.rules[rule.0 as usize].place;
+        let mut model = self.model.clone();
+        let parents = model.parents.iter_mut().map(|parent| &mut parent.groups);
+        let groups = parents.chain([&mut model.groups]).nth(place.policy as usize)?;
+        let collection = &mut groups[place.group as usize].collections[place.collection as usize];
+        edit(&mut collection.rules, place.rule as usize);
+        Some(Self::new(model))
     }
 
     /// The number of the empty list of sources.

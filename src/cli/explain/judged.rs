@@ -1,0 +1,81 @@
+//! The evaluation of one attempt, with every rule that was looked at.
+
+use super::asked::Asked;
+use crate::{
+    expect::target::Speaks,
+    policy::{CompiledPolicy, Evaluation, Expected, Misses, Protocol, Resolved, RuleId, RuleOutcome, Trace},
+};
+
+/// What was decided, as what, and on the way where.
+pub struct Judged {
+    /// What it was judged as; `None`: neither HTTP nor TLS.
+    pub protocol: Option<Protocol>,
+    pub evaluation: Evaluation,
+    pub steps: Vec<Step>,
+}
+
+/// One rule and how it fared.
+#[derive(Clone, Copy)]
+pub struct Step {
+    pub rule: RuleId,
+    pub fared: Fared,
+}
+
+/// How a rule fared.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Fared {
+    /// A DNAT or network rule.
+    Packet(Misses),
+    /// An application rule.
+    Application(RuleOutcome),
+}
+
+impl Fared {
+    /// It would match, or miss in one thing alone.
+    pub fn near(self) -> bool {
+        match self {
+            Self::Packet(misses) => misses.count() <= 1,
+            Self::Application(outcome) => outcome != RuleOutcome::NameDiffers,
+        }
+    }
+}
+
+#[derive(Default)]
+struct Steps(Vec<Step>);
+
+impl Trace for Steps {
+    fn rule(&mut self, rule: RuleId, outcome: RuleOutcome) {
+        let fared = Fared::Application(outcome);
+        self.0.push(Step { rule, fared });
+    }
+
+    fn packet_rule(&mut self, rule: RuleId, misses: Misses) {
+        let fared = Fared::Packet(misses);
+        self.0.push(Step { rule, fared });
+    }
+}
+
+/// The evaluation; CONNECT does not say what will be spoken, so both protocols are judged and the one that stands is told.
+pub fn judge(policy: &CompiledPolicy, asked: &Asked, resolved: &Resolved) -> Judged {
+    let judge = |protocol| {
+        let mut steps = Steps::default();
+        let evaluation = policy.evaluate(&asked.flow(protocol, resolved), &mut steps);
+        Judged {
+            protocol,
+            evaluation,
+            steps: steps.0,
+        }
+    };
+    match asked.target.speaks {
+        Speaks::Known(protocol) => judge(Some(protocol)),
+        Speaks::Open if asked.target.name().is_some() => {
+            let (https, http) = (judge(Some(Protocol::Https)), judge(Some(Protocol::Http)));
+            let port = asked.target.port;
+            match Expected::of(https.evaluation.decision, http.evaluation.decision, port).0 {
+                Expected::Http => http,
+                Expected::Tls | Expected::Either => https,
+            }
+        }
+        Speaks::Open | Speaks::Neither => judge(None),
+    }
+}
