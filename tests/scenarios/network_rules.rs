@@ -59,7 +59,7 @@ action = "Allow"
 /// What is spoken here is no TLS and no HTTP.
 const SSH: &[u8] = b"SSH-2.0-client\r\n";
 
-fn world(to: &str) -> Builder {
+pub(crate) fn world(to: &str) -> Builder {
     World::builder()
         .key("explicit_network_rules = true")
         .policy(POLICY)

@@ -2,6 +2,7 @@
 //!
 //! `EGRET_ROWS=FILE` keeps them: `.ci/run kql` checks the queries of `deploy/kql/` against them.
 
+use crate::sink::Sink;
 use crate::tables::faults;
 use egret::lab::course::{Course, Way};
 use egret::lab::scenario::SHIPPED;
@@ -29,9 +30,31 @@ fn of_the_lab() -> Vec<String> {
     rows
 }
 
+/// Rows of network rules and of threat intelligence, which no scenario of the lab has.
+async fn by_address() -> Vec<Value> {
+    let sink = Sink::start().await;
+    let to = sink.address.to_string();
+    let networks = crate::network_rules::world(&to).start().await;
+    for target in ["198.51.100.7:22", "198.51.100.200:22", "203.0.113.1:22"] {
+        drop(networks.client_at("127.0.1.5").connect(target).await);
+    }
+    let mut rows = networks.rows("AZFWNetworkRule");
+    for mode in ["Deny", "Alert"] {
+        let threats = crate::threat_intelligence::world(&format!("recorded-{mode}"), mode, &to).await;
+        drop(threats.client().connect("bad.openai.example.com:443").await);
+        rows.extend(threats.rows("AZFWThreatIntel"));
+    }
+    rows
+}
+
 #[test]
 fn rows_that_are_recorded_in_the_lab_have_exactly_the_documented_columns_types_and_values() {
-    let lines = of_the_lab();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let mut lines = of_the_lab();
+    lines.extend(runtime.block_on(by_address()).iter().map(Value::to_string));
     let rows: Vec<Value> = lines
         .iter()
         .map(|line| serde_json::from_str(line).expect("a row is JSON"))
@@ -46,7 +69,13 @@ fn rows_that_are_recorded_in_the_lab_have_exactly_the_documented_columns_types_a
         }
     }
     assert!(all.is_empty(), "{all:#?}");
-    for table in ["AZFWApplicationRule", "AZFWFqdnResolveFailure", "EgretFlow"] {
+    for table in [
+        "AZFWApplicationRule",
+        "AZFWFqdnResolveFailure",
+        "AZFWNetworkRule",
+        "AZFWThreatIntel",
+        "EgretFlow",
+    ] {
         assert!(seen.contains_key(table), "no row of {table} among {seen:?}");
     }
     if let Some(path) = env::var_os("EGRET_ROWS") {

@@ -32,7 +32,7 @@ fn of<'a>(row: &'a Value, column: &str) -> &'a Value {
     &row["properties"][column]
 }
 
-async fn world(test: &str, mode: &str, to: &str) -> World {
+pub(crate) async fn world(test: &str, mode: &str, to: &str) -> World {
     World::builder()
         .policy(&policy(test, mode))
         .record("bad.openai.example.com A 203.0.113.10")
