@@ -257,7 +257,7 @@ pub struct ExplainArgs {
     pub virtual_network: Vec<ipnet::IpNet>,
     /// For --nsg: Microsoft's list of service tags
     #[arg(long, value_name = "FILE", requires = "nsg")]
-    pub service_tags: Option<PathBuf>,
+    pub nsg_service_tags: Option<PathBuf>,
     /// Print JSON
     #[arg(long)]
     pub json: bool,

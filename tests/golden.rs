@@ -160,17 +160,17 @@ const CASES: &[(&str, &str)] = &[
     (
         "explain-nsg",
         "explain https://api.contoso.com --source 10.1.0.7 --config order.toml --nsg nsg-arm.json --proxy 10.0.1.4:3128 \
-         --service-tags ../service-tags.json",
+         --nsg-service-tags ../service-tags.json",
     ),
     (
         "explain-nsg-stopped",
         "explain https://api.contoso.com --source 10.1.0.7 --via transparent --destination 198.51.100.77 --config order.toml \
-         --nsg nsg-arm.json --service-tags ../service-tags.json",
+         --nsg nsg-arm.json --nsg-service-tags ../service-tags.json",
     ),
     (
         "explain-nsg-several",
         "explain tcp://203.0.113.5:443 --source 10.1.0.7 --config order.toml --nsg nsg-cli.json --nsg nsg-arm.json \
-         --service-tags ../service-tags.json",
+         --nsg-service-tags ../service-tags.json",
     ),
     (
         "explain-nsg-unknown-tag",

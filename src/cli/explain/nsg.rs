@@ -29,7 +29,7 @@ pub struct Said {
 /// subnet.
 pub fn judge(args: &ExplainArgs, checked: &Checked, asked: &Asked) -> anyhow::Result<Vec<Said>> {
     let packet = packet(args, checked, asked)?;
-    let tags = match &args.service_tags {
+    let tags = match &args.nsg_service_tags {
         Some(path) => ServiceTags::parse(&bytes(path)?).with_context(|| path.display().to_string())?,
         None => ServiceTags::default(),
     };
@@ -46,9 +46,12 @@ pub fn judge(args: &ExplainArgs, checked: &Checked, asked: &Asked) -> anyhow::Re
     for path in &args.nsg {
         let groups = nsg::read::groups(&bytes(path)?).with_context(|| path.display().to_string())?;
         for group in groups {
-            let decided = group
-                .decide(&packet, &view)
-                .map_err(|unknown| anyhow!("{}: {unknown}: `--service-tags` loads Microsoft's list", path.display()))?;
+            let decided = group.decide(&packet, &view).map_err(|unknown| {
+                anyhow!(
+                    "{}: {unknown}: `--nsg-service-tags` loads Microsoft's list",
+                    path.display()
+                )
+            })?;
             let rule = decided.with_context(|| format!("{}: no rule of `{}` matches", path.display(), group.name))?;
             said.push(Said {
                 group: group.name.clone(),
