@@ -16,7 +16,11 @@ use clap::Parser;
 use egret_load::{
     client::Route,
     report::line,
-    subject::{Recipe, bare, egret, own_folder},
+    subject::{
+        Recipe, bare,
+        egret::{self, Options},
+        own_folder,
+    },
     work::{Sample, Setup, Work},
     world::World,
 };
@@ -135,7 +139,11 @@ fn cell(subject: &str, work: Work, peers: &Path, setup: &Setup) -> io::Result<Op
         // It closes after each answer.
         ("tinyproxy", Work::Http) => return Ok(None),
         (FLOOR, _) => Some(bare::recipe(work, &setup.world, &own_folder()?)?),
-        ("egret", _) => Some(egret::recipe(&own_folder()?.join("egret"), &setup.world)?),
+        ("egret", _) => Some(egret::recipe(
+            &own_folder()?.join("egret"),
+            &setup.world,
+            &Options::default(),
+        )?),
         _ => peers::recipe(subject, peers, &setup.world)?,
     };
     recipe.map(|recipe| started(subject, &recipe, work, setup)).transpose()

@@ -2,7 +2,7 @@
 
 use egret_load::{
     subject::{Recipe, free_port},
-    world::{World, suffixes},
+    world::{SUFFIXES, World, suffixes},
 };
 use std::{io, net::SocketAddr, path::Path};
 
@@ -14,7 +14,7 @@ pub const PEERS: [&str; 4] = ["haproxy", "envoy", "squid", "tinyproxy"];
 pub fn recipe(name: &str, peers: &Path, world: &World) -> io::Result<Option<Recipe>> {
     let port = free_port()?;
     let fill = |template: &str, dns: SocketAddr| fill(template, port, dns, peers, world);
-    let list = |line: fn(String) -> String| suffixes().map(line).collect::<String>();
+    let list = |line: fn(String) -> String| suffixes(SUFFIXES).map(line).collect::<String>();
     let recipe = match (name, world.dns_53) {
         ("haproxy", _) => {
             let config = fill(include_str!("../peers/haproxy.cfg"), world.dns);
@@ -93,7 +93,7 @@ fn with_libraries(peers: &Path, command: &str) -> String {
 }
 
 fn fill(template: &str, port: u16, dns: SocketAddr, peers: &Path, world: &World) -> String {
-    let quoted: Vec<String> = suffixes().map(|suffix| format!("\"*.{suffix}\"")).collect();
+    let quoted: Vec<String> = suffixes(SUFFIXES).map(|suffix| format!("\"*.{suffix}\"")).collect();
     let values = [
         ("PROXY_PORT", port.to_string()),
         ("TUNNELS_PORT", world.tunnels.port().to_string()),

@@ -13,9 +13,13 @@ use egret_load::{
     client::Route,
     process::Tree,
     report::{Spread, line},
-    subject::{Running, bare, egret, own_folder},
+    subject::{
+        Running, bare,
+        egret::{self, Options},
+        own_folder,
+    },
     work::{Sample, Setup, TUNNELS, Work},
-    world::World,
+    world::{SUFFIXES, World},
 };
 use std::{io, net::SocketAddr, path::PathBuf, process::ExitCode};
 
@@ -54,6 +58,12 @@ struct Args {
     /// Silent tunnels of `idle` and `pace-among`.
     #[arg(long, default_value_t = TUNNELS)]
     tunnels: u64,
+    /// Suffixes of egret's policy.
+    #[arg(long, default_value_t = SUFFIXES)]
+    suffixes: usize,
+    /// A line for egret's `[limits]`, such as `workers = 1`.
+    #[arg(long)]
+    limit: Vec<String>,
     /// One JSON object a sample instead of text.
     #[arg(long)]
     json: bool,
@@ -75,7 +85,7 @@ fn main() -> ExitCode {
 enum Subject {
     Direct,
     Bare,
-    Egret(PathBuf),
+    Egret(PathBuf, Options),
     Given(Route, Option<Tree>),
 }
 
@@ -90,7 +100,13 @@ impl Subject {
         });
         let direct = args.direct.then_some(Self::Direct);
         let bare = args.bare.then_some(Self::Bare);
-        let egret = args.egret.iter().cloned().map(Self::Egret);
+        let egret = args.egret.iter().map(|path| {
+            let options = Options {
+                suffixes: args.suffixes,
+                limits: args.limit.clone(),
+            };
+            Self::Egret(path.clone(), options)
+        });
         direct.into_iter().chain(bare).chain(egret).chain(given).collect()
     }
 
@@ -98,7 +114,7 @@ impl Subject {
         match self {
             Self::Direct => "direct".into(),
             Self::Bare => "bare".into(),
-            Self::Egret(path) => path.display().to_string(),
+            Self::Egret(path, _) => path.display().to_string(),
             Self::Given(Route::Proxy(at) | Route::Transparent(at), _) => at.to_string(),
             Self::Given(Route::Direct, _) => "direct".into(),
         }
@@ -111,7 +127,7 @@ impl Subject {
             Self::Direct => work.run(&setup.with(Route::Direct, None)),
             Self::Given(route, tree) => work.run(&setup.with(*route, *tree)),
             Self::Bare => on(bare::recipe(work, &setup.world, &own_folder()?)?.start()?),
-            Self::Egret(path) => on(egret::recipe(path, &setup.world)?.start()?),
+            Self::Egret(path, options) => on(egret::recipe(path, &setup.world, options)?.start()?),
         }
     }
 }

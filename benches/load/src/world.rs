@@ -26,8 +26,8 @@ pub const DENIED: &str = "paste.denied.test";
 /// Allowed names in use: few, so that every DNS cache has them.
 pub const NAMES: usize = 16;
 
-/// Suffixes of the policy besides [`ALLOWED`].
-pub const MORE_SUFFIXES: usize = 200;
+/// Suffixes of the policy, unless told otherwise.
+pub const SUFFIXES: usize = 201;
 
 /// What names resolve to for a subject that refuses to dial loopback: an address for documentation (RFC 5737), which the
 /// subject is told to dial as 127.0.0.1.
@@ -38,9 +38,9 @@ pub fn names() -> impl Iterator<Item = String> {
     (0..NAMES).map(|n| format!("h{n:02}.{ALLOWED}"))
 }
 
-/// The suffixes of the policy, that of the names in use first.
-pub fn suffixes() -> impl Iterator<Item = String> {
-    let more = (0..MORE_SUFFIXES).map(|n| format!("service-{n:03}.example.test"));
+/// So many suffixes of the policy, that of the names in use first.
+pub fn suffixes(count: usize) -> impl Iterator<Item = String> {
+    let more = (1..count).map(|n| format!("service-{n:03}.example.test"));
     [ALLOWED.to_owned()].into_iter().chain(more)
 }
 
