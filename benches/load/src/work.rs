@@ -68,7 +68,7 @@ pub struct Setup {
     pub denied: Arc<Target>,
     /// Part of the usual count of operations; 1 is a run of a few seconds.
     pub scale: f64,
-    /// Tunnels of [`Work::Idle`] and [`Work::PaceAmong`], before the scale.
+    /// Silent tunnels of [`Work::Idle`] and [`Work::PaceAmong`].
     pub tunnels: u64,
 }
 

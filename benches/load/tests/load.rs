@@ -18,6 +18,7 @@ use std::{
 fn setup() -> Setup {
     let mut setup = Setup::new(World::start().expect("ports"), Route::Direct, None).expect("TLS");
     setup.scale = 0.002;
+    setup.tunnels = 40;
     setup
 }
 

@@ -23,10 +23,10 @@ const GIVE_BACK: Duration = Duration::from_secs(5);
 
 pub fn idle(setup: &Setup) -> io::Result<Sample> {
     crate::block_on(LocalSet::new().run_until(async {
-        drop(open(setup, 200).await?);
+        drop(open(setup, setup.tunnels.div_ceil(20)).await?);
         sleep(QUIET).await;
         let before = setup.usage()?;
-        let (held, mut tally) = open(setup, setup.scaled(setup.tunnels)).await?;
+        let (held, mut tally) = open(setup, setup.tunnels).await?;
         sleep(QUIET).await;
         let with = setup.usage()?;
         drop(held);
@@ -54,7 +54,7 @@ async fn left(setup: &Setup, before: u64) -> io::Result<i64> {
 
 pub fn pace_among(setup: &Setup) -> io::Result<Sample> {
     crate::block_on(LocalSet::new().run_until(async {
-        let (held, opening) = open(setup, setup.scaled(setup.tunnels)).await?;
+        let (held, opening) = open(setup, setup.tunnels).await?;
         sleep(QUIET).await;
         let mut tally = pace::new_tunnels(setup).await?;
         tally.failed += opening.failed;
