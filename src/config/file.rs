@@ -259,7 +259,7 @@ pub struct PolicySection {
     pub uninspected: Option<Uninspected>,
     /// Two groups, or two collections of a kind in a group, of one priority. Default `error`.
     pub equal_priorities: Option<EqualPriorities>,
-    /// Denials of the imported policy that are not carried out, written by `egret import --partial`.
+    /// Denials of the imported policy that are not carried out, written by `egret import azure-firewall FILE --partial`.
     pub not_enforced: Texts,
 }
 
