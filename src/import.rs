@@ -1,7 +1,7 @@
 //! Policies of other firewalls become egret's: JSON comes in, egret's own TOML and an account of every part goes out.
 //!
-//! The way of an Azure policy: [`json`] reads it with places, [`arm`] works out what a template deploys, [`azure`] reads the
-//! shapes it may have into a [`model`], [`toml`] writes that down. `run`, `check` and `explain` load a JSON through the very
+//! The way of an Azure policy: `json` reads it with places, `arm` works out what a template deploys, `azure` reads the
+//! shapes it may have into a `model`, `toml` writes that down. `run`, `check` and `explain` load a JSON through the very
 //! same TOML, so that there is one front door and one validation. Pure: bytes in, text out.
 //!
 //! Never wider: what cannot be known or enforced offline is left out of what allows, and stops what denies.

@@ -3,7 +3,7 @@
 //! Exact where it speaks, silent where it would have to guess: of an exact name, unions of earlier rules count, whatever
 //! their patterns; of a star, unions over sources and ports of patterns that are each as wide as the star; of network and
 //! DNAT rules, unions over all they ask. All work is
-//! bounded by [`Budget`]: what is not decided when it runs out is not told of.
+//! bounded by `Budget`: what is not decided when it runs out is not told of.
 
 mod application;
 mod names;

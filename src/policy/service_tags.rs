@@ -31,7 +31,7 @@ pub enum ServiceTagError {
         /// What stands there.
         prefix: String,
     },
-    /// Over [`MOST_PREFIXES`].
+    /// Over `MOST_PREFIXES`.
     #[error("holds more than {MOST_PREFIXES} prefixes")]
     TooMany,
 }

@@ -11,7 +11,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 use tokio::net::TcpStream;
 
-/// Relays between two sockets as [`relay`] does for a tunnel with a table entry and an idle limit of 4 minutes. Bytes sent
+/// Relays between two sockets as `relay` does for a tunnel with a table entry and an idle limit of 4 minutes. Bytes sent
 /// and received.
 pub async fn between(mut client: TcpStream, mut upstream: TcpStream) -> (u64, u64) {
     const IDLE: Duration = Duration::from_secs(240);
