@@ -362,7 +362,10 @@ mod tests {
                 .await
                 .unwrap();
         };
-        let (answered, ()) = tokio::join!(exchange.run(&mut client, &mut fresh, IDLE, || false), origin);
+        let both = async { tokio::join!(exchange.run(&mut client, &mut fresh, IDLE, || false), origin) };
+        let (answered, ()) = tokio::time::timeout(5 * IDLE, both)
+            .await
+            .expect("the origin has the body");
         assert!(
             matches!(
                 answered,
