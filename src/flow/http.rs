@@ -150,7 +150,13 @@ async fn websocket(mut client: TcpStream, held: Held, first: Vec<u8>, mut conver
     let mut record = conversation.record;
     let idle = record.shared.snapshot().settings.limits.idle;
     let (mut upstream, entry, _file) = connection.into_tunnel();
-    if !matches!(timeout(LAST_BYTES_TIME, client.write_all(&first)).await, Ok(Ok(()))) {
+    let written = tokio::select! {
+        biased;
+        // The relay sees it too, and ends at once.
+        _ = entry.tunnel.stopped() => true,
+        written = timeout(LAST_BYTES_TIME, client.write_all(&first)) => matches!(written, Ok(Ok(()))),
+    };
+    if !written {
         record.end = FlowEndKind::ClientReset;
         return relay::reset(&client);
     }

@@ -220,7 +220,7 @@ impl Conversation {
         if snapshot.generation != self.record.generation {
             return false;
         }
-        self.part();
+        self.close_apart(FlowEndKind::UpstreamClosed);
         let opened = self.connect(&snapshot, host, decision).await;
         self.relays(decision);
         opened.is_ok()
