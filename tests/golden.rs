@@ -89,6 +89,14 @@ const CASES: &[(&str, &str)] = &[
         "explain https://api.contoso.com --source 10.1.0.7 --via transparent --destination 198.51.100.77 --config order.toml",
     ),
     (
+        "explain-tie",
+        "explain https://api.contoso.com --source 10.1.0.7 --config tie.toml",
+    ),
+    (
+        "explain-tie-json",
+        "explain https://api.contoso.com --source 10.1.0.7 --config tie.toml --json",
+    ),
+    (
         "explain-order-json",
         "explain tcp://203.0.113.5:444 --source 10.1.0.7 --config order.toml --json",
     ),

@@ -1,6 +1,7 @@
 //! [`Policy`] -> [`CompiledPolicy`]: names in a table searched label by label, sources as sorted ranges, rules by rank.
 
 mod mutation;
+mod ties;
 
 pub use mutation::Mutation;
 

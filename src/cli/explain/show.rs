@@ -123,6 +123,18 @@ fn groups(it: &Explanation, text: &mut String) {
     }
 }
 
+/// What stands at the same priority as the rule that decided.
+fn ties(it: &Explanation) -> Vec<String> {
+    let judged = it.judged.as_ref();
+    let Some(rule) = judged.and_then(|judged| judged.evaluation.decision.rule) else {
+        return Vec::new();
+    };
+    let ties = it.policy.ties(rule);
+    let collections = ties.collections.iter().map(|name| format!("collection `{name}`"));
+    let groups = ties.groups.iter().map(|name| format!("group `{name}`"));
+    collections.chain(groups).collect()
+}
+
 /// Every kind in its turn: what was asked of it, and what it said.
 fn stages(it: &Explanation, judged: &Judged, text: &mut String) {
     text.push_str("\nin the order in which it is judged\n");
@@ -223,6 +235,12 @@ fn decision(it: &Explanation, text: &mut String) {
     let by = judged.and_then(|decision| decision.rule);
     let by = by.map_or_else(String::new, |rule| format!(" by {}", it.label(rule)));
     let _ = writeln!(text, "\ndecision   {action:?}, {}{by}", it.reason);
+    for tie in ties(it) {
+        let _ = writeln!(
+            text,
+            "           tie: {tie} has the same priority: the order of the file decides"
+        );
+    }
     if action == Action::Deny {
         let _ = writeln!(text, "           {}", it.reason.row().meaning);
     }

@@ -311,3 +311,38 @@ fn patterns_and_hosts_print_as_they_are_read() {
     }
     assert_eq!(format!("{:>8}|", name("a.b")), "     a.b|");
 }
+
+/// The table of Azure's page row by row, as far as it speaks of target FQDNs of application rules (Azure Firewall FAQ, "How do
+/// wildcards work in target URLs and target FQDNs in application rules?"). Of the star alone Microsoft's own templates tell.
+#[test]
+fn every_row_of_azures_table_of_target_fqdns_holds() {
+    let rows: [(&str, &[&str], &[&str]); 4] = [
+        (
+            "www.contoso.com",
+            &["www.contoso.com"],
+            &["contoso.com", "a.www.contoso.com", "www.contoso.org"],
+        ),
+        (
+            "*.contoso.com",
+            &["any.contoso.com", "sub1.any.contoso.com"],
+            &["contoso.com", "anycontoso.com"],
+        ),
+        (
+            "*contoso.com",
+            &["contoso.com", "example.anycontoso.com", "th3re4lcontoso.com"],
+            &["contoso.com.evil.test"],
+        ),
+        ("*", &["contoso.com", "a.b.c.test"], &[]),
+    ];
+    for (text, matched, others) in rows {
+        for other in matched {
+            assert!(pattern(text).matches(&name(other)), "{text} and {other}");
+        }
+        for other in others {
+            assert!(!pattern(text).matches(&name(other)), "{text} and {other}");
+        }
+    }
+    for refused in ["www.contoso.*", "*.contoso.*"] {
+        assert!(FqdnPattern::parse(refused).is_err(), "{refused} is not supported");
+    }
+}

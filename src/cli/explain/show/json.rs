@@ -31,6 +31,7 @@ pub fn json(it: &Explanation) -> String {
         "action": format!("{:?}", decision.map_or(Action::Deny, |decision| decision.action)),
         "reason": it.reason.name(),
         "rule": decision.and_then(|decision| decision.rule).map(|rule| it.label(rule)),
+        "ties": super::ties(it),
         "audit": decision.is_some_and(|decision| decision.mode == Mode::Audit),
         "wide": decision.is_some_and(|decision| decision.wide),
         "never_dialled": it.never_dialled,
