@@ -848,3 +848,31 @@ fn what_is_not_enforced_is_named_in_health_and_in_a_metric() {
     assert!(get(admin, "/metrics").contains("egret_policy_not_enforced 2"));
     assert!(get(admin, "/status").contains("g/c/r"));
 }
+
+/// Found by the fuzzer: a name among the addresses was taken for a service tag, and the TOML that said so did not load.
+#[test]
+fn a_host_name_among_addresses_is_left_out_and_a_service_tag_is_known_in_any_case() {
+    let allows = |addresses: &[&str]| {
+        let rule = network(&json!({"destinationAddresses": addresses}));
+        let imported = import(&[("p.json", &policy("Off", &collection("Allow", rule)))], &partial()).unwrap();
+        loads(&imported);
+        imported.toml
+    };
+    let toml = allows(&["kms.core.windows.net", "192.0.2.1", "storage.westeurope"]);
+    assert!(
+        toml.contains(r#"destination_addresses = ["192.0.2.1", "Storage.westeurope"]"#),
+        "{toml}"
+    );
+    assert!(
+        !allows(&["kms.core.windows.net"]).contains("kms"),
+        "a rule without any destination is left out"
+    );
+    for name in ["kms.core.windows.net", "storage.westeurope"] {
+        let denies = network(&json!({"destinationAddresses": ["192.0.2.1", name]}));
+        let policy = policy("Off", &collection("Deny", denies));
+        assert!(
+            import(&[("p.json", &policy)], &Options::default()).is_err(),
+            "{name}: it would deny less"
+        );
+    }
+}

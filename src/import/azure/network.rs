@@ -171,12 +171,14 @@ impl Reader<'_> {
         }
     }
 
-    /// An address, a prefix, a range, `*`, or a service tag by name.
+    /// An address, a prefix, a range, `*`, or a service tag by name: in upper case at its start, by which it is told from a
+    /// host name, whatever the template's case.
     fn destination(&self, text: &str) -> Result<String, String> {
-        if text == "*" || is_service_tag(text) {
-            return Ok(text.to_owned());
+        match text.split_at_checked(1) {
+            Some((first, rest)) if is_service_tag(text) => Ok(first.to_ascii_uppercase() + rest),
+            _ if text == "*" => Ok(text.to_owned()),
+            _ => address(text),
         }
-        address(text)
     }
 }
 
@@ -188,10 +190,13 @@ fn source(text: &str) -> Result<String, String> {
     }
 }
 
-/// Letters, digits and dots, a letter first, and no address: `Storage.WestEurope`.
+/// A word, or two with a dot between them, a letter first, and no address: `Storage.WestEurope`. More dots are a host name.
 fn is_service_tag(text: &str) -> bool {
     let word = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
-    text.starts_with(|c: char| c.is_ascii_alphabetic()) && text.split('.').all(word) && nets::nets(text).is_err()
+    text.starts_with(|c: char| c.is_ascii_alphabetic())
+        && text.split('.').all(word)
+        && text.split('.').count() <= 2
+        && nets::nets(text).is_err()
 }
 
 fn exact_name(text: &str) -> Result<String, String> {
