@@ -74,6 +74,13 @@ const EMBEDDED: [&str; 45] = [
     include_str!("../allowlists/WindowsUpdate.toml"),
 ];
 
+/// The tags that Azure Firewall has as well ("FQDN tags overview"): all others here are egret's own, which Azure refuses.
+pub const AZURE_FQDN_TAGS: [&str; 3] = [
+    "AzureKubernetesService",
+    "MicrosoftActiveProtectionService",
+    "WindowsUpdate",
+];
+
 /// Azure Firewall's own tags whose content is not published, and nowhere else either (Microsoft Learn, *FQDN tags
 /// overview*). The tags of Office 365 start with `Office365`.
 const UNPUBLISHED: [&str; 8] = [

@@ -140,7 +140,14 @@ fn join(file: &mut FileConfig, more: FileConfig, report: &mut Report) {
     file.azure.policy = file.azure.policy.take().or(more.azure.policy);
     let section = &mut file.policy;
     section.equal_priorities = section.equal_priorities.or(more.policy.equal_priorities);
-    section.not_enforced = section.not_enforced.take().or(more.policy.not_enforced);
+    // What the file says of denials adds to the import's account, and cannot hide it.
+    section.not_enforced = match (section.not_enforced.take(), more.policy.not_enforced) {
+        (Some(mut own), Some(imported)) => {
+            own.value.extend(imported.value);
+            Some(own)
+        }
+        (own, imported) => own.or(imported),
+    };
     let lists = &mut file.threat_intelligence;
     lists.mode = lists.mode.or(more.threat_intelligence.mode);
     let (own, allowed) = (&mut lists.allowlist, more.threat_intelligence.allowlist);

@@ -2,7 +2,7 @@
 
 use super::azure::{escaped, quoted};
 use crate::{
-    catalogue::{Binding, Catalogue},
+    catalogue::{AZURE_FQDN_TAGS, Binding, Catalogue},
     policy::{
         ApplicationRule, IpProtocol, NatRule, NetworkRule, PortRange, Protocol, ProtocolPort, RuleCollection, Rules,
         Sources, Translated,
@@ -14,13 +14,6 @@ use std::{
     collections::{BTreeMap, HashSet},
     sync::Arc,
 };
-
-/// FQDN tags that Azure Firewall has as well ("FQDN tags overview"), of those in the catalogue.
-const AZURE_TAGS: [&str; 3] = [
-    "AzureKubernetesService",
-    "MicrosoftActiveProtectionService",
-    "WindowsUpdate",
-];
 
 /// The IP groups of a policy, which rules hold member by member: a rule that holds all members of a group names the group.
 pub(super) struct IpGroups<'a> {
@@ -326,7 +319,7 @@ fn parts(rule: &ApplicationRule) -> Vec<Part> {
 fn azure_tags(rule: &ApplicationRule) -> Vec<Arc<str>> {
     let mut tags: Vec<Arc<str>> = Vec::new();
     for tag in rule.targets.iter().filter_map(|target| target.tag.as_ref()) {
-        if AZURE_TAGS.contains(&&**tag) && !tags.contains(tag) && is_plain(rule, tag) {
+        if AZURE_FQDN_TAGS.contains(&&**tag) && !tags.contains(tag) && is_plain(rule, tag) {
             tags.push(tag.clone());
         }
     }

@@ -119,7 +119,7 @@ fn stop(item: &Item) -> ImportFault {
         column: item.column,
         path: item.path.clone(),
         found: format!(
-            "`{}` denies, and cannot be enforced in full: {}",
+            "`{}` denies, or may deny, and cannot be enforced in full: {}",
             item.name,
             item.notes.join("; ")
         ),
@@ -216,14 +216,14 @@ impl Import<'_> {
         json::parse(&text, file).map_err(|error| self.fault(error.at, "", error.found))
     }
 
-    /// Values that were set for parameters that no template has: a slip of the pen must not pass for a value.
+    /// Values for parameters that no template has: a slip of the pen must not pass for a value. Azure refuses them too.
     fn unknown_parameters(&self, given: &arm::Given, found: &shapes::Found) -> Vec<ImportFault> {
-        let unknown = given.set_names().filter(|name| !found.parameters.contains(*name));
+        let unknown = given.names().filter(|(name, _)| !found.parameters.contains(*name));
         unknown
-            .map(|name| ImportFault {
+            .map(|(name, at)| ImportFault {
                 hint: "the names are those under `parameters` of the template".into(),
                 ..self.fault(
-                    Place::default(),
+                    at.unwrap_or_default(),
                     "$.parameters",
                     format!("no template has a parameter `{name}`"),
                 )

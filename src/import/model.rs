@@ -1,6 +1,7 @@
 //! What an importer makes: policies in egret's terms, still as texts, each with its place. [`super::toml`] writes it down.
 
 use super::value::Place;
+use crate::policy::Action;
 
 /// Where something came from.
 #[derive(Clone, Debug, Default)]
@@ -29,16 +30,16 @@ pub(super) struct Group {
 pub(super) struct Collection {
     pub name: String,
     pub priority: u16,
-    pub deny: bool,
     pub rules: Rules,
     pub origin: Origin,
 }
 
+/// DNAT rules translate and let through: they have no action of their own.
 #[derive(Debug)]
 pub(super) enum Rules {
     Nat(Vec<NatRule>),
-    Network(Vec<NetworkRule>),
-    Application(Vec<ApplicationRule>),
+    Network(Action, Vec<NetworkRule>),
+    Application(Action, Vec<ApplicationRule>),
 }
 
 /// `None`: not written. A written list that is empty matches nobody.

@@ -3,6 +3,7 @@
 use super::model::{
     ApplicationRule, Collection, Group, Model, NatRule, NetworkRule, Origin, Policy, Rules, Sources, ThreatIntelligence,
 };
+use crate::policy::Action;
 use std::{fmt::Write, net::IpAddr, sync::Arc};
 
 /// Which JSON each line of the TOML was made of.
@@ -139,10 +140,8 @@ impl Writer {
     fn collection(&mut self, table: &str, collection: &Collection) {
         let (kind, action) = match &collection.rules {
             Rules::Nat(_) => ("nat_rule_collection", "Dnat"),
-            Rules::Network(_) if collection.deny => ("network_rule_collection", "Deny"),
-            Rules::Network(_) => ("network_rule_collection", "Allow"),
-            Rules::Application(_) if collection.deny => ("application_rule_collection", "Deny"),
-            Rules::Application(_) => ("application_rule_collection", "Allow"),
+            Rules::Network(action, _) => ("network_rule_collection", word(*action)),
+            Rules::Application(action, _) => ("application_rule_collection", word(*action)),
         };
         let table = format!("{table}.{kind}");
         self.put("");
@@ -154,8 +153,8 @@ impl Writer {
         let table = format!("    [[{table}.rule]]");
         match &collection.rules {
             Rules::Nat(rules) => rules.iter().for_each(|rule| self.nat(&table, rule)),
-            Rules::Network(rules) => rules.iter().for_each(|rule| self.network(&table, rule)),
-            Rules::Application(rules) => rules.iter().for_each(|rule| self.application(&table, rule)),
+            Rules::Network(_, rules) => rules.iter().for_each(|rule| self.network(&table, rule)),
+            Rules::Application(_, rules) => rules.iter().for_each(|rule| self.application(&table, rule)),
         }
     }
 
@@ -210,6 +209,13 @@ impl Writer {
 
 /// Indent of a rule's keys.
 const RULE: &str = "    ";
+
+fn word(action: Action) -> &'static str {
+    match action {
+        Action::Allow => "Allow",
+        Action::Deny => "Deny",
+    }
+}
 
 fn words(words: &[&str]) -> String {
     let owned: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();

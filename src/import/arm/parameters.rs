@@ -50,9 +50,10 @@ impl Given {
         self.set.insert(name.to_ascii_lowercase(), value.to_owned());
     }
 
-    /// The names that were set one by one.
-    pub fn set_names(&self) -> impl Iterator<Item = &str> {
-        self.set.keys().map(String::as_str)
+    /// The names that have a value, and where a file gives it.
+    pub fn names(&self) -> impl Iterator<Item = (&str, Option<Place>)> {
+        let file = self.file.iter().map(|(name, value)| (name.as_str(), Some(value.at)));
+        file.chain(self.set.keys().map(|name| (name.as_str(), None)))
     }
 
     /// The value of a parameter with this definition.

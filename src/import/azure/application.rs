@@ -6,6 +6,7 @@ use super::{
     fields::{list, says_something, unknown_fields},
 };
 use crate::{
+    catalogue::AZURE_FQDN_TAGS,
     import::{
         model::{ApplicationRule, Origin},
         value::{Kind, Value},
@@ -59,7 +60,11 @@ impl Reader<'_> {
             }
         }
         if fqdn_tags.iter().flatten().next().is_some() {
-            draft.changed("Azure does not publish what an FQDN tag holds: egret's own list stands for it");
+            let note = "Azure does not publish what an FQDN tag holds: egret's own list stands for it";
+            match draft.denies() {
+                true => draft.missing(format!("{note}, and may hold less")),
+                false => draft.changed(note),
+            }
         }
         let fqdns = fqdns.unwrap_or_default();
         let allow_wide = fqdns.iter().any(|(_, wide)| *wide);
@@ -86,19 +91,20 @@ impl Reader<'_> {
     /// The pattern as it is written, and whether it needs `allow_wide`.
     fn pattern(&self, text: &str) -> Result<(String, bool), String> {
         let pattern = FqdnPattern::parse(text).map_err(|fault| fault.to_string())?;
-        if self.fqdn_tag(text).is_ok() {
+        let mut tags = self.options.catalogue.tags();
+        if tags.any(|tag| tag.name().eq_ignore_ascii_case(text)) {
             return Err("is an FQDN tag, not a name".into());
         }
         Ok((text.to_owned(), pattern.needs_allow_wide()))
     }
 
-    /// The catalogue's name of a tag.
+    /// The catalogue's name of a tag of Azure's. Other tags of the catalogue are egret's own, which Azure refuses.
     fn fqdn_tag(&self, tag: &str) -> Result<String, String> {
-        let mut tags = self.options.catalogue.tags();
-        let known = tags.find(|known| known.name().eq_ignore_ascii_case(tag));
-        known.map(|known| known.name().to_owned()).ok_or_else(|| {
-            "Azure does not publish what this FQDN tag holds, and the catalogue has no list for it".into()
-        })
+        let azures = AZURE_FQDN_TAGS.iter().find(|known| known.eq_ignore_ascii_case(tag));
+        match azures.filter(|name| self.options.catalogue.tag(name).is_some()) {
+            Some(name) => Ok((*name).to_owned()),
+            None => Err("egret has no list for this FQDN tag; Azure does not publish what its tags hold".into()),
+        }
     }
 
     /// `terminateTLS`: without inspection, only names can be matched, by SNI, and only if that is asked for.

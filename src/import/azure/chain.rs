@@ -98,15 +98,15 @@ impl<'a> Gather<'a> {
             resource.kind.starts_with(POLICY) && ![POLICY, GROUP, OLD_GROUP].contains(&resource.kind.as_str())
         });
         for resource in children {
-            let draft = resource.kind.contains("draft");
-            let why = if draft {
-                "a draft is not in force"
-            } else {
-                "egret has no intrusion detection"
-            };
-            let effect = if draft { Effect::Allow } else { Effect::Deny };
+            let mut draft = Draft::new(Effect::Allow);
+            match resource.kind.contains("draft") {
+                true => draft.void("a draft is not in force"),
+                false => draft = settings::signature_overrides(&resource.body),
+            }
             let name = name_of(Some(&resource.name), &resource.kind);
-            put(ItemKind::Setting, &name, &resource.path, resource.body.at, effect, why);
+            let (path, at) = (&resource.path, resource.body.at);
+            let item = self.import.item(ItemKind::Setting, name, path, at, draft.verdict());
+            self.items.push(item);
         }
     }
 

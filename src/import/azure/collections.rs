@@ -8,11 +8,14 @@ use super::{
     names::{NO_NAME, Names, tie},
     schema::{Section, Shape, rules_of, section_of},
 };
-use crate::import::{
-    json::shown,
-    model::{Collection, Group, Origin, Rules},
-    report::{Item, ItemKind},
-    value::{Unknown, Value},
+use crate::{
+    import::{
+        json::shown,
+        model::{Collection, Group, Origin, Rules},
+        report::{Item, ItemKind},
+        value::{Unknown, Value},
+    },
+    policy::Action,
 };
 use std::{collections::HashMap, sync::Arc};
 
@@ -73,7 +76,7 @@ struct Inside {
 struct Head<'a> {
     name: String,
     priority: u16,
-    deny: bool,
+    action: Action,
     /// What the file says that its rules are, if it does.
     section: Option<Section>,
     origin: &'a Origin,
@@ -91,14 +94,14 @@ impl ByKind {
     /// A collection of one kind each; Azure does not mix kinds, files may. None if the draft does not stay.
     fn into_collections(self, head: Head<'_>, inside: &mut Inside, draft: &mut Draft) -> Vec<Collection> {
         let mut kinds = Vec::new();
-        if !self.nat.is_empty() || head.section == Some(Section::Nat) {
+        if head.section == Some(Section::Nat) {
             kinds.push((Section::Nat, Rules::Nat(self.nat)));
         }
         if !self.network.is_empty() || head.section == Some(Section::Network) {
-            kinds.push((Section::Network, Rules::Network(self.network)));
+            kinds.push((Section::Network, Rules::Network(head.action, self.network)));
         }
         if !self.application.is_empty() || kinds.is_empty() {
-            kinds.push((Section::Application, Rules::Application(self.application)));
+            kinds.push((Section::Application, Rules::Application(head.action, self.application)));
         }
         if kinds.len() > 1 {
             draft.changed("it mixes kinds of rules: a collection of each kind here");
@@ -116,7 +119,6 @@ impl ByKind {
             made.push(Collection {
                 name,
                 priority: head.priority,
-                deny: head.deny,
                 rules,
                 origin: head.origin.clone(),
             });
@@ -210,32 +212,14 @@ impl Reader<'_> {
             );
             return Vec::new();
         }
-        let kind_name = property(value, "ruleCollectionType")
-            .or(property(value, "ruleType"))
-            .and_then(Value::known_str);
-        let is_nat = shape == Shape::Classic(Section::Nat)
-            || kind_name.is_some_and(|kind| kind.to_ascii_lowercase().starts_with("firewallpolicynat"));
-        let action = property(value, "action").map(|action| action.get("type").unwrap_or(action));
-        shared.effect = match action
-            .and_then(Value::known_str)
-            .map(str::to_ascii_lowercase)
-            .as_deref()
-        {
-            Some("allow") => Effect::Allow,
-            Some("dnat") | None if is_nat => Effect::Allow,
-            Some("snat") if is_nat => {
-                shared.void = Some("SNAT is no part of egret".into());
-                Effect::Allow
+        let is_nat = is_nat(value, shape);
+        match effect(value, is_nat) {
+            Ok(effect) => shared.effect = effect,
+            Err((effect, why)) => {
+                shared.effect = effect;
+                shared.void.get_or_insert(why);
             }
-            Some("deny") => Effect::Deny,
-            _ => {
-                let why = action
-                    .and_then(Value::doubt)
-                    .map_or(String::new(), |doubt| format!(": {}", doubt.why));
-                shared.void = Some(format!("the action of its collection is not known{why}"));
-                Effect::Unknown
-            }
-        };
+        }
         if !self.import.affords(value) {
             return Vec::new();
         }
@@ -260,7 +244,10 @@ impl Reader<'_> {
         let head = Head {
             name,
             priority: number.unwrap_or(FIRST),
-            deny: shared.effect != Effect::Allow,
+            action: match shared.effect {
+                Effect::Allow => Action::Allow,
+                Effect::Deny | Effect::Unknown => Action::Deny,
+            },
             section: if is_nat { Some(Section::Nat) } else { shape.section() },
             origin,
         };
@@ -296,6 +283,10 @@ impl Reader<'_> {
             };
             let full = format!("{full}/{name}");
             let kind = match section {
+                Some(Section::Nat) if !is_nat => {
+                    draft.void("a DNAT rule in a collection of other rules: Azure refuses it");
+                    ItemKind::NatRule
+                }
                 Some(Section::Nat) => {
                     let rule = self.nat_rule(rule, name, origin.clone(), &mut draft);
                     by_kind.nat.extend(draft.stays().then_some(rule));
@@ -322,6 +313,50 @@ impl Reader<'_> {
     }
 }
 
+fn action_of(value: &Value) -> Option<&Value> {
+    property(value, "action").map(|action| action.get("type").unwrap_or(action))
+}
+
+/// Whether a collection translates: its place or its type says so or, where neither is written, its action.
+fn is_nat(value: &Value, shape: Shape) -> bool {
+    let kind = property(value, "ruleCollectionType").or(property(value, "ruleType"));
+    match (shape, kind) {
+        (Shape::Classic(section), _) => section == Section::Nat,
+        (_, Some(kind)) => kind
+            .known_str()
+            .is_some_and(|kind| kind.to_ascii_lowercase().starts_with("firewallpolicynat")),
+        (_, None) => {
+            let action = action_of(value).and_then(Value::known_str);
+            action.is_some_and(|action| ["dnat", "snat"].iter().any(|nat| action.eq_ignore_ascii_case(nat)))
+        }
+    }
+}
+
+/// What a collection does with what its rules match; with a reason, if they cannot be carried.
+fn effect(value: &Value, is_nat: bool) -> Result<Effect, (Effect, String)> {
+    let action = action_of(value);
+    let known = action.and_then(Value::known_str).map(str::to_ascii_lowercase);
+    match (known.as_deref(), is_nat) {
+        (Some("allow"), false) | (Some("allow" | "dnat"), true) => Ok(Effect::Allow),
+        (None, true) if action.is_none() => Ok(Effect::Allow),
+        (Some("snat"), true) => Err((Effect::Allow, "SNAT is no part of egret".into())),
+        (Some("deny"), false) => Ok(Effect::Deny),
+        (Some("deny"), true) => Err((
+            Effect::Deny,
+            "a collection of DNAT rules cannot deny: Azure refuses it".into(),
+        )),
+        _ => {
+            let why = action
+                .and_then(Value::doubt)
+                .map_or(String::new(), |doubt| format!(": {}", doubt.why));
+            Err((
+                Effect::Unknown,
+                format!("the action of its collection is not known{why}"),
+            ))
+        }
+    }
+}
+
 /// A number from 100 to 65000, or what is wrong with it.
 fn priority(value: Option<&Value>) -> Result<u16, String> {
     let Some(value) = value else {
@@ -336,3 +371,6 @@ fn priority(value: Option<&Value>) -> Result<u16, String> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,7 +8,7 @@ use super::{
 use crate::import::{
     model::{Origin, ThreatIntelligence},
     report::{Item, ItemKind},
-    value::Value,
+    value::{Kind, Value},
 };
 
 /// Settings that neither allow nor deny, and why they are not carried.
@@ -84,23 +84,43 @@ fn threat_mode(value: &Value, options: &Options<'_>) -> Draft {
 
 fn intrusion_detection(value: &Value) -> Draft {
     let mode = value.get("mode").unwrap_or(value);
-    let overrides = value
-        .get("configuration")
-        .and_then(|configuration| configuration.get("signatureOverrides"));
-    let denying = overrides.and_then(Value::as_list).is_some_and(|overrides| {
-        overrides.iter().any(|one| {
-            one.get("mode")
-                .is_none_or(|mode| !is(mode, "alert") && !is(mode, "off"))
-        })
-    });
-    let unknown = value.as_unknown().or(overrides.and_then(Value::as_unknown));
-    let harmless = (is(mode, "alert") || is(mode, "off")) && !denying && unknown.is_none();
-    let mut draft = Draft::new(if harmless { Effect::Allow } else { Effect::Deny });
-    if is(mode, "off") && harmless {
+    let lets_pass = is_harmless(mode) && configuration_is_harmless(value.get("configuration"));
+    let mut draft = Draft::new(if lets_pass { Effect::Allow } else { Effect::Unknown });
+    if is(mode, "off") && lets_pass {
         draft.remark("off in Azure as well");
     } else {
         draft.void("egret has no intrusion detection");
     }
+    draft
+}
+
+/// A mode that is known, and lets pass what it sees.
+fn is_harmless(mode: &Value) -> bool {
+    is(mode, "alert") || is(mode, "off")
+}
+
+/// Whether each signature that is set apart is known to let pass. What cannot be read may deny.
+fn configuration_is_harmless(configuration: Option<&Value>) -> bool {
+    let Some(configuration) = configuration else {
+        return true;
+    };
+    let overrides = match configuration.as_object() {
+        Some(object) => object.get("signatureOverrides"),
+        None => return matches!(configuration.kind, Kind::Null),
+    };
+    match overrides.map(|overrides| &overrides.kind) {
+        None | Some(Kind::Null) => true,
+        Some(Kind::List(list)) => list.items.iter().all(|one| one.get("mode").is_some_and(is_harmless)),
+        Some(_) => false,
+    }
+}
+
+/// A `signatureOverrides` child of a policy: its signatures by number, each with its mode.
+pub(super) fn signature_overrides(body: &Value) -> Draft {
+    let signatures = property(body, "signatures").and_then(Value::as_object);
+    let lets_pass = signatures.is_some_and(|object| object.entries.iter().all(|(_, mode)| is_harmless(mode)));
+    let mut draft = Draft::new(if lets_pass { Effect::Allow } else { Effect::Unknown });
+    draft.void("egret has no intrusion detection");
     draft
 }
 

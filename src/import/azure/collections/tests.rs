@@ -1,0 +1,144 @@
+use crate::import::{ImportFault, Imported, Options, Outcome, azure_firewall};
+use serde_json::{Value, json};
+
+fn import(document: &Value, partial: bool) -> Result<Imported, Vec<ImportFault>> {
+    let files = [("p.json".to_owned(), document.to_string().into_bytes())];
+    let options = Options {
+        partial,
+        ..Options::default()
+    };
+    azure_firewall(&files, None, &options)
+}
+
+/// A collection with these fields and one rule, in group `p/g`.
+fn collection(mut fields: Value, rule: &Value) -> Value {
+    fields["name"] = "c".into();
+    fields["priority"] = 200.into();
+    fields["rules"] = json!([rule]);
+    json!({"type": "Microsoft.Network/firewallPolicies/ruleCollectionGroups", "name": "p/g",
+        "properties": {"priority": 200, "ruleCollections": [fields]}})
+}
+
+fn filter(action: &str) -> Value {
+    json!({"ruleCollectionType": "FirewallPolicyFilterRuleCollection", "action": {"type": action}})
+}
+
+fn dnat() -> Value {
+    json!({"ruleType": "NatRule", "name": "r", "sourceAddresses": ["*"], "ipProtocols": ["TCP"],
+        "destinationAddresses": ["20.1.1.1"], "destinationPorts": ["443"],
+        "translatedAddress": "10.0.0.4", "translatedPort": "443"})
+}
+
+/// The rule with these fields beside or in place of its own.
+fn with(mut rule: Value, fields: &Value) -> Value {
+    for (key, value) in fields.as_object().unwrap() {
+        rule[key] = value.clone();
+    }
+    rule
+}
+
+fn application(fields: &Value) -> Value {
+    let rule = json!({"ruleType": "ApplicationRule", "name": "r", "sourceAddresses": ["10.0.0.0/8"],
+        "protocols": [{"protocolType": "Https", "port": 443}]});
+    with(rule, fields)
+}
+
+fn outcome(imported: &Imported, name: &str) -> (Outcome, String) {
+    let item = imported.report.items.iter().find(|item| item.name == name).unwrap();
+    (item.outcome, item.notes.join("; "))
+}
+
+#[test]
+fn a_collection_of_dnat_rules_never_turns_what_denies_into_what_allows() {
+    let nat =
+        |action: &str| json!({"ruleCollectionType": "FirewallPolicyNatRuleCollection", "action": {"type": action}});
+    for (fields, what) in [
+        (filter("Deny"), "a DNAT rule among rules that deny"),
+        (nat("Deny"), "a collection of DNAT rules that denies"),
+        (nat("[reference('x').y]"), "one of which the action is not known"),
+    ] {
+        let document = collection(fields, &dnat());
+        assert!(import(&document, false).is_err(), "{what}");
+        let toml = import(&document, true).unwrap().toml;
+        assert!(!toml.contains("20.1.1.1"), "{what}: {toml}");
+    }
+    let refused = import(&collection(filter("Allow"), &dnat()), false).unwrap();
+    assert_eq!(outcome(&refused, "g/c/r").0, Outcome::Absent, "Azure refuses it");
+    for fields in [nat("DNAT"), json!({"action": {"type": "Dnat"}})] {
+        let imported = import(&collection(fields, &dnat()), false).unwrap();
+        assert!(imported.toml.contains("action = \"Dnat\""), "{}", imported.toml);
+    }
+}
+
+#[test]
+fn what_denies_by_an_fqdn_tag_is_not_enforced_since_nobody_knows_what_the_tag_holds() {
+    let rule = application(&json!({"fqdnTags": ["WindowsUpdate"]}));
+    let faults = import(&collection(filter("Deny"), &rule), false).unwrap_err();
+    assert!(faults[0].found.contains("may hold less"), "{faults:?}");
+    let allowed = import(&collection(filter("Allow"), &rule), false).unwrap();
+    assert_eq!(outcome(&allowed, "g/c/r").0, Outcome::Approximated);
+}
+
+#[test]
+fn a_tag_of_the_catalogue_that_azure_does_not_have_is_none_in_a_policy_of_azures() {
+    let rule = application(&json!({"fqdnTags": ["AzureOpenAI"]}));
+    let imported = import(&collection(filter("Allow"), &rule), false).unwrap();
+    assert_eq!(outcome(&imported, "g/c/r").0, Outcome::Absent);
+    assert!(!imported.toml.contains("AzureOpenAI"), "{}", imported.toml);
+}
+
+#[test]
+fn intrusion_detection_lets_pass_only_what_is_known_to() {
+    let policy = |detection: &Value| json!({"type": "Microsoft.Network/firewallPolicies", "name": "p", "properties": {"intrusionDetection": detection}});
+    let overrides = |overrides: Value| json!({"mode": "Alert", "configuration": {"signatureOverrides": overrides}});
+    for (detection, stops) in [
+        (json!({"mode": "Alert"}), false),
+        (json!({"mode": "Alert", "configuration": null}), false),
+        (json!({"mode": "Alert", "configuration": {"privateRanges": []}}), false),
+        (
+            overrides(json!([{"id": "1", "mode": "Alert"}, {"id": "2", "mode": "Off"}])),
+            false,
+        ),
+        (json!({"mode": "Deny"}), true),
+        (json!({"mode": "[reference('x').y]"}), true),
+        (json!({"mode": "Alert", "configuration": "[reference('x').y]"}), true),
+        (json!({"mode": "Alert", "configuration": "System.Object"}), true),
+        (overrides(json!([{"id": "1", "mode": "Deny"}])), true),
+        (overrides(json!([{"id": "1"}])), true),
+        (overrides(json!(["[reference('x').y]"])), true),
+        (overrides(json!("System.Object[]")), true),
+        (overrides(json!({"id": "1", "mode": "Deny"})), true),
+    ] {
+        assert_eq!(import(&policy(&detection), false).is_err(), stops, "{detection}");
+    }
+}
+
+#[test]
+fn signatures_that_are_set_apart_stop_the_import_unless_all_let_pass() {
+    for (signatures, stops) in [
+        (json!({"2000105": "Off", "2000106": "Alert"}), false),
+        (json!({"2000105": "Off", "2000106": "Deny"}), true),
+        (json!("[reference('x').y]"), true),
+    ] {
+        let template = json!({"contentVersion": "1", "resources": [
+            {"type": "Microsoft.Network/firewallPolicies", "name": "p", "properties": {}},
+            {"type": "Microsoft.Network/firewallPolicies/signatureOverrides", "name": "p/default",
+                "properties": {"signatures": signatures}}]});
+        assert_eq!(import(&template, false).is_err(), stops, "{signatures}");
+    }
+}
+
+#[test]
+fn a_parameters_file_with_a_name_that_no_template_has_is_refused_at_its_line() {
+    let template = json!({"contentVersion": "1", "parameters": {"fqdns": {"type": "array", "defaultValue": ["*"]}},
+        "resources": [collection(filter("Allow"), &application(&json!({"targetFqdns": "[parameters('fqdns')]"})))]});
+    let files = [("t.json".to_owned(), template.to_string().into_bytes())];
+    let given = |name: &str| {
+        let text = format!("{{\"parameters\": {{\n\"{name}\": {{\"value\": [\"a.example\"]}}}}}}");
+        azure_firewall(&files, Some(&("p.json".into(), text.into_bytes())), &Options::default())
+    };
+    let faults = given("fqdn").unwrap_err();
+    assert_eq!((&*faults[0].file, faults[0].line), ("p.json", 2));
+    assert_eq!(faults[0].found, "no template has a parameter `fqdn`");
+    assert!(given("FQDNs").unwrap().toml.contains("a.example"));
+}
