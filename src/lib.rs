@@ -35,6 +35,7 @@ pub mod log;
 pub mod measure;
 pub mod metrics;
 pub mod policy;
+mod printable;
 pub mod proof;
 pub mod snapshot;
 mod stripe;

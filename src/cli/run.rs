@@ -9,6 +9,7 @@ use crate::{
     },
     gateway::{Gateway, GatewayOptions},
     policy::{Mode, Rules},
+    printable::printable,
 };
 use anyhow::{Context, bail};
 use listenfd::ListenFd;
@@ -245,7 +246,7 @@ fn notices(checked: &Checked) -> Vec<String> {
         ));
     }
     for denial in &policy.not_enforced {
-        notices.push(format!("NOT ENFORCED: {denial}."));
+        notices.push(format!("NOT ENFORCED: {}.", printable(denial)));
     }
     if !checked.overrides.is_empty() {
         notices.push("LAB: [[dial.override]] leads vetted addresses elsewhere.".into());

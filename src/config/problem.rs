@@ -1,6 +1,8 @@
 //! [`Problem`]: one thing that is wrong, or dubious, in a configuration; [`Report`] gathers all of them.
 
 use super::at::{At, Span};
+pub(crate) use crate::printable::printable;
+use crate::printable::steers;
 use std::{
     collections::{HashMap, HashSet},
     fmt,
@@ -136,23 +138,6 @@ impl fmt::Display for Problem {
         }
         Ok(())
     }
-}
-
-/// Nothing in a file may steer the terminal, forge a line or turn text round (threats G-01, G-10).
-pub(crate) fn printable(text: &str) -> String {
-    let mut shown = String::with_capacity(text.len());
-    for c in text.chars() {
-        match steers(c) {
-            true => shown.extend(c.escape_default()),
-            false => shown.push(c),
-        }
-    }
-    shown
-}
-
-/// Control characters, line separators, and what sets the direction of writing.
-fn steers(c: char) -> bool {
-    c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// A problem whose place is still a span.

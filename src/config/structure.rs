@@ -12,6 +12,7 @@ use super::{
     nearest::nearest,
     problem::{Finding, Report},
 };
+use crate::printable::steers;
 use serde_json::Value;
 use std::borrow::Cow;
 use toml::{
@@ -74,6 +75,9 @@ impl Pass<'_> {
         let mut taken_out = Vec::new();
         for (key, entry) in table.iter_mut() {
             let name = key.get_ref().as_ref();
+            if schema["properties"].get(name).is_none() {
+                self.plain(name, key.span().into());
+            }
             let Some(entry_schema) = schema_of_key(schema, name) else {
                 continue;
             };
@@ -155,7 +159,7 @@ impl Pass<'_> {
             (DeValue::Integer(integer), Some("integer")) => self.whole_number(integer, span, schema),
             (DeValue::String(text), _) if is_choice(schema) => self.choice(text, span, schema),
             (DeValue::String(text), Some("string")) => {
-                self.length(text, span, schema);
+                self.text(text, span, schema);
                 Fate::Kept
             }
             (other, _) => {
@@ -190,6 +194,22 @@ impl Pass<'_> {
                 self.report.add(finding.expected(describe(schema)));
                 Fate::TakenOut
             }
+        }
+    }
+
+    /// A text of its own, such as a name: what steers a terminal has no place in it. Lists of texts are read by parsers.
+    fn text(&mut self, text: &str, span: Span, schema: &Value) {
+        if schema.get("minLength").is_some() {
+            self.plain(text, span);
+        }
+        self.length(text, span, schema);
+    }
+
+    fn plain(&mut self, text: &str, span: Span) {
+        if let Some(c) = text.chars().find(|c| steers(*c)) {
+            let found = format!("U+{:04X} in a text: it steers the terminal or hides", u32::from(c));
+            let finding = Finding::error(span, found).expected("letters, digits, `_`, `.` and `-`, as in Azure");
+            self.report.add(finding.hint("leave it out"));
         }
     }
 

@@ -371,6 +371,26 @@ fn g_10_a_file_cannot_steer_the_terminal() {
 }
 
 #[test]
+fn g_10_a_name_that_steers_the_terminal_is_refused() {
+    let forged = "r\\n\\ndecision   Deny\\u202e";
+    let text = rule("destination_fqdns = [\"a.example\"]\nsource_addresses = [\"*\"]")
+        .replace("\"r\"", &format!("\"{forged}\""));
+    check_all(&[
+        ("rule", text, &["6:8 error: U+000A in a text", "letters, digits"]),
+        (
+            "IP group",
+            "[ip_groups]\n\"a\\u001b[2J\" = [\"10.0.0.1\"]".into(),
+            &["2:1 error: U+001B in a text"],
+        ),
+        ("policy", "[azure]\npolicy = \"p\\u200b\"".into(), &["U+200B in a text"]),
+    ]);
+    let told = told(&rule(
+        "destination_fqdns = [\"a.example\"]\nsource_addresses = [\"*\"]\ndescription = \"two\\nlines\"",
+    ));
+    assert!(!told.contains("U+"), "{told}");
+}
+
+#[test]
 fn structure() {
     check_all(&[
         (

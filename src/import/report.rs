@@ -1,6 +1,7 @@
 //! What became of each thing that the files hold: carried, approximated or absent, with its place. Nothing is left unsaid.
 
 use super::value::Place;
+use crate::printable::printable;
 use serde::Serialize;
 use std::{collections::BTreeMap, fmt::Write, sync::Arc};
 
@@ -122,7 +123,7 @@ impl ImportReport {
     pub fn not_enforced(&self) -> Vec<String> {
         let items = self.items.iter().filter(|item| item.not_enforced);
         items
-            .map(|item| format!("{}: {}", item.name, item.notes.join("; ")))
+            .map(|item| printable(&format!("{}: {}", item.name, item.notes.join("; "))))
             .collect()
     }
 
@@ -136,10 +137,11 @@ impl ImportReport {
                 Outcome::Absent => "absent",
             };
             let loud = if item.not_enforced { "NOT ENFORCED, " } else { "" };
-            let _ = writeln!(text, "{loud}{outcome}: {} `{}`", singular(item.kind), item.name);
-            let _ = writeln!(text, "  --> {}:{}:{} {}", item.file, item.line, item.column, item.path);
+            let (kind, name) = (singular(item.kind), printable(&item.name));
+            let place = format!("{}:{}:{} {}", item.file, item.line, item.column, item.path);
+            let _ = writeln!(text, "{loud}{outcome}: {kind} `{name}`\n  --> {}", printable(&place));
             for note in &item.notes {
-                let _ = writeln!(text, "  = {note}");
+                let _ = writeln!(text, "  = {}", printable(note));
             }
         }
         for (kind, count) in &self.counts {
@@ -153,7 +155,7 @@ impl ImportReport {
                 count.absent
             );
         }
-        printable(&text)
+        text
     }
 }
 
@@ -169,21 +171,4 @@ fn singular(kind: ItemKind) -> &'static str {
         ItemKind::ApplicationRule => "application rule",
         ItemKind::NotRead => "part",
     }
-}
-
-/// Names come from outside: none may steer the terminal (threat G-01).
-fn printable(text: &str) -> String {
-    let steers = |c: char| {
-        (c.is_control() && c != '\n')
-            || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-    };
-    text.chars()
-        .flat_map(|c| {
-            if steers(c) {
-                c.escape_default().collect()
-            } else {
-                vec![c]
-            }
-        })
-        .collect()
 }

@@ -3,7 +3,10 @@
 use super::model::{
     ApplicationRule, Collection, Group, Model, NatRule, NetworkRule, Origin, Policy, Rules, Sources, ThreatIntelligence,
 };
-use crate::policy::Action;
+use crate::{
+    policy::Action,
+    printable::{printable, steers},
+};
 use std::{fmt::Write, net::IpAddr, sync::Arc};
 
 /// Which JSON each line of the TOML was made of.
@@ -67,7 +70,7 @@ impl Writer {
 
     fn whole(&mut self, model: &Model, files: &[Arc<str>]) {
         let names: Vec<&str> = files.iter().map(|file| &**file).collect();
-        let names = names.join(", ").replace(char::is_control, " ");
+        let names = printable(&names.join(", "));
         self.put(&format!("# Imported from {names}"));
         self.put("[policy]");
         self.key("", "equal_priorities", "\"file-order\"");
@@ -237,7 +240,8 @@ fn text(text: &str) -> String {
             '\\' => out.push_str("\\\\"),
             '\n' => out.push_str("\\n"),
             '\t' => out.push_str("\\t"),
-            c if c.is_control() => {
+            // The TOML goes to a terminal too.
+            c if steers(c) => {
                 let _ = write!(out, "\\u{:04X}", u32::from(c));
             }
             c => out.push(c),

@@ -1,5 +1,7 @@
 //! Text from outside, made safe for one line of a log: no byte of it can end the line, a JSON string, or drive a terminal.
 
+use crate::printable::steers;
+
 /// How unsafe characters are written.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Style {
@@ -52,19 +54,12 @@ fn is_plain(byte: u8) -> bool {
     matches!(byte, 0x20..=0x7e) && byte != b'"' && byte != b'\\'
 }
 
-/// Characters that end a line, drive a terminal, hide, or turn the reading direction.
-fn is_unsafe(character: char) -> bool {
-    character.is_control()
-        || matches!(character, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}')
-        || matches!(character, '\u{61c}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}')
-}
-
 fn push_char(out: &mut Vec<u8>, character: char, style: Style) {
     match (character, style) {
         ('"', _) => out.extend_from_slice(b"\\\""),
         ('\\', Style::JsonBytes) => push_byte(out, b'\\', style),
         ('\\', _) => out.extend_from_slice(b"\\\\"),
-        _ if !is_unsafe(character) => {
+        _ if !steers(character) => {
             let mut utf8 = [0; 4];
             out.extend_from_slice(character.encode_utf8(&mut utf8).as_bytes());
         }
@@ -73,7 +68,7 @@ fn push_char(out: &mut Vec<u8>, character: char, style: Style) {
             out.extend_from_slice(format!("{:x}", u32::from(character)).as_bytes());
             out.push(b'}');
         }
-        // All of `is_unsafe` lies in the basic plane: four digits hold it.
+        // All of `steers` lies in the basic plane: four digits hold it.
         _ => out.extend_from_slice(format!("\\u{:04x}", u32::from(character)).as_bytes()),
     }
 }

@@ -1,10 +1,13 @@
 //! Reading the fields of a rule: lists of texts that may hold what is not known, numbers as texts, names of any case.
 
 use super::draft::Draft;
-use crate::import::{
-    json::shown,
-    model::Origin,
-    value::{Kind, Value},
+use crate::{
+    import::{
+        json::shown,
+        model::Origin,
+        value::{Kind, Value},
+    },
+    printable::printable,
 };
 
 /// A member of a resource, under `properties` or, in flattened output, beside its name.
@@ -14,10 +17,11 @@ pub(super) fn property<'v>(body: &'v Value, key: &str) -> Option<&'v Value> {
         .or_else(|| body.get(key))
 }
 
-/// The text of a value, stand-ins included: for names.
+/// The text of a value, stand-ins included: for names, which Azure makes of letters, digits and `_.-`. None may steer a
+/// terminal or forge a line.
 pub(super) fn name_of(value: Option<&Value>, otherwise: &str) -> String {
     let text = value.and_then(Value::as_str).map(str::trim);
-    text.filter(|text| !text.is_empty()).unwrap_or(otherwise).to_owned()
+    printable(text.filter(|text| !text.is_empty()).unwrap_or(otherwise))
 }
 
 /// Texts of a list that are known; the rest is noted as missing. `None`: the list is absent.

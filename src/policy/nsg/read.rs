@@ -3,7 +3,7 @@
 //! Both forms of a rule are read: its fields under `properties` (ARM), or beside its name (CLI).
 
 use super::{Nsg, NsgAddress, NsgProtocol, NsgRule};
-use crate::policy::PortRange;
+use crate::{policy::PortRange, printable::printable};
 use ipnet::IpNet;
 use serde_json::Value;
 
@@ -76,7 +76,7 @@ fn gather(value: &Value, depth: usize, found: &mut Vec<Nsg>) -> Result<(), NsgEr
     }
     if let Some(own) = fields(value).get("securityRules").and_then(Value::as_array) {
         let defaults = fields(value).get("defaultSecurityRules").and_then(Value::as_array);
-        let name = value.get("name").and_then(Value::as_str).unwrap_or("nsg");
+        let name = &printable(value.get("name").and_then(Value::as_str).unwrap_or("nsg"));
         found.push(group(name, own.iter().chain(defaults.into_iter().flatten()))?);
         return Ok(());
     }
@@ -128,7 +128,7 @@ fn defaults() -> [NsgRule; 3] {
 
 /// `None`: an inbound rule.
 fn rule(value: &Value) -> Result<Option<NsgRule>, NsgError> {
-    let name = value.get("name").and_then(Value::as_str).unwrap_or("?").to_owned();
+    let name = printable(value.get("name").and_then(Value::as_str).unwrap_or("?"));
     let read = Reader {
         fields: fields(value),
         rule: &name,

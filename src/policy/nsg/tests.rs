@@ -110,3 +110,11 @@ fn what_is_no_export_is_refused_with_its_fault() {
     let deep = format!("{}1{}", "[".repeat(100), "]".repeat(100));
     assert!(matches!(read::groups(deep.as_bytes()), Err(read::NsgError::TooMuch)));
 }
+
+#[test]
+fn a_name_cannot_steer_the_terminal() {
+    let forged = ARM.replacen("\"AllowStorage\"", "\"a\\n\\u001b[2J\"", 1);
+    assert_ne!(forged, ARM);
+    let to_storage = packet("203.0.113.5", Transport::Tcp, 443);
+    assert_eq!(decided(&forged, to_storage, &tags()).unwrap().0, "a\\n\\u{1b}[2J");
+}

@@ -142,3 +142,22 @@ fn a_parameters_file_with_a_name_that_no_template_has_is_refused_at_its_line() {
     assert_eq!(faults[0].found, "no template has a parameter `fqdn`");
     assert!(given("FQDNs").unwrap().toml.contains("a.example"));
 }
+
+#[test]
+fn names_neither_steer_the_terminal_nor_forge_a_line() {
+    let name = "r\n\ndecision   Deny, RuleMatched by corp/deny-all\n\u{1b}[8m\u{202e}";
+    let rule = application(&json!({"name": name, "targetFqdns": ["a.example"], "description": "\u{202e}two\nlines"}));
+    let mut document = collection(filter("Allow"), &rule);
+    document["name"] = format!("p\u{1b}/{name}").into();
+    let imported = import(&document, false).unwrap();
+    let report = imported.report.text() + &imported.report.not_enforced().join("");
+    for text in [&report, &imported.toml] {
+        assert!(
+            !text.chars().any(|c| c != '\n' && crate::printable::steers(c)),
+            "{text:?}"
+        );
+        assert!(!text.lines().any(|line| line.starts_with("decision")), "{text}");
+    }
+    let checked = crate::config::from_text("t.toml", &imported.toml).unwrap_or_else(|problems| panic!("{problems:?}"));
+    assert!(checked.policy.groups[0].name.contains("\\u{1b}"));
+}
