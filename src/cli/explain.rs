@@ -2,6 +2,7 @@
 
 mod asked;
 mod change;
+mod end;
 mod judged;
 mod nsg;
 mod outcome;
@@ -12,11 +13,12 @@ mod show;
 use super::{Answer, ExplainArgs, print, refuse};
 use crate::{
     config::Checked,
-    policy::{Action, CompiledPolicy, DecidedBy, Reason, Resolved, Via},
+    policy::{AddressPlan, CompiledPolicy, Reason, Resolved},
 };
 use asked::Asked;
+use end::End;
 use judged::Judged;
-use resolve::Resolution;
+use resolve::{Looked, Resolution};
 use std::sync::Arc;
 
 /// Explains one attempt, or one row. The answer is yes if it would get through; of a row: if it is decided alike.
@@ -36,16 +38,15 @@ pub fn run(args: &ExplainArgs) -> anyhow::Result<Answer> {
         explanation.resolve(&checked)?;
     }
     if !args.nsg.is_empty() {
-        let groups = nsg::judge(args, &checked, &explanation.asked)?;
-        explanation.permitted &= groups.iter().all(|group| group.allows);
-        explanation.groups = groups;
+        explanation.groups = nsg::judge(args, &checked, &explanation.asked)?;
     }
+    explanation.change = change::changes(&explanation);
     print(&if args.json {
         show::json::json(&explanation)
     } else {
         show::text(&explanation)
     })?;
-    Ok(explanation.permitted.into())
+    Ok(explanation.permitted().into())
 }
 
 /// Everything there is to say about one attempt.
@@ -54,101 +55,72 @@ struct Explanation {
     policy: CompiledPolicy,
     hash: Arc<str>,
     resolved: Resolved,
+    /// What vetting reads.
+    addresses: AddressPlan,
+    /// What the forwarders say of the name, if they were asked.
+    answer: Option<Looked>,
     /// `None`: what was asked for is refused before any rule is asked.
-    judged: Option<Judged>,
-    reason: Reason,
-    /// Whether the flow would get through, as far as was looked.
-    permitted: bool,
-    /// What would have to change for it to be decided the other way.
-    change: Vec<String>,
-    /// An address that is never dialled, whatever the rules say.
-    never_dialled: bool,
-    resolution: Option<Resolution>,
+    end: Option<End>,
     /// What the network security groups before the firewall say.
     groups: Vec<nsg::Said>,
+    /// What would have to change for it to be decided the other way.
+    change: Vec<String>,
 }
 
 impl Explanation {
     fn new(checked: &Checked, asked: Asked, resolved: Resolved) -> Self {
-        let policy = CompiledPolicy::new(checked.policy.clone());
         let mut explanation = Self {
+            policy: CompiledPolicy::new(checked.policy.clone()),
             hash: checked.hash.clone(),
-            judged: None,
-            reason: Reason::NoRuleMatched,
-            permitted: false,
-            change: Vec::new(),
-            never_dialled: false,
-            resolution: None,
+            addresses: checked.addresses.clone(),
+            answer: None,
+            end: None,
             groups: Vec::new(),
+            change: Vec::new(),
             asked,
-            policy,
             resolved,
         };
-        match explanation.asked.target.host {
-            Ok(_) => explanation.judge(checked),
-            Err(reason) => {
-                explanation.reason = reason;
-                explanation.change.push(reason.row().remedy.to_owned());
-            }
-        }
+        explanation.end = explanation.end_under(&explanation.policy);
         explanation
-    }
-
-    fn judge(&mut self, checked: &Checked) {
-        let judged = judged::judge(&self.policy, &self.asked, &self.resolved);
-        let decision = judged.evaluation.decision;
-        self.reason = decision.reason;
-        self.permitted = decision.permits();
-        // Vetting holds whatever network rules allow; a private address is vouched for by the rule that allows it.
-        let address = self.asked.target.address().filter(|_| self.asked.via == Via::Explicit);
-        if let Some(ip) = address.filter(|_| self.permitted) {
-            let allowed = decision.action == Action::Allow;
-            self.never_dialled = checked
-                .addresses
-                .vet_address(ip, self.asked.target.port, allowed)
-                .is_err();
-            self.permitted &= !self.never_dialled;
-        }
-        self.judged = Some(judged);
-        self.change = change::changes(self);
     }
 
     /// The name's addresses, and what threat intelligence and network rules say of them.
     fn resolve(&mut self, checked: &Checked) -> anyhow::Result<()> {
-        let Some(judged) = self.judged.as_ref().filter(|_| self.permitted) else {
+        let (Some(end), Some(name)) = (&self.end, self.asked.target.name()) else {
             return Ok(());
         };
-        let Some(name) = self
-            .asked
-            .target
-            .name()
-            .filter(|_| judged.evaluation.by != DecidedBy::Nat)
-        else {
-            return Ok(());
-        };
-        let rule = judged.evaluation.decision.rule;
-        let scope = rule.and_then(|rule| self.policy.application_rule(rule));
-        let mut resolution = resolve::resolve(checked, name, self.asked.target.port, scope)?;
-        if let (Ok(addresses), Via::Explicit) = (&mut resolution.vetted, self.asked.via) {
-            let judge = |ip| judged::judge(&self.policy, &self.asked.leading_to(ip), &self.resolved);
-            let denied: Vec<_> = addresses.iter().map(|ip| (*ip, judge(*ip))).collect();
-            resolution.denied = denied
-                .into_iter()
-                .filter(|(_, judged)| !judged.evaluation.decision.permits())
-                .collect();
-            addresses.retain(|ip| !resolution.denied.iter().any(|(denied, _)| denied == ip));
-            let threat = |judged: &Judged| judged.evaluation.by == DecidedBy::ThreatIntelligence;
-            // One listed address spoils the answer.
-            if addresses.is_empty() || resolution.denied.iter().any(|(_, judged)| threat(judged)) {
-                let by_threat = resolution.denied.iter().find(|(_, judged)| threat(judged));
-                let first = by_threat.or(resolution.denied.first());
-                let reason = first.map_or(Reason::AddressDenied, |(_, judged)| judged.evaluation.decision.reason);
-                resolution.vetted = Err(reason);
-            }
+        if self.looks_up(end) {
+            self.answer = Some(resolve::look_up(checked, name)?);
+            self.addresses.own = crate::gateway::own_addresses()?.into();
+            self.end = self.end_under(&self.policy);
         }
-        self.permitted = resolution.vetted.is_ok();
-        self.resolution = Some(resolution);
         Ok(())
+    }
+
+    /// Whether the flow would get through, as far as was looked.
+    fn permitted(&self) -> bool {
+        self.end.as_ref().is_some_and(End::permitted) && self.groups.iter().all(|group| group.allows)
+    }
+
+    fn judged(&self) -> Option<&Judged> {
+        self.end.as_ref().map(|end| &end.judged)
+    }
+
+    fn resolution(&self) -> Option<&Resolution> {
+        self.end.as_ref()?.resolution.as_ref()
+    }
+
+    fn never_dialled(&self) -> bool {
+        self.end.as_ref().is_some_and(|end| end.never_dialled)
+    }
+
+    /// Of the decision: what comes after it has reasons of its own.
+    fn reason(&self) -> Reason {
+        match (&self.end, &self.asked.target.host) {
+            (Some(end), _) => end.decision().reason,
+            (None, Err(reason)) => *reason,
+            (None, Ok(_)) => Reason::NoRuleMatched,
+        }
     }
 }
 

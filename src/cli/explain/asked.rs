@@ -34,6 +34,9 @@ impl Asked {
         if via == Via::Explicit && target.transport != Transport::Tcp {
             bail!("the proxy port carries TCP alone: leave `--via explicit` out, and the attempt is taken as routed");
         }
+        if args.destination.is_some() && target.address().is_some() {
+            bail!("the target is an address already: leave `--destination` out");
+        }
         let asked = Self {
             destination: target.address().or(args.destination.map(|ip| ip.to_canonical())),
             source: args.source.to_canonical(),

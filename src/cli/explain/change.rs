@@ -1,197 +1,249 @@
-//! The one change that would flip a decision: each is tried on the policy before it is told.
+//! The one change that would flip what comes of an attempt: each is made to a copy of the policy and tried, up to the addresses
+//! that would be dialled, before it is told.
+
+mod mend;
 
 use super::{
     Explanation,
-    judged::{self, Fared, Step},
+    end::End,
+    judged::{Fared, Step},
 };
 use crate::{
     catalogue::Catalogue,
     policy::{
-        Action, CompiledPolicy, DecidedBy, Fqdn, FqdnPattern, IpProtocol, Misses, PortRange, ProtocolPort, Reason,
-        RuleId, RuleOutcome, Rules, Sources, TargetFqdn, Transport, Via, compile::Mutation, threat::Listed,
+        Action, CompiledPolicy, FqdnPattern, Reason, RuleId, RuleOutcome, ThreatIntelligence, Via, compile::Mutation,
+        threat::Listed,
     },
 };
-use std::net::IpAddr;
+use mend::Of;
 
-/// Rules that are tried: each is a policy compiled anew.
-const MOST_TRIED: usize = 8;
+/// Changes that are tried: each is a policy compiled anew.
+const MOST_TRIED: usize = 32;
 
-/// What would have to change. Of a denial the first line is one change that was tried and lets it through, if there is one.
+/// What would have to change. The first line is one change that was tried and flips it, if there is one.
 pub fn changes(it: &Explanation) -> Vec<String> {
-    let Some(judged) = &it.judged else { return Vec::new() };
-    let decision = judged.evaluation.decision;
-    match (decision.action, decision.rule) {
-        (Action::Allow, Some(rule)) => vec![allowed(it, rule)],
-        (Action::Allow, None) => Vec::new(),
-        (Action::Deny, Some(rule)) => vec![denied(it, rule)],
-        (Action::Deny, None) if judged.evaluation.by == DecidedBy::ThreatIntelligence => vec![listed(it)],
-        (Action::Deny, None) => not_matched(it),
-    }
-}
-
-/// Whether the attempt is allowed under another policy.
-fn allows(it: &Explanation, policy: &CompiledPolicy) -> bool {
-    let found = judged::judge(policy, &it.asked, &it.resolved);
-    found.evaluation.decision.action == Action::Allow
-}
-
-/// What decides without a rule: in words.
-fn without(it: &Explanation, rule: RuleId) -> (Action, String) {
-    let mut policy = CompiledPolicy::new(it.policy.model().clone());
-    let found = policy.mutated(rule, Mutation::Deleted, |policy| {
-        judged::judge(policy, &it.asked, &it.resolved).evaluation.decision
-    });
-    let by = match found.rule {
-        Some(other) => format!("rule {}", it.label(other)),
-        None => format!("the default ({})", found.reason),
+    let Some(stop) = it.groups.iter().find(|group| !group.allows) else {
+        return here(it);
     };
-    (found.action, by)
+    let first = format!(
+        "in network security group {} let a rule that allows it come before rule {} (a number below {}): nothing here helps",
+        stop.group, stop.rule, stop.priority
+    );
+    let then = match it.end.as_ref().is_some_and(End::permitted) {
+        true => Vec::new(),
+        false => here(it),
+    };
+    let then = then.into_iter().enumerate().map(|(number, change)| match number {
+        0 => format!("and then, since it is denied here too: {change}"),
+        _ => change,
+    });
+    [first].into_iter().chain(then).collect()
+}
+
+/// What would have to change in this policy.
+fn here(it: &Explanation) -> Vec<String> {
+    match &it.end {
+        None => vec![it.reason().row().remedy.to_owned()],
+        Some(end) if end.allowed() => end.decision().rule.map(|rule| allowed(it, rule)).into_iter().collect(),
+        Some(end) => denied(it, end),
+    }
 }
 
 fn allowed(it: &Explanation, rule: RuleId) -> String {
     let label = it.label(rule);
     match without(it, rule) {
-        (Action::Deny, by) => format!("leave out rule {label}, or take this out of it: then {by} denies it"),
-        (Action::Allow, by) => format!("nothing alone: without rule {label}, {by} allows it too"),
-    }
-}
-
-fn denied(it: &Explanation, rule: RuleId) -> String {
-    let label = it.label(rule);
-    match without(it, rule) {
-        (Action::Allow, by) => format!("leave out rule {label}, or take this out of it: then {by} allows it"),
-        (Action::Deny, by) => format!(
-            "let a rule that allows it come before rule {label} (a lower priority number): without that rule {by} denies it"
+        Some(end) if end.allowed() => format!("nothing alone: without rule {label}, {} allows it too", by(it, &end)),
+        Some(end) => format!(
+            "leave out rule {label}, or take this out of it: then {} denies it",
+            by(it, &end)
         ),
+        None => String::new(),
     }
 }
 
-/// On a list, in mode `Deny`.
-fn listed(it: &Explanation) -> String {
-    let threat = it.judged.as_ref().and_then(|judged| judged.evaluation.threat);
-    let (key, what) = match (threat.map(|threat| threat.listed), it.asked.target.name()) {
-        (Some(Listed::Destination(ip) | Listed::Source(ip)), _) => ("ip_addresses", ip.to_string()),
-        (_, Some(name)) => ("fqdns", name.to_string()),
-        _ => return Reason::ThreatIntelligence.row().remedy.to_owned(),
+/// The end if a rule were not there.
+fn without(it: &Explanation, rule: RuleId) -> Option<End> {
+    let mut policy = CompiledPolicy::new(it.policy.model().clone());
+    policy.mutated(rule, Mutation::Deleted, |policy| it.end_under(policy))
+}
+
+/// What brings an end about, in words. The rules keep their numbers in every change that is tried.
+fn by(it: &Explanation, end: &End) -> String {
+    let denied = end.denied().first().map(|(_, judged)| judged.evaluation.decision);
+    let decision = end.decision();
+    match (decision.rule, denied.and_then(|denied| denied.rule)) {
+        _ if end.permitted() == decision.permits() => match decision.rule {
+            Some(rule) => format!("rule {}", it.label(rule)),
+            None => format!("the default ({})", decision.reason),
+        },
+        (_, Some(rule)) => format!("rule {}", it.label(rule)),
+        (_, None) => format!("what comes after the rules ({})", end.reason()),
+    }
+}
+
+/// Something that is tried.
+enum Change<'a> {
+    /// A rule is left out: it decides, or denies an address.
+    Without(RuleId),
+    /// What is listed stands on the allowlist.
+    Allowlisted(&'static str, String, ThreatIntelligence),
+    /// A rule gets the one thing that it lacks.
+    Mended(&'a Step, Of),
+    /// Network rules are asked.
+    Setting,
+}
+
+fn denied(it: &Explanation, end: &End) -> Vec<String> {
+    let mut all = candidates(it, end).into_iter();
+    let flips = all.by_ref().take(MOST_TRIED).find_map(|change| tried(it, &change));
+    if let Some(words) = flips {
+        return [words].into_iter().chain(tag(it, end)).collect();
+    }
+    let untried = all.count();
+    let more = (untried > 0).then(|| format!("{untried} further changes of one rule were not tried"));
+    let words = otherwise(it, end);
+    [words].into_iter().chain(more).chain(tag(it, end)).collect()
+}
+
+/// What may flip a denial, the likeliest first. Rules that lack one thing go before rules that do not name the target at all.
+fn candidates<'a>(it: &'a Explanation, end: &'a End) -> Vec<Change<'a>> {
+    let judged = [(Of::Attempt, &end.judged)];
+    let addresses = end.denied().iter().map(|(ip, judged)| (Of::Address(*ip), judged));
+    let judged: Vec<_> = judged.into_iter().chain(addresses).collect();
+    let deny = judged.iter().map(|(_, judged)| judged.evaluation.decision);
+    let deny = deny
+        .filter(|decision| decision.action == Action::Deny)
+        .filter_map(|decision| decision.rule);
+    let listed = judged.iter().filter_map(|(_, judged)| judged.evaluation.threat);
+    let listed = listed.filter_map(|threat| allowlisted(it, threat.listed));
+    let steps = || {
+        let steps = judged
+            .iter()
+            .flat_map(|(of, judged)| judged.steps.iter().map(|step| (*of, step)));
+        steps.filter(|(_, step)| it.policy.action(step.rule) == Action::Allow)
     };
-    let mut model = it.policy.model().clone();
-    model.threat_intelligence.mode = Default::default();
-    let then = if allows(it, &CompiledPolicy::new(model)) {
-        "the rules allow it"
-    } else {
-        "the rules deny it all the same"
-    };
-    format!("put \"{what}\" on `threat_intelligence.allowlist.{key}`, if the list is wrong: {then}")
+    let near = steps().filter(|(_, step)| step.fared.near());
+    let far = steps().filter(|(_, step)| step.fared == Fared::Application(RuleOutcome::NameDiffers));
+    let mended = near.chain(far).map(|(of, step)| Change::Mended(step, of));
+    deny.map(Change::Without)
+        .chain(listed)
+        .chain(mended)
+        .chain([Change::Setting])
+        .collect()
 }
 
-/// No rule matched: the rules that came near, mended.
-fn not_matched(it: &Explanation) -> Vec<String> {
-    let steps = it.judged.iter().flat_map(|judged| &judged.steps);
-    let allowing = steps.filter(|step| it.policy.action(step.rule) == Action::Allow);
-    // Rules that lack one thing go before rules that do not name the target at all.
-    let (near, far): (Vec<&Step>, Vec<&Step>) = allowing.partition(|step| step.fared.near());
-    let mended = near
-        .into_iter()
-        .chain(
-            far.into_iter()
-                .filter(|step| matches!(step.fared, Fared::Application(_))),
-        )
-        .filter_map(|step| mended(it, step.rule, step.fared))
-        .take(MOST_TRIED)
-        .find(|(_, policy)| allows(it, policy));
-    if let Some((words, _)) = mended {
-        return [words].into_iter().chain(tag(it)).collect();
-    }
-    if let Some(words) = network_rules(it) {
-        return vec![words];
-    }
-    match (it.asked.target.name(), it.reason) {
-        (Some(name), _) => {
-            let words = format!(
-                "no rule names it: add \"{name}\" to `destination_fqdns` of a rule that allows {}",
-                it.asked.source
-            );
-            [words].into_iter().chain(tag(it)).collect()
+/// The words of a change that flips it.
+fn tried(it: &Explanation, change: &Change<'_>) -> Option<String> {
+    let flips = |policy: &CompiledPolicy| it.end_under(policy).filter(End::allowed);
+    match change {
+        Change::Without(rule) => {
+            let end = without(it, *rule).filter(End::allowed)?;
+            let label = it.label(*rule);
+            let by = by(it, &end);
+            Some(format!(
+                "leave out rule {label}, or take this out of it: then {by} allows it"
+            ))
         }
-        (None, Reason::NoRuleMatched) => {
-            vec!["no rule comes near: add a network rule for this address and port".into()]
+        Change::Allowlisted(key, what, lists) => {
+            let mut model = it.policy.model().clone();
+            model.threat_intelligence = lists.clone();
+            flips(&CompiledPolicy::new(model))?;
+            Some(format!("{}: then the rules allow it", if_wrong(key, what)))
         }
-        (None, reason) => vec![reason.row().remedy.to_owned()],
+        Change::Mended(step, of) => {
+            let (words, policy) = mend::mended(it, step.rule, step.fared, *of)?;
+            flips(&policy)?;
+            let before = it.end.as_ref().and_then(|end| end.decision().rule);
+            let before = before.filter(|rule| it.policy.action(*rule) == Action::Deny);
+            let before = before.map_or_else(String::new, |rule| {
+                format!(": it is asked before rule {}", it.label(rule))
+            });
+            Some(words + &before)
+        }
+        Change::Setting => network_rules(it),
     }
 }
 
-/// A rule with the one thing that it lacks, in words and in fact.
-fn mended(it: &Explanation, rule: RuleId, fared: Fared) -> Option<(String, CompiledPolicy)> {
-    let (label, source) = (it.label(rule), it.asked.source);
-    let (words, edit): Mended = match fared {
-        Fared::Application(RuleOutcome::SourceDiffers) | Fared::Packet(Misses { source: true, .. }) => (
-            format!(
-                "rule {label} allows it to others: add \"{source}\" to its `source_addresses`, or to one of its IP groups"
-            ),
-            Box::new(move |rules, at| add_source(rules, at, source)),
-        ),
-        Fared::Application(RuleOutcome::PortDiffers) => {
-            let port = ProtocolPort {
-                protocol: it.judged.as_ref()?.protocol?,
-                port: it.asked.target.port,
-            };
-            (
-                format!(
-                    "rule {label} allows the name on another port or protocol: add {{ type = \"{:?}\", port = {} }} to its \
-                     `protocols`",
-                    port.protocol, port.port
-                ),
-                Box::new(move |rules, at| add_port(rules, at, port)),
-            )
+/// What is listed, on the allowlist.
+fn allowlisted<'a>(it: &Explanation, listed: Listed) -> Option<Change<'a>> {
+    let mut lists = it.policy.model().threat_intelligence.clone();
+    Some(match listed {
+        Listed::Destination(ip) | Listed::Source(ip) => {
+            lists.allowed_addresses.push(ip.into());
+            Change::Allowlisted("ip_addresses", ip.to_string(), lists)
         }
-        Fared::Application(_) => {
-            let name = it.asked.target.name()?.clone();
-            (
-                format!("no rule names it: add \"{name}\" to `destination_fqdns` of rule {label}"),
-                Box::new(move |rules, at| add_name(rules, at, name)),
-            )
+        Listed::Name => {
+            let name = it.asked.target.name()?;
+            lists.allowed_fqdns.push(FqdnPattern::Exact(name.clone()));
+            Change::Allowlisted("fqdns", name.to_string(), lists)
         }
-        Fared::Packet(misses) => packet(it, &label, misses)?,
-    };
-    Some((words, it.policy.edited(rule, edit)?))
+    })
 }
 
-/// What to write, and the same done to the rule.
-type Mended = (String, Box<dyn FnOnce(&mut Rules, usize)>);
+fn if_wrong(key: &str, what: &str) -> String {
+    format!("put \"{what}\" on `threat_intelligence.allowlist.{key}`, if the list is wrong")
+}
 
-fn packet(it: &Explanation, label: &str, misses: Misses) -> Option<Mended> {
-    let (port, transport) = (it.asked.target.port, it.asked.target.transport);
-    if misses.port {
-        let words = format!("rule {label} allows it on other ports: add \"{port}\" to its `destination_ports`");
-        return Some((words, Box::new(move |rules, at| add_port_range(rules, at, port))));
-    }
-    if misses.protocol {
-        let protocol = match transport {
-            Transport::Tcp => IpProtocol::Tcp,
-            Transport::Udp => IpProtocol::Udp,
-            Transport::Icmp => IpProtocol::Icmp,
-            Transport::Other(_) => IpProtocol::Any,
+/// No single change flips it: what is missing.
+fn otherwise(it: &Explanation, end: &End) -> String {
+    let threat = end.judged.evaluation.threat;
+    if let (Reason::ThreatIntelligence, Some(threat)) = (end.decision().reason, threat) {
+        return match allowlisted(it, threat.listed) {
+            Some(Change::Allowlisted(key, what, _)) => {
+                format!("{}: the rules deny it all the same", if_wrong(key, &what))
+            }
+            _ => Reason::ThreatIntelligence.row().remedy.to_owned(),
         };
-        let words = format!(
-            "rule {label} allows other protocols: add \"{}\" to its `protocols`",
-            protocol.name()
-        );
-        return Some((words, Box::new(move |rules, at| add_protocol(rules, at, protocol))));
     }
-    match (it.asked.via, it.asked.target.name(), it.asked.destination) {
-        (Via::Explicit, Some(name), _) => {
-            let (words, name) = (
-                format!("rule {label} allows other destinations: add \"{name}\" to its `destination_fqdns`"),
-                name.clone(),
-            );
-            Some((words, Box::new(move |rules, at| add_fqdn(rules, at, name))))
+    let decision = end.decision();
+    match (decision.action, decision.rule, it.asked.target.name()) {
+        (Action::Deny, Some(rule), _) => {
+            let by = without(it, rule).map_or_else(String::new, |end| by(it, &end));
+            format!(
+                "let a rule that allows it come before rule {} (a lower priority number): without that rule {by} denies it",
+                it.label(rule)
+            )
         }
-        (_, _, Some(ip)) => {
-            let words = format!("rule {label} allows other destinations: add \"{ip}\" to its `destination_addresses`");
-            Some((words, Box::new(move |rules, at| add_address(rules, at, ip))))
+        (Action::Deny, None, Some(_)) => a_rule(it),
+        (Action::Deny, None, None) if it.no_rule_helps() => Reason::AddressDenied.row().remedy.to_owned(),
+        (Action::Deny, None, None) if decision.reason == Reason::NoRuleMatched => {
+            "no rule comes near: add a network rule for this address and port".into()
         }
-        _ => None,
+        _ => addresses(it, end).unwrap_or_else(|| end.reason().row().remedy.to_owned()),
     }
+}
+
+/// More than one thing is missing: the rule that would do.
+fn a_rule(it: &Explanation) -> String {
+    let (source, port) = (it.asked.source, it.asked.target.port);
+    let name = it.asked.target.name().map(ToString::to_string).unwrap_or_default();
+    let protocol = it.judged().and_then(|judged| judged.protocol);
+    let Some(protocol) = protocol else {
+        return "application rules know names over HTTP and TLS alone: add a network rule for the address and port"
+            .into();
+    };
+    format!(
+        "no rule is one change away: it takes one with \"{source}\" in `source_addresses`, \"{name}\" in `destination_fqdns` \
+         and {{ type = \"{protocol:?}\", port = {port} }} in `protocols`"
+    )
+}
+
+/// The addresses of a name are denied, each by something of its own.
+fn addresses(it: &Explanation, end: &End) -> Option<String> {
+    let by = end
+        .denied()
+        .iter()
+        .map(|(ip, judged)| match judged.evaluation.decision.rule {
+            Some(rule) => format!("{ip} by rule {}", it.label(rule)),
+            None => format!("{ip} by threat intelligence"),
+        });
+    let by: Vec<String> = by.take(4).collect();
+    (!by.is_empty()).then(|| {
+        format!(
+            "no one change does: the name may pass, its addresses are denied, {}",
+            by.join(", ")
+        )
+    })
 }
 
 /// The setting that would have the network rules asked.
@@ -201,24 +253,33 @@ fn network_rules(it: &Explanation) -> Option<String> {
     }
     let mut model = it.policy.model().clone();
     model.explicit_network_rules = true;
-    let policy = CompiledPolicy::new(model);
-    let found = judged::judge(&policy, &it.asked, &it.resolved).evaluation.decision;
-    let rule = found.rule.filter(|_| found.action == Action::Allow)?;
+    let end = it.end_under(&CompiledPolicy::new(model)).filter(End::allowed)?;
     Some(format!(
         "set `explicit_network_rules = true`: then network rule {} allows it, without a gate",
-        it.label(rule)
+        it.label(end.decision().rule?)
     ))
 }
 
+impl Explanation {
+    /// Whether an address at the proxy port is never dialled, whatever a rule allows.
+    fn no_rule_helps(&self) -> bool {
+        let address = self.asked.target.address().filter(|_| self.asked.via == Via::Explicit);
+        address.is_some_and(|ip| self.addresses.vet_address(ip, self.asked.target.port, true).is_err())
+    }
+
+    /// Whether an application rule that was looked at names the target, whoever may ask and on whichever port.
+    fn is_named(&self) -> bool {
+        let mut steps = self.judged().into_iter().flat_map(|judged| &judged.steps);
+        steps.any(|step| matches!(step.fared, Fared::Application(outcome) if outcome != RuleOutcome::NameDiffers))
+    }
+}
+
 /// The tag that would hold the name, bound.
-fn tag(it: &Explanation) -> Option<String> {
-    let named = |fared: Fared| matches!(fared, Fared::Application(outcome) if outcome != RuleOutcome::NameDiffers);
-    if it
-        .judged
-        .iter()
-        .flat_map(|judged| &judged.steps)
-        .any(|step| named(step.fared))
-    {
+fn tag(it: &Explanation, end: &End) -> Option<String> {
+    if end.decision().rule.is_some() {
+        return None;
+    }
+    if it.is_named() {
         return None;
     }
     let holders = Catalogue::embedded().holders(it.asked.target.name()?);
@@ -227,62 +288,4 @@ fn tag(it: &Explanation) -> Option<String> {
     Some(format!(
         "if that is a resource of yours, tag {tag} can name it: `--allow {holder}`, or `[fqdn_tag.{tag}]`"
     ))
-}
-
-fn add_source(rules: &mut Rules, at: usize, source: IpAddr) {
-    let sources = match rules {
-        Rules::Application(rules) => &mut rules[at].sources,
-        Rules::Network(rules) => &mut rules[at].sources,
-        Rules::Nat(rules) => &mut rules[at].sources,
-    };
-    if let Sources::Nets(nets) = sources {
-        nets.push(source.into());
-    }
-}
-
-fn add_port(rules: &mut Rules, at: usize, port: ProtocolPort) {
-    if let Rules::Application(rules) = rules {
-        rules[at].protocols.push(port);
-    }
-}
-
-fn add_name(rules: &mut Rules, at: usize, name: Fqdn) {
-    if let Rules::Application(rules) = rules {
-        rules[at].targets.push(TargetFqdn {
-            pattern: FqdnPattern::Exact(name),
-            tag: None,
-            ports: None,
-            wide: false,
-        });
-    }
-}
-
-fn add_port_range(rules: &mut Rules, at: usize, port: u16) {
-    match rules {
-        Rules::Network(rules) => rules[at].destination_ports.push(PortRange::one(port)),
-        Rules::Nat(rules) => rules[at].destination_ports.push(PortRange::one(port)),
-        Rules::Application(_) => {}
-    }
-}
-
-fn add_protocol(rules: &mut Rules, at: usize, protocol: IpProtocol) {
-    match rules {
-        Rules::Network(rules) => rules[at].ip_protocols.push(protocol),
-        Rules::Nat(rules) => rules[at].ip_protocols.push(protocol),
-        Rules::Application(_) => {}
-    }
-}
-
-fn add_fqdn(rules: &mut Rules, at: usize, name: Fqdn) {
-    if let Rules::Network(rules) = rules {
-        rules[at].destinations.fqdns.push(name);
-    }
-}
-
-fn add_address(rules: &mut Rules, at: usize, ip: IpAddr) {
-    match rules {
-        Rules::Network(rules) => rules[at].destinations.addresses.push(ip.into()),
-        Rules::Nat(rules) => rules[at].destination_addresses.push(ip.into()),
-        Rules::Application(_) => {}
-    }
 }

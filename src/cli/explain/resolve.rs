@@ -4,7 +4,7 @@ use super::{asked::Asked, judged::Judged};
 use crate::{
     config::Checked,
     dns::{ResolveError, Resolver},
-    policy::{Answer, ApplicationRule, Fqdn, Reason, Resolved, Rules, Via, vet::RuleScope},
+    policy::{AddressPlan, Answer, ApplicationRule, DecidedBy, Fqdn, Reason, Resolved, Rules, Via, vet::RuleScope},
 };
 use anyhow::bail;
 use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
@@ -15,7 +15,7 @@ const MOST_FQDNS: usize = 1_000;
 /// What came of resolving and vetting.
 pub struct Resolution {
     /// The chain and its addresses, or why there are none.
-    pub answer: Result<Arc<Answer>, ResolveError>,
+    pub answer: Looked,
     /// The addresses that would be dialled, or the reason of the denial.
     pub vetted: Result<Vec<IpAddr>, Reason>,
     /// Addresses that would not.
@@ -26,41 +26,59 @@ pub struct Resolution {
     pub public_resolution: bool,
 }
 
-/// Asks the configured forwarders and judges what they say.
-pub fn resolve(
-    checked: &Checked,
-    name: &Fqdn,
-    port: u16,
-    rule: Option<&ApplicationRule>,
-) -> anyhow::Result<Resolution> {
+/// What the forwarders say of a name.
+pub type Looked = Result<Arc<Answer>, ResolveError>;
+
+/// Asks the configured forwarders.
+pub fn look_up(checked: &Checked, name: &Fqdn) -> anyhow::Result<Looked> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let resolver = Resolver::new(Arc::new(checked.dns.clone()), runtime.handle().clone());
-    let answer = runtime.block_on(resolver.resolve(name));
-    let mut addresses = checked.addresses.clone();
-    addresses.own = crate::gateway::own_addresses()?.into();
-    let scope = rule.map_or(RuleScope::default(), |rule| RuleScope {
-        resolves_into: &rule.resolves_into,
-        private_endpoints: rule.private_endpoints,
-    });
-    let mut resolution = Resolution {
-        vetted: Ok(Vec::new()),
-        refused: Vec::new(),
-        denied: Vec::new(),
-        public_resolution: false,
-        answer: answer.clone(),
-    };
-    match answer.map(|answer| addresses.vet(&answer, port, scope)) {
-        Ok(Ok(vetted)) => {
-            resolution.vetted = Ok(vetted.addresses().iter().map(|candidate| candidate.ip).collect());
-            resolution.public_resolution = vetted.public_resolution();
+    Ok(runtime.block_on(resolver.resolve(name)))
+}
+
+impl Resolution {
+    /// What vetting says of an answer, for the rule that allows the name.
+    pub fn vetted(answer: &Looked, addresses: &AddressPlan, port: u16, rule: Option<&ApplicationRule>) -> Self {
+        let scope = rule.map_or(RuleScope::default(), |rule| RuleScope {
+            resolves_into: &rule.resolves_into,
+            private_endpoints: rule.private_endpoints,
+        });
+        let mut resolution = Self {
+            vetted: Ok(Vec::new()),
+            refused: Vec::new(),
+            denied: Vec::new(),
+            public_resolution: false,
+            answer: answer.clone(),
+        };
+        match answer.as_ref().map(|answer| addresses.vet(answer, port, scope)) {
+            Ok(Ok(vetted)) => {
+                resolution.vetted = Ok(vetted.addresses().iter().map(|candidate| candidate.ip).collect());
+                resolution.public_resolution = vetted.public_resolution();
+            }
+            Ok(Err(refusal)) => {
+                resolution.vetted = Err(refusal.reason);
+                resolution.refused = refusal.refused;
+            }
+            Err(error) => resolution.vetted = Err(error.reason()),
         }
-        Ok(Err(refusal)) => {
-            resolution.vetted = Err(refusal.reason);
-            resolution.refused = refusal.refused;
-        }
-        Err(error) => resolution.vetted = Err(error.reason()),
+        resolution
     }
-    Ok(resolution)
+
+    /// Has each vetted address judged by itself. One that a list holds spoils the answer.
+    pub fn judge(&mut self, judge: impl Fn(IpAddr) -> Judged) {
+        let Ok(addresses) = &mut self.vetted else { return };
+        let judged = addresses.iter().map(|ip| (*ip, judge(*ip)));
+        self.denied = judged
+            .filter(|(_, judged)| !judged.evaluation.decision.permits())
+            .collect();
+        addresses.retain(|ip| !self.denied.iter().any(|(denied, _)| denied == ip));
+        let listed = |(_, judged): &&(IpAddr, Judged)| judged.evaluation.by == DecidedBy::ThreatIntelligence;
+        let spoilt = self.denied.iter().find(listed);
+        if addresses.is_empty() || spoilt.is_some() {
+            let first = spoilt.or(self.denied.first());
+            self.vetted = Err(first.map_or(Reason::AddressDenied, |(_, judged)| judged.evaluation.decision.reason));
+        }
+    }
 }
 
 /// What the destination FQDNs of network rules stand for, where routed traffic is judged by them. A name without an answer

@@ -24,11 +24,11 @@ pub fn text(it: &Explanation) -> String {
     if !it.groups.is_empty() {
         groups(it, &mut text);
     }
-    if let Some(judged) = &it.judged {
+    if let Some(judged) = it.judged() {
         stages(it, judged, &mut text);
     }
     decision(it, &mut text);
-    if let Some(resolution) = &it.resolution {
+    if let Some(resolution) = it.resolution() {
         resolved(it, resolution, &mut text);
     }
     for (number, change) in it.change.iter().enumerate() {
@@ -84,7 +84,7 @@ fn head(it: &Explanation, text: &mut String) {
         let same = it.asked.written.contains(name.as_str());
         let _ = writeln!(text, "name       {name}{}", if same { "" } else { "  (normalised)" });
     }
-    if let Some(judged) = &it.judged {
+    if let Some(judged) = it.judged() {
         let what = match (judged.protocol, target.transport) {
             (Some(protocol), _) => format!("{protocol:?}, port {}", target.port),
             (None, Transport::Tcp) => format!("TCP, port {}", target.port),
@@ -125,7 +125,7 @@ fn groups(it: &Explanation, text: &mut String) {
 
 /// What stands at the same priority as the rule that decided.
 fn ties(it: &Explanation) -> Vec<String> {
-    let judged = it.judged.as_ref();
+    let judged = it.judged();
     let Some(rule) = judged.and_then(|judged| judged.evaluation.decision.rule) else {
         return Vec::new();
     };
@@ -230,11 +230,11 @@ fn stage(it: &Explanation, title: &str, steps: &[Step], text: &mut String, empty
 }
 
 fn decision(it: &Explanation, text: &mut String) {
-    let judged = it.judged.as_ref().map(|judged| judged.evaluation.decision);
+    let judged = it.judged().map(|judged| judged.evaluation.decision);
     let action = judged.map_or(Action::Deny, |decision| decision.action);
     let by = judged.and_then(|decision| decision.rule);
     let by = by.map_or_else(String::new, |rule| format!(" by {}", it.label(rule)));
-    let _ = writeln!(text, "\ndecision   {action:?}, {}{by}", it.reason);
+    let _ = writeln!(text, "\ndecision   {action:?}, {}{by}", it.reason());
     for tie in ties(it) {
         let _ = writeln!(
             text,
@@ -242,7 +242,7 @@ fn decision(it: &Explanation, text: &mut String) {
         );
     }
     if action == Action::Deny {
-        let _ = writeln!(text, "           {}", it.reason.row().meaning);
+        let _ = writeln!(text, "           {}", it.reason().row().meaning);
     }
     if action == Action::Deny && judged.is_some_and(|decision| decision.mode == Mode::Audit) {
         text.push_str("           audit: it is let through all the same, and recorded as denied\n");
@@ -250,13 +250,12 @@ fn decision(it: &Explanation, text: &mut String) {
     if judged.is_some_and(|decision| decision.wide) {
         text.push_str("           wide: the rule admits every tenant's resource of this kind\n");
     }
-    if it.never_dialled {
+    if it.never_dialled() {
         text.push_str("           denied all the same: this address is never dialled, or no rule vouches for it (AddressDenied)\n");
     }
     let ungated = it.asked.via == Via::Explicit
         && it
-            .judged
-            .as_ref()
+            .judged()
             .is_some_and(|judged| judged.evaluation.by == DecidedBy::Network)
         && action == Action::Allow;
     if ungated {

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 /// The whole of it.
 pub fn json(it: &Explanation) -> String {
-    let judged = it.judged.as_ref();
+    let judged = it.judged();
     let decision = judged.map(|judged| judged.evaluation.decision);
     let target = &it.asked.target;
     let host = target.host.as_ref().ok().map(ToString::to_string);
@@ -29,16 +29,16 @@ pub fn json(it: &Explanation) -> String {
         })),
         "by": judged.map(|judged| format!("{:?}", judged.evaluation.by)),
         "action": format!("{:?}", decision.map_or(Action::Deny, |decision| decision.action)),
-        "reason": it.reason.name(),
+        "reason": it.reason().name(),
         "rule": decision.and_then(|decision| decision.rule).map(|rule| it.label(rule)),
         "ties": super::ties(it),
         "audit": decision.is_some_and(|decision| decision.mode == Mode::Audit),
         "wide": decision.is_some_and(|decision| decision.wide),
-        "never_dialled": it.never_dialled,
-        "permitted": it.permitted,
+        "never_dialled": it.never_dialled(),
+        "permitted": it.permitted(),
         "rules": steps(it),
         "advice": it.change,
-        "resolution": it.resolution.as_ref().map(|resolution| resolved(it, resolution)),
+        "resolution": it.resolution().map(|resolution| resolved(it, resolution)),
         "network_security_groups": it.groups.iter().map(group).collect::<Vec<_>>(),
     });
     format!("{value:#}\n")
@@ -52,7 +52,7 @@ fn listed(listed: Listed) -> String {
 }
 
 fn steps(it: &Explanation) -> Vec<Value> {
-    let steps = it.judged.iter().flat_map(|judged| &judged.steps);
+    let steps = it.judged().into_iter().flat_map(|judged| &judged.steps);
     let shown = steps.map(|step| {
         let kind = it.policy.kind(step.rule).unwrap_or(DecidedBy::Default);
         let outcome = match step.fared {

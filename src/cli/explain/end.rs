@@ -1,0 +1,88 @@
+//! What comes of an attempt under a policy: the rules, vetting, and what the rules say of the addresses that its name leads to.
+//! Pure: what had to be looked up is handed in, so that a changed policy is judged by the same facts.
+
+use super::{
+    Explanation,
+    judged::{self, Judged},
+    resolve::Resolution,
+};
+use crate::policy::{Action, CompiledPolicy, DecidedBy, Decision, Reason, Via};
+use std::net::IpAddr;
+
+/// The end of an attempt, as far as was looked.
+pub struct End {
+    pub judged: Judged,
+    /// An address that is never dialled, whatever the rules say.
+    pub never_dialled: bool,
+    /// What becomes of the name's addresses, if they were looked up.
+    pub resolution: Option<Resolution>,
+}
+
+impl End {
+    pub fn decision(&self) -> Decision {
+        self.judged.evaluation.decision
+    }
+
+    /// Whether the flow would get through.
+    pub fn permitted(&self) -> bool {
+        let dialled = self.resolution.as_ref().is_none_or(|found| found.vetted.is_ok());
+        self.decision().permits() && !self.never_dialled && dialled
+    }
+
+    /// Whether it would get through in every mode: what audit mode lets through is denied.
+    pub fn allowed(&self) -> bool {
+        self.permitted() && self.decision().action == Action::Allow
+    }
+
+    /// The addresses that are denied for themselves, with what was judged of each.
+    pub fn denied(&self) -> &[(IpAddr, Judged)] {
+        self.resolution.as_ref().map_or(&[], |found| &found.denied)
+    }
+
+    /// Why it ends so.
+    pub fn reason(&self) -> Reason {
+        match &self.resolution {
+            Some(Resolution {
+                vetted: Err(reason), ..
+            }) => *reason,
+            _ if self.never_dialled => Reason::AddressDenied,
+            _ => self.decision().reason,
+        }
+    }
+}
+
+impl Explanation {
+    /// The end under a policy; `None`: what was asked for is refused before any rule is asked.
+    pub fn end_under(&self, policy: &CompiledPolicy) -> Option<End> {
+        self.asked.target.host.as_ref().ok()?;
+        let judged = judged::judge(policy, &self.asked, &self.resolved);
+        let mut end = End {
+            judged,
+            never_dialled: false,
+            resolution: None,
+        };
+        if !end.permitted() {
+            return Some(end);
+        }
+        let decision = end.decision();
+        // Vetting holds whatever network rules allow; a private address is vouched for by the rule that allows it.
+        if let Some(ip) = self.asked.target.address().filter(|_| self.asked.via == Via::Explicit) {
+            let allowed = decision.action == Action::Allow;
+            end.never_dialled = self.addresses.vet_address(ip, self.asked.target.port, allowed).is_err();
+        }
+        if let Some(answer) = self.answer.as_ref().filter(|_| self.looks_up(&end)) {
+            let scope = decision.rule.and_then(|rule| policy.application_rule(rule));
+            let mut resolution = Resolution::vetted(answer, &self.addresses, self.asked.target.port, scope);
+            if self.asked.via == Via::Explicit {
+                resolution.judge(|ip| judged::judge(policy, &self.asked.leading_to(ip), &self.resolved));
+            }
+            end.resolution = Some(resolution);
+        }
+        Some(end)
+    }
+
+    /// Whether a name is looked up: not before it is allowed, and not for what is translated.
+    pub fn looks_up(&self, end: &End) -> bool {
+        end.permitted() && end.judged.evaluation.by != DecidedBy::Nat && self.asked.target.name().is_some()
+    }
+}

@@ -1,0 +1,216 @@
+//! The attempt of a row, and what was decided then.
+
+use super::read::Row;
+use crate::{
+    config::problem::printable,
+    policy::{FlowAttempt, Fqdn, Host, Protocol, Reason, Resolved, Transport, Via},
+};
+use anyhow::{Context, bail};
+use serde_json::Value;
+use std::net::IpAddr;
+
+/// As far as the row tells it.
+pub struct Attempt {
+    pub source: IpAddr,
+    /// The ways by which it may have come. Older sentences of Azure's do not tell.
+    pub ways: &'static [Via],
+    pub transport: Transport,
+    pub protocol: Option<Protocol>,
+    pub destination: Option<IpAddr>,
+    pub name: Option<Fqdn>,
+    pub port: u16,
+    pub then: Then,
+    /// `group/collection/rule`
+    pub rule: Option<String>,
+}
+
+/// What a row tells of, in the words of its table.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Then {
+    /// What the rules said: `Allow` or `Deny`. In audit mode `Action` is what happened.
+    Rules(&'static str),
+    /// A list was hit: `Alert` or `Deny`. What the rules said has a row of its own.
+    Listed(&'static str),
+    /// Translated to this address and port.
+    Translated(IpAddr, u16),
+}
+
+/// What the rules alone decide.
+const BY_POLICY: [Reason; 4] = [
+    Reason::RuleMatched,
+    Reason::NoRuleMatched,
+    Reason::IpLiteral,
+    Reason::ThreatIntelligence,
+];
+
+impl Attempt {
+    /// Fails if the row tells of something else than a decision of rules or lists, or not of all that was judged.
+    pub fn read(row: &Row) -> anyhow::Result<Self> {
+        let columns = &row.columns;
+        let text = |key: &str| columns[key].as_str().unwrap_or_default();
+        let ours = &columns["egret"];
+        let (then, rule) = (then(row)?, rule(columns));
+        decided_by_policy(columns, rule.is_some())?;
+        let (host, name) = host(ours["fqdn"].as_str().unwrap_or(text("Fqdn")))?;
+        let address = match text("DestinationIp") {
+            "" => ours["address"].as_str().unwrap_or_default(),
+            told => told,
+        };
+        let destination = match address {
+            "" => host,
+            told => Some(told.parse().context("`DestinationIp` is no address")?),
+        };
+        if name.is_none() && destination.is_none() {
+            bail!("the row tells neither a name nor an address: what was judged is not known");
+        }
+        let written = text("Protocol");
+        Ok(Self {
+            source: text("SourceIp")
+                .parse::<IpAddr>()
+                .context("`SourceIp` is no address")?
+                .to_canonical(),
+            ways: ways(row),
+            transport: transport(written)?,
+            protocol: protocol(written),
+            destination: destination.map(|ip| ip.to_canonical()),
+            name,
+            port: number(&columns["DestinationPort"]).context("`DestinationPort` is no port")?,
+            then,
+            rule,
+        })
+    }
+
+    /// As the policy sees it.
+    pub fn flow(&self, via: Via) -> FlowAttempt<'_> {
+        FlowAttempt {
+            source: self.source,
+            via,
+            transport: self.transport,
+            destination: self.destination,
+            port: self.port,
+            name: self.name.as_ref(),
+            protocol: self.protocol,
+            resolved: Resolved::NONE,
+        }
+    }
+
+    /// For people.
+    pub fn target(&self) -> String {
+        let host = match (&self.name, self.destination) {
+            (Some(name), _) => name.to_string(),
+            (None, Some(ip)) => Host::Address(ip).to_string(),
+            (None, None) => String::new(),
+        };
+        let way = match (self.protocol, self.transport) {
+            (Some(Protocol::Https), _) => "https",
+            (Some(Protocol::Http), _) => "http",
+            (None, Transport::Udp) => "udp",
+            (None, Transport::Icmp) => return format!("icmp {host}"),
+            (None, _) => "tcp",
+        };
+        format!("{way} {host}:{}", self.port)
+    }
+}
+
+/// Whether the policy alone can decide so: a missing server name, or an address that is not dialled, it cannot.
+fn decided_by_policy(columns: &Value, by_rule: bool) -> anyhow::Result<()> {
+    let said = columns["ActionReason"].as_str().unwrap_or_default();
+    let other = match columns["egret"]["reason"].as_str() {
+        Some(reason) => (!BY_POLICY.iter().any(|known| known.name() == reason)).then_some(reason),
+        // What Azure writes of its default action: as documented, and as seen in records.
+        None => {
+            let default = said.is_empty() || said == "Default Action" || said.starts_with("No rule matched");
+            (!by_rule && !default).then_some(said)
+        }
+    };
+    match other {
+        Some(other) => bail!(
+            "`{}` is not decided by the policy alone, so the policy cannot say whether it would be so today",
+            printable(other)
+        ),
+        None => Ok(()),
+    }
+}
+
+/// egret's rows come from the proxy port. Azure's explicit proxy is judged by application rules alone, whose table has a column
+/// for it; the older sentences have none.
+fn ways(row: &Row) -> &'static [Via] {
+    let told = row.columns["IsExplicitProxyRequest"].as_bool();
+    match (told, row.columns["egret"].is_object(), row.category.as_str()) {
+        (Some(true), ..) | (None, true, _) => &[Via::Explicit],
+        (None, false, "AZFWApplicationRule") => &[Via::Transparent, Via::Explicit],
+        _ => &[Via::Transparent],
+    }
+}
+
+fn then(row: &Row) -> anyhow::Result<Then> {
+    let columns = &row.columns;
+    let text = |key: &str| columns[key].as_str().unwrap_or_default();
+    let action = columns["egret"]["audit"]["action"].as_str().unwrap_or(text("Action"));
+    match (row.category.as_str(), action) {
+        ("AZFWNatRule", _) => Ok(Then::Translated(
+            text("TranslatedIp").parse().context("`TranslatedIp` is no address")?,
+            number(&columns["TranslatedPort"]).context("`TranslatedPort` is no port")?,
+        )),
+        ("AZFWThreatIntel", "Alert") => Ok(Then::Listed("Alert")),
+        ("AZFWThreatIntel", "Deny") => Ok(Then::Listed("Deny")),
+        ("AZFWApplicationRule" | "AZFWNetworkRule", "Allow") => Ok(Then::Rules("Allow")),
+        ("AZFWApplicationRule" | "AZFWNetworkRule", "Deny") => Ok(Then::Rules("Deny")),
+        ("AZFWApplicationRule" | "AZFWNetworkRule" | "AZFWThreatIntel", other) => {
+            bail!("action `{}` is none of this table's", printable(other))
+        }
+        (other, _) => bail!("a row of `{}` tells of no decision of rules", printable(other)),
+    }
+}
+
+/// MSSQL is neither: egret has no application rules for it.
+fn protocol(text: &str) -> Option<Protocol> {
+    match text.to_ascii_lowercase().as_str() {
+        "https" => Some(Protocol::Https),
+        "http" => Some(Protocol::Http),
+        _ => None,
+    }
+}
+
+/// `ICMP Type=8` is how Azure writes an echo.
+fn transport(text: &str) -> anyhow::Result<Transport> {
+    let word = text.split_whitespace().next().unwrap_or_default().to_ascii_lowercase();
+    match word.as_str() {
+        "https" | "http" | "tcp" | "mssql" => Ok(Transport::Tcp),
+        "udp" => Ok(Transport::Udp),
+        "icmp" => Ok(Transport::Icmp),
+        _ => bail!("protocol `{}` is not known", printable(text)),
+    }
+}
+
+/// The name of the row, or the address that stands in its place. Azure adds the port in some rows.
+fn host(text: &str) -> anyhow::Result<(Option<IpAddr>, Option<Fqdn>)> {
+    if text.is_empty() {
+        return Ok((None, None));
+    }
+    if let Ok(ip) = text.parse::<IpAddr>() {
+        return Ok((Some(ip), None));
+    }
+    let bare = match text.rsplit_once(':') {
+        Some((host, port)) if !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit()) => host,
+        _ => text,
+    };
+    match Host::parse(bare.as_bytes()) {
+        Ok(Host::Address(ip)) => Ok((Some(ip), None)),
+        Ok(Host::Name(name)) => Ok((None, Some(name))),
+        Err(_) => bail!("`Fqdn` is neither host name nor address: `{}`", printable(text)),
+    }
+}
+
+/// Numbers come as numbers and as texts.
+fn number(value: &Value) -> Option<u16> {
+    match value {
+        Value::String(text) => text.parse().ok(),
+        other => other.as_u64().and_then(|number| number.try_into().ok()),
+    }
+}
+
+fn rule(columns: &Value) -> Option<String> {
+    let names = ["RuleCollectionGroup", "RuleCollection", "Rule"].map(|key| columns[key].as_str().unwrap_or_default());
+    (!names[2].is_empty()).then(|| names.join("/"))
+}

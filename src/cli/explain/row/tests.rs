@@ -1,0 +1,263 @@
+use super::*;
+use crate::{
+    config,
+    policy::{Fqdn, FqdnPattern, Policy},
+};
+
+/// What it would be now, and all that is told.
+fn compare(policy: &str, row: &str) -> anyhow::Result<(String, String)> {
+    compare_with(&CompiledPolicy::new(model(policy)), row)
+}
+
+fn model(policy: &str) -> Policy {
+    config::from_text("test.toml", policy).expect("the policy loads").policy
+}
+
+fn compare_with(policy: &CompiledPolicy, row: &str) -> anyhow::Result<(String, String)> {
+    let compared = Compared::new(policy, "rows.ndjson:1", &Row::parse(row.as_bytes())?)?;
+    Ok((compared.now.word.clone(), compared.text()))
+}
+
+fn azure(category: &str, columns: &str) -> String {
+    format!(r#"{{"category":"{category}","properties":{{"SourceIp":"10.1.0.5","SourcePort":1,{columns}}}}}"#)
+}
+
+fn application(more: &str) -> String {
+    azure(
+        "AZFWApplicationRule",
+        &format!(r#""Protocol":"HTTPS","DestinationPort":443,"IsExplicitProxyRequest":false,{more}"#),
+    )
+}
+
+const ALLOWED: &str =
+    r#""Fqdn":"api.contoso.com","Action":"Allow","RuleCollectionGroup":"default","RuleCollection":"app","Rule":"c""#;
+
+/// Action and destination of network rules.
+type Network = &'static [(&'static str, &'static str)];
+
+/// An application rule for `*.contoso.com`, behind network rules.
+fn policy(network: Network) -> String {
+    let mut text = String::from(
+        "[[application_rule_collection]]\nname = \"app\"\npriority = 900\naction = \"Allow\"\n\
+         [[application_rule_collection.rule]]\nname = \"c\"\nsource_addresses = [\"*\"]\n\
+         destination_fqdns = [\"*.contoso.com\"]\n",
+    );
+    for (at, (action, to)) in network.iter().enumerate() {
+        text += &format!(
+            "[[network_rule_collection]]\nname = \"n{at}\"\npriority = {}\naction = \"{action}\"\n\
+             [[network_rule_collection.rule]]\nname = \"r\"\nprotocols = [\"TCP\"]\nsource_addresses = [\"*\"]\n\
+             destination_ports = [\"443\"]\n{to}\n",
+            100 + at
+        );
+    }
+    text
+}
+
+const EVERYWHERE: &str = "destination_addresses = [\"*\"]";
+const ALL_IPV4: &str = "destination_addresses = [\"0.0.0.0/0\"]";
+const SOMEWHERE: &str = "destination_addresses = [\"198.51.100.0/24\"]";
+const BY_NAME: &str = "destination_fqdns = [\"sql.contoso.com\"]";
+
+#[test]
+fn a_rule_whose_address_the_row_does_not_tell_is_never_taken_as_missed() {
+    let depends = "the row does not tell enough";
+    let cases: [(Network, Result<&str, &str>); 9] = [
+        (&[], Ok("Allow")),
+        (&[("Deny", EVERYWHERE)], Ok("Deny")),
+        (&[("Deny", ALL_IPV4)], Ok("Deny")),
+        (&[("Deny", SOMEWHERE)], Err(depends)),
+        (&[("Deny", BY_NAME)], Err(depends)),
+        (&[("Allow", SOMEWHERE)], Ok("Allow")),
+        (&[("Allow", SOMEWHERE), ("Deny", EVERYWHERE)], Err(depends)),
+        (&[("Deny", SOMEWHERE), ("Deny", EVERYWHERE)], Ok("Deny")),
+        (&[("Allow", EVERYWHERE), ("Deny", SOMEWHERE)], Ok("Allow")),
+    ];
+    for (rules, wanted) in cases {
+        let found = compare(&policy(rules), &application(ALLOWED));
+        match (found, wanted) {
+            (Ok((word, _)), Ok(wanted)) => assert_eq!(word, wanted, "{rules:?}"),
+            (Err(error), Err(wanted)) => assert!(error.to_string().contains(wanted), "{rules:?}: {error}"),
+            (found, wanted) => panic!("{rules:?}: {found:?}, not {wanted:?}"),
+        }
+    }
+}
+
+#[test]
+fn what_a_row_does_not_tell_is_not_guessed() {
+    let deny = |more: &str| application(&format!(r#""Action":"Deny",{more}"#));
+    for (row, said) in [
+        (
+            deny(r#""Fqdn":"","ActionReason":"SNI TLS extension was missing.""#),
+            "not decided by the policy alone",
+        ),
+        (deny(r#""Fqdn":"""#), "neither a name nor an address"),
+        (deny(r#""Fqdn":"*.contoso.com""#), "neither host name nor address"),
+        (
+            azure(
+                "AZFWNetworkRule",
+                r#""Protocol":"TCP","DestinationIp":"","DestinationPort":443,"Action":"Deny""#,
+            ),
+            "neither a name nor an address",
+        ),
+        (
+            azure(
+                "AZFWNetworkRule",
+                r#""Protocol":"TCP","DestinationIp":"sql.contoso.com","DestinationPort":443,"Action":"Deny""#,
+            ),
+            "`DestinationIp` is no address",
+        ),
+        (
+            r#"{"category":"AZFWNetworkRule","properties":null}"#.into(),
+            "no `properties`",
+        ),
+        (
+            azure(
+                "AZFWDnsQuery",
+                r#""Protocol":"UDP","DestinationIp":"10.0.0.4","DestinationPort":53"#,
+            ),
+            "no decision",
+        ),
+        ("[]".into(), "no `properties`"),
+    ] {
+        let error = compare(&policy(&[]), &row).expect_err(&row);
+        assert!(format!("{error:#}").contains(said), "{row}\n{error:#}");
+    }
+}
+
+#[test]
+fn a_hit_on_a_list_is_compared_with_the_lists_of_today() {
+    let lists = |mode, listed| {
+        let mut model = model(&policy(&[]));
+        model.threat_intelligence.mode = mode;
+        model.threat_intelligence.fqdns = vec![FqdnPattern::Exact(Fqdn::parse(listed).expect("a name"))];
+        CompiledPolicy::new(model)
+    };
+    // egret writes TCP where a CONNECT names what is listed.
+    let row = azure(
+        "AZFWThreatIntel",
+        r#""Protocol":"TCP","DestinationIp":"","DestinationPort":443,"Fqdn":"evil.example","Action":"Alert","egret":{}"#,
+    );
+    for (policy, word, end) in [
+        (lists(ThreatMode::Alert, "evil.example"), "Alert", "decided alike"),
+        (lists(ThreatMode::Deny, "evil.example"), "Deny", "decided otherwise"),
+        (
+            lists(ThreatMode::Alert, "other.example"),
+            "not listed",
+            "decided otherwise",
+        ),
+    ] {
+        let (found, text) = compare_with(&policy, &row).expect("comparable");
+        assert_eq!(found, word);
+        assert!(text.contains(end), "{text}");
+    }
+}
+
+const DNAT: &str = r#"
+[[nat_rule_collection]]
+name = "nat"
+priority = 100
+action = "Dnat"
+  [[nat_rule_collection.rule]]
+  name = "in"
+  protocols = ["TCP"]
+  source_addresses = ["*"]
+  destination_address = "20.1.1.1"
+  destination_ports = ["443"]
+  translated_address = "10.0.0.5"
+  translated_port = 8443
+"#;
+
+#[test]
+fn a_translation_is_compared_with_that_of_today() {
+    let row = |translated: &str| {
+        azure(
+            "AZFWNatRule",
+            &format!(
+                r#""Protocol":"TCP","DestinationIp":"20.1.1.1","DestinationPort":443,{translated},
+                "RuleCollectionGroup":"default","RuleCollection":"nat","Rule":"in""#
+            )
+            .replace('\n', ""),
+        )
+    };
+    for (policy, translated, end) in [
+        (
+            DNAT,
+            r#""TranslatedIp":"10.0.0.5","TranslatedPort":8443"#,
+            "decided alike\n",
+        ),
+        (
+            DNAT,
+            r#""TranslatedIp":"10.0.0.6","TranslatedPort":8443"#,
+            "decided otherwise",
+        ),
+        (
+            "mode = \"enforce\"",
+            r#""TranslatedIp":"10.0.0.5","TranslatedPort":8443"#,
+            "not translated: Deny",
+        ),
+    ] {
+        let (_, text) = compare(policy, &row(translated)).expect("comparable");
+        assert!(text.contains(end), "{text}");
+    }
+}
+
+#[test]
+fn rows_are_taken_in_every_form_that_azure_delivers_and_shown_without_control_characters() {
+    let sentence = |operation: &str, msg: &str, more: &str| {
+        format!(
+            r#"{{"category":"AzureFirewallNetworkRule","operationName":"{operation}","properties":{{"msg":"{msg}"{more}}}}}"#
+        )
+    };
+    let in_text = r#"{"category":"AZFWApplicationRule","properties":"{\"Protocol\":\"HTTPS\",\"SourceIp\":\"10.1.0.5\",\"DestinationPort\":443,\"Fqdn\":\"api.contoso.com\",\"Action\":\"Allow\"}"}"#;
+    let names = "Policy: p. Rule Collection Group: default. Rule Collection: app. Rule: c";
+    for (row, said) in [
+        (in_text.to_owned(), "https api.contoso.com:443 from 10.1.0.5"),
+        (
+            sentence(
+                "AzureFirewallApplicationRuleLog",
+                &format!("HTTPS request from 10.1.0.5:5555 to api.contoso.com:443. Action: Allow. {names}"),
+                "",
+            ),
+            "decided alike\n",
+        ),
+        (
+            sentence(
+                "AzureFirewallNetworkRuleLog",
+                "TCP request from 10.1.0.5:5555 to 10.9.0.1:22. Action: Deny. No rule matched. Proceeding with default action",
+                r#","egret":{"reason":"NoRuleMatched"}"#,
+            ),
+            "decided alike",
+        ),
+        (
+            application(r#""Fqdn":"1.2.3.4:443","Action":"Deny""#),
+            "https 1.2.3.4:443",
+        ),
+        (
+            application(r#""Fqdn":"[2001:db8::1]:443","Action":"Deny""#),
+            "https [2001:db8::1]:443",
+        ),
+        (
+            application(&ALLOWED.replace(r#""c""#, r#""c\u001b[31m""#)),
+            "then       Allow by default/app/c\\u{1b}[31m",
+        ),
+        (
+            azure(
+                "AZFWApplicationRule",
+                r#""Protocol":"MSSQL","DestinationPort":1433,"Fqdn":"sql.contoso.com","Action":"Deny","ActionReason":"Default Action""#,
+            ),
+            "now        Deny, NoRuleMatched",
+        ),
+    ] {
+        let (_, text) = compare(&policy(&[]), &row).unwrap_or_else(|error| panic!("{row}\n{error:#}"));
+        assert!(text.contains(said) && !text.contains('\u{1b}'), "{row}\n{text}");
+    }
+}
+
+/// Azure's older sentence does not say whether it came by the explicit proxy, where network rules are not asked.
+#[test]
+fn what_depends_on_the_way_it_came_is_not_guessed_either() {
+    let row = application(ALLOWED).replace(r#""IsExplicitProxyRequest":false,"#, "");
+    let denied = policy(&[("Deny", EVERYWHERE)]);
+    assert!(compare(&denied, &row).is_err());
+    assert_eq!(compare(&policy(&[]), &row).expect("comparable").0, "Allow");
+}
