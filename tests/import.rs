@@ -720,6 +720,18 @@ fn the_command_writes_toml_and_a_report_and_refuses_with_2() {
     let allowed = folder.egret("explain https://a.example --source 10.1.1.1 --config p.toml");
     assert_eq!(allowed.status.code(), Some(0));
 
+    // The TOML looks for its files beside itself, wherever it is written to.
+    fs::create_dir(folder.0.join("sub")).unwrap();
+    let tags = "{\"values\": [{\"name\": \"Sql\", \"properties\": {\"addressPrefixes\": [\"198.51.100.0/24\"]}}]}";
+    folder.write("tags.json", tags).write("bad.txt", "bad.example\n");
+    let lists = "--service-tags tags.json --threat-intelligence bad.txt";
+    for out in ["sub/p.toml", "q.toml"] {
+        let made = folder.egret(&format!("import azure-firewall p.json -o {out} {lists}"));
+        assert_eq!(made.status.code(), Some(0), "{}", text(&made.stderr));
+        let checked = folder.egret(&format!("check {out}"));
+        assert_eq!(checked.status.code(), Some(0), "{}", text(&checked.stderr));
+    }
+
     folder.write("d.json", &policy("Deny", &json!([])));
     let out = folder.egret("import azure-firewall d.json -o d.toml");
     assert_eq!(out.status.code(), Some(2));

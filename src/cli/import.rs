@@ -2,7 +2,7 @@
 
 use super::{Answer, AzureArgs, AzurePolicyArgs, ImportArgs, ImportCommand, Uninspected, count, print, say};
 use crate::{
-    config::Problem,
+    config::{self, Problem},
     import::{self, ImportFault, Imported},
 };
 use anyhow::Context;
@@ -14,7 +14,12 @@ use std::{
 /// Imports. Fails if a file cannot be read, or if what denies could not be enforced.
 pub fn run(args: &ImportArgs) -> anyhow::Result<Answer> {
     let ImportCommand::AzureFirewall(args) = &args.command;
-    let imported = args.azure.load(&args.files)?;
+    let beside = args.out.as_deref().and_then(Path::parent).unwrap_or(Path::new(""));
+    // A configuration looks for its files beside itself.
+    let imported = match beside == Path::new("") || beside == Path::new(".") {
+        true => args.azure.load(&args.files)?,
+        false => args.azure.absolute().load(&args.files)?,
+    };
     if let Some(path) = &args.report {
         let json = serde_json::to_string_pretty(&imported.report)?;
         fs::write(path, json + "\n").with_context(|| format!("cannot write {}", path.display()))?;
@@ -33,17 +38,39 @@ impl AzureArgs {
         let files: Vec<_> = files.iter().map(|path| read(path)).collect::<anyhow::Result<_>>()?;
         let parameters = self.parameters.as_deref().map(read).transpose()?;
         let text = |path: &Path| path.display().to_string();
+        let service_tags = match &self.service_tags {
+            Some(path) => {
+                let tags = config::service_tags(path).map_err(|problems| super::refuse(&problems))?;
+                Some((text(path), tags))
+            }
+            None => None,
+        };
         let options = import::Options {
             set: self.set.clone(),
             partial: self.partial,
             sni: self.uninspected == Uninspected::Sni,
             policy: self.policy.clone(),
-            service_tags: self.service_tags.as_deref().map(text),
+            service_tags,
             threat_intelligence: self.threat_intelligence.iter().map(|path| text(path)).collect(),
             ..import::Options::default()
         };
         import::azure_firewall(&files, parameters.as_ref(), &options).map_err(|faults| refuse(&faults))
     }
+}
+
+impl AzureArgs {
+    fn absolute(&self) -> Self {
+        Self {
+            parameters: self.parameters.as_ref().map(absolute),
+            service_tags: self.service_tags.as_ref().map(absolute),
+            threat_intelligence: self.threat_intelligence.iter().map(absolute).collect(),
+            ..self.clone()
+        }
+    }
+}
+
+fn absolute(path: &PathBuf) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.clone())
 }
 
 impl AzurePolicyArgs {
@@ -54,17 +81,9 @@ impl AzurePolicyArgs {
 
     /// The same with paths that lead to the same files from any folder.
     pub fn absolute(&self) -> Self {
-        let path = |path: &PathBuf| std::path::absolute(path).unwrap_or_else(|_| path.clone());
-        let paths = |paths: &[PathBuf]| paths.iter().map(path).collect();
-        let how = &self.how;
         Self {
-            azure_policy: paths(&self.azure_policy),
-            how: AzureArgs {
-                parameters: how.parameters.as_ref().map(path),
-                service_tags: how.service_tags.as_ref().map(path),
-                threat_intelligence: paths(&how.threat_intelligence),
-                ..how.clone()
-            },
+            azure_policy: self.azure_policy.iter().map(absolute).collect(),
+            how: self.how.absolute(),
         }
     }
 

@@ -10,7 +10,10 @@ use super::{
     problem::{Finding, Problem, Report, Severity},
     read,
 };
-use crate::import::{self, ImportFault, ImportReport, Origins, Outcome};
+use crate::{
+    import::{self, ImportFault, ImportReport, Origins, Outcome},
+    policy::ServiceTags,
+};
 use std::path::{Path, PathBuf};
 
 /// Most parts that are told of at start; the report of `egret import` holds all.
@@ -57,8 +60,15 @@ pub(super) fn with_policy(
         }
     }
     let parameters = file.policy.parameters.as_ref().and_then(|_| loaded.pop());
+    let mut options = options(&file);
+    if let Some(written) = &file.service_tags.file {
+        match service_tags(&base.join(written.as_str())) {
+            Ok(tags) => options.service_tags = Some((written.value.clone(), tags)),
+            Err(faults) => problems.extend(faults),
+        }
+    }
     let imported = match problems.is_empty() {
-        true => import::azure_firewall(&loaded, parameters.as_ref(), &options(&file))
+        true => import::azure_firewall(&loaded, parameters.as_ref(), &options)
             .map_err(|faults| faults.iter().map(Problem::from).collect::<Vec<_>>()),
         false => Err(problems),
     };
@@ -102,6 +112,12 @@ pub(super) fn with_policy(
     }
 }
 
+/// The service tags of a file. Fails with what is wrong with it.
+pub fn service_tags(path: &Path) -> Result<ServiceTags, Vec<Problem>> {
+    let parsed = ServiceTags::parse(&read(path)?);
+    parsed.map_err(|error| vec![Problem::unplaced(path.display().to_string(), error.to_string(), "")])
+}
+
 fn options(file: &FileConfig) -> import::Options<'static> {
     let section = &file.policy;
     let text = |text: &super::at::At<String>| text.value.clone();
@@ -117,7 +133,6 @@ fn options(file: &FileConfig) -> import::Options<'static> {
         partial: section.partial == Some(true),
         sni: section.uninspected == Some(file::Uninspected::Sni),
         policy: section.name.as_ref().map(text),
-        service_tags: file.service_tags.file.as_ref().map(text),
         threat_intelligence: match denying {
             true => lists.files.iter().flat_map(|list| list.iter()).map(text).collect(),
             false => Vec::new(),
@@ -189,7 +204,8 @@ fn notes(report: &ImportReport) -> Vec<Problem> {
                 Outcome::Approximated => "approximated",
                 Outcome::Absent => "absent",
             };
-            let found = format!("`{}` is {how}: {}", item.name, item.notes.join("; "));
+            let loud = if item.not_enforced { "NOT ENFORCED: " } else { "" };
+            let found = format!("{loud}`{}` is {how}: {}", item.name, item.notes.join("; "));
             Problem {
                 severity: Severity::Warning,
                 line: item.line,

@@ -23,7 +23,7 @@ use super::{
     toml,
     value::{Place, Value},
 };
-use crate::catalogue::Catalogue;
+use crate::{catalogue::Catalogue, policy::ServiceTags};
 use std::{cell::Cell, sync::Arc};
 
 /// How a policy is imported.
@@ -37,9 +37,9 @@ pub struct Options<'a> {
     pub sni: bool,
     /// The policy that is meant, if the files hold several.
     pub policy: Option<String>,
-    /// File of service tags that the configuration loads.
-    pub service_tags: Option<String>,
-    /// Files of threat intelligence that the configuration loads.
+    /// Service tags, and their file as the configuration will name it.
+    pub service_tags: Option<(String, ServiceTags)>,
+    /// Files of threat intelligence as the configuration will name them.
     pub threat_intelligence: Vec<String>,
     /// The FQDN tags that there are.
     pub catalogue: &'a Catalogue,

@@ -114,13 +114,14 @@ impl Writer {
         self.put("");
         self.put("[threat_intelligence]");
         self.key("", "mode", &text(lists.mode));
-        self.key("", "files", &texts(&lists.files));
-        let allowed = format!(
-            "{{ ip_addresses = {}, fqdns = {} }}",
-            texts(&lists.allowed_addresses),
-            texts(&lists.allowed_fqdns)
-        );
-        self.key("", "allowlist", &allowed);
+        if !lists.files.is_empty() {
+            self.key("", "files", &texts(&lists.files));
+        }
+        let (addresses, fqdns) = (&lists.allowed_addresses, &lists.allowed_fqdns);
+        if !(addresses.is_empty() && fqdns.is_empty()) {
+            let allowed = format!("{{ ip_addresses = {}, fqdns = {} }}", texts(addresses), texts(fqdns));
+            self.key("", "allowlist", &allowed);
+        }
     }
 
     fn policy(&mut self, table: &str, policy: &Policy) {

@@ -61,7 +61,7 @@ impl<'a> Gather<'a> {
             policies: policies.into_iter().map(|(_, policy)| policy).collect(),
             ip_groups: ip_groups.into_groups(),
             threat_intelligence: settings::threat_intelligence(&bodies, self.import.options),
-            service_tags: self.import.options.service_tags.clone(),
+            service_tags: self.import.options.service_tags.as_ref().map(|(file, _)| file.clone()),
             not_enforced: Vec::new(),
         })
     }

@@ -106,7 +106,7 @@ pub(super) fn unknown_fields(rule: &Value, known: &[&str], draft: &mut Draft) {
     for (name, value) in rule.as_object().map_or(&[][..], |object| &object.entries) {
         let is_known = known.iter().any(|one| name.eq_ignore_ascii_case(one));
         if !is_known && says_something(value) {
-            draft.void(format!("`{}` is not known to egret", shown(name)));
+            draft.void(format!("`{}` is no field that egret knows of such a rule", shown(name)));
         }
     }
 }

@@ -17,7 +17,7 @@ use crate::{
 };
 use std::net::IpAddr;
 
-const FIELDS: [&str; 20] = [
+const FIELDS: [&str; 15] = [
     "ruleType",
     "ruleConditionType",
     "name",
@@ -33,13 +33,10 @@ const FIELDS: [&str; 20] = [
     "destinationPorts",
     "id",
     "etag",
-    // Printed beside every condition of the old schema, and empty in it.
-    "targetFqdns",
-    "fqdnTags",
-    "translatedAddress",
-    "translatedFqdn",
-    "translatedPort",
 ];
+
+/// What a DNAT rule says beside.
+const TRANSLATION: [&str; 3] = ["translatedAddress", "translatedFqdn", "translatedPort"];
 
 impl Reader<'_> {
     /// Who a rule speaks of. No list at all is anybody.
@@ -120,19 +117,20 @@ impl Reader<'_> {
 
     /// Without a file of service tags, a tag matches nothing: an allow rule keeps it for the day that there is one.
     fn service_tags(&self, addresses: Option<Vec<String>>, draft: &mut Draft) -> Option<Vec<String>> {
-        let tag = addresses.iter().flatten().find(|text| is_service_tag(text)).cloned();
-        let Some(tag) = tag.filter(|_| self.options.service_tags.is_none()) else {
+        if self.options.service_tags.is_some() {
             return addresses;
-        };
-        draft.missing(format!(
-            "service tag `{tag}` matches nothing until a file of service tags is loaded (`[service_tags]`)"
-        ));
+        }
+        for tag in addresses.iter().flatten().filter(|text| is_service_tag(text)) {
+            draft.missing(format!(
+                "`{tag}`, taken for a service tag, matches nothing until a file of them is loaded (`[service_tags]`)"
+            ));
+        }
         let keep = |text: &String| !draft.denies() || !is_service_tag(text);
         addresses.map(|list| list.into_iter().filter(keep).collect())
     }
 
     pub(super) fn nat_rule(&self, rule: &Value, name: String, origin: Origin, draft: &mut Draft) -> NatRule {
-        unknown_fields(rule, &FIELDS, draft);
+        unknown_fields(rule, &[&FIELDS[..], &TRANSLATION].concat(), draft);
         let sources = self.sources(rule, draft);
         let protocols = ip_protocols(rule, draft);
         let ports = ports(rule, draft);
@@ -171,13 +169,18 @@ impl Reader<'_> {
         }
     }
 
-    /// An address, a prefix, a range, `*`, or a service tag by name: in upper case at its start, by which it is told from a
-    /// host name, whatever the template's case.
+    /// An address, a prefix, a range, `*`, or a service tag: one of the file's or, without a file, what has the form of one, in
+    /// upper case at its start, by which it is told from a host name, whatever the template's case.
     fn destination(&self, text: &str) -> Result<String, String> {
-        match text.split_at_checked(1) {
-            Some((first, rest)) if is_service_tag(text) => Ok(first.to_ascii_uppercase() + rest),
-            _ if text == "*" => Ok(text.to_owned()),
-            _ => address(text),
+        let Some((first, rest)) = text.split_at_checked(1).filter(|_| is_service_tag(text)) else {
+            return source(text);
+        };
+        match &self.options.service_tags {
+            None => Ok(first.to_ascii_uppercase() + rest),
+            Some((file, tags)) => match tags.find(text).filter(|tag| !tag.prefixes.is_empty()) {
+                Some(tag) => Ok(tag.name.to_string()),
+                None => Err(format!("no address, and no service tag with prefixes in {file}")),
+            },
         }
     }
 }

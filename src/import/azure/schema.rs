@@ -46,7 +46,7 @@ pub(super) fn rules_of(value: &Value, shape: Shape, origin: &Origin) -> Result<V
 
 fn listed(value: &Value, key: &str, prefix: &str, origin: &Origin) -> Result<Vec<(Value, Origin)>, String> {
     let Some(list) = property(value, key) else {
-        return Ok(Vec::new());
+        return Err(format!("it has no `{key}`"));
     };
     let Some(items) = list.as_list() else {
         return Err(match list.doubt() {

@@ -3,12 +3,16 @@
 use super::{
     Import, Options,
     draft::{Draft, Effect},
-    fields::{property, says_something},
+    fields::{list, property, says_something},
+    ip_groups::address,
 };
-use crate::import::{
-    model::{Origin, ThreatIntelligence},
-    report::{Item, ItemKind},
-    value::{Kind, Value},
+use crate::{
+    import::{
+        model::{Origin, ThreatIntelligence},
+        report::{Item, ItemKind},
+        value::{Kind, Value},
+    },
+    policy::FqdnPattern,
 };
 
 /// Settings that neither allow nor deny, and why they are not carried.
@@ -36,6 +40,9 @@ pub(super) fn read(import: &Import<'_>, body: &Value, origin: &Origin, policy: &
     };
     if let Some(value) = property(body, "threatIntelMode") {
         put("threatIntelMode", value, threat_mode(value, import.options));
+    }
+    if let Some(value) = property(body, "threatIntelWhitelist").filter(|value| says(value)) {
+        put("threatIntelWhitelist", value, threat_allowlist(value));
     }
     if let Some(value) = property(body, "intrusionDetection").filter(|value| says_something(value)) {
         put("intrusionDetection", value, intrusion_detection(value));
@@ -69,6 +76,7 @@ fn threat_mode(value: &Value, options: &Options<'_>) -> Draft {
         _ => Effect::Unknown,
     });
     match mode.as_deref() {
+        Some("off") if lists => draft.remark("off: the lists that are given are not asked"),
         Some("off") => {}
         Some("alert" | "deny") if lists => draft.changed("with the lists that are given, not Microsoft's"),
         Some("alert") => {
@@ -128,30 +136,54 @@ fn is(mode: &Value, word: &str) -> bool {
     mode.doubt().is_none() && mode.as_str().is_some_and(|mode| mode.eq_ignore_ascii_case(word))
 }
 
-/// The strictest mode of a policy and its parents, with the lists that are given; `None` without lists, or if all are off.
-pub(super) fn threat_intelligence(bodies: &[&Value], options: &Options<'_>) -> Option<ThreatIntelligence> {
-    if options.threat_intelligence.is_empty() {
-        return None;
+/// What is not judged by threat intelligence: it allows, so that an entry that is not known is left out.
+fn threat_allowlist(value: &Value) -> Draft {
+    let mut draft = Draft::new(Effect::Allow);
+    if value.as_object().is_none() {
+        draft.void("it is not known");
     }
+    for key in ALLOWLIST {
+        allowed(value, key, &mut draft);
+    }
+    draft
+}
+
+/// Its lists in a policy: addresses, and names.
+const ALLOWLIST: [&str; 2] = ["ipAddresses", "fqdns"];
+
+fn allowed(allowlist: &Value, key: &str, draft: &mut Draft) -> Vec<String> {
+    let read = list(allowlist, key, draft, |text| match key == ALLOWLIST[0] {
+        true => address(text),
+        false => match FqdnPattern::parse(text) {
+            Ok(_) => Ok(text.to_owned()),
+            Err(fault) => Err(fault.to_string()),
+        },
+    });
+    read.unwrap_or_default()
+}
+
+/// The strictest mode of a policy and its parents, with the lists that are given; `None` if no policy says one. A mode that is
+/// not known may be Deny.
+pub(super) fn threat_intelligence(bodies: &[&Value], options: &Options<'_>) -> Option<ThreatIntelligence> {
     let modes = || bodies.iter().filter_map(|body| property(body, "threatIntelMode"));
-    let mode = if modes().any(|mode| !is(mode, "alert") && !is(mode, "off")) {
+    modes().next()?;
+    let mode = if !modes().all(is_harmless) {
         "Deny"
     } else if modes().any(|mode| is(mode, "alert")) {
         "Alert"
     } else {
-        return None;
+        "Off"
     };
     let allowed = |key: &str| {
-        let lists = bodies
-            .iter()
-            .filter_map(|body| property(body, "threatIntelWhitelist")?.get(key)?.as_list());
-        let known = lists.flatten().filter(|entry| entry.doubt().is_none());
-        known.filter_map(Value::as_str).map(str::to_owned).collect()
+        let lists = bodies.iter().filter_map(|body| property(body, "threatIntelWhitelist"));
+        lists
+            .flat_map(|value| allowed(value, key, &mut Draft::new(Effect::Allow)))
+            .collect()
     };
     Some(ThreatIntelligence {
         mode,
         files: options.threat_intelligence.clone(),
-        allowed_addresses: allowed("ipAddresses"),
-        allowed_fqdns: allowed("fqdns"),
+        allowed_addresses: allowed(ALLOWLIST[0]),
+        allowed_fqdns: allowed(ALLOWLIST[1]),
     })
 }

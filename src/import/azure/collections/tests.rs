@@ -2,12 +2,12 @@ use crate::import::{ImportFault, Imported, Options, Outcome, azure_firewall};
 use serde_json::{Value, json};
 
 fn import(document: &Value, partial: bool) -> Result<Imported, Vec<ImportFault>> {
+    import_with(document, partial, Options::default())
+}
+
+fn import_with(document: &Value, partial: bool, options: Options<'_>) -> Result<Imported, Vec<ImportFault>> {
     let files = [("p.json".to_owned(), document.to_string().into_bytes())];
-    let options = Options {
-        partial,
-        ..Options::default()
-    };
-    azure_firewall(&files, None, &options)
+    azure_firewall(&files, None, &Options { partial, ..options })
 }
 
 /// A collection with these fields and one rule, in group `p/g`.
@@ -41,6 +41,16 @@ fn application(fields: &Value) -> Value {
     let rule = json!({"ruleType": "ApplicationRule", "name": "r", "sourceAddresses": ["10.0.0.0/8"],
         "protocols": [{"protocolType": "Https", "port": 443}]});
     with(rule, fields)
+}
+
+fn network(fields: &Value) -> Value {
+    let rule = json!({"ruleType": "NetworkRule", "name": "r", "sourceAddresses": ["10.0.0.0/8"], "ipProtocols": ["TCP"],
+        "destinationAddresses": ["192.0.2.1"], "destinationPorts": ["443"]});
+    with(rule, fields)
+}
+
+fn policy(properties: &Value) -> Value {
+    json!({"type": "Microsoft.Network/firewallPolicies", "name": "p", "properties": properties})
 }
 
 fn outcome(imported: &Imported, name: &str) -> (Outcome, String) {
@@ -89,7 +99,6 @@ fn a_tag_of_the_catalogue_that_azure_does_not_have_is_none_in_a_policy_of_azures
 
 #[test]
 fn intrusion_detection_lets_pass_only_what_is_known_to() {
-    let policy = |detection: &Value| json!({"type": "Microsoft.Network/firewallPolicies", "name": "p", "properties": {"intrusionDetection": detection}});
     let overrides = |overrides: Value| json!({"mode": "Alert", "configuration": {"signatureOverrides": overrides}});
     for (detection, stops) in [
         (json!({"mode": "Alert"}), false),
@@ -109,7 +118,11 @@ fn intrusion_detection_lets_pass_only_what_is_known_to() {
         (overrides(json!("System.Object[]")), true),
         (overrides(json!({"id": "1", "mode": "Deny"})), true),
     ] {
-        assert_eq!(import(&policy(&detection), false).is_err(), stops, "{detection}");
+        assert_eq!(
+            import(&policy(&json!({"intrusionDetection": detection})), false).is_err(),
+            stops,
+            "{detection}"
+        );
     }
 }
 
@@ -160,4 +173,100 @@ fn names_neither_steer_the_terminal_nor_forge_a_line() {
     }
     let checked = crate::config::from_text("t.toml", &imported.toml).unwrap_or_else(|problems| panic!("{problems:?}"));
     assert!(checked.policy.groups[0].name.contains("\\u{1b}"));
+}
+
+#[test]
+fn with_a_file_of_service_tags_what_is_in_it_is_a_tag_and_nothing_else() {
+    let tags = || {
+        let text = br#"{"values": [{"name": "Storage", "properties": {"addressPrefixes": ["198.51.100.0/24"]}},
+            {"name": "Empty", "properties": {"addressPrefixes": []}}]}"#;
+        Options {
+            service_tags: Some(("tags.json".into(), crate::policy::ServiceTags::parse(text).unwrap())),
+            ..Options::default()
+        }
+    };
+    for name in ["github.com", "Storag", "Internet", "Empty"] {
+        let rule = network(&json!({"destinationAddresses": ["192.0.2.1", "storage", name]}));
+        assert!(
+            import_with(&collection(filter("Deny"), &rule), false, tags()).is_err(),
+            "{name}"
+        );
+        let imported = import_with(&collection(filter("Allow"), &rule), false, tags()).unwrap();
+        let (outcome, notes) = outcome(&imported, "g/c/r");
+        assert_eq!(outcome, Outcome::Approximated, "{name}: it cannot be carried");
+        assert!(notes.contains(name) && notes.contains("tags.json"), "{notes}");
+        let wanted = "destination_addresses = [\"192.0.2.1\", \"Storage\"]";
+        assert!(imported.toml.contains(wanted), "{}", imported.toml);
+    }
+}
+
+#[test]
+fn without_a_file_each_service_tag_that_matches_nothing_is_named() {
+    let rule = network(&json!({"destinationAddresses": ["AzureCloud.westeurope", "any", "192.0.2.1"]}));
+    let notes = outcome(&import(&collection(filter("Allow"), &rule), false).unwrap(), "g/c/r").1;
+    assert!(
+        notes.contains("`AzureCloud.westeurope`") && notes.contains("`Any`"),
+        "{notes}"
+    );
+}
+
+#[test]
+fn a_field_of_another_kind_of_rule_is_not_passed_over() {
+    for field in ["targetFqdns", "fqdnTags", "translatedPort", "translatedFqdn"] {
+        let rule = network(&json!({field: "x.example"}));
+        let allowed = import(&collection(filter("Allow"), &rule), false).unwrap();
+        assert_eq!(outcome(&allowed, "g/c/r").0, Outcome::Absent, "{field}");
+        assert!(import(&collection(filter("Deny"), &rule), false).is_err(), "{field}");
+        let empty = network(&json!({field: []}));
+        let carried = import(&collection(filter("Deny"), &empty), false).unwrap();
+        assert_eq!(
+            outcome(&carried, "g/c/r").0,
+            Outcome::Carried,
+            "the old schema prints it beside every rule"
+        );
+    }
+}
+
+#[test]
+fn a_collection_that_denies_and_has_no_rules_is_cut_off() {
+    for rules in [json!({}), json!({"rules": null})] {
+        let mut document = collection(filter("Deny"), &json!({}));
+        let written = &mut document["properties"]["ruleCollections"][0];
+        written.as_object_mut().unwrap().remove("rules");
+        *written = with(written.clone(), &rules);
+        let faults = import(&document, false).unwrap_err();
+        assert!(faults[0].found.contains("it has no `rules`"), "{faults:?}");
+    }
+}
+
+#[test]
+fn the_mode_of_threat_intelligence_is_kept_with_lists_and_without() {
+    let mode = |written: &str, files: &[&str]| {
+        let options = Options {
+            threat_intelligence: files.iter().map(|file| (*file).to_owned()).collect(),
+            ..Options::default()
+        };
+        let imported = import_with(&policy(&json!({"threatIntelMode": written})), true, options).unwrap();
+        let wanted = format!("[threat_intelligence]\nmode = \"{written}\"\n");
+        assert!(imported.toml.contains(&wanted), "{}", imported.toml);
+    };
+    for written in ["Off", "Alert", "Deny"] {
+        mode(written, &[]);
+        mode(written, &["bad.txt"]);
+    }
+}
+
+#[test]
+fn what_threat_intelligence_lets_pass_is_accounted_for() {
+    let list = json!({"ipAddresses": ["192.0.2.1", "[reference('x').y]"], "fqdns": ["a.example", "*.b.*"]});
+    let imported = import(
+        &policy(&json!({"threatIntelMode": "Off", "threatIntelWhitelist": list})),
+        false,
+    )
+    .unwrap();
+    let (outcome, notes) = outcome(&imported, "p: threatIntelWhitelist");
+    assert_eq!(outcome, Outcome::Approximated);
+    assert!(notes.contains("reference") && notes.contains("*.b.*"), "{notes}");
+    let wanted = "allowlist = { ip_addresses = [\"192.0.2.1\"], fqdns = [\"a.example\"] }";
+    assert!(imported.toml.contains(wanted), "{}", imported.toml);
 }
