@@ -34,7 +34,7 @@ use gate::{Opening, Passed, Spoken};
 use held::Held;
 use intent::{Intent, IntentError, Target};
 use limits::{ConnectionPermit, FilePermit};
-use record::{Attempted, Record};
+use record::{Attempted, Record, column};
 use relay::Transfer;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -302,10 +302,7 @@ pub(crate) fn named(
     attempted: &mut Attempted,
     record: &mut Record,
 ) -> Result<(), Denial> {
-    record.name = match &target.host {
-        Host::Name(name) => name.as_str().to_string(),
-        Host::Address(ip) => ip.to_string(),
-    };
+    record.name = column(&target.host);
     attempted.name.clone_from(&record.name);
     let own = |ip| record.shared.is_own_listener(SocketAddr::new(ip, target.port));
     if named_address(&target.host).is_some_and(own) {
@@ -566,7 +563,7 @@ async fn refuse(client: TcpStream, denial: Denial, mut attempted: Attempted, mut
         return;
     }
     if record.name.is_empty() {
-        record.name = attempted.target();
+        record.name.clone_from(&attempted.name);
     }
     let snapshot = attempted
         .snapshot

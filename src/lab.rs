@@ -29,7 +29,7 @@ use report::Tally;
 use scenario::{SHIPPED, Scenario, Shipped};
 use stand_ins::StandIns;
 use std::{
-    net::{SocketAddr, ToSocketAddrs},
+    net::{SocketAddr, TcpStream, ToSocketAddrs},
     path::Path,
     time::{Duration, Instant},
 };
@@ -61,6 +61,7 @@ pub fn run(args: &LabArgs) -> anyhow::Result<bool> {
         (Some(url), _) => {
             let prefix = args.stand_ins.unwrap_or(stand_ins::LOOPBACK);
             let proxy = proxy_address(url, prefix, args.dns_listen)?;
+            TcpStream::connect_timeout(&proxy, PROXY_TIME).map_err(|error| nobody(&error.to_string(), url))?;
             let sites = scenarios.iter().flat_map(|scenario| &scenario.sites);
             let stand_ins = StandIns::of(sites, prefix)
                 .map_err(|needed| anyhow!("--stand-ins {prefix}: the sites need {needed} addresses"))?;
@@ -84,6 +85,9 @@ pub fn run(args: &LabArgs) -> anyhow::Result<bool> {
         let course = Course::new(scenario, way, &ground)?;
         crate::cli::tell(&course.warnings);
         let findings = runtime.block_on(course.play());
+        if let (Way::Proxy(_), Some(why)) = (way, findings.iter().find_map(|finding| finding.played.no_proxy())) {
+            return Err(nobody(why, args.proxy.as_deref().unwrap_or_default()));
+        }
         let tally = Tally::of(&findings, start.elapsed());
         crate::cli::print(&if args.json {
             report::json(&course, &findings)
@@ -134,6 +138,14 @@ fn stay_up(runtime: &tokio::runtime::Runtime, course: &Course, args: &LabArgs) -
     let before = report::Heard::so_far(course);
     runtime.block_on(stay(course, args.json));
     crate::cli::print(&report::Heard::so_far(course).since(&before).shown(args.json))
+}
+
+/// How long a proxy may take to accept a connection.
+const PROXY_TIME: Duration = Duration::from_secs(5);
+
+/// A connection that never came about is no decision of a firewall's.
+fn nobody(why: &str, url: &str) -> anyhow::Error {
+    anyhow!("--proxy {url}: {why}; is it on, and does it listen there? What it does not answer shows nothing")
 }
 
 /// `http://host:port` of a proxy: on this machine, unless somebody said which addresses of this machine another one reaches.

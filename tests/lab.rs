@@ -133,3 +133,17 @@ fn a_mistake_in_a_file_is_told_with_its_line_and_the_nearest_word() {
         text(&done.stderr)
     );
 }
+
+#[test]
+fn a_proxy_that_is_not_there_is_no_firewall_that_denies() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let proxy = format!("http://{}", listener.local_addr().unwrap());
+    drop(listener);
+    let done = lab(&["--scenario", "core", "--once", "--json", "--proxy", &proxy]);
+    let said = text(&done.stderr);
+    assert_eq!(done.status.code(), Some(2), "{said}");
+    assert!(
+        said.contains(&format!("--proxy {proxy}: ")) && done.stdout.is_empty(),
+        "{said}"
+    );
+}

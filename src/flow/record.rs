@@ -2,7 +2,7 @@
 
 mod rows;
 
-use super::{Denial, FlowId, Shared, gate::FirstFlight, judge};
+use super::{Denial, FlowId, Shared, gate::FirstFlight, intent, judge};
 use crate::dns::ResolveError;
 use crate::log::{FlowEnd, FlowEndKind, NameSource, Row, Stage};
 use crate::policy::{Action, Answer, Decision, Host, Protocol, Reason, Threat};
@@ -159,7 +159,11 @@ pub(crate) struct Attempted {
 impl Attempted {
     /// From the parts of a CONNECT head.
     pub(crate) fn connect(bytes: &[u8], raw: Option<&Range<usize>>, host_header: Option<&Range<usize>>) -> Self {
+        let target = raw.map(|range| &bytes[range.clone()]);
+        let read = target.and_then(|raw| intent::parse_authority(raw).ok());
         Self {
+            name: read.as_ref().map(|read| column(&read.host)).unwrap_or_default(),
+            port: read.map_or_else(|| target.map_or(0, port), |read| read.port),
             requested: raw.map(|range| safe(&bytes[range.clone()])).unwrap_or_default(),
             host_header: host_header.map(|range| safe(&bytes[range.clone()])),
             name_source: raw.map(|_| NameSource::Connect),
@@ -246,6 +250,23 @@ impl Attempted {
         let snapshot = self.snapshot.clone().unwrap_or_else(|| record.shared.snapshot());
         rows::write_threat(self, record, &snapshot, threat);
     }
+}
+
+/// A host as rows name it.
+pub(crate) fn column(host: &Host) -> String {
+    match host {
+        Host::Name(name) => name.as_str().to_owned(),
+        Host::Address(ip) => ip.to_string(),
+    }
+}
+
+/// The port of a target whose host may be no host; 0 where it has none.
+fn port(raw: &[u8]) -> u16 {
+    let digits = raw
+        .rsplit(|byte| *byte == b':')
+        .next()
+        .filter(|digits| digits.len() < raw.len());
+    digits.and_then(intent::parse_port).unwrap_or(0)
 }
 
 /// What a row shows of a target as it was sent: neither userinfo nor query nor fragment, and nothing where they cannot be

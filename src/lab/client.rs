@@ -85,7 +85,10 @@ impl Client {
     /// A connection to the proxy, with nothing said. Fails on the direct road.
     pub async fn open(&self) -> Result<Wire, Ended> {
         match &self.road {
-            Road::Proxy(proxy) => self.wire(connect_from(self.source, *proxy).await?),
+            Road::Proxy(proxy) => {
+                let none = |error| Ended::NoProxy(format!("no proxy answers at {proxy}: {error}"));
+                self.wire(connect_from(self.source, *proxy).await.map_err(none)?)
+            }
             Road::Direct(_) => Err(Ended::Failed("there is no proxy to open a connection to".to_owned())),
         }
     }

@@ -145,16 +145,9 @@ impl Course {
     /// The scenario's configuration with the lab's DNS servers, listeners and addresses in it.
     fn checked(&self) -> Result<Checked, CourseError> {
         let config = &self.scenario.config;
-        let placed = |mut problems: Vec<Problem>| {
-            let own = |problem: &&mut Problem| problem.line > 0 && problem.file == config.file;
-            for problem in problems.iter_mut().filter(own) {
-                problem.line += config.lines_above;
-            }
-            problems
-        };
         let text = config.with_views(&self.world.servers());
-        let mut checked = config::from_text(&config.file, &text).map_err(|p| CourseError::Config(placed(p)))?;
-        checked.warnings = placed(checked.warnings);
+        let mut checked = config::from_text(&config.file, &text).map_err(|p| CourseError::Config(config.placed(p)))?;
+        checked.warnings = config.placed(checked.warnings);
         let free = vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 0))];
         checked.settings.listeners = Listeners {
             proxy: free.clone(),

@@ -4,6 +4,7 @@
 //! the same, different (decision, rule, reason), or missing. Rule and reason are compared where both runs have rows: another
 //! proxy has none.
 
+use crate::config::problem::printable;
 use anyhow::{Context, bail};
 use serde_json::{Value, json};
 use std::{
@@ -106,15 +107,17 @@ impl Diff {
             } else {
                 String::new()
             };
-            let title = format!("\n{scenario}: {client} tries: {name}{again}\n");
+            let title = format!("\n{scenario}: {client} tries: {name}{again}");
+            let title = format!("\n{}\n", printable(title.trim_start()));
             match verdict {
                 Verdict::Same => {}
                 Verdict::Differs(differences, told) => {
                     text += &title;
                     for Difference { what, values: [a, b] } in differences {
-                        let _ = writeln!(text, "  {what}: {a} in A, {b} in B");
+                        let _ = writeln!(text, "  {what}: {} in A, {} in B", printable(a), printable(b));
                     }
-                    let _ = writeln!(text, "  client was told: {} in A, {} in B", told[0], told[1]);
+                    let [a, b] = told.each_ref().map(|told| printable(told));
+                    let _ = writeln!(text, "  client was told: {a} in A, {b} in B");
                 }
                 Verdict::Missing(run) => {
                     text += &title;
@@ -204,8 +207,12 @@ fn outcomes(file: &str, text: &str) -> anyhow::Result<BTreeMap<Key, Outcome>> {
         let properties = &line["row"]["properties"];
         let names =
             ["RuleCollectionGroup", "RuleCollection", "Rule"].map(|name| properties[name].as_str().unwrap_or_default());
+        let decision = text("decision")?;
+        if !["Allow", "Deny"].contains(&decision.as_str()) {
+            bail!("{}: `decision` is neither Allow nor Deny", not_ours());
+        }
         let outcome = Outcome {
-            decision: text("decision")?,
+            decision,
             rule: Some(names.join("/")).filter(|rule| rule != "//"),
             reason: properties["egret"]["reason"].as_str().map(str::to_owned),
             told: text("told")?,
@@ -270,10 +277,17 @@ mod tests {
     #[test]
     fn what_is_no_run_cannot_be_compared() {
         let of = |text: &str| Diff::of(["a".to_owned(), "b".to_owned()], [text, text]).map(|_| ());
-        for text in ["", "\n", "{}", "core ok", "[]"] {
+        for text in ["", "\n", "{}", "core ok", "[]", &line("x", "Maybe", "r", "RuleMatched")] {
             assert!(of(text).is_err(), "{text:?}");
         }
         let error = of("{\"scenario\":\"core\"}\n").unwrap_err().to_string();
         assert_eq!(error, "a:1: not a line of `egret lab --json`");
+    }
+
+    #[test]
+    fn what_a_proxy_said_cannot_steer_the_terminal() {
+        let told = |phrase: &str| line("x", "Deny", "r", "").replace("200 OK", phrase);
+        let shown = diff(&told("a"), &told("403 \\u001b[2J\\nB: forged").replace("Deny", "Allow")).text();
+        assert!(!shown.contains('\u{1b}') && !shown.contains("\nB: forged"), "{shown}");
     }
 }

@@ -5,7 +5,7 @@ use super::{
     row::Row,
     scenario::{Attempt, Request},
 };
-use crate::policy::Action;
+use crate::{config::problem::printable, policy::Action};
 
 /// Bytes that each forbidden site of the attempt heard, without those that heard none.
 pub type Heard = Vec<(String, u64)>;
@@ -75,10 +75,8 @@ fn answers(attempt: &Attempt, played: &Played) -> Vec<String> {
             Some(reply) if reply.site() == Some(wanted) => faults.extend(streamed(request, reply)),
             Some(reply) => {
                 let who = reply.site().map_or("the proxy".to_owned(), str::to_owned);
-                faults.push(format!(
-                    "{who} answered ({} {}), expected {wanted}",
-                    reply.status, reply.phrase
-                ));
+                let phrase = printable(&reply.phrase);
+                faults.push(format!("{who} answered ({} {phrase}), expected {wanted}", reply.status));
             }
             None => faults.push(format!("{wanted} did not answer: {}", played.told())),
         }
@@ -88,7 +86,7 @@ fn answers(attempt: &Attempt, played: &Played) -> Vec<String> {
 
 fn streamed(request: &Request, reply: &super::client::Reply) -> Option<String> {
     if reply.status >= 400 {
-        return Some(format!("answered {} {}", reply.status, reply.phrase));
+        return Some(format!("answered {} {}", reply.status, printable(&reply.phrase)));
     }
     let events = reply.text().matches("data: ").count();
     let one_by_one = request.events == 0 || reply.pieces > 1;

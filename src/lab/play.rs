@@ -6,6 +6,7 @@ use super::{
     client::{Client, Ended, Hello, Reply, Road, Wire},
     scenario::{Attempt, Request, Speaks, split_url},
 };
+use crate::config::problem::printable;
 use std::{
     net::SocketAddr,
     time::{Duration, Instant},
@@ -34,10 +35,19 @@ impl Played {
 
     /// What the client was told, in a few words.
     pub fn told(&self) -> String {
-        match (&self.ended, self.replies.last()) {
+        // The words are those of whoever answered.
+        printable(&match (&self.ended, self.replies.last()) {
             (Some(ended), _) => ended.to_string(),
             (None, Some(reply)) => format!("{} {}", reply.status, reply.phrase),
             (None, None) => self.raw_site.clone().unwrap_or_else(|| "nothing".to_owned()),
+        })
+    }
+
+    /// Why there was no proxy to try, where that ended it.
+    pub fn no_proxy(&self) -> Option<&str> {
+        match &self.ended {
+            Some(Ended::NoProxy(why)) => Some(why),
+            _ => None,
         }
     }
 }

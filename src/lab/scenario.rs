@@ -11,6 +11,7 @@ pub use records::{ZoneData, ZoneRecord};
 pub use shipped::{CORE, SHIPPED, Shipped};
 
 use super::site::SiteSpec;
+use crate::config::Problem;
 use crate::policy::{Action, Protocol, Reason};
 use std::{
     collections::BTreeMap,
@@ -73,6 +74,15 @@ impl EgretConfig {
         }
         self.text = format!("{table}\n{policy}");
         self.lines_above = 0;
+    }
+
+    /// Problems of the text, with the lines that they have in the file.
+    pub fn placed(&self, mut problems: Vec<Problem>) -> Vec<Problem> {
+        let own = |problem: &&mut Problem| problem.line > 0 && problem.file == self.file;
+        for problem in problems.iter_mut().filter(own) {
+            problem.line += self.lines_above;
+        }
+        problems
     }
 
     /// The text with the addresses of the DNS servers in it.

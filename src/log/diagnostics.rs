@@ -25,7 +25,8 @@ pub(super) fn push(out: &mut Vec<u8>, envelope: &Envelope, row: &Row<'_>) {
         Row::Application(row) => (APPLICATION, "AzureFirewallApplicationRuleLog", application_text(row)),
         Row::Network(row) => (NETWORK, "AzureFirewallNetworkRuleLog", network_text(row)),
         Row::Nat(row) => (NETWORK, "AzureFirewallNatRuleLog", nat_text(row)),
-        Row::ThreatIntel(row) => (threat_category(row), "AzureFirewallThreatIntelLog", threat_text(row)),
+        // Names too: Microsoft's sample (threat-intel.md) is one, and its ASIM parser reads this category alone.
+        Row::ThreatIntel(row) => (NETWORK, "AzureFirewallThreatIntelLog", threat_text(row)),
         Row::Idps(row) => (NETWORK, "AzureFirewallIDSLog", idps_text(row)),
         Row::DnsQuery(row) => (DNS, "AzureFirewallDnsProxyLog", dns_text(row)),
         _ => return envelope.push(out, row),
@@ -45,17 +46,11 @@ const APPLICATION: &str = "AzureFirewallApplicationRule";
 const NETWORK: &str = "AzureFirewallNetworkRule";
 const DNS: &str = "AzureFirewallDnsProxy";
 
-fn threat_category(row: &ThreatIntelRow<'_>) -> &'static str {
-    match row.spoken {
-        Spoken::Application(_) => APPLICATION,
-        Spoken::Transport(_) => NETWORK,
-    }
-}
-
 fn ours(o: &mut Object<'_>, row: &Row<'_>) {
     match row {
         Row::Application(row) => o.object("egret", |o| application::egret(o, row)),
         Row::Network(row) => o.object("egret", |o| network::egret(o, row)),
+        Row::ThreatIntel(row) => o.object("egret", |o| network::threat_egret(o, row)),
         _ => {}
     }
 }
@@ -64,7 +59,7 @@ fn ours(o: &mut Object<'_>, row: &Row<'_>) {
 /// Collection: c. Rule: r`; without server name: `HTTPS request from 10.0.0.4:51000. Action: Deny. Reason: ..`.
 fn application_text(row: &ApplicationRow<'_>) -> String {
     let mut text = request(azfw::protocol(row.protocol), row.source);
-    if row.reason != Reason::SniMissing {
+    if row.reason != Reason::SniMissing && !row.fqdn.is_empty() {
         text += &format!(" to {}:{}", word(row.fqdn), row.port);
         if let Some(url) = row.target_url {
             text += &format!(". Url: {}", word(url));

@@ -45,7 +45,7 @@ fn application(out: &mut Vec<u8>, row: &ApplicationRow<'_>) {
         word,
         row.source,
         Spoken::Application(row.protocol).lower(),
-        row.fqdn,
+        if row.fqdn.is_empty() { "-" } else { row.fqdn },
         row.port,
     );
     decided(out, row.reason, row.rule, row.address, row.refused_addresses);

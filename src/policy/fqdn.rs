@@ -281,7 +281,8 @@ pub enum Host {
 }
 
 impl Host {
-    /// Reads one host as it stands between userinfo and port: `name`, `192.0.2.1` or `[2001:db8::1]`.
+    /// Reads one host as it stands between userinfo and port: `name`, `192.0.2.1` or `[2001:db8::1]`. One
+    /// trailing dot is no part of a name or of an address in dotted form.
     ///
     /// Never panics, never looks anything up. See [`HostError`] for how bad spellings are told apart.
     pub fn parse(bytes: &[u8]) -> Result<Self, HostError> {
@@ -296,7 +297,8 @@ impl Host {
         if text.is_empty() || text.chars().any(|c| c.is_ascii_control() || r" :/?#[]@\".contains(c)) {
             return Err(HostError::BadAuthority);
         }
-        match text.parse::<Ipv4Addr>() {
+        // A trailing dot makes no name of an address.
+        match text.strip_suffix('.').unwrap_or(text).parse::<Ipv4Addr>() {
             Ok(ip) => Ok(Self::Address(IpAddr::V4(ip))),
             Err(_) => Fqdn::parse(text).map(Self::Name),
         }

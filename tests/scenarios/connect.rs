@@ -126,6 +126,40 @@ async fn c_10_c_14_addresses_are_no_names_in_any_spelling() {
 }
 
 #[tokio::test]
+async fn what_is_no_name_leaves_the_column_of_names_empty_and_stands_as_it_was_sent_beside_it() {
+    let world = World::usual().await;
+    for (target, fqdn, port) in [
+        ("foo..com:443", "", 443),
+        ("*.contoso.com:443", "", 443),
+        ("user@www.contoso.com:443", "", 443),
+        ("https://www.contoso.com/", "", 0),
+        ("0x7f.1:443", "", 443),
+        ("198.51.100.5.:443", "198.51.100.5", 443),
+        ("[2001:db8::1]:443", "2001:db8::1", 443),
+    ] {
+        let refused = world.client().connect(target).await.unwrap();
+        assert!([400, 403].contains(&refused.status()), "{target}: {}", refused.phrase());
+        let row = world.last_row()["properties"].clone();
+        assert_eq!(
+            (&row["Fqdn"], &row["DestinationPort"]),
+            (&fqdn.into(), &port.into()),
+            "{target}"
+        );
+        let requested = row["egret"]["requested"].as_str().unwrap();
+        assert_eq!(requested, target.replace("user@", "***@"));
+        let flow = &row["egret"]["flow"];
+        let end = || {
+            world
+                .rows("EgretFlow")
+                .into_iter()
+                .find(|end| end["properties"]["FlowId"] == *flow)
+        };
+        until("the end of the flow", || end().is_some()).await;
+        assert_eq!(end().unwrap()["properties"]["Fqdn"], fqdn, "as in the rule row");
+    }
+}
+
+#[tokio::test]
 async fn c_11_c_12_c_13_brackets_hold_ipv6_and_nothing_else() {
     let world = World::usual().await;
     let vectors = [

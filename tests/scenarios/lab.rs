@@ -1,6 +1,6 @@
 //! The lab itself: its scenario holds, what it shows is what got through, and it cannot be fooled into passing.
 
-use egret::lab::course::{Course, CourseError, Finding, Way};
+use egret::lab::course::{Course, Finding, Way};
 use egret::lab::open_proxy::OpenProxy;
 use egret::lab::report;
 use egret::lab::scenario::{CORE, SHIPPED, Scenario, Shipped};
@@ -311,13 +311,25 @@ fn every_key_of_a_scenario_is_in_the_docs() {
 fn a_problem_of_the_configuration_has_its_line_in_the_scenario() {
     let text = edited("forwarders = [\"@private\"]", "forwarders = [\"@privat\"]");
     let line = 1 + text.lines().position(|line| line.contains("@privat\"")).unwrap();
-    let Err(CourseError::Config(problems)) = Course::new(read(&text), Way::Egret, &Ground::Mapped).map(|_| ()) else {
-        panic!("it is no address");
-    };
+    let problems = Scenario::parse(FILE, &text).map(|_| ()).expect_err("it is no address");
     assert_eq!(
         (problems[0].line as usize, &*problems[0].file),
         (line, FILE),
         "{}",
         problems[0]
+    );
+}
+
+#[test]
+fn problems_of_a_scenario_and_of_the_configuration_in_it_are_told_together() {
+    let text = edited("forwarders = [\"@private\"]", "forwarder = [\"@private\"]");
+    assert!(text.matches("client = \"workload\"").count() > 1);
+    let text = text.replacen("client = \"workload\"", "client = \"worklod\"", 1);
+    let problems = Scenario::parse(FILE, &text).map(|_| ()).expect_err("two mistakes");
+    let told: Vec<String> = problems.iter().map(ToString::to_string).collect();
+    assert!(told.iter().any(|problem| problem.contains("`worklod`")), "{told:?}");
+    assert!(
+        told.iter().any(|problem| problem.contains("unknown key `forwarder`")),
+        "{told:?}"
     );
 }

@@ -138,6 +138,9 @@ async fn an_alert_is_recorded_once_and_the_rules_decide() {
     let denied = world.client().connect("198.51.100.7:443").await.unwrap();
     assert_eq!((denied.status(), world.last_reason().as_str()), (403, "IpLiteral"));
     assert_eq!(world.rows("AZFWThreatIntel").len(), 3);
+    // A trailing dot makes no name of it.
+    let _ = world.client().connect("198.51.100.7.:443").await.unwrap();
+    assert_eq!(world.rows("AZFWThreatIntel").len(), 4);
 }
 
 #[tokio::test]

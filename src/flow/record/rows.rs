@@ -7,7 +7,6 @@ use crate::log::{
 };
 use crate::policy::{Action, Mode, Protocol, Reason, RuleRef, Threat, ThreatMode, threat::Listed};
 use crate::snapshot::Snapshot;
-use std::borrow::Cow;
 use std::net::IpAddr;
 use std::time::SystemTime;
 
@@ -100,10 +99,6 @@ impl Told<'_> {
 
     fn application(&self) {
         let attempted = self.attempted;
-        let fqdn = match &attempted.name[..] {
-            "" => Cow::Owned(attempted.requested.escape_ascii().to_string()),
-            name => Cow::Borrowed(name),
-        };
         let usual = if attempted.port == 80 {
             Protocol::Http
         } else {
@@ -115,7 +110,7 @@ impl Told<'_> {
             source: self.record.source,
             protocol: attempted.protocol.unwrap_or(usual),
             port: attempted.port,
-            fqdn: &fqdn,
+            fqdn: &attempted.name,
             requested: (!attempted.requested.is_empty()).then_some(&attempted.requested),
             target_url: attempted.target_url.as_deref(),
             action: self.action,

@@ -29,6 +29,8 @@ pub enum Ended {
     Reset,
     /// Nothing came for as long as the client waits.
     TimedOut,
+    /// No connection to the proxy came about: nothing was decided.
+    NoProxy(String),
     /// Anything else, in words.
     Failed(String),
 }
@@ -40,7 +42,7 @@ impl std::fmt::Display for Ended {
             Self::Closed => f.write_str("closed"),
             Self::Reset => f.write_str("reset"),
             Self::TimedOut => f.write_str("no answer"),
-            Self::Failed(text) => f.write_str(text),
+            Self::NoProxy(text) | Self::Failed(text) => f.write_str(text),
         }
     }
 }

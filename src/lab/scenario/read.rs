@@ -17,7 +17,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use std::{
     collections::BTreeMap,
-    net::{IpAddr, Ipv4Addr},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     path::Path,
     sync::Arc,
 };
@@ -124,12 +124,17 @@ impl Scenario {
             file: file.into(),
             text,
             report: Report::default(),
+            inside: Vec::new(),
         };
         let scenario =
             config::parse::<FileScenario>(text, &mut check.report).and_then(|written| check.scenario(written));
         match scenario {
-            Some(scenario) if !check.report.failed() => Ok(scenario),
-            _ => Err(check.report.problems(&check.file, Some(text))),
+            Some(scenario) if !check.report.failed() && check.inside.is_empty() => Ok(scenario),
+            _ => {
+                let mut problems = check.report.problems(&check.file, Some(text));
+                problems.append(&mut check.inside);
+                Err(problems)
+            }
         }
     }
 
@@ -148,6 +153,18 @@ struct Check<'a> {
     file: Arc<str>,
     text: &'a str,
     report: Report,
+    /// Problems of the configuration inside.
+    inside: Vec<Problem>,
+}
+
+/// What does not load of the configuration, whichever addresses the DNS servers get.
+fn inside<'a>(config: &EgretConfig, views: impl Iterator<Item = &'a String>) -> Vec<Problem> {
+    let anywhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 53));
+    let servers = views.map(|view| (view.clone(), anywhere)).collect();
+    match config::from_text(&config.file, &config.with_views(&servers)) {
+        Ok(_) => Vec::new(),
+        Err(problems) => config.placed(problems),
+    }
 }
 
 impl Check<'_> {
@@ -166,6 +183,9 @@ impl Check<'_> {
     /// `None` only after a problem was reported.
     fn scenario(&mut self, written: FileScenario) -> Option<Scenario> {
         let config = self.config(written.config, written.config_file);
+        if let Some(config) = &config {
+            self.inside = inside(config, written.dns.keys());
+        }
         let clients = self.clients(written.clients);
         let sites = self.sites(written.site);
         let views = self.views(written.dns, &sites);

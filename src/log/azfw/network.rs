@@ -72,9 +72,11 @@ pub(super) fn threat_intel(o: &mut Object<'_>, row: &ThreatIntelRow<'_>) {
     o.word("Action", row.action.name());
     o.text("ThreatDescription", row.description, DETAIL);
     o.flag("IsTlsInspected", false);
-    o.object("egret", |o| {
-        o.hex("flow", row.flow.value());
-        o.number("generation", row.generation);
-        o.text("policy_hash", row.policy_hash, CONFIGURED);
-    });
+    o.object("egret", |o| threat_egret(o, row));
+}
+
+pub(in crate::log) fn threat_egret(o: &mut Object<'_>, row: &ThreatIntelRow<'_>) {
+    o.hex("flow", row.flow.value());
+    o.number("generation", row.generation);
+    o.text("policy_hash", row.policy_hash, CONFIGURED);
 }

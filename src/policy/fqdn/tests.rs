@@ -17,6 +17,7 @@ fn c10_address_literals_are_addresses() {
     for (text, ip) in [
         ("203.0.113.5", "203.0.113.5"),
         ("[2001:db8::1]", "2001:db8::1"),
+        ("127.0.0.1.", "127.0.0.1"), // one trailing dot is no part of it, as of a name
         ("[::ffff:127.0.0.1]", "127.0.0.1"), // C-15: mapped forms are IPv4
         ("[::ffff:7f00:1]", "127.0.0.1"),
         ("[::127.0.0.1]", "::7f00:1"),
@@ -62,7 +63,6 @@ fn c14_n22_addresses_in_other_spellings_are_ip_literals() {
         "203.113.9",
         "0x7f.1",
         "127.1",
-        "127.0.0.1.",
         "203.0.113.256",
         "①②⑦.0.0.1",
         "foo.1",

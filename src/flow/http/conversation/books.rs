@@ -68,10 +68,7 @@ impl Conversation {
             // It has nothing to do with where the requests before it went.
             self.part();
         }
-        self.record.name = match &self.attempted.name[..] {
-            "" => self.attempted.target(),
-            name => name.to_string(),
-        };
+        self.record.name.clone_from(&self.attempted.name);
         self.record.port = self.attempted.port;
         self.write_denial(denial);
         let proxy = self.record.shared.snapshot().settings.proxy;
