@@ -81,6 +81,15 @@ impl Export<'_> {
         if policy.mode == Mode::Audit || policy.collections().any(audit) {
             self.notes.push("audit mode: Azure carries denials out".into());
         }
+        if policy.parents.len() > 1 {
+            self.notes
+                .push("a parent that has a parent: Azure documents one parent, and may refuse more".into());
+        }
+        let nobody = policy.ip_groups.iter().filter(|(_, nets)| !nets.iter().any(is_v4));
+        for (name, _) in nobody {
+            self.notes
+                .push(format!("IP group `{name}` has no IPv4 entry, and is left out"));
+        }
         if policy.explicit_network_rules {
             self.notes
                 .push("`explicit_network_rules`: Azure judges explicit flows by application rules alone".into());
@@ -96,7 +105,7 @@ impl Export<'_> {
         }
         for denial in &policy.not_enforced {
             self.notes.push(format!(
-                "not in this policy, since egret does not carry it out: {denial}"
+                "egret does not carry it out, see to it in the template: {denial}"
             ));
         }
     }
@@ -179,6 +188,10 @@ impl Export<'_> {
         }
         made
     }
+}
+
+fn is_v4(net: &ipnet::IpNet) -> bool {
+    net.network().is_ipv4()
 }
 
 fn has_names_in_network_rules(collection: &RuleCollection) -> bool {

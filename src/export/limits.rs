@@ -10,8 +10,15 @@ const GROUPS: usize = 60;
 /// Bytes of a rule collection group.
 const GROUP_BYTES: usize = 2 << 20;
 
-/// Rule collections of a kind.
+/// Rule collections of a kind in a firewall, those of parents included (known issues).
 const COLLECTIONS: usize = 2_000;
+
+/// Public addresses of a firewall and unique destinations (address, port, protocol) of its DNAT rules together.
+const DNAT_DESTINATIONS: usize = 250;
+
+/// Last port of an application rule (API reference, `protocols.port`), and of a DNAT rule (known issues).
+const APPLICATION_PORT: u64 = 64_000;
+const DNAT_PORT: u64 = 63_999;
 
 /// IP groups of a firewall, and entries of one.
 const IP_GROUPS: usize = 200;
@@ -26,19 +33,19 @@ const NAME: usize = 80;
 /// What exceeds a limit, each with what to do.
 pub(super) fn exceeded(policy: &Policy, resources: &[Value]) -> Vec<String> {
     let mut faults = Vec::new();
+    once(policy.chain().map(|(name, _)| &**name), "policies", &mut faults);
+    number_of_collections(policy, &mut faults);
     for (name, groups) in policy.chain() {
         named(name, "policy", &mut faults);
+        let what = format!("groups of policy `{name}`");
+        once(groups.iter().map(|group| &*group.name), &what, &mut faults);
         if groups.len() > GROUPS {
             let count = groups.len();
             faults.push(format!(
                 "policy `{name}` has {count} rule collection groups, at most {GROUPS}: join some of them"
             ));
         }
-        order(
-            groups.iter().map(|group| group.priority.value()),
-            &format!("groups of policy `{name}`"),
-            &mut faults,
-        );
+        order(groups.iter().map(|group| group.priority.value()), &what, &mut faults);
         for group in groups {
             named(&group.name, "rule collection group", &mut faults);
             collections(group, &mut faults);
@@ -66,6 +73,8 @@ pub(super) fn exceeded(policy: &Policy, resources: &[Value]) -> Vec<String> {
             ip_groups.len()
         ));
     }
+    let names = ip_groups.iter().filter_map(|group| group["name"].as_str());
+    once(names, "IP groups", &mut faults);
     for group in ip_groups {
         let name = group["name"].as_str().unwrap_or_default();
         named(name, "IP group", &mut faults);
@@ -76,7 +85,16 @@ pub(super) fn exceeded(policy: &Policy, resources: &[Value]) -> Vec<String> {
             ));
         }
     }
-    let pairs = network_pairs(of_kind("firewallPolicies/ruleCollectionGroups"));
+    let rules: Vec<&Value> = rules(of_kind("firewallPolicies/ruleCollectionGroups")).collect();
+    rules.iter().for_each(|rule| ports(rule, &mut faults));
+    let destinations = dnat_destinations(&rules);
+    if destinations > DNAT_DESTINATIONS {
+        faults.push(format!(
+            "DNAT rules have {destinations} addresses and destinations (address, port, protocol), at most {DNAT_DESTINATIONS}: \
+             leave some out"
+        ));
+    }
+    let pairs = network_pairs(&rules);
     if pairs > NETWORK_PAIRS {
         faults.push(format!(
             "network rules have {pairs} pairs of source and destination, at most {NETWORK_PAIRS}: name IP groups, which count as one"
@@ -85,23 +103,32 @@ pub(super) fn exceeded(policy: &Policy, resources: &[Value]) -> Vec<String> {
     faults
 }
 
-fn collections(group: &RuleCollectionGroup, faults: &mut Vec<String>) {
-    let kind = |rules: &Rules| match rules {
-        Rules::Nat(_) => "DNAT",
-        Rules::Network(_) => "network",
-        Rules::Application(_) => "application",
-    };
-    for wanted in ["DNAT", "network", "application"] {
-        let of_kind = || group.collections.iter().filter(|one| kind(&one.rules) == wanted);
-        let count = of_kind().count();
+const KINDS: [&str; 3] = ["DNAT", "network", "application"];
+
+fn kind(rules: &Rules) -> &'static str {
+    match rules {
+        Rules::Nat(_) => KINDS[0],
+        Rules::Network(_) => KINDS[1],
+        Rules::Application(_) => KINDS[2],
+    }
+}
+
+fn number_of_collections(policy: &Policy, faults: &mut Vec<String>) {
+    for wanted in KINDS {
+        let count = policy.collections().filter(|one| kind(&one.rules) == wanted).count();
         if count > COLLECTIONS {
             faults.push(format!(
-                "group `{}` has {count} {wanted} collections, at most {COLLECTIONS}",
-                group.name
+                "{count} {wanted} rule collections, at most {COLLECTIONS}: join some of them"
             ));
         }
+    }
+}
+
+fn collections(group: &RuleCollectionGroup, faults: &mut Vec<String>) {
+    for wanted in KINDS {
+        let of_kind = group.collections.iter().filter(|one| kind(&one.rules) == wanted);
         let what = format!("{wanted} collections of group `{}`", group.name);
-        order(of_kind().map(|one| one.priority.value()), &what, faults);
+        order(of_kind.map(|one| one.priority.value()), &what, faults);
     }
     for collection in &group.collections {
         named(&collection.name, "rule collection", faults);
@@ -114,6 +141,18 @@ fn order(priorities: impl Iterator<Item = u16>, what: &str, faults: &mut Vec<Str
     for priority in priorities {
         if !seen.insert(priority) {
             faults.push(format!("two {what} have priority {priority}: give each its own"));
+        }
+    }
+}
+
+/// Names of resources differ in more than case (Azure Resource Manager, naming rules).
+fn once<'a>(names: impl Iterator<Item = &'a str>, what: &str, faults: &mut Vec<String>) {
+    let mut seen = HashSet::new();
+    for name in names {
+        if !seen.insert(name.to_ascii_lowercase()) {
+            faults.push(format!(
+                "two {what} are called `{name}`, which Azure does not tell apart by case: rename one"
+            ));
         }
     }
 }
@@ -133,14 +172,55 @@ fn named(name: &str, what: &str, faults: &mut Vec<String>) {
     }
 }
 
-fn network_pairs<'v>(groups: impl Iterator<Item = &'v Value>) -> usize {
-    let length = |rule: &Value, keys: &[&str]| -> usize {
-        keys.iter().map(|key| rule[*key].as_array().map_or(0, Vec::len)).sum()
-    };
-    let list = |value: &'v Value, key: &str| value[key].as_array().map_or(&[][..], Vec::as_slice);
+fn list<'v>(value: &'v Value, key: &str) -> &'v [Value] {
+    value[key].as_array().map_or(&[], Vec::as_slice)
+}
+
+fn rules<'v>(groups: impl Iterator<Item = &'v Value>) -> impl Iterator<Item = &'v Value> {
     let collections = groups.flat_map(|group| list(&group["properties"], "ruleCollections"));
-    let rules = collections.flat_map(|collection| list(collection, "rules"));
+    collections.flat_map(|collection| list(collection, "rules"))
+}
+
+/// Ports that Azure does not take in rules of this kind.
+fn ports(rule: &Value, faults: &mut Vec<String>) {
+    let name = &rule["name"];
+    let mut at_most = |most: u64, what: &str, port: Option<u64>| {
+        if let Some(port) = port.filter(|port| *port > most) {
+            faults.push(format!(
+                "rule {name} has {what} {port}, at most {most}: take a lower one"
+            ));
+        }
+    };
+    let protocols = list(rule, "protocols").iter();
+    protocols.for_each(|protocol| at_most(APPLICATION_PORT, "port", protocol["port"].as_u64()));
+    if rule["ruleType"] == "NatRule" {
+        let last = |port: &Value| port.as_str()?.rsplit('-').next()?.parse().ok();
+        for port in list(rule, "destinationPorts") {
+            at_most(DNAT_PORT, "destination port", last(port));
+        }
+        at_most(DNAT_PORT, "translated port", last(&rule["translatedPort"]));
+    }
+}
+
+/// What DNAT rules take of their limit: a range or a prefix counts as one.
+fn dnat_destinations(rules: &[&Value]) -> usize {
+    let texts = |rule, key| list(rule, key).iter().filter_map(Value::as_str);
+    let (mut addresses, mut destinations) = (HashSet::new(), HashSet::new());
+    for rule in rules.iter().filter(|rule| rule["ruleType"] == "NatRule") {
+        for address in texts(rule, "destinationAddresses") {
+            addresses.insert(address);
+            for port in texts(rule, "destinationPorts") {
+                destinations.extend(texts(rule, "ipProtocols").map(|protocol| (address, port, protocol)));
+            }
+        }
+    }
+    addresses.len() + destinations.len()
+}
+
+fn network_pairs(rules: &[&Value]) -> usize {
+    let length = |rule: &Value, keys: &[&str]| -> usize { keys.iter().map(|key| list(rule, key).len()).sum() };
     rules
+        .iter()
         .filter(|rule| rule["ruleType"] == "NetworkRule")
         .map(|rule| {
             let from = length(rule, &["sourceAddresses", "sourceIpGroups"]);

@@ -116,7 +116,7 @@ impl Writer<'_> {
     fn put(&mut self, name: &str, kind: &str, fields: Value) {
         let mut own = name.to_owned();
         let mut round = 1;
-        while !self.names.insert(own.clone()) {
+        while !self.names.insert(own.to_ascii_lowercase()) {
             round += 1;
             own = format!("{name}-{round}");
         }
@@ -279,15 +279,29 @@ impl Part {
     }
 }
 
+/// What rules with FQDN tags speak in Microsoft's own templates: the page ("FQDN tags overview") asks for HTTPS, the quickstart
+/// of a hub's firewall policy speaks HTTP too, each on its usual port. By anything else, a tag's names stand.
+const TAG_PROTOCOLS: [ProtocolPort; 2] = [
+    ProtocolPort {
+        protocol: Protocol::Http,
+        port: 80,
+    },
+    ProtocolPort {
+        protocol: Protocol::Https,
+        port: 443,
+    },
+];
+
 /// Names by the protocols that are left of the rule's where a tag entry has ports of its own; tags of Azure's as tags.
 fn parts(rule: &ApplicationRule) -> Vec<Part> {
     let mut parts: Vec<Part> = Vec::new();
     let tags = azure_tags(rule);
     for target in &rule.targets {
-        if target.tag.as_ref().is_some_and(|tag| tags.contains(tag)) {
-            continue;
-        }
-        let fits = |protocol: &&ProtocolPort| target.ports.as_ref().is_none_or(|ports| ports.contains(protocol));
+        let is_tag = target.tag.as_ref().is_some_and(|tag| tags.contains(tag));
+        let fits = |protocol: &&ProtocolPort| {
+            let spoken = target.ports.as_ref().is_none_or(|ports| ports.contains(protocol));
+            spoken && !(is_tag && TAG_PROTOCOLS.contains(protocol))
+        };
         let protocols: Vec<ProtocolPort> = rule.protocols.iter().filter(fits).copied().collect();
         if protocols.is_empty() {
             continue;
@@ -305,9 +319,11 @@ fn parts(rule: &ApplicationRule) -> Vec<Part> {
             }
         }
     }
-    if !tags.is_empty() && !rule.protocols.is_empty() {
+    let usual = |protocol: &&ProtocolPort| TAG_PROTOCOLS.contains(protocol);
+    let usual: Vec<ProtocolPort> = rule.protocols.iter().filter(usual).copied().collect();
+    if !(tags.is_empty() || usual.is_empty()) {
         parts.push(Part {
-            protocols: rule.protocols.clone(),
+            protocols: usual,
             tags: tags.iter().map(ToString::to_string).collect(),
             ..Part::default()
         });
