@@ -4,8 +4,8 @@
 //! are counted from below, so that what is told of is too large however it is written.
 
 use super::{
-    at::Span,
-    file::{self, FileConfig, Group, NetworkRule, Texts},
+    at::{At, Span},
+    file::{ApplicationRule, Collection, FileConfig, Group, NatCollection, NatRule, NetworkRule, Texts},
     problem::{Finding, Report},
 };
 use std::collections::HashSet;
@@ -16,6 +16,8 @@ const MOST_GROUPS: usize = 60;
 const MOST_GROUP_BYTES: usize = 2 << 20;
 /// Rule collections of one kind.
 const MOST_COLLECTIONS: usize = 2_000;
+/// Public addresses of a firewall and unique destinations (address, port, protocol) of its DNAT rules together.
+const MOST_DNAT_DESTINATIONS: usize = 250;
 /// Unique pairs of source and destination in network rules; an IP group counts as one.
 const MOST_PAIRS: usize = 20_000;
 /// FQDNs in all network rules: advice, for the sake of DNS.
@@ -26,20 +28,59 @@ const MOST_IP_GROUP_ENTRIES: usize = 5_000;
 
 /// Warns of what Azure would refuse to hold.
 pub(super) fn warn(file: &FileConfig, report: &mut Report) {
-    let parents = file
-        .parent_policy
-        .iter()
-        .map(|parent| parent.rule_collection_group.as_slice());
-    for groups in parents.chain([file.rule_collection_group.as_slice()]) {
+    let policies: Vec<Vec<View<'_>>> = policies(file).collect();
+    for groups in &policies {
         if let Some(group) = groups.get(MOST_GROUPS) {
             let found = format!("{} rule collection groups", groups.len());
-            report.add(too_much(span_of(group), &found, &format!("{MOST_GROUPS} in a policy")));
+            report.add(too_much(group.span, &found, &format!("{MOST_GROUPS} in a policy")));
         }
         groups.iter().for_each(|group| group_bytes(group, report));
     }
     ip_groups(file, report);
-    collections(file, report);
-    network_rules(file, report);
+    let groups: Vec<View<'_>> = policies.into_iter().flatten().collect();
+    collections(&groups, report);
+    network_rules(&groups, report);
+    dnat_rules(&groups, report);
+}
+
+/// A group as written, or the one of the collections at top level.
+struct View<'a> {
+    span: Span,
+    application: &'a [Collection<ApplicationRule>],
+    network: &'a [Collection<NetworkRule>],
+    nat: &'a [NatCollection],
+}
+
+impl<'a> View<'a> {
+    fn of(group: &'a Group) -> Self {
+        Self {
+            span: span_of(&group.name),
+            application: &group.application_rule_collection,
+            network: &group.network_rule_collection,
+            nat: &group.nat_rule_collection,
+        }
+    }
+
+    fn implicit(file: &'a FileConfig) -> Option<Self> {
+        let (application, network) = (&file.application_rule_collection, &file.network_rule_collection);
+        let names = application.iter().map(|one| &one.name);
+        let names = names.chain(network.iter().map(|one| &one.name));
+        let mut names = names.chain(file.nat_rule_collection.iter().map(|one| &one.name));
+        Some(Self {
+            span: span_of(names.next()?),
+            application,
+            network,
+            nat: &file.nat_rule_collection,
+        })
+    }
+}
+
+/// The groups of each policy, parents first.
+fn policies(file: &FileConfig) -> impl Iterator<Item = Vec<View<'_>>> {
+    let parents = file.parent_policy.iter();
+    let parents = parents.map(|parent| parent.rule_collection_group.iter().map(View::of).collect());
+    let own = file.rule_collection_group.iter().map(View::of);
+    parents.chain([own.chain(View::implicit(file)).collect()])
 }
 
 fn too_much(span: Span, found: &str, most: &str) -> Finding {
@@ -48,8 +89,8 @@ fn too_much(span: Span, found: &str, most: &str) -> Finding {
     ))
 }
 
-fn span_of(group: &Group) -> Span {
-    group.name.as_ref().map_or(Span::default(), |name| name.span)
+fn span_of(name: &Option<At<String>>) -> Span {
+    name.as_ref().map_or(Span::default(), |name| name.span)
 }
 
 fn ip_groups(file: &FileConfig, report: &mut Report) {
@@ -75,52 +116,49 @@ fn ip_groups(file: &FileConfig, report: &mut Report) {
     }
 }
 
-fn collections(file: &FileConfig, report: &mut Report) {
-    let counts = |of: fn(&Group) -> usize, own: usize| all_groups(file).map(of).sum::<usize>() + own;
+fn collections(groups: &[View<'_>], report: &mut Report) {
     let kinds = [
-        (
-            "application",
-            counts(
-                |group| group.application_rule_collection.len(),
-                file.application_rule_collection.len(),
-            ),
-        ),
-        (
-            "network",
-            counts(
-                |group| group.network_rule_collection.len(),
-                file.network_rule_collection.len(),
-            ),
-        ),
-        (
-            "DNAT",
-            counts(|group| group.nat_rule_collection.len(), file.nat_rule_collection.len()),
-        ),
+        ("application", groups.iter().map(|group| group.application.len()).sum()),
+        ("network", groups.iter().map(|group| group.network.len()).sum()),
+        ("DNAT", groups.iter().map(|group| group.nat.len()).sum::<usize>()),
     ];
     for (kind, number) in kinds.into_iter().filter(|(_, number)| *number > MOST_COLLECTIONS) {
-        let span = all_groups(file).next().map_or(Span::default(), span_of);
+        let span = groups.first().map_or(Span::default(), |group| group.span);
         let found = format!("{number} {kind} rule collections");
         report.add(too_much(span, &found, &format!("{MOST_COLLECTIONS} of a kind")));
     }
 }
 
-fn all_groups(file: &FileConfig) -> impl Iterator<Item = &Group> {
-    let parents = file
-        .parent_policy
-        .iter()
-        .flat_map(|parent| &parent.rule_collection_group);
-    parents.chain(&file.rule_collection_group)
+/// Destinations of DNAT rules with the addresses that they are of, once each; a range of ports counts as one.
+fn dnat_rules(groups: &[View<'_>], report: &mut Report) {
+    let (mut addresses, mut destinations) = (HashSet::new(), HashSet::new());
+    let collections = groups.iter().flat_map(|group| group.nat);
+    for rule in collections.flat_map(|collection| &collection.rule) {
+        let one = rule.destination_address.iter().map(|address| address.as_str());
+        let own = one.chain(texts(&rule.destination_addresses));
+        let own = own.flat_map(|address| texts(&rule.destination_ports).map(move |port| (address, port)));
+        let spoken = || rule.protocols.iter().flatten();
+        let own = own.flat_map(|(address, port)| spoken().map(move |protocol| (address, port, *protocol)));
+        // Past the limit nothing more is counted: the sets stay small.
+        for (address, port, protocol) in own {
+            addresses.insert(address);
+            destinations.insert((address, port, protocol));
+            if addresses.len() + destinations.len() > MOST_DNAT_DESTINATIONS {
+                let found = format!("more than {MOST_DNAT_DESTINATIONS} addresses and destinations of DNAT rules");
+                let most = format!("{MOST_DNAT_DESTINATIONS}, public addresses and unique destinations together");
+                return report.add(too_much(span_of(&rule.name), &found, &most));
+            }
+        }
+    }
 }
 
-fn network_rules(file: &FileConfig, report: &mut Report) {
-    let grouped = all_groups(file).flat_map(|group| &group.network_rule_collection);
-    let rules = grouped
-        .chain(&file.network_rule_collection)
-        .flat_map(|collection| &collection.rule);
+fn network_rules(groups: &[View<'_>], report: &mut Report) {
+    let collections = groups.iter().flat_map(|group| group.network);
+    let rules = collections.flat_map(|collection| &collection.rule);
     let mut pairs = HashSet::new();
     let mut fqdns = HashSet::new();
     for rule in rules {
-        let span = rule.name.as_ref().map_or(Span::default(), |name| name.span);
+        let span = span_of(&rule.name);
         let (pairs_before, fqdns_before) = (pairs.len(), fqdns.len());
         fqdns.extend(texts(&rule.destination_fqdns));
         // Past the limit nothing more is counted: the set stays small.
@@ -170,19 +208,13 @@ fn destinations(rule: &NetworkRule) -> impl Iterator<Item = &str> {
 }
 
 /// The texts of a group alone, without a byte for what stands between them.
-fn group_bytes(group: &Group, report: &mut Report) {
+fn group_bytes(group: &View<'_>, report: &mut Report) {
     let lists = |lists: &[&Texts]| lists.iter().flat_map(|list| texts(list)).map(str::len).sum::<usize>();
-    let application = group
-        .application_rule_collection
-        .iter()
-        .flat_map(|collection| &collection.rule);
-    let network = group
-        .network_rule_collection
-        .iter()
-        .flat_map(|collection| &collection.rule);
-    let nat = group.nat_rule_collection.iter().flat_map(|collection| &collection.rule);
-    let name = |name: &Option<super::at::At<String>>| name.as_ref().map_or(0, |name| name.len());
-    let of_application = |rule: &file::ApplicationRule| {
+    let application = group.application.iter().flat_map(|collection| &collection.rule);
+    let network = group.network.iter().flat_map(|collection| &collection.rule);
+    let nat = group.nat.iter().flat_map(|collection| &collection.rule);
+    let name = |name: &Option<At<String>>| name.as_ref().map_or(0, |name| name.len());
+    let of_application = |rule: &ApplicationRule| {
         name(&rule.name)
             + lists(&[
                 &rule.source_addresses,
@@ -198,14 +230,14 @@ fn group_bytes(group: &Group, report: &mut Report) {
         ];
         name(&rule.name) + lists(&[&rule.source_addresses]) + lists(&destinations)
     };
-    let of_nat = |rule: &file::NatRule| name(&rule.name) + lists(&[&rule.source_addresses, &rule.destination_ports]);
+    let of_nat = |rule: &NatRule| name(&rule.name) + lists(&[&rule.source_addresses, &rule.destination_ports]);
     let bytes = application.map(of_application).sum::<usize>()
         + network.map(of_network).sum::<usize>()
         + nat.map(of_nat).sum::<usize>();
     if bytes > MOST_GROUP_BYTES {
         let found = format!("{} KiB in one rule collection group", bytes >> 10);
         report.add(too_much(
-            span_of(group),
+            group.span,
             &found,
             "2 MB in a group, names and punctuation included",
         ));

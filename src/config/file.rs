@@ -476,7 +476,7 @@ pub struct NetworkRule {
 }
 
 /// `protocols` of a network or DNAT rule. `Any` is every IP protocol; with an explicit port TCP and UDP.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema, Hash)]
 #[allow(missing_docs, reason = "the names say it")]
 pub enum IpProtocol {
     TCP,

@@ -1290,6 +1290,20 @@ fn what_fits_egret_and_not_azure_firewall_is_told_of_at_the_limit_and_not_below(
              name = \"r\"\ndestination_fqdns = [{names}]\n"
         )
     };
+    let implicit = |bytes| {
+        let text = group_of(bytes).replace("rule_collection_group.", "");
+        text.replace("[[rule_collection_group]]\nname = \"g\"\npriority = 100\n", "")
+    };
+    // One address, and so many ports of it.
+    let dnat = |ports: u32| {
+        let ports: Vec<String> = (1..=ports).map(|port| format!("\"{port}\"")).collect();
+        format!(
+            "[[nat_rule_collection]]\nname = \"c\"\npriority = 100\naction = \"Dnat\"\n[[nat_rule_collection.rule]]\n\
+             name = \"r\"\nprotocols = [\"TCP\"]\nsource_addresses = [\"*\"]\ndestination_address = \"20.1.1.1\"\n\
+             destination_ports = [{}]\ntranslated_address = \"10.0.0.4\"\ntranslated_port = 443\n",
+            ports.join(", ")
+        )
+    };
     for (why, fits, does_not) in [
         ("groups of a policy", groups(60), groups(61)),
         ("entries of an IP group", ip_group(5_000), ip_group(5_001)),
@@ -1297,6 +1311,13 @@ fn what_fits_egret_and_not_azure_firewall_is_told_of_at_the_limit_and_not_below(
         ("pairs of ends", network(100, 200, 0), network(101, 200, 0)),
         ("FQDNs of network rules", network(1, 1, 1_000), network(1, 1, 1_001)),
         ("bytes of a group", group_of(2_090_000), group_of(2_110_000)),
+        (
+            "groups and the implicit one",
+            groups(59) + &network(1, 1, 1),
+            groups(60) + &network(1, 1, 1),
+        ),
+        ("bytes of the implicit group", implicit(2_090_000), implicit(2_110_000)),
+        ("destinations of DNAT rules", dnat(249), dnat(250)),
     ] {
         assert_eq!((warned(&fits), warned(&does_not)), (0, 1), "{why}");
     }
