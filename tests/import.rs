@@ -72,7 +72,12 @@ const TEMPLATES: [(&str, bool, [&str; 6]); 15] = [
         true,
         ["1/0/0", "3/1/0", "-", "1/0/4", "0/0/11", "-"],
     ),
-    ("avm-firewall-policy-module.json", true, ["-", "-", "-", "-", "-", "-"]),
+    // Its groups are a loop over a list that is empty by default.
+    (
+        "avm-firewall-policy-module.json",
+        true,
+        ["0/0/1", "-", "-", "-", "-", "-"],
+    ),
     (
         "bicep-vwan-azfwpolicy.json",
         false,
@@ -570,7 +575,7 @@ fn what_tools_print_is_read_like_a_template() {
     let ip_group = json!({"id": format!("{id}/ipGroups/spokes"), "name": "spokes", "ipAddresses": ["10.1.0.0/16"],
         "type": "Microsoft.Network/IpGroups"});
     let az_policy = json!({"id": format!("{id}/firewallPolicies/p"), "name": "p", "threatIntelMode": "Alert", "basePolicy": null,
-        "ruleCollectionGroups": [{"id": "x"}], "type": "Microsoft.Network/FirewallPolicies"});
+        "ruleCollectionGroups": [{"id": format!("{id}/firewallPolicies/p/ruleCollectionGroups/g")}], "type": "Microsoft.Network/FirewallPolicies"});
     let rest = json!({"value": [{"id": format!("{id}/firewallPolicies/p/ruleCollectionGroups/g"), "name": "g",
         "properties": {"priority": 200, "ruleCollections": collection("Allow", app)}}]});
     let shell = json!({"Properties": {"Priority": 200, "RuleCollection": [{"RuleCollectionType": "FirewallPolicyFilterRuleCollection",

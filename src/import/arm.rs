@@ -18,7 +18,7 @@ mod scope;
 mod template;
 
 pub(crate) use parameters::Given;
-pub(crate) use template::{Resource, deploy, member_path};
+pub(crate) use template::{DEPLOYMENT, Resource, deploy, member_path, resource, wanted};
 
 use super::value::{Place, Value};
 use std::cell::Cell;

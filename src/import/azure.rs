@@ -9,6 +9,8 @@ mod chain;
 mod collections;
 mod draft;
 mod fields;
+mod groups;
+mod identity;
 mod ip_groups;
 mod names;
 mod network;

@@ -11,7 +11,8 @@ use super::{
 use crate::import::value::{Kind, Place, Unknown, Value};
 use std::{collections::HashMap, sync::Arc};
 
-const DEPLOYMENT: &str = "microsoft.resources/deployments";
+/// A deployment inside a template.
+pub(crate) const DEPLOYMENT: &str = "microsoft.resources/deployments";
 
 /// Types that are worked out, in lower case; their children as well.
 const WANTED: [&str; 3] = [
@@ -20,55 +21,88 @@ const WANTED: [&str; 3] = [
     "microsoft.network/ipgroups",
 ];
 
-/// A resource that the template deploys.
+/// A resource that a template or a file holds, whether it is deployed or not.
 #[derive(Debug)]
 pub(crate) struct Resource {
-    /// Full type in lower case.
+    /// Full type in lower case; empty if it is not known.
     pub kind: String,
     /// Full name, `parent/child`; unknown if a parameter of it is.
     pub name: Value,
-    /// All its properties, worked out.
+    pub target: Target,
+    /// All its properties, worked out; null for a deployment.
     pub body: Value,
     /// RFC 9535 path in its file.
     pub path: String,
     /// Why it is not known whether it is deployed at all.
     pub doubt: Option<Arc<Unknown>>,
+    /// Why it is not deployed.
+    pub left_out: Option<&'static str>,
 }
 
-/// What a template deploys.
-#[derive(Debug, Default)]
-pub(crate) struct Deployed {
-    pub resources: Vec<Resource>,
-    /// Not deployed, since the condition is false: type and place.
-    pub left_out: Vec<(String, String, Place)>,
-    /// Deployments whose template is not in the file: path and place.
-    pub elsewhere: Vec<(String, Place)>,
+/// Where a nested deployment puts its resources; `None` where it says nothing.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Target {
+    pub subscription: Option<Value>,
+    pub resource_group: Option<Value>,
+}
+
+/// Whether resources of this type, in lower case, are worked out.
+pub(crate) fn wanted(kind: &str) -> bool {
+    let below = |wanted: &str| {
+        kind.strip_prefix(wanted)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
+    WANTED.iter().any(|wanted| below(wanted))
 }
 
 /// Works out a template that stands at `path` of its file. Fails only if a bound is reached.
-pub(crate) fn deploy(budget: &Budget, template: &Value, given: &Given, path: &str) -> Result<Deployed, Exhausted> {
+pub(crate) fn deploy(budget: &Budget, template: &Value, given: &Given, path: &str) -> Result<Vec<Resource>, Exhausted> {
     let scope = Scope::of_file(budget, template.clone(), given);
-    let mut walk = Walk::default();
     let site = Site {
         path: format!("{path}.resources"),
-        parent: None,
-        doubt: None,
+        ..Site::default()
     };
+    let mut walk = Walk::default();
     walk.resources(scope.evaluator(0), template.get("resources"), None, &site)?;
-    Ok(walk.deployed)
+    Ok(walk.met)
 }
 
-/// Where resources stand: their path, the resource they are children of, and whether that is deployed.
-#[derive(Clone)]
+/// Works out a resource that stands outside any template, with its children: its expressions have no names to draw on. `kind`
+/// is its type if it does not say one itself. Fails only if a bound is reached.
+pub(crate) fn resource(
+    budget: &Budget,
+    raw: &Value,
+    kind: Option<&str>,
+    path: &str,
+) -> Result<Vec<Resource>, Exhausted> {
+    let scope = Scope::new(budget, Value::null(raw.at), HashMap::new());
+    let site = Site {
+        path: path.to_owned(),
+        kind: kind.map(str::to_owned),
+        ..Site::default()
+    };
+    let mut walk = Walk::default();
+    walk.looped(scope.evaluator(0), raw, None, &site)?;
+    Ok(walk.met)
+}
+
+/// Where resources stand, and what they have from there.
+#[derive(Clone, Default)]
 struct Site {
     path: String,
+    /// Type of the resource, where it is not written.
+    kind: Option<String>,
+    /// Type and name of the resource that they are children of.
     parent: Option<(String, Value)>,
+    target: Target,
     doubt: Option<Arc<Unknown>>,
+    left_out: Option<&'static str>,
 }
 
+/// The one walk over resources: whatever it meets that is wanted is in `met`, deployed or not.
 #[derive(Default)]
 struct Walk {
-    deployed: Deployed,
+    met: Vec<Resource>,
 }
 
 type Walked = Result<(), Exhausted>;
@@ -94,119 +128,106 @@ impl Walk {
         Ok(())
     }
 
-    /// One resource, as often as its loop says.
+    /// One resource, as often as its loop says. One of no round is met all the same.
     fn looped(&mut self, on: Evaluator<'_>, raw: &Value, env: Option<&Env<'_>>, site: &Site) -> Walked {
-        if raw.get("existing").and_then(Value::as_bool) == Some(true) {
-            return Ok(());
-        }
         let Some(copy) = raw.get("copy").filter(|copy| copy.as_object().is_some()) else {
             return self.resource(on, raw, env, site);
         };
         let name = copy.get("name").and_then(Value::as_str).unwrap_or_default();
-        let resource = true;
+        let mut round = |index: &Value, site: &Site| {
+            let resource = true;
+            let bind = Bind::Copy { name, index, resource };
+            self.resource(on, raw, Some(&Env { bind, outer: env }), site)
+        };
         match on.count(copy, env)? {
-            Ok(count) => {
-                for round in 0..count {
-                    let index = &Value::new(Kind::Int(round), copy.at);
-                    let bind = Bind::Copy { name, index, resource };
-                    let path = site.path.clone();
-                    self.resource(on, raw, Some(&Env { bind, outer: env }), &Site { path, ..site.clone() })?;
-                }
-                Ok(())
+            Ok(0) => {
+                let left_out = site.left_out.or(Some("its copy loop has no round"));
+                let index = Value::unknown("a copy loop of no round has no index", copy.at);
+                round(
+                    &index,
+                    &Site {
+                        left_out,
+                        ..site.clone()
+                    },
+                )
             }
+            Ok(count) => (0..count).try_for_each(|index| round(&Value::new(Kind::Int(index), copy.at), site)),
             // How many there are is unknown, so it is unknown whether there is one.
             Err(unknown) => {
                 let doubt = either(site.doubt.as_ref(), unknown.as_unknown());
-                let index = &unknown;
-                let bind = Bind::Copy { name, index, resource };
-                self.resource(
-                    on,
-                    raw,
-                    Some(&Env { bind, outer: env }),
-                    &Site { doubt, ..site.clone() },
-                )
+                round(&unknown, &Site { doubt, ..site.clone() })
             }
         }
     }
 
     fn resource(&mut self, on: Evaluator<'_>, raw: &Value, env: Option<&Env<'_>>, site: &Site) -> Walked {
         let text = |key: &str| raw.get(key).map(|raw| on.value(raw, env)).transpose();
-        let kind = text("type")?.and_then(|kind| kind.as_str().map(str::to_ascii_lowercase));
-        let kind = match (&site.parent, kind) {
-            (_, None) => return Ok(()),
-            (Some((parent, _)), Some(kind)) if !kind.contains('.') => format!("{parent}/{kind}"),
-            (_, Some(kind)) => kind,
+        let written = text("type")?.and_then(|kind| kind.known_str().map(str::to_ascii_lowercase));
+        let is_short = written.as_ref().is_some_and(|kind| !kind.contains('.'));
+        let parent = site.parent.as_ref().filter(|_| is_short);
+        let kind = match (parent, site.kind.clone().or(written)) {
+            (Some((parent, _)), Some(kind)) => format!("{parent}/{kind}"),
+            (_, kind) => kind.unwrap_or_default(),
         };
-        let wanted = WANTED.iter().any(|wanted| kind.starts_with(wanted));
         let children = raw.get("resources");
-        if !wanted && kind != DEPLOYMENT && children.is_none() {
+        let is_deployment = kind == DEPLOYMENT;
+        let is_wanted = wanted(&kind) || kind.is_empty();
+        if !is_wanted && !is_deployment && children.is_none() {
             return Ok(());
         }
-        let condition = match text("condition")? {
-            None => None,
-            Some(value) if value.as_bool() == Some(false) => {
-                self.deployed.left_out.push((kind, site.path.clone(), raw.at));
-                return Ok(());
-            }
-            Some(value) if value.as_bool() == Some(true) => None,
-            Some(value) => Some(value.as_unknown().cloned().unwrap_or_else(|| {
-                let why = "the condition is no boolean".into();
-                let (at, perhaps) = (value.at, false);
-                Arc::new(Unknown { why, at, perhaps })
-            })),
-        };
-        let doubt = either(site.doubt.as_ref(), condition.as_ref());
-        if kind == DEPLOYMENT {
-            let path = site.path.clone();
-            return self.deployment(
-                on,
-                raw,
-                env,
-                &Site {
-                    doubt,
-                    path,
-                    parent: None,
-                },
-            );
+        let own = condition(on, raw, env, site)?;
+        if is_deployment {
+            return self.deployment(on, raw, env, &own);
         }
         let name = text("name")?.unwrap_or_else(|| Value::unknown("it has no name", raw.at));
-        let name = match &site.parent {
-            Some((_, parent))
-                if !raw
-                    .get("type")
-                    .and_then(Value::as_str)
-                    .is_some_and(|kind| kind.contains('.')) =>
-            {
-                child_name(parent, &name)
-            }
-            _ => name,
-        };
-        if wanted {
-            let resource = Resource {
+        let name = parent.map_or_else(|| name.clone(), |(_, parent)| child_name(parent, &name));
+        if is_wanted {
+            self.met.push(Resource {
                 kind: kind.clone(),
                 name: name.clone(),
+                target: site.target.clone(),
                 body: own_properties(on, raw, env)?,
                 path: site.path.clone(),
-                doubt: doubt.clone(),
-            };
-            self.deployed.resources.push(resource);
+                doubt: own.doubt,
+                left_out: own.left_out,
+            });
         }
-        let site = Site {
+        // "Conditional deployment doesn't cascade to child resources" (Azure documentation, "Conditional deployment in ARM
+        // templates"): they have what the site says, not what the condition does.
+        let inside = Site {
             path: format!("{}.resources", site.path),
+            kind: None,
             parent: Some((kind, name)),
-            doubt,
+            ..site.clone()
         };
-        self.resources(on, children, env, &site)
+        self.resources(on, children, env, &inside)
     }
 
+    /// What a nested deployment deploys: nothing if it is not deployed itself.
     fn deployment(&mut self, on: Evaluator<'_>, raw: &Value, env: Option<&Env<'_>>, site: &Site) -> Walked {
+        let text = |key: &str| raw.get(key).map(|raw| on.value(raw, env)).transpose();
         let Some(nested) = Nested::of(raw) else {
-            self.deployed.elsewhere.push((site.path.clone(), raw.at));
+            self.met.push(Resource {
+                kind: DEPLOYMENT.into(),
+                name: text("name")?.unwrap_or_else(|| Value::null(raw.at)),
+                target: site.target.clone(),
+                body: Value::null(raw.at),
+                path: site.path.clone(),
+                doubt: site.doubt.clone(),
+                left_out: site.left_out,
+            });
             return Ok(());
+        };
+        let target = Target {
+            subscription: text("subscriptionId")?.or(site.target.subscription.clone()),
+            resource_group: text("resourceGroup")?.or(site.target.resource_group.clone()),
         };
         let on = on.deeper_for(raw.at)?;
         let inside = Site {
             path: format!("{}.properties.template.resources", site.path),
+            kind: None,
+            parent: None,
+            target,
             ..site.clone()
         };
         let resources = nested.template.get("resources");
@@ -216,6 +237,36 @@ impl Walk {
         let scope = nested.scope(on, env)?;
         self.resources(scope.evaluator(on.depth), resources, None, &inside)
     }
+}
+
+/// The site with what the resource itself says of whether it is deployed.
+fn condition(on: Evaluator<'_>, raw: &Value, env: Option<&Env<'_>>, site: &Site) -> Result<Site, Exhausted> {
+    let mut own = site.clone();
+    if raw.get("existing").and_then(Value::as_bool) == Some(true) {
+        own.left_out = own.left_out.or(Some("the template only refers to it (`existing`)"));
+    }
+    let Some(condition) = raw.get("condition") else {
+        return Ok(own);
+    };
+    let value = on.value(condition, env)?;
+    match value.as_bool() {
+        Some(true) => {}
+        Some(false) => own.left_out = own.left_out.or(Some("its condition is false")),
+        None => {
+            let unknown = match value.doubt() {
+                Some(doubt) => doubt.clone(),
+                None => no_boolean(value.at),
+            };
+            own.doubt = either(site.doubt.as_ref(), Some(&unknown));
+        }
+    }
+    Ok(own)
+}
+
+fn no_boolean(at: Place) -> Arc<Unknown> {
+    let why = "the condition is no boolean".into();
+    let perhaps = false;
+    Arc::new(Unknown { why, at, perhaps })
 }
 
 /// An inline nested deployment.

@@ -1,21 +1,26 @@
-//! Policies, their parents and their groups, put together from the resources of all files.
+//! Policies, their parents and their groups, put together from the resources of all files. Everything that was found is in the
+//! report, whatever became of it.
 
 use super::{
-    Import, ImportFault, carried,
+    Import, ImportFault,
     collections::Reader,
     draft::{Draft, Effect},
-    fields::name_of,
+    fields::{name_of, property},
+    groups::{Comparison, content},
+    identity::{Identity, Meant},
     ip_groups::IpGroups,
-    names::LONGEST_NAME,
+    names::Names,
     settings,
-    shapes::{FIREWALL, Found, GROUP, IP_GROUP, OLD_GROUP, POLICY},
-    sources::{self, Base, Source},
+    shapes::{Found, IP_GROUP, POLICY},
+    sources::{self, Base, Body, Source, Sources},
 };
 use crate::import::{
-    model::{Model, Policy},
+    arm::{DEPLOYMENT, Resource},
+    model::{Model, Origin, Policy},
     report::{Item, ItemKind, Outcome},
     value::{Place, Value},
 };
+use std::collections::BTreeSet;
 
 /// Most parents above a policy; Azure has one.
 const MOST_PARENTS: usize = 8;
@@ -39,26 +44,57 @@ impl<'a> Gather<'a> {
 
     /// The policy that is meant, its parents before it. Fails if it is not there.
     pub fn model(&mut self) -> Result<Model, Box<ImportFault>> {
-        self.left_out();
         let found = std::mem::take(&mut self.found);
         let ip_groups = IpGroups::read(self.import, &found.resources, &mut self.items);
-        let sources = sources::of(found);
+        let (left_out, deployed): (Vec<&Resource>, Vec<&Resource>) =
+            found.resources.iter().partition(|one| one.left_out.is_some());
+        for resource in &found.resources {
+            self.others(resource);
+        }
+        for (path, at) in &found.unclaimed {
+            let origin = Origin {
+                path: path.clone(),
+                at: *at,
+            };
+            self.not_read(
+                "beside the others",
+                &origin,
+                "it is nothing that is read, and may be a rule or a collection",
+            );
+        }
+        for resource in left_out {
+            self.left_out(resource, &ip_groups);
+        }
+        let mut sources = Sources::of(self.import, &deployed, &found.bare);
         let chosen = self.choose(&sources)?;
         let chain = self.chain(&sources, chosen);
+        sources.doubt_parents(&chain);
+        let mut names = Names::default();
         let mut policies = Vec::new();
-        for (index, source) in sources.iter().enumerate() {
-            let place = chain.iter().position(|link| *link == index);
-            let before = self.items.len();
-            let policy = self.policy(source, &ip_groups);
-            match place {
-                Some(place) => policies.push((place, policy)),
-                None => self.not_meant(before, &sources[chosen].name),
-            }
+        // The policy first: it keeps its name if a parent is called alike.
+        for link in chain.iter().rev() {
+            policies.push(self.policy(&sources.all[*link], &ip_groups, &mut names));
         }
-        policies.sort_by_key(|(place, _)| *place);
-        let bodies: Vec<&Value> = chain.iter().filter_map(|link| sources[*link].body.as_ref()).collect();
+        policies.reverse();
+        let others = sources
+            .all
+            .iter()
+            .enumerate()
+            .filter(|(index, _)| !chain.contains(index));
+        for (_, source) in others {
+            let before = self.items.len();
+            self.policy(source, &ip_groups, &mut Names::default());
+            let chosen = &sources.all[chosen].name;
+            self.aside(
+                before,
+                &format!("of another policy than `{chosen}`: `--policy` names the one that is meant"),
+            );
+        }
+        self.beside(&sources, &ip_groups);
+        let bodies = chain.iter().flat_map(|link| &sources.all[*link].bodies);
+        let bodies: Vec<&Value> = bodies.map(|body| &body.value).collect();
         Ok(Model {
-            policies: policies.into_iter().map(|(_, policy)| policy).collect(),
+            policies,
             ip_groups: ip_groups.into_groups(),
             threat_intelligence: settings::threat_intelligence(&bodies, self.import.options),
             service_tags: self.import.options.service_tags.as_ref().map(|(file, _)| file.clone()),
@@ -66,75 +102,153 @@ impl<'a> Gather<'a> {
         })
     }
 
-    /// What the templates do not deploy, or deploy from elsewhere.
-    fn left_out(&mut self) {
-        let mut put = |kind, name: &str, path: &str, at: Place, effect, why: &str| {
-            let mut draft = Draft::new(effect);
-            draft.void(why);
-            let item = self.import.item(kind, name.to_owned(), path, at, draft.verdict());
-            self.items.push(item);
-        };
-        for (kind, path, at) in &self.found.left_out {
-            let item = match kind.as_str() {
-                POLICY | FIREWALL => ItemKind::Policy,
-                GROUP | OLD_GROUP => ItemKind::RuleCollectionGroup,
-                IP_GROUP => ItemKind::IpGroup,
-                _ => continue,
-            };
-            put(
-                item,
-                kind,
-                path,
-                *at,
-                Effect::Allow,
-                "not deployed: its condition is false",
-            );
-        }
-        for (path, at) in &self.found.elsewhere {
-            let why = "the template of this deployment is not in the file, and may hold rules";
-            put(ItemKind::NotRead, "deployment", path, *at, Effect::Unknown, why);
-        }
-        let children = self.found.resources.iter().filter(|resource| {
-            resource.kind.starts_with(POLICY) && ![POLICY, GROUP, OLD_GROUP].contains(&resource.kind.as_str())
-        });
-        for resource in children {
-            let mut draft = Draft::new(Effect::Allow);
-            match resource.kind.contains("draft") {
-                true => draft.void("a draft is not in force"),
-                false => draft = settings::signature_overrides(&resource.body),
-            }
-            let name = name_of(Some(&resource.name), &resource.kind);
-            let (path, at) = (&resource.path, resource.body.at);
-            let item = self.import.item(ItemKind::Setting, name, path, at, draft.verdict());
-            self.items.push(item);
+    fn put(&mut self, kind: ItemKind, name: &str, origin: &Origin, draft: Draft) {
+        let item = self
+            .import
+            .item(kind, name.to_owned(), &origin.path, origin.at, draft.verdict());
+        self.items.push(item);
+    }
+
+    /// What may deny, and cannot be read.
+    fn not_read(&mut self, name: &str, origin: &Origin, why: impl Into<String>) {
+        let mut draft = Draft::new(Effect::Unknown);
+        draft.void(why);
+        self.put(ItemKind::NotRead, name, origin, draft);
+    }
+
+    /// What was read and is not in force.
+    fn aside(&mut self, from: usize, why: &str) {
+        for item in &mut self.items[from..] {
+            item.outcome = Outcome::Absent;
+            item.not_enforced = false;
+            item.notes = vec![why.to_owned()];
         }
     }
 
-    /// The policy that is meant: by name, or the first that is nobody's parent.
-    fn choose(&self, sources: &[Source]) -> Result<usize, Box<ImportFault>> {
+    /// Resources that are neither policies nor groups of any kind.
+    fn others(&mut self, resource: &Resource) {
+        if sources::takes(resource) || resource.kind == IP_GROUP {
+            return;
+        }
+        let before = self.items.len();
+        let origin = Origin {
+            path: resource.path.clone(),
+            at: resource.body.at,
+        };
+        let name = name_of(Some(&resource.name), &resource.kind);
+        let mut setting = Draft::new(Effect::Allow);
+        match resource.kind.as_str() {
+            "" => self.not_read("a resource", &origin, "its type is not known"),
+            DEPLOYMENT => {
+                let why = "the template of this deployment is not in the file, and may hold rules";
+                self.not_read("deployment", &origin, why);
+            }
+            kind if kind.contains("/providers/") => {
+                setting.void("set upon the resource from outside: no part of what it lets through");
+                self.put(ItemKind::Setting, &name, &origin, setting);
+            }
+            kind if kind.contains("draft") => {
+                setting.void("a draft is not in force");
+                self.put(ItemKind::Setting, &name, &origin, setting);
+            }
+            kind if kind.starts_with(POLICY) => {
+                let setting = settings::signature_overrides(&resource.body);
+                self.put(ItemKind::Setting, &name, &origin, setting);
+            }
+            kind => self.not_read(&name, &origin, format!("`{kind}` is not known to egret")),
+        }
+        if let Some(why) = resource.left_out {
+            self.aside(before, &format!("not deployed: {why}"));
+        }
+    }
+
+    /// A resource that is not deployed, with all that is in it.
+    fn left_out(&mut self, resource: &Resource, ip_groups: &IpGroups) {
+        let before = self.items.len();
+        let sources = Sources::of(self.import, &[resource], &[]);
+        for source in &sources.all {
+            match source.bodies.is_empty() {
+                true => drop(self.reader(ip_groups).groups(&source.groups)),
+                false => drop(self.policy(source, ip_groups, &mut Names::default())),
+            }
+        }
+        self.beside(&sources, ip_groups);
+        // A loop of no round has nothing to read: the resource itself says so.
+        let of_its_own = |item: &Item| item.kind == ItemKind::NotRead && item.path == resource.path;
+        let items = self.items.split_off(before);
+        self.items.extend(items.into_iter().filter(|item| !of_its_own(item)));
+        let why = resource.left_out.unwrap_or_default();
+        self.aside(before, &format!("not deployed: {why}"));
+    }
+
+    /// What belongs to no policy, or is there already.
+    fn beside(&mut self, sources: &Sources, ip_groups: &IpGroups) {
+        self.reader(ip_groups).groups(&sources.strays);
+        for (double, same) in &sources.doubles {
+            let before = self.items.len();
+            self.reader(ip_groups).groups(std::slice::from_ref(double));
+            self.aside(before, &format!("the same as at {same}"));
+        }
+        for (name, policy, origin) in &sources.users {
+            let mut draft = Draft::new(Effect::Allow);
+            draft.remark(match policy {
+                Base::None => "a firewall without rules of its own",
+                Base::Named(_) | Base::Unknown(_) => "a firewall: its rules are those of its policy",
+            });
+            self.put(ItemKind::Setting, name, origin, draft);
+        }
+    }
+
+    fn reader<'r>(&'r mut self, ip_groups: &'r IpGroups) -> Reader<'r> {
+        Reader {
+            import: self.import,
+            options: self.import.options,
+            ip_groups,
+            items: &mut self.items,
+        }
+    }
+
+    /// The policy that is meant: by name or id; or the first that a firewall of the files uses; or the first that is nobody's
+    /// parent.
+    fn choose(&mut self, sources: &Sources) -> Result<usize, Box<ImportFault>> {
         let fault = |found: String, hint: &str| {
             Box::new(ImportFault {
                 hint: hint.to_owned(),
                 ..self.import.fault(Place::default(), "$", found)
             })
         };
+        let bases = sources
+            .all
+            .iter()
+            .flat_map(|source| &source.bodies)
+            .map(|body| &body.base);
+        let parents: BTreeSet<usize> = bases.filter_map(|base| meant(sources, base)).collect();
+        let leaves = || (0..sources.all.len()).filter(|place| !parents.contains(place));
         if let Some(wanted) = &self.import.options.policy {
-            let found = sources
-                .iter()
-                .position(|source| source.name.eq_ignore_ascii_case(wanted));
-            let names: Vec<&str> = sources.iter().map(|source| source.name.as_str()).collect();
-            return found.ok_or_else(|| {
-                let hint = format!("the files hold: {}", names.join(", "));
-                fault(format!("no policy `{wanted}`"), &hint)
-            });
+            if let Meant::One(place) = sources.meant(&Identity::referred(wanted)) {
+                return Ok(place);
+            }
+            let is_wanted = |place: &usize| sources.all[*place].name.eq_ignore_ascii_case(wanted);
+            let called: Vec<usize> = leaves().filter(is_wanted).collect();
+            let names: Vec<&str> = sources.all.iter().map(|source| source.name.as_str()).collect();
+            return match called.as_slice() {
+                [place] => Ok(*place),
+                [] => Err(fault(
+                    format!("no policy `{wanted}`"),
+                    &format!("the files hold: {}", names.join(", ")),
+                )),
+                _ => Err(fault(
+                    format!("several policies `{wanted}`"),
+                    "name the one that is meant by its resource id",
+                )),
+            };
         }
-        let is_parent = |name: &str| {
-            sources
-                .iter()
-                .any(|other| matches!(&other.base, Base::Named(base) if base.eq_ignore_ascii_case(name)))
-        };
-        let leaf = sources.iter().position(|source| !is_parent(&source.name));
-        leaf.ok_or_else(|| match sources.is_empty() {
+        let users = || sources.users.iter();
+        let used: BTreeSet<usize> = users().filter_map(|(_, base, _)| meant(sources, base)).collect();
+        let first_of =
+            |places: &mut dyn Iterator<Item = usize>| places.min_by_key(|place| sources.all[*place].origin.at);
+        let chosen = first_of(&mut used.iter().copied()).or_else(|| first_of(&mut leaves()));
+        let chosen = chosen.ok_or_else(|| match sources.all.is_empty() {
             true => fault(
                 "no policy and no rule in these files".into(),
                 "an IP group alone makes no policy",
@@ -143,76 +257,140 @@ impl<'a> Gather<'a> {
                 "each policy is the parent of another".into(),
                 "name the one that is meant: `--policy`",
             ),
-        })
+        })?;
+        for (name, base, origin) in users().filter(|(_, base, _)| meant(sources, base).is_none()) {
+            if let Base::Named(policy) = base
+                && policy.sure
+            {
+                let policy = policy.last().unwrap_or_default();
+                let why = format!("it uses the policy `{policy}`, which is in none of the files: give that one too");
+                self.not_read(name, origin, why);
+            }
+        }
+        Ok(chosen)
     }
 
     /// The policy and its parents, root first. A parent that is in none of the files may deny.
-    fn chain(&mut self, sources: &[Source], chosen: usize) -> Vec<usize> {
+    fn chain(&mut self, sources: &Sources, chosen: usize) -> Vec<usize> {
         let mut chain = vec![chosen];
-        loop {
-            let link = &sources[*chain.last().expect("the policy itself is in it")];
-            let why = match &link.base {
-                Base::None => break,
-                Base::Unknown(unknown) => format!("its parent policy is not known: {}", unknown.why),
-                Base::Named(base) => {
-                    let parent = sources.iter().position(|source| source.name.eq_ignore_ascii_case(base));
-                    match parent {
-                        Some(parent) if chain.len() <= MOST_PARENTS && !chain.contains(&parent) => {
-                            chain.push(parent);
-                            continue;
-                        }
-                        Some(_) => format!("its parent policy `{base}` has it as a parent in turn"),
-                        None => format!("its parent policy `{base}` is in none of the files: give that one too"),
+        while let Some(link) = chain.last().map(|link| &sources.all[*link]) {
+            let mut next = BTreeSet::new();
+            let mut without = false;
+            for body in &link.bodies {
+                let why = match (&body.base, meant(sources, &body.base)) {
+                    (Base::None, _) => {
+                        without = true;
+                        continue;
                     }
-                }
-            };
-            let mut draft = Draft::new(Effect::Unknown);
-            draft.void(why);
-            let item = self.import.item(
-                ItemKind::NotRead,
-                link.name.clone(),
-                &format!("{}.properties.basePolicy", link.origin.path),
-                link.origin.at,
-                draft.verdict(),
-            );
-            self.items.push(item);
-            break;
+                    (_, Some(parent)) if chain.len() <= MOST_PARENTS && !chain.contains(&parent) => {
+                        next.insert(parent);
+                        continue;
+                    }
+                    (base, parent) => why_not(base, parent.is_some()),
+                };
+                self.not_read(&link.name, &of_base(body), why);
+            }
+            if next.len() > 1 || (without && !next.is_empty()) {
+                let why = "the files hold this policy more than once, with another parent or with none";
+                self.not_read(&link.name, &of_base(&link.bodies[0]), why);
+            }
+            match next.first() {
+                Some(parent) => chain.push(*parent),
+                None => break,
+            }
         }
         chain.reverse();
         chain
     }
 
-    fn policy(&mut self, source: &Source, ip_groups: &IpGroups) -> Policy {
-        let item = self.import.item(
-            ItemKind::Policy,
-            source.name.clone(),
-            &source.origin.path,
-            source.origin.at,
-            carried(),
-        );
-        self.items.push(item);
-        if let Some(body) = &source.body {
-            settings::read(self.import, body, &source.origin, &source.name, &mut self.items);
+    /// A policy with its groups.
+    fn policy(&mut self, source: &Source, ip_groups: &IpGroups, names: &mut Names) -> Policy {
+        let mut draft = Draft::new(Effect::Allow);
+        let name = names.take(source.name.clone(), &mut draft);
+        match source.bodies.as_slice() {
+            [] => self.put(ItemKind::Policy, &name, &source.origin, draft),
+            [first, others @ ..] => {
+                self.body(first, &name, draft);
+                self.doubles(first, others, &name);
+            }
         }
-        let mut reader = Reader {
-            import: self.import,
-            options: self.import.options,
-            ip_groups,
-            items: &mut self.items,
-        };
-        let groups = reader.groups(&source.groups);
-        let name = source.name.chars().take(LONGEST_NAME).collect();
+        for (group, origin, why) in &source.missing {
+            self.not_read(&format!("{name}/{group}"), origin, why.clone());
+        }
+        let groups = self.reader(ip_groups).groups(&source.groups);
         Policy { name, groups }
     }
 
-    /// What belongs to a policy that is not the one imported.
-    fn not_meant(&mut self, from: usize, chosen: &str) {
-        for item in &mut self.items[from..] {
-            item.outcome = Outcome::Absent;
-            item.not_enforced = false;
-            item.notes = vec![format!(
-                "of another policy than `{chosen}`: `--policy` names the one that is meant"
-            )];
+    fn body(&mut self, body: &Body, name: &str, mut draft: Draft) {
+        if let Some(doubt) = &body.doubt {
+            draft.remark(format!(
+                "taken as deployed, which depends on what is not known: {}",
+                doubt.why
+            ));
+        }
+        self.put(ItemKind::Policy, name, &body.origin, draft);
+        if let Err(why) = content(&body.value) {
+            self.not_read(name, &body.origin, format!("its settings are not known: {}", why.why));
+        }
+        settings::read(self.import, &body.value, &body.origin, name, &mut self.items);
+    }
+
+    /// The policy once more. Its modes count as the strictest do; what it excepts from them has to be the same.
+    fn doubles(&mut self, first: &Body, others: &[Body], name: &str) {
+        let excepted = |body: &Body| property(&body.value, "threatIntelWhitelist").cloned();
+        let mut compared = Comparison::default();
+        for body in others {
+            let mut draft = Draft::new(Effect::Allow);
+            draft.remark("the files hold this policy more than once: the strictest modes count");
+            self.body(body, name, draft);
+            let same = match (excepted(first), excepted(body)) {
+                (None, None) => true,
+                (Some(one), Some(other)) => compared.alike(&one, &other),
+                _ => self.import.options.threat_intelligence.is_empty(),
+            };
+            if !same {
+                self.not_read(
+                    name,
+                    &body.origin,
+                    "the files hold this policy with another `threatIntelWhitelist` too",
+                );
+            }
         }
     }
 }
+
+fn of_base(body: &Body) -> Origin {
+    Origin {
+        path: format!("{}.properties.basePolicy", body.origin.path),
+        at: body.origin.at,
+    }
+}
+
+/// The policy of the files that a reference means.
+fn meant(sources: &Sources, base: &Base) -> Option<usize> {
+    match base {
+        Base::Named(id) => match sources.meant(id) {
+            Meant::One(place) => Some(place),
+            Meant::None | Meant::Several => None,
+        },
+        Base::None | Base::Unknown(_) => None,
+    }
+}
+
+/// Why a parent is not taken.
+fn why_not(base: &Base, is_there: bool) -> String {
+    match base {
+        Base::None => String::new(),
+        Base::Unknown(unknown) => format!("its parent policy is not known: {}", unknown.why),
+        Base::Named(id) => {
+            let name = id.last().unwrap_or_default();
+            match is_there {
+                true => format!("its parent policy `{name}` has it as a parent in turn"),
+                false => format!("its parent policy `{name}` is in none of the files: give that one too"),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

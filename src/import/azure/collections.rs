@@ -42,6 +42,8 @@ pub(super) struct GroupSource {
     pub collections: Result<Vec<(Value, Shape, Origin)>, Arc<Unknown>>,
     pub origin: Origin,
     pub doubt: Option<Arc<Unknown>>,
+    /// Why nothing of it can be carried.
+    pub void: Option<String>,
 }
 
 /// What all rules of a collection share.
@@ -159,10 +161,14 @@ impl Reader<'_> {
     }
 
     fn group(&mut self, source: &GroupSource, name: String, priority: Result<u16, String>, mut draft: Draft) -> Group {
-        let void = priority.as_ref().err().map(|why| format!("the group's {why}"));
-        if let Some(why) = &void {
-            draft.changed(format!("its {}", why.trim_start_matches("the group's ")));
+        if let Err(why) = &priority {
+            draft.changed(format!("its {why}"));
         }
+        if let Some(why) = &source.void {
+            draft.void(why.clone());
+        }
+        let no_priority = || priority.as_ref().err().map(|why| format!("the group's {why}"));
+        let void = source.void.clone().or_else(no_priority);
         self.put(ItemKind::RuleCollectionGroup, &name, &source.origin, draft.verdict());
         let mut collections = Vec::new();
         match &source.collections {

@@ -1,21 +1,23 @@
 //! IP groups, and the rules' references to them: by resource id, by name, through variables.
 
 use super::{
-    Import, carried,
-    draft::{Draft, Effect, Verdict},
-    fields::{list, name_of},
+    Import,
+    draft::{Draft, Effect},
+    fields::list,
+    groups::{content, origin},
+    identity::{Identity, Meant, Register, distinct},
+    names::{NO_NAME, Names},
     shapes::IP_GROUP,
 };
 use crate::{
     config::nets,
     import::{
         arm::Resource,
-        model::{IpGroup, Origin},
+        model::IpGroup,
         report::{Item, ItemKind},
         value::{Kind, Value},
     },
 };
-use std::collections::HashMap;
 
 /// An IP group of the files.
 #[derive(Debug)]
@@ -27,69 +29,80 @@ struct Known {
     void: Option<String>,
 }
 
+/// What one resource says of its group.
+struct Written {
+    members: Vec<String>,
+    in_part: bool,
+    void: Option<String>,
+    draft: Draft,
+}
+
+impl Written {
+    fn of(resource: &Resource) -> Self {
+        let mut draft = Draft::new(Effect::Allow);
+        let mut members = Vec::new();
+        match content(&resource.body) {
+            Ok(content) => members = list(content, "ipAddresses", &mut draft, address).unwrap_or_default(),
+            Err(unknown) => draft.missing(format!("its addresses are not known: {}", unknown.why)),
+        }
+        let in_part = draft.missing_parts() > 0;
+        let doubt = resource.doubt.as_ref();
+        let doubted = doubt.map(|doubt| format!("whether it is deployed is not known: {}", doubt.why));
+        let nameless = resource.name.as_unknown();
+        let nameless = nameless.map(|unknown| format!("its name is not known: {}", unknown.why));
+        let nothing = (in_part && members.is_empty()).then(|| "none of its addresses is known".to_owned());
+        let void = nameless.or(doubted).or(nothing);
+        Self {
+            members,
+            in_part,
+            void,
+            draft,
+        }
+    }
+
+    /// It is there for certain, with all its addresses.
+    fn is_sound(&self) -> bool {
+        !self.in_part && self.void.is_none()
+    }
+}
+
 /// All IP groups of the files.
 #[derive(Debug, Default)]
 pub(super) struct IpGroups {
-    /// By name in lower case.
-    known: HashMap<String, Known>,
+    known: Vec<Known>,
+    places: Register,
 }
 
 impl IpGroups {
     pub fn read(import: &Import<'_>, resources: &[Resource], items: &mut Vec<Item>) -> Self {
+        let all = resources.iter().filter(|resource| resource.kind == IP_GROUP);
+        let (left_out, deployed): (Vec<_>, Vec<_>) = all.partition(|one| one.left_out.is_some());
+        let mut put = |resource: &Resource, draft: Draft| {
+            let id = Identity::of(resource);
+            let name = id.last().unwrap_or(NO_NAME).to_owned();
+            let (path, at) = (&resource.path, resource.body.at);
+            items.push(import.item(ItemKind::IpGroup, name, path, at, draft.verdict()));
+        };
+        for resource in left_out {
+            let mut draft = Draft::new(Effect::Allow);
+            draft.void(format!("not deployed: {}", resource.left_out.unwrap_or_default()));
+            put(resource, draft);
+        }
         let mut groups = Self::default();
-        for resource in resources.iter().filter(|resource| resource.kind == IP_GROUP) {
-            let verdict = groups.add(resource);
-            let name = last_part(&name_of(Some(&resource.name), "without a name"));
-            items.push(import.item(ItemKind::IpGroup, name, &resource.path, resource.body.at, verdict));
+        let mut names = Names::default();
+        for (id, members) in distinct(&deployed) {
+            let mut written: Vec<Written> = members.iter().map(|member| Written::of(member)).collect();
+            let mut known = merged(&mut written);
+            let name = id.last().unwrap_or(NO_NAME).to_owned();
+            known.group.name = names.take(name, &mut written[0].draft);
+            known.group.origin = origin(members[0]);
+            groups.places.add(&id, groups.known.len());
+            groups.known.push(known);
+            for (member, written) in members.into_iter().zip(written) {
+                put(member, written.draft);
+            }
         }
         groups
-    }
-
-    fn add(&mut self, resource: &Resource) -> Verdict {
-        let mut draft = Draft::new(Effect::Allow);
-        if let Some(unknown) = resource.name.as_unknown() {
-            draft.void(format!("its name is not known: {}", unknown.why));
-            return draft.verdict();
-        }
-        let name = last_part(&name_of(Some(&resource.name), "without a name"));
-        let body = match resource.body.get("properties") {
-            Some(properties) => properties,
-            None => &resource.body,
-        };
-        if let Some(unknown) = body.as_unknown() {
-            draft.missing(format!("its addresses are not known: {}", unknown.why));
-        }
-        let members = list(body, "ipAddresses", &mut draft, address).unwrap_or_default();
-        let in_part = draft.missing_parts() > 0;
-        let mut void = (in_part && members.is_empty()).then(|| "none of its addresses is known".to_owned());
-        if let Some(other) = self.find(&name) {
-            if other.group.members == members && !in_part && !other.in_part {
-                return carried();
-            }
-            // What `az` printed is known in full, and stands for the template's, which asks Azure for its addresses.
-            if in_part && !other.in_part {
-                draft.remark("the one of another file, which is known in full, stands for it");
-                return draft.verdict();
-            }
-            if in_part || !other.in_part {
-                void = Some("there are two of this name with other addresses".into());
-            }
-        }
-        if let Some(why) = &void {
-            draft.void(why.clone());
-        }
-        let origin = Origin {
-            path: resource.path.clone(),
-            at: resource.body.at,
-        };
-        let group = IpGroup { name, members, origin };
-        let known = Known { group, in_part, void };
-        self.known.insert(known.group.name.to_ascii_lowercase(), known);
-        draft.verdict()
-    }
-
-    fn find(&self, name: &str) -> Option<&Known> {
-        self.known.get(&name.to_ascii_lowercase())
     }
 
     /// The groups that a rule names, as the TOML calls them. `None`: the list is absent.
@@ -106,18 +119,30 @@ impl IpGroups {
         };
         let mut names = Vec::with_capacity(items.len());
         for item in items {
-            // A reference is told by type and name: the subscription of a template is a stand-in anyway.
             let text = item.as_str().or_else(|| item.get("id")?.as_str());
             let Some(text) = text.filter(|text| !text.trim().is_empty()) else {
                 let why = item.as_unknown().map_or("it is no id", |unknown| &unknown.why);
                 draft.missing(format!("an entry of `{key}` is not known: {why}"));
                 continue;
             };
-            let name = last_part(text);
-            match self.find(&name) {
-                None => draft.missing(format!("IP group `{name}` is in none of the files")),
-                Some(Known { void: Some(why), .. }) => draft.missing(format!("IP group `{name}`: {why}")),
-                Some(known) => {
+            let id = Identity::referred(text);
+            let name = id.last().unwrap_or_default();
+            let known = match self.places.meant(&id) {
+                Meant::One(place) => &self.known[place],
+                Meant::None => {
+                    draft.missing(format!("IP group `{name}` is in none of the files"));
+                    continue;
+                }
+                Meant::Several => {
+                    draft.missing(format!(
+                        "IP group `{name}`: there are several, of different resource groups"
+                    ));
+                    continue;
+                }
+            };
+            match known {
+                Known { void: Some(why), .. } => draft.missing(format!("IP group `{name}`: {why}")),
+                known => {
                     if known.in_part {
                         draft.missing(format!("IP group `{name}`: some of its addresses are not known"));
                     }
@@ -130,7 +155,7 @@ impl IpGroups {
 
     /// Those that can be used.
     pub fn into_groups(self) -> Vec<IpGroup> {
-        let usable = self.known.into_values().filter(|known| known.void.is_none());
+        let usable = self.known.into_iter().filter(|known| known.void.is_none());
         let mut groups: Vec<IpGroup> = usable.map(|known| known.group).collect();
         groups.sort_by_key(|group| group.origin.at);
         groups
@@ -142,21 +167,37 @@ pub(super) fn address(text: &str) -> Result<String, String> {
     nets::nets(text).map(|_| text.to_owned()).map_err(str::to_owned)
 }
 
-/// The name in an id, or the name itself.
-fn last_part(text: &str) -> String {
-    text.trim_end_matches('/').rsplit('/').next().unwrap_or(text).to_owned()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_reference_is_the_last_part_of_an_id_or_the_name_itself() {
-        assert_eq!(
-            last_part("/subscriptions/x/providers/Microsoft.Network/ipGroups/spokes"),
-            "spokes"
-        );
-        assert_eq!(last_part("spokes"), "spokes");
+/// What several resources say of one group. One that is known in full (`az` printed it) stands for others that ask Azure; if two
+/// that are known differ, or none is known, nobody can tell its addresses.
+fn merged(written: &mut [Written]) -> Known {
+    let known = |written: &Written| Known {
+        group: IpGroup {
+            name: String::new(),
+            members: written.members.clone(),
+            origin: crate::import::model::Origin::default(),
+        },
+        in_part: written.in_part,
+        void: written.void.clone(),
+    };
+    let sound = written.iter().position(Written::is_sound);
+    let mut one = known(&written[sound.unwrap_or(0)]);
+    let differ = |other: &Written| match sound {
+        Some(_) => other.is_sound() && other.members != one.group.members,
+        None => true,
+    };
+    if written.len() > 1 && written.iter().any(differ) {
+        one.void = Some("there are two of this name with other addresses".into());
     }
+    for other in written {
+        match (&one.void, sound) {
+            (Some(why), _) => other.draft.void(why.clone()),
+            (None, Some(_)) if !other.is_sound() => {
+                other
+                    .draft
+                    .remark("the one of another file, which is known in full, stands for it");
+            }
+            _ => {}
+        }
+    }
+    one
 }

@@ -1,6 +1,7 @@
 //! Names that rows can hold, each once; priorities that two share.
 
 use super::draft::Draft;
+use crate::printable::printable;
 use std::collections::{HashMap, HashSet};
 
 /// Longest name in egret's rows, in characters; a rule collection's in Azure as well.
@@ -19,10 +20,10 @@ pub(super) struct Names {
 
 impl Names {
     pub fn take(&mut self, wanted: String, draft: &mut Draft) -> String {
-        let wanted = if wanted.trim().is_empty() {
-            NO_NAME.to_owned()
-        } else {
-            wanted
+        // None may steer a terminal or forge a line.
+        let wanted = match wanted.trim() {
+            "" => NO_NAME.to_owned(),
+            _ => printable(&wanted),
         };
         let mut name: String = wanted.chars().take(LONGEST_NAME).collect();
         let round = self.rounds.entry(wanted.clone()).or_insert(1);

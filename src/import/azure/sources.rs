@@ -1,240 +1,390 @@
-//! The policies of the files with their groups, put together from resources.
+//! The policies of the files with their groups, put together from resources. Whatever is handed in comes out: in a policy, as a
+//! stray of which the policy cannot be told, as a double of what is there already, or as a firewall without rules of its own.
 
 use super::{
+    Import,
     collections::GroupSource,
-    fields::{name_of, property},
+    fields::property,
+    groups::{self, Collections, Comparison, Entry, origin, unknown},
+    identity::{Identity, Meant, Register, distinct},
+    names::NO_NAME,
     schema::{Section, Shape},
-    shapes::{FIREWALL, Found, GROUP, OLD_GROUP, POLICY},
+    shapes::{FIREWALL, GROUP, OLD_GROUP, POLICY},
 };
 use crate::import::{
     arm::Resource,
     model::Origin,
     value::{Kind, Unknown, Value},
 };
-use std::sync::Arc;
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
-/// Name and priority of the group that bare and classic collections belong to.
-const NO_GROUP: (&str, i64) = ("default", 1000);
+/// Types of the collections that `az` prints without the firewall that they are of.
+const LOOSE: [(&str, Section); 3] = [
+    ("microsoft.network/azurefirewalls/natrulecollections", Section::Nat),
+    (
+        "microsoft.network/azurefirewalls/networkrulecollections",
+        Section::Network,
+    ),
+    (
+        "microsoft.network/azurefirewalls/applicationrulecollections",
+        Section::Application,
+    ),
+];
 
-/// A policy as the files hold it.
+fn loose(resource: &Resource) -> Option<Section> {
+    let known = LOOSE.iter().find(|(kind, _)| *kind == resource.kind);
+    known.map(|(_, section)| *section)
+}
+
+/// Whether a resource is put together here.
+pub(super) fn takes(resource: &Resource) -> bool {
+    [POLICY, GROUP, OLD_GROUP, FIREWALL].contains(&resource.kind.as_str()) || loose(resource).is_some()
+}
+
+/// A policy, or a classic firewall, as the files hold it.
 #[derive(Debug)]
 pub(super) struct Source {
+    id: Identity,
     pub name: String,
-    pub base: Base,
-    /// Of the policy itself, or of the classic firewall; `None` if only its groups are in the files.
-    pub body: Option<Value>,
+    /// Each resource that is this policy: none if only its groups are in the files, several if it is written more than once.
+    pub bodies: Vec<Body>,
     pub groups: Vec<GroupSource>,
+    /// Groups that it has in Azure and that the files do not hold: name, place, why.
+    pub missing: Vec<(String, Origin, String)>,
     pub origin: Origin,
 }
 
-/// Its parent.
+impl Source {
+    /// Why it is not known whether it is deployed.
+    pub fn doubt(&self) -> Option<&Arc<Unknown>> {
+        let doubts: Option<Vec<_>> = self.bodies.iter().map(|body| body.doubt.as_ref()).collect();
+        doubts?.first().copied()
+    }
+}
+
+/// What one resource says of the policy.
 #[derive(Debug)]
+pub(super) struct Body {
+    pub value: Value,
+    pub base: Base,
+    pub origin: Origin,
+    pub doubt: Option<Arc<Unknown>>,
+}
+
+impl Body {
+    fn of(resource: &Resource) -> Self {
+        Self {
+            value: resource.body.clone(),
+            base: property(&resource.body, "basePolicy").map_or(Base::None, base),
+            origin: origin(resource),
+            doubt: resource.doubt.clone(),
+        }
+    }
+}
+
+/// A reference to another policy: a parent, or the one that a firewall uses.
+#[derive(Clone, Debug)]
 pub(super) enum Base {
     None,
-    Named(String),
+    Named(Identity),
     Unknown(Arc<Unknown>),
 }
 
-/// The policies of all files, in their order.
-pub(super) fn of(found: Found) -> Vec<Source> {
-    let mut sources: Vec<Source> = Vec::new();
-    for resource in &found.resources {
-        match resource.kind.as_str() {
-            POLICY => policy(&mut sources, resource),
-            GROUP | OLD_GROUP => group(&mut sources, resource),
-            FIREWALL => sources.extend(classic(resource)),
-            _ => {}
-        }
-    }
-    if !found.bare.is_empty() {
-        let (first, path) = &found.bare[0];
-        let origin = Origin {
-            path: path.clone(),
-            at: first.at,
-        };
-        let collections = found.bare.iter().map(|(value, path)| {
-            let origin = Origin {
-                path: path.clone(),
-                at: value.at,
-            };
-            (value.clone(), Shape::Now, origin)
-        });
-        let group = no_group(collections.collect(), &origin, None);
-        match sources.as_mut_slice() {
-            [only] => only.groups.push(group),
-            _ => sources.push(Source {
-                name: "imported".into(),
-                base: Base::None,
-                body: None,
-                groups: vec![group],
-                origin,
-            }),
-        }
-    }
-    adopt_orphans(&mut sources);
-    sources
-}
-
-fn policy(sources: &mut Vec<Source>, resource: &Resource) {
-    let name = name_of(Some(&resource.name), "without a name");
-    let base = match property(&resource.body, "basePolicy") {
-        None => Base::None,
-        Some(value) => base(value),
-    };
-    let origin = origin(resource);
-    let source = find(sources, name, &origin);
-    source.base = base;
-    source.body = Some(resource.body.clone());
-    source.origin = origin;
-}
-
-/// `{ id }`, or the id alone.
+/// `{ id }`, or the id alone. Whatever else is written there may be a parent.
 fn base(value: &Value) -> Base {
-    let id = value.get("id").unwrap_or(value);
-    match (&id.kind, id.as_str()) {
-        (Kind::Unknown(unknown), _) => Base::Unknown(unknown.clone()),
-        (_, Some("")) => Base::None,
-        (_, Some(id)) => Base::Named(id.rsplit('/').next().unwrap_or(id).to_owned()),
-        _ => Base::None,
+    let id = match value.as_object() {
+        Some(object) if object.entries.iter().all(|(key, _)| key.eq_ignore_ascii_case("id")) => match value.get("id") {
+            Some(id) => id,
+            None => return Base::None,
+        },
+        Some(_) => value.get("id").unwrap_or(value),
+        None => value,
+    };
+    match &id.kind {
+        Kind::Text(text) if text.text.trim().is_empty() && text.stands_for.is_none() => Base::None,
+        Kind::Text(text) if !text.text.trim_matches(['/', ' ']).is_empty() => {
+            let mut id = Identity::referred(&text.text);
+            id.sure = text.stands_for.is_none();
+            Base::Named(id)
+        }
+        Kind::Unknown(unknown) => Base::Unknown(unknown.clone()),
+        _ => Base::Unknown(unknown(format!("its id is {}", id.type_name()), id.at)),
     }
 }
 
-fn group(sources: &mut Vec<Source>, resource: &Resource) {
-    let full = name_of(Some(&resource.name), "/without a name");
-    let (policy, name) = full.rsplit_once('/').unwrap_or(("", &full));
-    let policy = policy.rsplit('/').next().unwrap_or_default();
-    let origin = origin(resource);
-    let old = resource.kind == OLD_GROUP;
-    let key = ["ruleCollections", "ruleCollection"]
-        .into_iter()
-        .find(|key| property(&resource.body, key).is_some());
-    let key = if old { "rules" } else { key.unwrap_or("ruleCollections") };
-    let shape = if old { Shape::Old } else { Shape::Now };
-    let collections = match resource.body.get("properties").and_then(Value::as_unknown) {
-        Some(unknown) => Err(unknown.clone()),
-        None => collections(&resource.body, key, shape, &origin),
-    };
-    let group = GroupSource {
-        name: name.to_owned(),
-        priority: property(&resource.body, "priority").cloned(),
-        collections,
-        origin: origin.clone(),
-        doubt: resource.doubt.clone(),
-    };
-    find(sources, policy.to_owned(), &origin).groups.push(group);
+/// The policies of all files.
+#[derive(Debug, Default)]
+pub(super) struct Sources {
+    pub all: Vec<Source>,
+    policies: Register,
+    firewalls: Register,
+    /// Place of each group in its policy, by name in lower case, and whether there are others of it.
+    places: HashMap<(usize, String), (usize, bool)>,
+    compared: Comparison,
+    /// Groups of which it cannot be told whose they are.
+    pub strays: Vec<GroupSource>,
+    /// Groups with the very content of another that is there, and where that is.
+    pub doubles: Vec<(GroupSource, String)>,
+    /// Firewalls without rules of their own, and the policies that they use.
+    pub users: Vec<(String, Base, Origin)>,
 }
 
-/// A firewall with rules of its own. One with a policy has none that count.
-fn classic(resource: &Resource) -> Option<Source> {
-    let origin = origin(resource);
-    let mut all = Vec::new();
-    let mut unknown = None;
-    for (key, section) in [
-        ("natRuleCollections", Section::Nat),
-        ("networkRuleCollections", Section::Network),
-        ("applicationRuleCollections", Section::Application),
-    ] {
-        match collections(&resource.body, key, Shape::Classic(section), &origin) {
-            Ok(found) => all.extend(found),
-            Err(why) => unknown = Some(why),
+impl Sources {
+    /// Puts resources and bare collections (with their paths) together.
+    pub fn of(import: &Import<'_>, resources: &[&Resource], bare: &[(Value, String)]) -> Self {
+        let of_kind = |kinds: &[&str]| -> Vec<&Resource> {
+            let wanted = resources.iter().filter(|one| kinds.contains(&one.kind.as_str()));
+            wanted.copied().collect()
+        };
+        let mut sources = Self::default();
+        sources.policies(&of_kind(&[POLICY]));
+        let alone = resources.iter().all(|one| one.kind == FIREWALL) && bare.is_empty();
+        sources.firewalls(import, &of_kind(&[FIREWALL]), alone);
+        sources.loose(import, resources);
+        sources.groups(import, &of_kind(&[GROUP, OLD_GROUP]));
+        sources.listed(import);
+        sources.bare(bare);
+        sources
+    }
+
+    /// The policy or the classic firewall that an id, or a name, means.
+    pub fn meant(&self, id: &Identity) -> Meant {
+        match self.policies.meant(id) {
+            Meant::None => self.firewalls.meant(id),
+            meant => meant,
         }
     }
-    if all.is_empty() && unknown.is_none() && property(&resource.body, "firewallPolicy").is_some() {
-        return None;
-    }
-    let mut groups = Vec::new();
-    if !all.is_empty() {
-        groups.push(no_group(all, &origin, resource.doubt.clone()));
-    }
-    if let Some(unknown) = unknown {
-        let group = no_group(Vec::new(), &origin, None);
-        groups.push(GroupSource {
-            collections: Err(unknown),
-            ..group
-        });
-    }
-    Some(Source {
-        name: name_of(Some(&resource.name), "without a name"),
-        base: Base::None,
-        body: Some(resource.body.clone()),
-        groups,
-        origin,
-    })
-}
 
-fn collections(
-    body: &Value,
-    key: &str,
-    shape: Shape,
-    origin: &Origin,
-) -> Result<Vec<(Value, Shape, Origin)>, Arc<Unknown>> {
-    let Some(value) = property(body, key) else {
-        return Ok(Vec::new());
-    };
-    let Some(items) = value.as_list() else {
-        return Err(value.doubt().cloned().unwrap_or_else(|| {
-            let why = format!("`{key}` is {}: `ConvertTo-Json` needs `-Depth 100`", value.type_name());
-            let (at, perhaps) = (value.at, false);
-            Arc::new(Unknown { why, at, perhaps })
-        }));
-    };
-    let prefix = if body.get("properties").is_some() {
-        ".properties"
-    } else {
-        ""
-    };
-    let placed = items.iter().enumerate().map(|(index, item)| {
-        let path = format!("{}{prefix}.{key}[{index}]", origin.path);
-        (item.clone(), shape, Origin { path, at: item.at })
-    });
-    Ok(placed.collect())
-}
-
-fn no_group(collections: Vec<(Value, Shape, Origin)>, origin: &Origin, doubt: Option<Arc<Unknown>>) -> GroupSource {
-    let (name, priority) = NO_GROUP;
-    GroupSource {
-        name: name.into(),
-        priority: Some(Value::new(Kind::Int(priority), origin.at)),
-        collections: Ok(collections),
-        origin: origin.clone(),
-        doubt,
+    /// What the parents of a policy allow is in doubt if it is itself. The chain is in the order of evaluation.
+    pub fn doubt_parents(&mut self, chain: &[usize]) {
+        let mut doubt: Option<Arc<Unknown>> = None;
+        for link in chain.iter().rev() {
+            let source = &mut self.all[*link];
+            for group in &mut source.groups {
+                group.doubt = group.doubt.take().or(doubt.clone());
+            }
+            doubt = doubt.or(source.doubt().cloned());
+        }
     }
-}
 
-/// The policy of this name, made if it is new.
-fn find<'s>(sources: &'s mut Vec<Source>, name: String, origin: &Origin) -> &'s mut Source {
-    let known = sources
-        .iter()
-        .position(|source| source.name.eq_ignore_ascii_case(&name));
-    let index = known.unwrap_or(sources.len());
-    if known.is_none() {
-        sources.push(Source {
-            name,
-            base: Base::None,
-            body: None,
+    fn push(&mut self, id: &Identity, name: &str, origin: Origin) -> usize {
+        let place = self.all.len();
+        self.all.push(Source {
+            id: id.clone(),
+            name: id.last().unwrap_or(name).to_owned(),
+            bodies: Vec::new(),
             groups: Vec::new(),
-            origin: origin.clone(),
+            missing: Vec::new(),
+            origin,
         });
+        place
     }
-    &mut sources[index]
+
+    fn push_policy(&mut self, id: &Identity, name: &str, origin: Origin) -> usize {
+        let place = self.push(id, name, origin);
+        self.policies.add(id, place);
+        place
+    }
+
+    fn push_firewall(&mut self, id: &Identity, origin: Origin) -> usize {
+        let place = self.push(id, NO_NAME, origin);
+        self.firewalls.add(id, place);
+        place
+    }
+
+    /// Policies; those of one identity become one.
+    fn policies(&mut self, resources: &[&Resource]) {
+        for (id, members) in distinct(resources) {
+            let place = self.push_policy(&id, NO_NAME, origin(members[0]));
+            self.all[place].bodies = members.into_iter().map(Body::of).collect();
+        }
+    }
+
+    /// Firewalls with rules of their own. One with a policy has none that count; one without either counts if it is `alone`.
+    fn firewalls(&mut self, import: &Import<'_>, resources: &[&Resource], alone: bool) {
+        for (id, members) in distinct(resources) {
+            let groups: Vec<GroupSource> = members.iter().filter_map(|member| groups::classic(member)).collect();
+            if groups.is_empty()
+                && !(alone
+                    && members
+                        .iter()
+                        .all(|one| property(&one.body, "firewallPolicy").is_none()))
+            {
+                self.users.extend(members.into_iter().map(|member| {
+                    let policy = property(&member.body, "firewallPolicy").map_or(Base::None, base);
+                    (id.last().unwrap_or(NO_NAME).to_owned(), policy, origin(member))
+                }));
+                continue;
+            }
+            let place = self.push_firewall(&id, origin(members[0]));
+            self.all[place].bodies = members.into_iter().map(Body::of).collect();
+            groups.into_iter().for_each(|group| self.attach(import, place, group));
+        }
+    }
+
+    /// Collections that were printed without their firewall.
+    fn loose(&mut self, import: &Import<'_>, resources: &[&Resource]) {
+        let mut by_firewall: BTreeMap<usize, Vec<(Value, Shape, Origin)>> = BTreeMap::new();
+        for (resource, section) in resources.iter().filter_map(|one| Some((*one, loose(one)?))) {
+            let id = Identity::of(resource).parent();
+            let place = match self.firewalls.meant(&id) {
+                Meant::One(place) => place,
+                Meant::None | Meant::Several => self.push_firewall(&id, origin(resource)),
+            };
+            let collection = (resource.body.clone(), Shape::Classic(section), origin(resource));
+            by_firewall.entry(place).or_default().push(collection);
+        }
+        for (place, collections) in by_firewall {
+            let group = no_group(collections);
+            self.attach(import, place, group);
+        }
+    }
+
+    /// Groups: first those of which the policy is known, so that the order of the files does not matter.
+    fn groups(&mut self, import: &Import<'_>, resources: &[&Resource]) {
+        let unsure = self
+            .all
+            .iter()
+            .any(|source| !source.id.sure || source.id.name.is_none());
+        let mut orphans = Vec::new();
+        for resource in resources {
+            let id = Identity::of(resource);
+            let name = id.last().unwrap_or(NO_NAME);
+            let group = groups::group(
+                &resource.body,
+                &resource.kind,
+                name,
+                origin(resource),
+                resource.doubt.clone(),
+            );
+            let policy = id.parent();
+            match self.policies.meant(&policy) {
+                Meant::One(place) => self.attach(import, place, group),
+                Meant::None if policy.name.is_some() && policy.sure && !unsure => {
+                    let place = self.push_policy(&policy, NO_NAME, origin(resource));
+                    self.attach(import, place, group);
+                }
+                Meant::None | Meant::Several => orphans.push((policy, group)),
+            }
+        }
+        for (policy, group) in orphans {
+            self.adopt(import, &policy, group);
+        }
+    }
+
+    /// A group of which the policy is not known for certain belongs to the only one that it may belong to.
+    fn adopt(&mut self, import: &Import<'_>, policy: &Identity, group: GroupSource) {
+        let only = match self.policies.meant(policy) {
+            Meant::One(place) => Some(place),
+            Meant::Several => None,
+            Meant::None => {
+                let candidates = self.all.iter().enumerate();
+                let mut candidates = candidates
+                    .filter(|(_, source)| source.id.may_be(policy))
+                    .map(|(place, _)| place);
+                match (candidates.next(), candidates.next()) {
+                    (None, _) => Some(self.push_policy(policy, "imported", group.origin.clone())),
+                    (Some(only), None) => Some(only),
+                    (Some(_), Some(_)) => None,
+                }
+            }
+        };
+        match only {
+            Some(place) => self.attach(import, place, group),
+            None => self.strays.push(stray(group)),
+        }
+    }
+
+    /// Rule collections that are in no group.
+    fn bare(&mut self, bare: &[(Value, String)]) {
+        let Some((first, path)) = bare.first() else { return };
+        let place = |value: &Value, path: &str| Origin {
+            path: path.to_owned(),
+            at: value.at,
+        };
+        let placed = bare
+            .iter()
+            .map(|(value, path)| (value.clone(), Shape::Now, place(value, path)));
+        let group = no_group(placed.collect());
+        match self.all.as_mut_slice() {
+            [] => {
+                let nameless = Identity::referred("");
+                let at = self.push_policy(&nameless, "imported", place(first, path));
+                self.all[at].groups.push(group);
+            }
+            [only] => only.groups.push(group),
+            _ => self.strays.push(stray(group)),
+        }
+    }
+
+    /// The groups that policies list: those written out there, and those that have to be in the files.
+    fn listed(&mut self, import: &Import<'_>) {
+        let mut named = Vec::new();
+        for place in 0..self.all.len() {
+            let bodies = self.all[place].bodies.iter();
+            let listed = bodies.map(|body| groups::listed(&body.value, &body.origin, body.doubt.as_ref()));
+            for (entry, origin) in listed.flatten().collect::<Vec<_>>() {
+                match entry {
+                    Entry::Group(group) => self.attach(import, place, group),
+                    Entry::Named(name) => named.push((place, name, origin)),
+                    Entry::Unknown(why) => {
+                        let missing = ("ruleCollectionGroups".to_owned(), origin, why.why.clone());
+                        self.all[place].missing.push(missing);
+                    }
+                }
+            }
+        }
+        for (place, name, origin) in named {
+            if !self.places.contains_key(&(place, name.to_ascii_lowercase())) {
+                let why = "the policy has it, and none of the files does: give that one too".to_owned();
+                self.all[place].missing.push((name, origin, why));
+            }
+        }
+    }
+
+    /// Puts a group in its policy. In Azure a group has one content: of two that differ neither is known to be in force.
+    fn attach(&mut self, import: &Import<'_>, place: usize, mut group: GroupSource) {
+        let groups = &mut self.all[place].groups;
+        let key = (place, group.name.to_ascii_lowercase());
+        let other = self.places.get_mut(&key).filter(|_| group.name != NO_NAME);
+        let Some((index, contested)) = other else {
+            self.places.insert(key, (groups.len(), false));
+            groups.push(group);
+            return;
+        };
+        let other = &mut groups[*index];
+        let at = |group: &GroupSource| format!("{}:{}", import.file(group.origin.at), group.origin.at.line);
+        if self.compared.same_group(other, &group) {
+            // One of them that is deployed for certain is enough.
+            if !*contested {
+                other.doubt = other.doubt.take().and(group.doubt.clone());
+            }
+            let same = at(other);
+            self.doubles.push((group, same));
+            return;
+        }
+        *contested = true;
+        let (here, there) = (at(other), at(&group));
+        for (one, twin) in [(other, there), (&mut group, here)] {
+            let why = format!("{twin} holds this group too, with other content");
+            one.doubt.get_or_insert_with(|| unknown(why, one.origin.at));
+        }
+        groups.push(group);
+    }
 }
 
-/// Groups of which the policy is not named belong to the only policy there is.
-fn adopt_orphans(sources: &mut Vec<Source>) {
-    let Some(orphan) = sources.iter().position(|source| source.name.is_empty()) else {
-        return;
-    };
-    if sources.len() == 2 {
-        let orphans = sources.remove(orphan);
-        sources[0].groups.extend(orphans.groups);
-    } else {
-        sources[orphan].name = "imported".into();
-    }
+fn stray(group: GroupSource) -> GroupSource {
+    let void = Some("which policy it is of is not known".to_owned());
+    GroupSource { void, ..group }
 }
 
-fn origin(resource: &Resource) -> Origin {
-    Origin {
-        path: resource.path.clone(),
-        at: resource.body.at,
-    }
+fn no_group(collections: Vec<(Value, Shape, Origin)>) -> GroupSource {
+    let origin = collections
+        .first()
+        .map_or_else(Origin::default, |(_, _, origin)| origin.clone());
+    let collections: Collections = Ok(collections);
+    groups::no_group(collections, &origin, None)
 }

@@ -1,0 +1,259 @@
+//! Rule collection groups out of resources: those of policies, and the one that the collections of a classic firewall make.
+
+use super::{
+    collections::GroupSource,
+    fields::{name_of, property},
+    names::NO_NAME,
+    schema::{Section, Shape},
+    shapes::OLD_GROUP,
+};
+use crate::import::{
+    arm::Resource,
+    model::Origin,
+    value::{Kind, Place, Unknown, Value},
+};
+use std::sync::Arc;
+
+/// Name and priority of the group that bare and classic collections belong to.
+const NO_GROUP: (&str, i64) = ("default", 1000);
+
+/// Where a classic firewall has its collections.
+const SECTIONS: [(&str, Section); 3] = [
+    ("natRuleCollections", Section::Nat),
+    ("networkRuleCollections", Section::Network),
+    ("applicationRuleCollections", Section::Application),
+];
+
+/// Collections with their shapes and places; unknown if they cannot be read.
+pub(super) type Collections = Result<Placed, Arc<Unknown>>;
+
+type Placed = Vec<(Value, Shape, Origin)>;
+
+pub(super) fn origin(resource: &Resource) -> Origin {
+    Origin {
+        path: resource.path.clone(),
+        at: resource.body.at,
+    }
+}
+
+/// What is not known, in words.
+pub(super) fn unknown(why: String, at: Place) -> Arc<Unknown> {
+    let perhaps = false;
+    Arc::new(Unknown { why, at, perhaps })
+}
+
+/// Where a resource says what it is: its `properties`, or, in flattened output, itself. What tools print in place of properties
+/// that they cut off is not that.
+pub(super) fn content(body: &Value) -> Result<&Value, Arc<Unknown>> {
+    let properties = body.as_object().and_then(|object| object.get("properties"));
+    let content = properties.unwrap_or(body);
+    match (&content.kind, content.doubt()) {
+        (Kind::Object(_), _) => Ok(content),
+        (_, Some(doubt)) => Err(doubt.clone()),
+        _ => {
+            let what = content.type_name();
+            let why =
+                format!("`properties` is {what}: print the resource itself (`ConvertTo-Json` needs `-Depth 100`)");
+            Err(unknown(why, content.at))
+        }
+    }
+}
+
+/// A group of a policy, as it stands at `origin`.
+pub(super) fn group(body: &Value, kind: &str, name: &str, origin: Origin, doubt: Option<Arc<Unknown>>) -> GroupSource {
+    let old = kind == OLD_GROUP;
+    let now = ["ruleCollections", "ruleCollection"];
+    let written = now.into_iter().find(|key| property(body, key).is_some());
+    let key = if old { "rules" } else { written.unwrap_or(now[0]) };
+    let shape = if old { Shape::Old } else { Shape::Now };
+    let collections = collections(body, key, shape, &origin).and_then(|found| {
+        found.ok_or_else(|| unknown(format!("it has no `{key}`: what it holds may stand elsewhere"), body.at))
+    });
+    GroupSource {
+        name: name.to_owned(),
+        priority: property(body, "priority").cloned(),
+        collections,
+        origin,
+        doubt,
+        void: None,
+    }
+}
+
+/// The group that the collections of a classic firewall make; `None` if it has none.
+pub(super) fn classic(resource: &Resource) -> Option<GroupSource> {
+    let origin = origin(resource);
+    let mut all = Ok(Vec::new());
+    for (key, section) in SECTIONS {
+        match collections(&resource.body, key, Shape::Classic(section), &origin) {
+            Ok(found) => all = all.map(|all: Vec<_>| all.into_iter().chain(found.into_iter().flatten()).collect()),
+            Err(why) => all = Err(why),
+        }
+    }
+    let has_some = all.as_ref().map_or(true, |all| !all.is_empty());
+    has_some.then(|| no_group(all, &origin, resource.doubt.clone()))
+}
+
+/// A group for collections that are in none.
+pub(super) fn no_group(collections: Collections, origin: &Origin, doubt: Option<Arc<Unknown>>) -> GroupSource {
+    let (name, priority) = NO_GROUP;
+    GroupSource {
+        name: name.into(),
+        priority: Some(Value::new(Kind::Int(priority), origin.at)),
+        collections,
+        origin: origin.clone(),
+        doubt,
+        void: None,
+    }
+}
+
+/// The collections under a key; `None` if it is not written.
+fn collections(body: &Value, key: &str, shape: Shape, origin: &Origin) -> Result<Option<Placed>, Arc<Unknown>> {
+    content(body)?;
+    let Some(value) = property(body, key) else {
+        return Ok(None);
+    };
+    let Some(items) = value.as_list() else {
+        return Err(value.doubt().cloned().unwrap_or_else(|| {
+            let what = value.type_name();
+            unknown(
+                format!("`{key}` is {what}: `ConvertTo-Json` needs `-Depth 100`"),
+                value.at,
+            )
+        }));
+    };
+    let prefix = if body.get("properties").is_some() {
+        ".properties"
+    } else {
+        ""
+    };
+    let placed = items.iter().enumerate().map(|(index, item)| {
+        let path = format!("{}{prefix}.{key}[{index}]", origin.path);
+        (item.clone(), shape, Origin { path, at: item.at })
+    });
+    Ok(Some(placed.collect()))
+}
+
+/// An entry of a policy's own list of groups.
+pub(super) enum Entry {
+    /// It is written out there.
+    Group(GroupSource),
+    /// It is only named.
+    Named(String),
+    Unknown(Arc<Unknown>),
+}
+
+/// The groups that a policy lists with their places: exports name them, some write them out.
+pub(super) fn listed(policy: &Value, at: &Origin, doubt: Option<&Arc<Unknown>>) -> Vec<(Entry, Origin)> {
+    let key = "ruleCollectionGroups";
+    let Some(list) = property(policy, key) else {
+        return Vec::new();
+    };
+    let prefix = if policy.get("properties").is_some() {
+        ".properties"
+    } else {
+        ""
+    };
+    let place = |end: String, value: &Value| Origin {
+        path: format!("{}{prefix}.{key}{end}", at.path),
+        at: value.at,
+    };
+    let Some(items) = list.as_list() else {
+        let why = list
+            .doubt()
+            .cloned()
+            .unwrap_or_else(|| unknown("it is no list".into(), list.at));
+        return vec![(Entry::Unknown(why), place(String::new(), list))];
+    };
+    let entries = items.iter().enumerate().map(|(index, item)| {
+        let origin = place(format!("[{index}]"), item);
+        (entry(item, &origin, doubt), origin)
+    });
+    entries.collect()
+}
+
+fn entry(item: &Value, origin: &Origin, doubt: Option<&Arc<Unknown>>) -> Entry {
+    let id = item.get("id").or(item.get("name")).unwrap_or(item);
+    let text = id
+        .as_str()
+        .map(|text| text.trim_end_matches('/').rsplit('/').next().unwrap_or(text));
+    let has_rules = ["ruleCollections", "ruleCollection", "properties"]
+        .iter()
+        .any(|key| item.get(key).is_some());
+    match text.filter(|text| !text.is_empty()) {
+        _ if has_rules => {
+            let name = text.map_or_else(|| name_of(item.get("name"), NO_NAME), str::to_owned);
+            Entry::Group(group(item, "", &name, origin.clone(), doubt.cloned()))
+        }
+        Some(name) => Entry::Named(name.to_owned()),
+        None => Entry::Unknown(
+            id.doubt()
+                .cloned()
+                .unwrap_or_else(|| unknown("it has no id".into(), item.at)),
+        ),
+    }
+}
+
+/// Most values that are compared to tell whether groups are the same: values may share what is in them, so that a small file
+/// holds a great many. Beyond it, they count as different.
+const MOST_COMPARED: usize = 1_000_000;
+
+/// What is left of [`MOST_COMPARED`].
+#[derive(Debug)]
+pub(super) struct Comparison(usize);
+
+impl Default for Comparison {
+    fn default() -> Self {
+        Self(MOST_COMPARED)
+    }
+}
+
+impl Comparison {
+    /// Whether two groups are known to have the same content.
+    pub fn same_group(&mut self, one: &GroupSource, other: &GroupSource) -> bool {
+        let (Ok(ours), Ok(theirs)) = (&one.collections, &other.collections) else {
+            return false;
+        };
+        let priorities = match (&one.priority, &other.priority) {
+            (None, None) => true,
+            (Some(one), Some(other)) => self.alike(one, other),
+            _ => false,
+        };
+        let mut pairs = ours.iter().zip(theirs);
+        priorities
+            && ours.len() == theirs.len()
+            && pairs.all(|((one, shape, _), (other, other_shape, _))| shape == other_shape && self.alike(one, other))
+    }
+
+    /// Whether two values are known to be the same; members in any order, null like a missing one.
+    pub fn alike(&mut self, one: &Value, other: &Value) -> bool {
+        if self.0 == 0 || one.doubt().is_some() || other.doubt().is_some() {
+            return false;
+        }
+        self.0 -= 1;
+        match (&one.kind, &other.kind) {
+            (Kind::Null, Kind::Null) => true,
+            (Kind::Bool(one), Kind::Bool(other)) => one == other,
+            (Kind::Text(one), Kind::Text(other)) => one.text == other.text,
+            (Kind::List(ours), Kind::List(theirs)) => {
+                let mut pairs = ours.items.iter().zip(&theirs.items);
+                ours.items.len() == theirs.items.len() && pairs.all(|(one, other)| self.alike(one, other))
+            }
+            (Kind::Object(ours), Kind::Object(theirs)) => {
+                let (ours, theirs) = (members(&ours.entries), members(&theirs.entries));
+                let mut pairs = ours.iter().zip(&theirs);
+                ours.len() == theirs.len() && pairs.all(|(one, other)| one.0 == other.0 && self.alike(one.1, other.1))
+            }
+            _ => one.as_int().is_some() && one.as_int() == other.as_int(),
+        }
+    }
+}
+
+/// Members that are not null, in the order of their names.
+fn members(entries: &[(Arc<str>, Value)]) -> Vec<(String, &Value)> {
+    let written = entries.iter().filter(|(_, value)| !matches!(value.kind, Kind::Null));
+    let mut members: Vec<_> = written
+        .map(|(name, value)| (name.to_ascii_lowercase(), value))
+        .collect();
+    members.sort_by(|one, other| one.0.cmp(&other.0));
+    members
+}

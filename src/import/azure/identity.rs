@@ -1,0 +1,275 @@
+//! [`Identity`]: what is known of where a resource is and what it is called. Templates leave subscription and resource group to
+//! the deployment, exports write them out, names may be stand-ins; none of it is thrown away, and what is not known matches
+//! nothing for certain.
+
+use crate::import::{arm::Resource, value::Value};
+use std::collections::HashMap;
+
+/// What stands for the subscription (stand-in of `subscription()`, and of exports that were made anonymous).
+const NO_SUBSCRIPTION: &str = "00000000-0000-0000-0000-000000000000";
+
+/// What stands for the resource group (stand-in of `resourceGroup()`).
+const NO_GROUP: &str = "resource-group";
+
+/// The parts of a resource id that tell one resource from another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Identity {
+    /// In lower case; `None` if it is wherever the template is deployed.
+    subscription: Option<String>,
+    group: Option<String>,
+    /// As it is written, with its parents' before it, `policy/group`; `None` if it is not known.
+    pub name: Option<String>,
+    /// The name is the one that Azure has, and no stand-in.
+    pub sure: bool,
+}
+
+/// A resource id in its parts (`/subscriptions/S/resourceGroups/G/providers/NAMESPACE/TYPE/NAME/TYPE/NAME`).
+struct Parts<'t> {
+    subscription: Option<&'t str>,
+    group: Option<&'t str>,
+    /// Types and names in turn.
+    pairs: Vec<(&'t str, &'t str)>,
+    provider: &'t str,
+}
+
+impl<'t> Parts<'t> {
+    fn of(id: &'t str) -> Self {
+        let words: Vec<&str> = id.trim().split('/').filter(|word| !word.is_empty()).collect();
+        let place = |wanted: &str| words.iter().rposition(|word| word.eq_ignore_ascii_case(wanted));
+        let after = |wanted: &str| place(wanted).and_then(|at| words.get(at + 1)).copied();
+        let providers = place("providers");
+        let rest = providers.map_or(&[][..], |at| words.get(at + 2..).unwrap_or_default());
+        let (pairs, _) = rest.as_chunks::<2>();
+        Self {
+            subscription: after("subscriptions"),
+            group: after("resourceGroups"),
+            pairs: pairs.iter().map(|[kind, name]| (*kind, *name)).collect(),
+            provider: after("providers").unwrap_or_default(),
+        }
+    }
+}
+
+/// The full type of a resource id, in lower case; `None` if the text is none.
+pub(super) fn kind_of_id(id: &str) -> Option<String> {
+    let parts = Parts::of(id);
+    let mut kind = parts.provider.to_ascii_lowercase();
+    for (part, _) in &parts.pairs {
+        kind = format!("{kind}/{}", part.to_ascii_lowercase());
+    }
+    (!parts.pairs.is_empty()).then_some(kind)
+}
+
+impl Identity {
+    /// Of a resource: from its id if it was printed with one, else from its name and where it is deployed.
+    pub fn of(resource: &Resource) -> Self {
+        let id = resource.body.get("id").and_then(Value::as_str);
+        if let Some(id) = id.filter(|id| kind_of_id(id).is_some_and(|kind| kind == resource.kind)) {
+            return Self::referred(id);
+        }
+        let place = |value: &Option<Value>, none: &str| known(value.as_ref()?.as_str()?, none);
+        let name = resource.name.as_str().map(|name| name.trim().trim_matches('/'));
+        Self {
+            subscription: place(&resource.target.subscription, NO_SUBSCRIPTION),
+            group: place(&resource.target.resource_group, NO_GROUP),
+            name: name.filter(|name| !name.is_empty()).map(str::to_owned),
+            sure: resource.name.doubt().is_none(),
+        }
+    }
+
+    /// What an id, or a name alone, refers to.
+    pub fn referred(id: &str) -> Self {
+        let parts = Parts::of(id);
+        let names: Vec<&str> = parts.pairs.iter().map(|(_, name)| *name).collect();
+        let last = id.trim().trim_end_matches('/').rsplit('/').next();
+        let name = match names.is_empty() {
+            true => last.unwrap_or_default().to_owned(),
+            false => names.join("/"),
+        };
+        Self {
+            subscription: parts.subscription.and_then(|text| known(text, NO_SUBSCRIPTION)),
+            group: parts.group.and_then(|text| known(text, NO_GROUP)),
+            name: (!name.is_empty()).then_some(name),
+            sure: true,
+        }
+    }
+
+    /// Of the resource that it is a child of. Its name is not known if this one was printed without it.
+    pub fn parent(&self) -> Self {
+        let parent = self.name.as_deref().and_then(|name| name.rsplit_once('/'));
+        // What stands before a policy's name is nothing of Azure's.
+        let parent = parent.map(|(parent, _)| parent.rsplit('/').next().unwrap_or(parent).to_owned());
+        Self {
+            name: parent.filter(|name| !name.is_empty()),
+            ..self.clone()
+        }
+    }
+
+    /// The last part of the name.
+    pub fn last(&self) -> Option<&str> {
+        self.name.as_deref().and_then(|name| name.rsplit('/').next())
+    }
+
+    fn key(&self) -> Option<String> {
+        self.name.as_deref().map(str::to_ascii_lowercase)
+    }
+
+    /// How many of the parts of its place are known.
+    fn known_parts(&self) -> usize {
+        usize::from(self.subscription.is_some()) + usize::from(self.group.is_some())
+    }
+
+    /// Whether both may be in the same place.
+    fn fits(&self, other: &Self) -> bool {
+        let fit = |one: &Option<String>, other: &Option<String>| one.is_none() || other.is_none() || one == other;
+        fit(&self.subscription, &other.subscription) && fit(&self.group, &other.group)
+    }
+
+    /// Whether both may be one, though their names are written apart: one of those is a stand-in, or not known.
+    pub fn may_be(&self, other: &Self) -> bool {
+        self.fits(other) && (self.name.is_none() || other.name.is_none() || self.sure != other.sure)
+    }
+}
+
+fn known(text: &str, none: &str) -> Option<String> {
+    let text = text.trim().to_ascii_lowercase();
+    (!text.is_empty() && text != none).then_some(text)
+}
+
+/// Things by identity.
+#[derive(Debug, Default)]
+pub(super) struct Register {
+    things: Vec<(Identity, usize)>,
+    /// By name in lower case: those of which the place is known in full, and the others.
+    by_name: HashMap<String, [Vec<usize>; 2]>,
+    exact: HashMap<(String, Option<String>, Option<String>), usize>,
+}
+
+/// Which thing an identity means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Meant {
+    None,
+    One(usize),
+    /// It may be each of several.
+    Several,
+}
+
+impl Register {
+    pub fn add(&mut self, id: &Identity, thing: usize) {
+        let place = self.things.len();
+        self.things.push((id.clone(), thing));
+        if let Some(name) = id.key() {
+            let part = usize::from(id.known_parts() < 2);
+            self.by_name.entry(name.clone()).or_default()[part].push(place);
+            let key = (name, id.subscription.clone(), id.group.clone());
+            self.exact.entry(key).or_insert(place);
+        }
+    }
+
+    pub fn meant(&self, id: &Identity) -> Meant {
+        let Some(name) = id.key() else { return Meant::None };
+        let key = (name.clone(), id.subscription.clone(), id.group.clone());
+        if let Some(place) = self.exact.get(&key) {
+            return Meant::One(self.things[*place].1);
+        }
+        let Some([whole, partial]) = self.by_name.get(&name) else {
+            return Meant::None;
+        };
+        // Two places that are known in full and differ are never one.
+        let whole = if id.known_parts() < 2 { whole.as_slice() } else { &[] };
+        let things = whole.iter().chain(partial).map(|place| &self.things[*place]);
+        let mut fitting = things.filter(|(other, _)| other.fits(id));
+        match (fitting.next(), fitting.next()) {
+            (None, _) => Meant::None,
+            (Some((_, thing)), None) => Meant::One(*thing),
+            _ => Meant::Several,
+        }
+    }
+}
+
+/// Resources that are one and the same, in the order of the first of each, with all that is known of them. What is written
+/// without a place is the one of its name that has one, if there is only one.
+pub(super) fn distinct<'r>(resources: &[&'r Resource]) -> Vec<(Identity, Vec<&'r Resource>)> {
+    let ids: Vec<Identity> = resources.iter().map(|one| Identity::of(one)).collect();
+    let first = firsts(&ids);
+    let mut made: Vec<(Identity, Vec<&Resource>)> = Vec::new();
+    let mut places: HashMap<usize, usize> = HashMap::new();
+    for ((resource, id), first) in resources.iter().zip(ids).zip(first) {
+        let place = *places.entry(first).or_insert(made.len());
+        match made.get_mut(place) {
+            None => made.push((id, vec![resource])),
+            Some((known, members)) => {
+                members.push(resource);
+                if id.known_parts() > known.known_parts() {
+                    *known = id;
+                }
+            }
+        }
+    }
+    made
+}
+
+/// For each identity the one that stands for it.
+fn firsts(ids: &[Identity]) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..ids.len()).collect();
+    order.sort_by_key(|index| (2 - ids[*index].known_parts(), *index));
+    let mut register = Register::default();
+    let mut same: Vec<usize> = (0..ids.len()).collect();
+    for index in order {
+        match register.meant(&ids[index]) {
+            Meant::One(other) => same[index] = other,
+            Meant::None | Meant::Several => register.add(&ids[index], index),
+        }
+    }
+    same
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(group: &str, name: &str) -> Identity {
+        Identity::referred(&format!(
+            "/subscriptions/s/resourceGroups/{group}/providers/Microsoft.Network/ipGroups/{name}"
+        ))
+    }
+
+    #[test]
+    fn an_id_is_read_with_its_place_and_a_name_stands_for_itself() {
+        let id =
+            "/subscriptions/S/resourceGroups/rg/providers/Microsoft.Network/firewallPolicies/p/ruleCollectionGroups/g/";
+        let group = Identity::referred(id);
+        assert_eq!(
+            (group.subscription.as_deref(), group.group.as_deref()),
+            (Some("s"), Some("rg"))
+        );
+        assert_eq!((group.name.as_deref(), group.last()), (Some("p/g"), Some("g")));
+        assert_eq!(group.parent().name.as_deref(), Some("p"));
+        assert_eq!(
+            kind_of_id(id).as_deref(),
+            Some("microsoft.network/firewallpolicies/rulecollectiongroups")
+        );
+        assert_eq!(Identity::referred("spokes").name.as_deref(), Some("spokes"));
+        assert_eq!(
+            Identity::referred("/x/firewallPolicies/base/").name.as_deref(),
+            Some("base")
+        );
+    }
+
+    #[test]
+    fn a_name_without_a_place_means_the_only_one_of_its_name() {
+        let mut register = Register::default();
+        register.add(&at("a", "spokes"), 0);
+        assert_eq!(register.meant(&Identity::referred("SPOKES")), Meant::One(0));
+        assert_eq!(register.meant(&at("b", "spokes")), Meant::None);
+        register.add(&at("b", "spokes"), 1);
+        assert_eq!(register.meant(&Identity::referred("spokes")), Meant::Several);
+        assert_eq!(register.meant(&at("b", "Spokes")), Meant::One(1));
+    }
+
+    #[test]
+    fn resources_are_one_if_nothing_that_is_known_tells_them_apart() {
+        let name = Identity::referred("x");
+        assert_eq!(firsts(&[name.clone(), at("a", "x"), name.clone()]), [1, 1, 1]);
+        assert_eq!(firsts(&[name, at("a", "x"), at("b", "x")]), [0, 1, 2]);
+    }
+}
