@@ -34,10 +34,11 @@ pub struct Expectation {
 }
 
 impl Expectation {
-    /// Whether it came as expected.
+    /// Whether it came as expected, for certain.
     pub fn holds(&self, policy: &CompiledPolicy, judged: &Judged) -> bool {
         let decision = &judged.decision;
-        decision.action == self.decision
+        !judged.unresolved
+            && decision.action == self.decision
             && self.reason.is_none_or(|reason| decision.reason == reason)
             && (self.rule.as_ref()).is_none_or(|rule| decision.rule.is_some_and(|id| is_called(policy, id, rule)))
     }

@@ -392,6 +392,84 @@ fn a_transparent_attempt_by_name_says_where_it_leads() {
     );
 }
 
+/// Private addresses are open on 443, but for one host by its name.
+const PRIVATE: &str = r#"
+[[network_rule_collection]]
+name = "n"
+priority = 100
+action = "Deny"
+[[network_rule_collection.rule]]
+name = "sql"
+protocols = ["TCP"]
+source_addresses = ["*"]
+destination_fqdns = ["sql.contoso.test"]
+destination_ports = ["443"]
+
+[[network_rule_collection]]
+name = "a"
+priority = 200
+action = "Allow"
+[[network_rule_collection.rule]]
+name = "private"
+protocols = ["TCP", "UDP"]
+source_addresses = ["*"]
+destination_addresses = ["10.0.0.0/8"]
+destination_ports = ["443"]
+"#;
+
+/// As `egret explain` takes them: what no proxy port carries must not be judged as if it came to one.
+#[test]
+fn packets_are_routed_unless_the_test_says_otherwise() {
+    let policy = config::from_text("p.toml", PRIVATE).expect("it loads").policy;
+    let tests = |via: &str, target: &str, decision: &str| {
+        format!(
+            "source = \"10.1.0.4\"\n[[attempt]]\nname = \"a\"\n{via}target = \"{target}\"\ndecision = \"{decision}\"\n"
+        )
+    };
+    for (via, target, decision, passes) in [
+        ("", "udp://10.9.9.9:443", "Allow", true),
+        ("", "udp://10.9.9.9:443", "Deny", false),
+        ("", "icmp://10.9.9.9", "Deny", true),
+        ("via = \"explicit\"\n", "tcp://10.9.9.9:443", "Deny", true),
+        ("", "10.9.9.9:443", "Deny", true),
+    ] {
+        let suite = Suite::parse("t.toml", &tests(via, target, decision)).expect("it loads");
+        let (ran, _) = run(&policy, &suite);
+        assert_eq!(
+            ran.failed.is_empty(),
+            passes,
+            "{via}{target} {decision}: {:?}",
+            ran.judged
+        );
+    }
+    for target in ["udp://10.9.9.9:443", "icmp://10.9.9.9"] {
+        let text = tests("via = \"explicit\"\n", target, "Deny");
+        let told = Suite::parse("t.toml", &text).expect_err("a mistake")[0].one_line();
+        assert!(
+            told.starts_with("t.toml:4:7: the proxy port carries TCP alone"),
+            "{told}"
+        );
+    }
+}
+
+/// Neither green nor silent: whether the rule matches is not known.
+#[test]
+fn a_test_that_hangs_on_a_name_that_nobody_resolved_fails() {
+    let policy = config::from_text("p.toml", PRIVATE).expect("it loads").policy;
+    let attempt = "[[attempt]]\nname = \"a\"\ntarget = \"tcp://10.9.9.9:443\"\ndecision = ";
+    let resolved = |to: &str| format!("[resolved]\n\"sql.contoso.test\" = [{to}]\n{attempt}");
+    for (text, passes) in [
+        (format!("{attempt}\"Allow\""), false),
+        (format!("{attempt}\"Deny\""), false),
+        (resolved("\"10.9.9.9\"") + "\"Deny\"", true),
+        (resolved("\"10.9.9.1\"") + "\"Allow\"", true),
+    ] {
+        let suite = Suite::parse("t.toml", &text).expect("it loads");
+        let (ran, _) = run(&policy, &suite);
+        assert_eq!(ran.failed.is_empty(), passes, "{text}: {:?}", ran.judged);
+    }
+}
+
 #[test]
 fn what_is_said_of_an_exported_policy_leads_to_its_json() {
     let policy = r#"{ "ruleCollections": [ {

@@ -61,9 +61,16 @@ fn net() -> impl Strategy<Value = IpNet> {
 
 fn source() -> impl Strategy<Value = IpAddr> {
     select(
-        ["10.0.0.5", "10.0.0.200", "10.0.1.9", "172.16.0.1", "fd00::1"]
-            .map(|ip| ip.parse().expect("an address"))
-            .to_vec(),
+        [
+            "10.0.0.5",
+            "10.0.0.200",
+            "10.0.1.9",
+            "172.16.0.1",
+            "fd00::1",
+            "64:ff9b::10.0.0.5",
+        ]
+        .map(|ip| ip.parse().expect("an address"))
+        .to_vec(),
     )
 }
 

@@ -34,6 +34,9 @@ pub fn run(args: &ExplainArgs) -> anyhow::Result<Answer> {
         Resolved::default()
     };
     let mut explanation = Explanation::new(&checked, asked, resolved);
+    if let Some(judged) = explanation.judged() {
+        judged::certain(&explanation.policy, &judged.evaluation)?;
+    }
     if args.resolve {
         explanation.resolve(&checked)?;
     }

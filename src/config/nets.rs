@@ -62,6 +62,18 @@ fn unmapped(net: IpNet) -> IpNet {
         .map_or(net, IpNet::V4)
 }
 
+/// Whether these prefixes hold every IPv4 address, alone or together.
+pub fn hold_ipv4<'a>(nets: impl IntoIterator<Item = &'a IpNet>) -> bool {
+    let v4 = nets.into_iter().filter_map(|net| match net {
+        IpNet::V4(net) => Some(*net),
+        IpNet::V6(_) => None,
+    });
+    let v4: Vec<Ipv4Net> = v4.collect();
+    // Most lists are far from it, and need no merging.
+    let addresses: u64 = v4.iter().map(|net| 1 << (32 - net.prefix_len())).sum();
+    addresses >= 1 << 32 && Ipv4Net::aggregate(&v4) == [Ipv4Net::default()]
+}
+
 /// Service tags are written in upper camel case; host names mostly are not.
 pub fn looks_like_service_tag(text: &str) -> bool {
     text.starts_with(|c: char| c.is_ascii_uppercase()) && !text.contains(['/', ':'])
@@ -119,6 +131,20 @@ mod tests {
                 expected.map(|nets| nets.iter().map(|net| net.to_string()).collect()),
                 "{text}"
             );
+        }
+    }
+
+    #[test]
+    fn all_of_ipv4_in_one_prefix_or_several() {
+        for (written, all) in [
+            (&["0.0.0.0/0"][..], true),
+            (&["128.0.0.0/1", "10.0.0.0/8", "0.0.0.0/1"], true),
+            (&["0.0.0.0/1", "128.0.0.0/2", "0.0.0.0/1"], false),
+            (&["::/0"], false),
+            (&[], false),
+        ] {
+            let nets: Vec<IpNet> = written.iter().map(|text| text.parse().unwrap()).collect();
+            assert_eq!(hold_ipv4(&nets), all, "{written:?}");
         }
     }
 

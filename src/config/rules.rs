@@ -7,7 +7,7 @@ mod network;
 use super::{
     at::{At, Span},
     file::{self, FileConfig},
-    overlap,
+    nets, overlap,
     problem::{Finding, Report},
     settings::Settings,
     sources::IpGroups,
@@ -17,6 +17,7 @@ use super::{
 use crate::policy::{
     Action, Mode, ParentPolicy, Policy, Priority, RuleCollection, RuleCollectionGroup, Rules, ServiceTags, Sources,
 };
+use ipnet::IpNet;
 use std::{collections::HashSet, net::SocketAddr, path::Path, sync::Arc};
 
 /// Most rules of one file (threat F-12).
@@ -232,7 +233,8 @@ impl<'a> Maker<'a> {
         priorities.clear();
         for written in view.application {
             self.enter(&mut names, &mut priorities, view, &written.name, &written.priority);
-            let action = action(written.action);
+            // An action that could not be read does not load; what would be wrong if it allowed is said at once.
+            let action = written.action.map_or(Action::Allow, |written| action(Some(written)));
             let make = |maker: &mut Self, rule| maker.application_rule(rule, action);
             let rules = self.each(view, &written.name, &written.rule, |rule| &rule.name, make);
             collections.push(self.filter(written, Rules::Application(rules)));
@@ -342,6 +344,42 @@ impl<'a> Maker<'a> {
             .add(Finding::warning(span_of(&network.name), found).hint(hint));
     }
 
+    fn sources(
+        &mut self,
+        name: &Option<At<String>>,
+        action: Action,
+        addresses: &file::Texts,
+        groups: &file::Texts,
+    ) -> Sources {
+        match self.ip_groups.sources(addresses, groups, self.report) {
+            Sources::Nets(nets) if self.denies_ipv4(name, action, &nets) => Sources::Any { written: true },
+            sources => sources,
+        }
+    }
+
+    /// Whether a rule denies every IPv4 address. Azure's rules know no other, and no IPv6 passes there: what denies all of
+    /// IPv4 denies every address here, or the way would be open to whoever takes IPv6.
+    fn denies_ipv4<'n>(
+        &mut self,
+        name: &Option<At<String>>,
+        action: Action,
+        nets: impl IntoIterator<Item = &'n IpNet> + Clone,
+    ) -> bool {
+        if action == Action::Allow || !nets::hold_ipv4(nets.clone()) {
+            return false;
+        }
+        if !nets
+            .into_iter()
+            .any(|net| matches!(net, IpNet::V6(net) if net.prefix_len() == 0))
+        {
+            let found = format!("rule `{}` denies all of IPv4: IPv6 is denied with it", text_of(name));
+            let finding = Finding::warning(span_of(name), found);
+            self.report
+                .add(finding.hint("`*` says the same; what is to pass by IPv6 needs a rule before it"));
+        }
+        true
+    }
+
     /// A rule that allows and names no source is for this machine alone.
     fn needs_sources(&mut self, name: &Option<At<String>>, sources: &Sources, action: Action) {
         let (Some(listener), Sources::Any { written: false }, Action::Allow) = (self.open_listener, sources, action)
@@ -366,6 +404,13 @@ impl<'a> Maker<'a> {
             let finding = Finding::warning(own.span, "`enforce` has no effect: the whole policy is in audit mode");
             self.report
                 .add(finding.hint("leave the global `mode` out, and write `mode = \"audit\"` where it is meant"));
+        }
+        let denies = action(written.action) == Action::Deny;
+        if let Some(own) = own.filter(|own| denies && self.mode == Mode::Enforce && ***own == file::Mode::Audit) {
+            let found = "in audit mode this collection lets through whatever it names, also what no rule allows";
+            let finding = Finding::warning(own.span, found);
+            self.report
+                .add(finding.hint("enforced, or left out, it would not: narrow it to what other rules allow"));
         }
         let mode = own.map_or(self.mode, |own| mode(Some(&own.value)));
         collection(&written.name, &written.priority, action(written.action), mode, rules)

@@ -10,12 +10,12 @@ use super::{
 };
 use crate::{
     catalogue::{self, Catalogue, FqdnTag, Narrowed, TagError, TemplateFault, WhyLeftOut},
-    policy::{FqdnPattern, TargetFqdn},
+    policy::{Action, FqdnPattern, TargetFqdn},
 };
 use mistakes::{bad_pattern, odd_letter};
 use std::{
     borrow::Cow,
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     path::Path,
 };
 
@@ -28,6 +28,8 @@ pub struct Tags<'a> {
     catalogue: Cow<'static, Catalogue>,
     bindings: &'a BTreeMap<String, Binding>,
     resolved: HashMap<&'a str, Vec<TargetFqdn>>,
+    /// Those of which it was said that they admit every tenant's resources, if they do.
+    warned: HashSet<&'a str>,
 }
 
 impl<'a> Tags<'a> {
@@ -37,19 +39,26 @@ impl<'a> Tags<'a> {
             catalogue: catalogue(&file.catalogue, base, report),
             bindings: &file.fqdn_tag,
             resolved: HashMap::new(),
+            warned: HashSet::new(),
         }
     }
 
-    /// The names that a rule admits, its own first.
-    pub fn targets(&mut self, rule: &'a file::ApplicationRule, report: &mut Report) -> Vec<TargetFqdn> {
+    /// The names that a rule speaks of, its own first. In a rule that denies none is wide, however many it denies.
+    pub fn targets(&mut self, rule: &'a file::ApplicationRule, action: Action, report: &mut Report) -> Vec<TargetFqdn> {
         let name = rule.name.as_ref().map_or("", |name| name.as_str());
         let span = rule.name.as_ref().map_or(Span::default(), |name| name.span);
         let told = report.told();
-        let wide = rule.allow_wide.unwrap_or(false);
+        let wide = rule.allow_wide.unwrap_or(false) || action == Action::Deny;
         let own = rule.destination_fqdns.iter().flat_map(|list| list.iter());
         let mut targets: Vec<TargetFqdn> = own.filter_map(|text| self.own(text, wide, report)).collect();
         for tag in rule.destination_fqdn_tags.iter().flat_map(|list| list.iter()) {
             targets.extend_from_slice(self.tag(tag, report));
+            if action == Action::Allow && self.warned.insert(tag) {
+                self.warn_of_wide(tag, report);
+            }
+        }
+        if action == Action::Deny {
+            targets.iter_mut().for_each(|target| target.wide = false);
         }
         match (&rule.destination_fqdns, &rule.destination_fqdn_tags) {
             (None, None) => {
@@ -129,6 +138,35 @@ impl<'a> Tags<'a> {
             self.resolved.insert(tag, targets);
         }
         &self.resolved[tag.as_str()]
+    }
+
+    /// Bound, only what `keep` names is wide; unbound, every placeholder.
+    fn warn_of_wide(&self, used: &At<String>, report: &mut Report) {
+        let (Some(tag), Some(targets)) = (self.catalogue.tag(used), self.resolved.get(used.as_str())) else {
+            return;
+        };
+        let mut wide = targets
+            .iter()
+            .filter(|target| target.wide)
+            .map(|target| format!("`{}`", target.pattern));
+        let Some(first) = wide.next() else { return };
+        let more = match wide.count() {
+            0 => String::new(),
+            more => format!(" (and {more} more)"),
+        };
+        let binding = self.bindings.get(used.as_str()).map(binding).unwrap_or_default();
+        let (name, bound) = (tag.name(), !binding.values.is_empty());
+        let state = match tag.placeholder() {
+            _ if bound => "keeps wildcards",
+            Some(_) => "is not bound",
+            None => "has a wildcard that no binding narrows",
+        };
+        let found = format!("tag `{name}` {state}: {first}{more} admits every tenant's resource, an exfiltration path");
+        let finding = Finding::warning(used.span, found);
+        report.add(match to_bind(tag, &binding.features) {
+            Some(hint) if !bound => finding.hint(hint),
+            _ => finding,
+        });
     }
 
     /// The tag of this name, in any case: someone wrote it among the host names.
@@ -245,7 +283,6 @@ fn entries(tag: &FqdnTag, used: Span, section: Option<&Binding>, report: &mut Re
     let binding = section.map(binding).unwrap_or_default();
     match tag.narrow(&binding) {
         Ok(narrowed) => {
-            warn_of_wide(tag, used, &narrowed.targets, &binding, report);
             warn_of_nothing(tag, used, &narrowed, report);
             if let Some(section) = section {
                 warn_of_empty(tag, section, report);
@@ -332,31 +369,6 @@ fn instead(error: &TagError) -> Option<&str> {
         _ => return None,
     };
     nearest(written, known.iter().map(String::as_str))
-}
-
-/// Bound, only what `keep` names is wide; unbound, every placeholder.
-fn warn_of_wide(tag: &FqdnTag, used: Span, targets: &[TargetFqdn], binding: &catalogue::Binding, report: &mut Report) {
-    let mut wide = targets
-        .iter()
-        .filter(|target| target.wide)
-        .map(|target| format!("`{}`", target.pattern));
-    let Some(first) = wide.next() else { return };
-    let more = match wide.count() {
-        0 => String::new(),
-        more => format!(" (and {more} more)"),
-    };
-    let (name, bound) = (tag.name(), !binding.values.is_empty());
-    let state = match tag.placeholder() {
-        _ if bound => "keeps wildcards",
-        Some(_) => "is not bound",
-        None => "has a wildcard that no binding narrows",
-    };
-    let found = format!("tag `{name}` {state}: {first}{more} admits every tenant's resource, an exfiltration path");
-    let finding = Finding::warning(used, found);
-    report.add(match to_bind(tag, &binding.features) {
-        Some(hint) if !bound => finding.hint(hint),
-        _ => finding,
-    });
 }
 
 /// A tag of TCP entries, or of hosts that nobody has named.

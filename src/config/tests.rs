@@ -933,7 +933,10 @@ fn network_and_dnat_rules_that_no_proxy_flow_is_judged_by_are_warned_of() {
         (
             "a service tag that no list holds, where the rule denies",
             text.replace("10.0.0.1-10.0.0.2", "Storage.WestEurope"),
-            &["error: no list holds service tag `Storage.WestEurope`", "deny less"],
+            &[
+                "error: no list holds a prefix of service tag `Storage.WestEurope`",
+                "deny less",
+            ],
         ),
         (
             "a name among addresses to translate to",
@@ -969,7 +972,10 @@ fn network_and_dnat_rules_that_no_proxy_flow_is_judged_by_are_warned_of() {
     let allowed = text
         .replace("\"Deny\"", "\"Allow\"")
         .replace("10.0.0.1-10.0.0.2", "Storage.WestEurope");
-    assert!(told(&allowed).contains("warning: no list holds service tag `Storage.WestEurope`: it matches nothing"));
+    assert!(
+        told(&allowed)
+            .contains("warning: no list holds a prefix of service tag `Storage.WestEurope`: it matches nothing")
+    );
 }
 
 #[test]
@@ -1014,6 +1020,10 @@ fn lists_and_service_tags_are_read_from_files_beside_the_configuration() {
         "203.0.113.9 # one\n\n*.bad.example\nbad.example\n",
     )
     .unwrap();
+    let empty = r#"{"values":[{"name":"Storage.WestEurope","properties":{"addressPrefixes":[]}}]}"#;
+    std::fs::write(folder.join("empty-tags.json"), empty).unwrap();
+    std::fs::write(folder.join("windows.txt"), "\u{feff}198.51.100.1\r\nbad.example\r\n").unwrap();
+    std::fs::write(folder.join("comments.txt"), "# nothing yet\n").unwrap();
     std::fs::write(folder.join("broken.txt"), "203.0.113.9\n203.0.113.0/33\n*\n").unwrap();
     let network = "[[network_rule_collection]]\nname = \"n\"\npriority = 100\naction = \"Deny\"\n\
                    [[network_rule_collection.rule]]\nname = \"r\"\nprotocols = [\"TCP\"]\nsource_addresses = [\"*\"]\n\
@@ -1048,12 +1058,117 @@ fn lists_and_service_tags_are_read_from_files_beside_the_configuration() {
         ),
         ("[threat_intelligence]\nfiles = [\"gone.txt\"]\n", "cannot be read"),
         ("[service_tags]\nfile = \"bad.txt\"\n", "is not a list of service tags"),
+        (
+            &format!("[service_tags]\nfile = \"empty-tags.json\"\n{network}"),
+            "no list holds a prefix of service tag `storage.westeurope`: this rule would deny less than it says",
+        ),
     ] {
         let problems = load(text).unwrap_err();
         let told: Vec<String> = problems.iter().map(ToString::to_string).collect();
         assert!(told.iter().any(|told| told.contains(wanted)), "{wanted}: {told:?}");
     }
+    let windows = load("[threat_intelligence]\nfiles = [\"windows.txt\"]\n").unwrap();
+    let lists = windows.policy.threat_intelligence;
+    assert_eq!((lists.addresses.len(), lists.fqdns.len()), (1, 1), "a BOM and CRLF");
+    for text in ["files = [\"comments.txt\"]", "mode = \"Deny\""] {
+        let empty = load(&format!("[threat_intelligence]\n{text}\n")).unwrap().warnings;
+        assert!(
+            empty
+                .iter()
+                .any(|warning| warning.found.contains("nothing is ever hit")),
+            "{text}"
+        );
+    }
+    let off = load("[threat_intelligence]\nmode = \"Off\"\nfiles = [\"broken.txt\"]\n").unwrap();
+    assert_eq!(off.warnings.len(), 0, "what is off is not read");
     std::fs::remove_dir_all(&folder).unwrap();
+}
+
+/// Azure's rules know IPv4 alone, so that `0.0.0.0/0` is all there is.
+#[test]
+fn what_denies_all_of_ipv4_denies_ipv6_and_what_allows_it_does_not() {
+    let text = "[[network_rule_collection]]\nname = \"n\"\npriority = 100\naction = \"Deny\"\n\
+                [[network_rule_collection.rule]]\nname = \"r\"\nprotocols = [\"TCP\"]\n\
+                source_addresses = [\"0.0.0.0/1\", \"128.0.0.0/1\"]\ndestination_addresses = [\"0.0.0.0/0\"]\n\
+                destination_ports = [\"443\"]\n";
+    let everywhere = |text: &str| {
+        let policy = load_text(text).policy;
+        let Rules::Network(rules) = &policy.groups[0].collections[0].rules else {
+            panic!("a network collection")
+        };
+        (
+            rules[0].destinations.any,
+            rules[0].sources == Sources::Any { written: true },
+        )
+    };
+    assert_eq!(everywhere(text), (true, true));
+    assert_eq!(everywhere(&text.replace("Deny", "Allow")), (false, false));
+    assert_eq!(
+        everywhere(&text.replace("\"0.0.0.0/0\"", "\"0.0.0.0/1\"")),
+        (false, true)
+    );
+    check_all(&[(
+        "said once for sources, once for destinations",
+        text.into(),
+        &[
+            "6:8 warning: rule `r` denies all of IPv4: IPv6 is denied with it",
+            "`*` says the same",
+        ],
+    )]);
+    assert!(
+        !told(
+            &text
+                .replace("0.0.0.0/0\"", "0.0.0.0/0\", \"::/0\"")
+                .replace("\"0.0.0.0/1\", \"128.0.0.0/1\"", "\"*\"")
+        )
+        .contains("IPv6")
+    );
+    let applications =
+        rule("source_addresses = [\"0.0.0.0/0\"]\ndestination_fqdns = [\"a.example\"]").replace("Allow", "Deny");
+    let Rules::Application(rules) = &load_text(&applications).policy.groups[0].collections[0].rules else {
+        panic!("an application collection")
+    };
+    assert_eq!(rules[0].sources, Sources::Any { written: true });
+}
+
+#[test]
+fn a_network_rule_without_a_port_or_protocol_is_told_of() {
+    let text = "[[network_rule_collection]]\nname = \"n\"\npriority = 100\naction = \"Deny\"\n\
+                [[network_rule_collection.rule]]\nname = \"r\"\nprotocols = [\"TCP\"]\nsource_addresses = [\"*\"]\n\
+                destination_addresses = [\"10.0.0.0/8\"]\ndestination_ports = [\"443\"]\n";
+    check_all(&[
+        (
+            "no port",
+            text.replace("[\"443\"]", "[]"),
+            &["10:21 warning: rule `r` has no port: it never matches"],
+        ),
+        (
+            "no protocol",
+            text.replace("[\"TCP\"]", "[]"),
+            &["6:8 warning: rule `r` has no protocol: it never matches"],
+        ),
+    ]);
+}
+
+/// The wider a denial, the safer.
+#[test]
+fn a_star_in_a_rule_that_denies_is_not_wide() {
+    let lines = "source_addresses = [\"*\"]\ndestination_fqdns = [\"*openai.azure.com\", \"*.openai.azure.com\", \"*\"]\n\
+                 destination_fqdn_tags = [\"AzureOpenAI\"]";
+    let denies = rule(lines).replace("action = \"Allow\"", "action = \"Deny\"");
+    assert!(!told(&denies).contains("tenant"), "{}", told(&denies));
+    let Rules::Application(rules) = &load_text(&denies).policy.groups[0].collections[0].rules else {
+        panic!("an application collection")
+    };
+    assert!(rules[0].targets.iter().all(|target| !target.wide));
+    let both = denies
+        + &rule("source_addresses = [\"*\"]\ndestination_fqdn_tags = [\"AzureOpenAI\"]")
+            .replace("name = \"c\"\npriority = 100", "name = \"d\"\npriority = 200");
+    assert!(
+        told(&both).contains("tag `AzureOpenAI` is not bound"),
+        "{}",
+        told(&both)
+    );
 }
 
 #[test]
@@ -1070,6 +1185,10 @@ fn audit_is_global_or_a_collection_s() {
         text.replace("priority = 100", "priority = 100\nmode = \"enforce\"")
     );
     assert!(told(&both).contains("5:8 warning: `enforce` has no effect"));
+    let trial = text
+        .replace("priority = 100", "priority = 100\nmode = \"audit\"")
+        .replace("Allow", "Deny");
+    assert!(told(&trial).contains("4:8 warning: in audit mode this collection lets through whatever it names"));
 }
 
 #[test]
@@ -1240,7 +1359,7 @@ fn network_rules_are_told_of_among_themselves_and_before_application_rules() {
         ),
         (
             "of one family",
-            network("web", 100, "Deny", "0.0.0.0/0") + &names,
+            network("web", 100, "Allow", "0.0.0.0/0") + &names,
             &["16:8 warning", "is never asked for routed IPv4 flows"],
         ),
     ]);

@@ -1,7 +1,7 @@
 //! `[threat_intelligence]`: its lists are read here, one address, prefix or name a line.
 
 use super::{
-    at::At,
+    at::{At, Span},
     file, nets,
     problem::{Finding, Report},
     read,
@@ -32,8 +32,21 @@ pub(super) fn lists(written: &file::ThreatIntelligence, base: &Path, report: &mu
     };
     let names = written.allowlist.fqdns.iter().flat_map(|list| list.iter());
     lists.allowed_fqdns = names.filter_map(|text| targets::pattern(text, report)).collect();
+    // What is off is not read: a list that is broken can be switched off.
+    if mode == ThreatMode::Off {
+        return lists;
+    }
+    let errors = report.errors();
     for file in written.files.iter().flat_map(|list| list.iter()) {
         add(&mut lists, file, base, report);
+    }
+    let on = written.mode.is_some() || written.files.is_some();
+    if on && lists.addresses.is_empty() && lists.fqdns.is_empty() && report.errors() == errors {
+        let span = written.files.as_ref().map_or(Span::default(), |files| files.span);
+        let found = format!("threat intelligence is on (`{mode:?}`), and its lists are empty: nothing is ever hit");
+        report.add(
+            Finding::warning(span, found).hint("`files` names the lists; `mode = \"Off\"` says that none are meant"),
+        );
     }
     lists
 }
@@ -53,6 +66,7 @@ fn add(lists: &mut ThreatIntelligence, file: &At<String>, base: &Path, report: &
             return;
         }
     };
+    let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
     let mut bad = 0;
     for (number, line) in text.lines().enumerate() {
         let entry = line.split('#').next().unwrap_or_default().trim();

@@ -31,6 +31,8 @@ pub struct Judged {
     pub decision: Decision,
     /// Rules without which it might have been another one.
     pub swayed_by: Vec<RuleId>,
+    /// The rule denies by names of which the tests do not say where they lead: it could not be told.
+    pub unresolved: bool,
 }
 
 /// A rule that was looked at and came near, and how near.
@@ -43,22 +45,24 @@ pub enum Near {
 }
 
 impl Probe {
-    /// An attempt at the proxy port; [`Target::read`] says what can be asked for.
+    /// An attempt that comes as such targets mostly do; [`Target::read`] says what can be asked for.
     pub fn new(source: IpAddr, target: &str) -> Self {
+        let written = target.to_owned();
+        let target = Target::read(target);
         Self {
             source: source.to_canonical(),
-            via: Via::Explicit,
+            via: target.usual_way(),
             destination: None,
-            written: target.to_owned(),
-            target: Target::read(target),
+            written,
+            target,
             resolved: Arc::default(),
         }
     }
 
-    /// How it comes, the address that it leads to, and what the destination FQDNs of network rules stand for.
-    pub fn coming(self, via: Via, destination: Option<IpAddr>, resolved: Arc<Resolved>) -> Self {
+    /// How it comes if not as usual, the address that it leads to, and what the destination FQDNs of network rules stand for.
+    pub fn coming(self, via: Option<Via>, destination: Option<IpAddr>, resolved: Arc<Resolved>) -> Self {
         Self {
-            via,
+            via: via.unwrap_or(self.via),
             destination: destination.map(|ip| ip.to_canonical()),
             resolved,
             ..self
@@ -93,6 +97,7 @@ impl Probe {
             by: ended.by,
             decision: ended.decision,
             swayed_by,
+            unresolved: ended.unresolved,
         }
     }
 
@@ -168,6 +173,7 @@ impl Judged {
             by: DecidedBy::Default,
             decision,
             swayed_by: Vec::new(),
+            unresolved: false,
         }
     }
 }

@@ -59,8 +59,8 @@ struct FileAttempt {
     name: Option<At<String>>,
     /// Address of who asks.
     source: Option<At<String>>,
-    /// How it comes. Default `explicit`.
-    via: Option<FileVia>,
+    /// How it comes. Default: `transparent` for `tcp://`, `udp://` and `icmp://` targets, else `explicit`.
+    via: Option<At<FileVia>>,
     /// Address that it leads to: that of the packets of a transparent attempt, or of the name once it is resolved.
     destination: Option<At<String>>,
     /// `https://host[:port]`, `http://host[:port]`, `host:port` as a CONNECT names it, `tcp://ip:port`, `udp://ip:port`, `icmp://ip`.
@@ -158,10 +158,10 @@ fn expectations(written: &FileSuite, text: &str, file: &Arc<str>, report: &mut R
         let reason = attempt.reason.as_ref().map(|text| reason(text, report));
         let destination = attempt.destination.as_ref().and_then(|text| address(text, report));
         let Some(source) = own.unwrap_or(source) else { continue };
-        let via = match attempt.via {
-            Some(FileVia::Transparent) => Via::Transparent,
-            Some(FileVia::Explicit) | None => Via::Explicit,
-        };
+        let via = attempt.via.as_ref().map(|via| match via.value {
+            FileVia::Transparent => Via::Transparent,
+            FileVia::Explicit => Via::Explicit,
+        });
         let probe = Probe::new(source, target).coming(via, destination, Arc::clone(&resolved));
         check_ends(attempt, target, &probe, report);
         found.push(Expectation {
@@ -179,8 +179,12 @@ fn expectations(written: &FileSuite, text: &str, file: &Arc<str>, report: &mut R
     found
 }
 
-/// An attempt has one destination, and a transparent one an address.
+/// An attempt has one destination, a transparent one an address, and an explicit one TCP.
 fn check_ends(attempt: &FileAttempt, target: &At<String>, probe: &Probe, report: &mut Report) {
+    if let Some(via) = attempt.via.as_ref().filter(|_| !probe.target().can_come(probe.via)) {
+        let finding = Finding::error(via.span, "the proxy port carries TCP alone");
+        report.add(finding.hint("leave `via` out, and the attempt is taken as routed"));
+    }
     match (&attempt.destination, probe.target().address()) {
         (Some(text), Some(_)) => {
             let finding = Finding::error(text.span, "the target is an address already");

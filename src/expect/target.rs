@@ -2,7 +2,7 @@
 
 use crate::{
     config::nets,
-    policy::{Fqdn, Host, HostError, Protocol, Reason, Transport},
+    policy::{Fqdn, Host, HostError, Protocol, Reason, Transport, Via},
 };
 use std::net::IpAddr;
 
@@ -67,6 +67,19 @@ impl Target {
             transport,
             speaks,
         }
+    }
+
+    /// How an attempt comes if nobody says it: packets are routed, requests and CONNECTs go to the proxy port.
+    pub fn usual_way(&self) -> Via {
+        match self.speaks {
+            Speaks::Neither => Via::Transparent,
+            Speaks::Known(_) | Speaks::Open => Via::Explicit,
+        }
+    }
+
+    /// Whether it can come this way: the proxy port carries TCP alone.
+    pub fn can_come(&self, via: Via) -> bool {
+        via == Via::Transparent || self.transport == Transport::Tcp
     }
 
     /// The name asked for.

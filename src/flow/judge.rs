@@ -122,19 +122,22 @@ pub(crate) fn screen(
     let source = record.source.ip();
     let denial =
         |ip| network(snapshot, source, host, Some(ip), port).filter(|decision| decision.action == Action::Deny);
-    let denied = vetted.addresses().iter().find_map(|candidate| denial(candidate.ip));
-    let Some(denied) = denied else {
+    let Some(denied) = vetted.addresses().iter().find_map(|candidate| denial(candidate.ip)) else {
         return Ok(vetted);
     };
     let kept = vetted.without(|ip| denial(ip).is_some_and(|decision| !decision.permits()));
-    if denied.permits() {
-        // Let through by audit mode, and told as what it would have been.
-        attempted.decided(snapshot, host, denied);
-    }
-    kept.map_err(|refused| {
+    let kept = kept.map_err(|refused| {
         attempted.decided(snapshot, host, denied);
         Denial::new(denied.reason, Stage::Vet).refused(refused)
-    })
+    })?;
+    // Where audit mode alone leaves an address it is told as what it would have been; one that nothing denies would do.
+    let mut denials = kept.addresses().iter().map(|candidate| denial(candidate.ip));
+    if let Some(Some(audited)) = denials.next()
+        && denials.all(|denial| denial.is_some())
+    {
+        attempted.decided(snapshot, host, audited);
+    }
+    Ok(kept)
 }
 
 /// What the network rules say, if they are asked at all.

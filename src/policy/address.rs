@@ -45,30 +45,42 @@ fn tier_v4(ip: Ipv4Addr) -> Tier {
 }
 
 /// Global unicast is 2000::/3 and nothing else (RFC 4291 section 2.4, IANA), so that loopback, link-local, site-local,
-/// multicast, discard and IPv4-compatible addresses need no list. What embeds an IPv4 address may reach that address.
+/// multicast and discard addresses need no list. Of the forms that embed an IPv4 address NAT64's alone may be dialled.
 fn tier_v6(ip: Ipv6Addr) -> Tier {
-    if let Some(embedded) = nat64(ip) {
-        return if tier_v4(embedded) == Tier::Public {
-            Tier::Public
-        } else {
-            Tier::Never
-        };
-    }
-    match ip.segments() {
-        // ISATAP interface identifier (RFC 5214 section 6.1), in any prefix
-        [_, _, _, _, 0 | 0x200, 0x5efe, ..] => Tier::Never,
-        // Teredo (RFC 4380), benchmarking (RFC 5180), 6to4 (RFC 3056)
-        [0x2001, 0, ..] | [0x2001, 2, 0, ..] | [0x2002, ..] => Tier::Never,
-        [0x2000..=0x3fff, ..] => Tier::Public,
-        [0xfc00..=0xfdff, ..] if ip != IPV6_METADATA => Tier::Private,
+    match (ip.segments(), embedded_v4(ip)) {
+        ([0x64, 0xff9b, 0, ..], Some(embedded)) if tier_v4(embedded) == Tier::Public => Tier::Public,
+        (_, Some(_)) => Tier::Never,
+        // Benchmarking (RFC 5180).
+        ([0x2001, 2, 0, ..], _) => Tier::Never,
+        ([0x2000..=0x3fff, ..], _) => Tier::Public,
+        ([0xfc00..=0xfdff, ..], _) if ip != IPV6_METADATA => Tier::Private,
         _ => Tier::Never,
     }
 }
 
-/// The IPv4 address that a NAT64 with the well-known prefix 64:ff9b::/96 would dial (RFC 6052 section 2.1).
-pub(super) fn nat64(ip: Ipv6Addr) -> Option<Ipv4Addr> {
-    let [0x64, 0xff9b, 0, 0, 0, 0, high, low] = ip.segments() else {
-        return None;
+/// The IPv4 address that a translator, relay or tunnel reaches for this IPv6 address: what is denied there is denied here.
+/// Mapped addresses are IPv4 by [`IpAddr::to_canonical`]. A NAT64 with a prefix of its own network (RFC 6052 section 2.2)
+/// cannot be told from other addresses.
+pub(super) fn embedded(ip: IpAddr) -> Option<IpAddr> {
+    match ip {
+        IpAddr::V4(_) => None,
+        IpAddr::V6(ip) => embedded_v4(ip).map(IpAddr::V4),
+    }
+}
+
+fn embedded_v4(ip: Ipv6Addr) -> Option<Ipv4Addr> {
+    let (high, low) = match ip.segments() {
+        // NAT64: the well-known prefix (RFC 6052 section 2.1), and the local one (RFC 8215), as a /96.
+        [0x64, 0xff9b, 0, 0, 0, 0, high, low] | [0x64, 0xff9b, 1, _, _, _, high, low] => (high, low),
+        // ISATAP interface identifier (RFC 5214 section 6.1), in any prefix.
+        [_, _, _, _, 0 | 0x200, 0x5efe, high, low] => (high, low),
+        // 6to4 (RFC 3056 section 2).
+        [0x2002, high, low, ..] => (high, low),
+        // Teredo (RFC 4380 section 4): the client's address with all bits turned.
+        [0x2001, 0, _, _, _, _, high, low] => (!high, !low),
+        // IPv4-compatible (RFC 4291 section 2.5.5.1).
+        [0, 0, 0, 0, 0, 0, high, low] => (high, low),
+        _ => return None,
     };
     Some(Ipv4Addr::from_bits(u32::from(high) << 16 | u32::from(low)))
 }

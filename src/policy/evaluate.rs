@@ -2,7 +2,7 @@
 
 use super::{
     Action, Attempt, CompiledPolicy, Decision, Fqdn, Misses, Mode, Protocol, Reason, RuleId, Threat, ThreatMode, Trace,
-    Transport,
+    Transport, address::embedded,
 };
 use crate::proof::{self, Guard};
 use std::{collections::BTreeMap, net::IpAddr};
@@ -67,9 +67,9 @@ impl Resolved {
         self.0.insert(name, addresses);
     }
 
-    /// Whether the address is one of the name's.
-    pub fn leads(&self, name: &Fqdn, to: IpAddr) -> bool {
-        self.0.get(name).is_some_and(|addresses| addresses.contains(&to))
+    /// Whether the address is one of the name's; `None`: nobody says where the name leads.
+    pub fn leads(&self, name: &Fqdn, to: IpAddr) -> Option<bool> {
+        self.0.get(name).map(|addresses| addresses.contains(&to))
     }
 }
 
@@ -82,6 +82,18 @@ pub struct Evaluation {
     pub decision: Decision,
     /// A list was hit: in mode `Alert` beside the decision, in mode `Deny` as its cause.
     pub threat: Option<Threat>,
+    /// The rule denies by destination FQDNs of which nobody says where they lead, and without it the attempt would go
+    /// through. It is taken to match, which is the narrow side; who explains or tests a policy must not take that for an answer.
+    pub unresolved: bool,
+}
+
+/// Where a rule leads, held against an attempt.
+#[derive(Clone, Copy)]
+struct Leads {
+    by_name: bool,
+    by_address: bool,
+    /// The rule denies, and of one of its names nobody says where it leads.
+    perhaps: bool,
 }
 
 impl CompiledPolicy {
@@ -102,14 +114,22 @@ impl CompiledPolicy {
                 by: DecidedBy::ThreatIntelligence,
                 decision: THREAT_DENIED,
                 threat,
+                unresolved: false,
             };
         }
+        let mut perhaps = None;
         let (by, decision) = self
             .nat(flow, trace)
-            .or_else(|| self.network(flow, trace))
+            .or_else(|| self.first_network(flow, trace, &mut perhaps))
             .or_else(|| self.application(flow, trace))
             .unwrap_or_else(|| (DecidedBy::Default, self.nothing_matched(flow)));
-        Evaluation { by, decision, threat }
+        let denies = perhaps.filter(|_| decision.permits());
+        Evaluation {
+            by: denies.map_or(by, |_| DecidedBy::Network),
+            decision: denies.map_or(decision, |rule| self.matched(rule)),
+            threat,
+            unresolved: denies.is_some(),
+        }
     }
 
     /// Whether a list holds what is known of an attempt: its name, or an address at one of its ends.
@@ -127,6 +147,16 @@ impl CompiledPolicy {
 
     /// What the network rules say of an attempt; `None`: nothing, so that application rules are asked.
     pub fn network<T: Trace>(&self, flow: &FlowAttempt<'_>, trace: &mut T) -> Option<(DecidedBy, Decision)> {
+        self.first_network(flow, trace, &mut None)
+    }
+
+    /// `perhaps`: the first rule before the one that matches which denies if a name of it leads where the packets go.
+    fn first_network<T: Trace>(
+        &self,
+        flow: &FlowAttempt<'_>,
+        trace: &mut T,
+        perhaps: &mut Option<RuleId>,
+    ) -> Option<(DecidedBy, Decision)> {
         let explicit = flow.via == Via::Explicit;
         if explicit && !self.model().explicit_network_rules {
             return None;
@@ -135,9 +165,10 @@ impl CompiledPolicy {
         // An earlier rule allows the address of a named target: what denies it later does not count.
         let mut excepted = false;
         for rule in self.network_rules() {
-            let (by_name, by_address) = self.destination(rule, flow);
+            let leads = self.leads(rule, flow);
             let allows = self.action(rule) == Action::Allow;
-            let decides = by_name || by_address && !(named && (allows || excepted));
+            let by_address = leads.by_address;
+            let decides = leads.by_name || by_address && !(named && (allows || excepted));
             let misses = self.misses(rule, flow, !decides);
             if T::ACTIVE {
                 trace.packet_rule(rule, misses);
@@ -145,7 +176,11 @@ impl CompiledPolicy {
             if misses.count() == 0 && (allows || !proof::off(Guard::NetworkRules)) {
                 return Some((DecidedBy::Network, self.matched(rule)));
             }
-            excepted |= named && allows && by_address && self.misses(rule, flow, false).count() == 0;
+            let but_for_destination = || self.misses(rule, flow, false).count() == 0;
+            excepted |= named && allows && by_address && but_for_destination();
+            if leads.perhaps && perhaps.is_none() && but_for_destination() {
+                *perhaps = Some(rule);
+            }
         }
         None
     }
@@ -155,8 +190,7 @@ impl CompiledPolicy {
             return None;
         }
         self.nat_rules().find_map(|rule| {
-            let (_, by_address) = self.destination(rule, flow);
-            let misses = self.misses(rule, flow, !by_address);
+            let misses = self.misses(rule, flow, !self.leads(rule, flow).by_address);
             if T::ACTIVE {
                 trace.packet_rule(rule, misses);
             }
@@ -189,16 +223,27 @@ impl CompiledPolicy {
         self.default_decision()
     }
 
-    /// Whether a DNAT or network rule admits the destination: by name, by address.
-    fn destination(&self, rule: RuleId, flow: &FlowAttempt<'_>) -> (bool, bool) {
+    /// Whether a DNAT or network rule speaks of the destination. What denies an address denies it in every form that
+    /// embeds it too; what allows it speaks of the very address.
+    fn leads(&self, rule: RuleId, flow: &FlowAttempt<'_>) -> Leads {
         let packet = &self.packets[rule.0 as usize];
-        let leads = |fqdn: &Fqdn| match (flow.via, flow.destination) {
-            (Via::Explicit, _) => flow.name == Some(fqdn),
-            (Via::Transparent, Some(ip)) => flow.resolved.leads(fqdn, ip),
-            (Via::Transparent, None) => false,
+        let denies = self.action(rule) == Action::Deny;
+        let holds = |ip| packet.admits_address(ip);
+        let mut leads = Leads {
+            by_name: false,
+            by_address: match flow.destination {
+                Some(ip) => holds(ip) || denies && embedded(ip).is_some_and(holds),
+                None => flow.via == Via::Transparent && packet.leads_everywhere(),
+            },
+            perhaps: false,
         };
-        let by_address = flow.destination.is_some_and(|ip| packet.admits_address(ip));
-        (packet.fqdns().iter().any(leads), by_address)
+        for fqdn in packet.fqdns() {
+            match named(fqdn, flow, denies) {
+                Some(named) => leads.by_name |= named,
+                None => leads.perhaps |= denies,
+            }
+        }
+        leads
     }
 
     fn misses(&self, rule: RuleId, flow: &FlowAttempt<'_>, destination: bool) -> Misses {
@@ -220,6 +265,20 @@ impl CompiledPolicy {
             wide: false,
         }
     }
+}
+
+/// Whether an attempt leads to a destination FQDN. `None`: it carries an address, and nobody says where the name leads.
+fn named(fqdn: &Fqdn, flow: &FlowAttempt<'_>, denies: bool) -> Option<bool> {
+    let asked = flow.name == Some(fqdn);
+    let Some(to) = flow.destination.filter(|_| flow.via == Via::Transparent) else {
+        return Some(asked && (denies || flow.via == Via::Explicit));
+    };
+    let Some(known) = flow.resolved.leads(fqdn, to) else {
+        // What asks for the name itself is what the rule denies.
+        return (asked && denies).then_some(true);
+    };
+    let embeds = || embedded(to).and_then(|to| flow.resolved.leads(fqdn, to)) == Some(true);
+    Some(known || denies && embeds())
 }
 
 /// A hit in mode `Deny`. Audit mode softens rules alone.

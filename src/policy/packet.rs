@@ -87,6 +87,11 @@ impl PacketRule {
         self.destinations.contains(destination)
     }
 
+    /// Whether it speaks of wherever packets go.
+    pub(super) fn leads_everywhere(&self) -> bool {
+        self.destinations == AddressSet::Any
+    }
+
     pub(super) fn fqdns(&self) -> &[Fqdn] {
         &self.fqdns
     }

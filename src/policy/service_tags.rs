@@ -31,6 +31,12 @@ pub enum ServiceTagError {
         /// What stands there.
         prefix: String,
     },
+    /// Two entries of one name, which rules could not tell apart.
+    #[error("holds service tag `{tag}` twice")]
+    Twice {
+        /// Its name.
+        tag: String,
+    },
     /// Over `MOST_PREFIXES`.
     #[error("holds more than {MOST_PREFIXES} prefixes")]
     TooMany,
@@ -70,7 +76,9 @@ impl ServiceTags {
                 name: value.name.as_str().into(),
                 prefixes,
             };
-            tags.insert(value.name.to_ascii_lowercase(), tag);
+            if tags.insert(value.name.to_ascii_lowercase(), tag).is_some() {
+                return Err(ServiceTagError::Twice { tag: value.name });
+            }
         }
         Ok(Self { tags })
     }
@@ -125,6 +133,11 @@ mod tests {
             (
                 "{\"values\":[{\"name\":\"Sql\",\"properties\":{\"addressPrefixes\":[\"10.0.0.0/33\"]}}]}",
                 "service tag `Sql` holds `10.0.0.0/33`",
+            ),
+            (
+                "{\"values\":[{\"name\":\"Sql\",\"properties\":{\"addressPrefixes\":[\"192.0.2.0/24\"]}},\
+                 {\"name\":\"SQL\",\"properties\":{\"addressPrefixes\":[]}}]}",
+                "holds service tag `SQL` twice",
             ),
         ] {
             let error = ServiceTags::parse(text.as_bytes()).unwrap_err().to_string();

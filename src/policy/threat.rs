@@ -5,6 +5,7 @@
 
 use super::{
     Fqdn, FqdnPattern,
+    address::embedded,
     names::{Candidate, NameIndex, NameIndexBuilder},
     sources::AddressSet,
 };
@@ -81,34 +82,32 @@ impl Threats {
         })
     }
 
-    /// Whether what is known of an attempt is listed. A name or address on the allowlist takes the whole attempt out.
+    /// Whether what is known of an attempt is listed. A name or source on the allowlist takes the whole attempt out. A
+    /// destination there takes out itself alone, because a name is judged before anybody knows where it leads: it must not
+    /// depend on the moment whether a listed name is one.
     pub(super) fn find(&self, source: IpAddr, name: Option<&Fqdn>, destination: Option<IpAddr>) -> Option<Threat> {
         let named =
             |names: &NameIndex| name.is_some_and(|name| names.lists(name.as_str()).any(|(_, found)| !found.is_empty()));
-        let ends = [destination.map(Listed::Destination), Some(Listed::Source(source))];
-        let allowed = |end: &Listed| end.address().is_some_and(|ip| self.allowed_addresses.contains(ip));
-        if named(&self.allowed_names) || ends.iter().flatten().any(allowed) {
+        if named(&self.allowed_names) || self.allowed_addresses.contains(source) {
             return None;
         }
-        let bad = |end: &Listed| end.address().is_some_and(|ip| self.addresses.contains(ip));
         let listed = if named(&self.names) {
             Some(Listed::Name)
+        } else if let Some(ip) = destination.filter(|ip| self.lists(*ip)) {
+            Some(Listed::Destination(ip))
         } else {
-            ends.into_iter().flatten().find(bad)
+            self.lists(source).then_some(Listed::Source(source))
         };
         listed.map(|listed| Threat {
             mode: self.mode,
             listed,
         })
     }
-}
 
-impl Listed {
-    fn address(&self) -> Option<IpAddr> {
-        match self {
-            Self::Name => None,
-            Self::Destination(ip) | Self::Source(ip) => Some(*ip),
-        }
+    /// Whether an address is listed, or the one that it embeds.
+    fn lists(&self, ip: IpAddr) -> bool {
+        let bad = |ip| self.addresses.contains(ip) && !self.allowed_addresses.contains(ip);
+        bad(ip) || embedded(ip).is_some_and(bad)
     }
 }
 

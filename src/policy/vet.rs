@@ -2,7 +2,7 @@
 
 use super::{
     Answer, Fqdn, FqdnPattern, PrivateEndpoints, PrivateLinkZones, Reason,
-    address::{Tier, nat64, tier},
+    address::{Tier, embedded, tier},
     fqdn::is_below,
     private_link::{PRIVATE_LINK_LABEL, without_private_link},
 };
@@ -254,10 +254,7 @@ impl AddressPlan {
 
     /// Whether the address is one of this machine, also as a NAT64 would reach it.
     fn is_own(&self, ip: IpAddr) -> bool {
-        let embedded = match ip {
-            IpAddr::V6(ip) => nat64(ip).map(IpAddr::V4),
-            IpAddr::V4(_) => None,
-        };
+        let embedded = embedded(ip);
         self.own
             .iter()
             .map(IpAddr::to_canonical)

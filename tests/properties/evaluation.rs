@@ -279,9 +279,9 @@ impl Tried {
     }
 
     /// The last word on a name counts, as in [`Resolved::set`].
-    fn leads(&self, fqdn: &Fqdn, to: IpAddr) -> bool {
+    fn leads(&self, fqdn: &Fqdn, to: IpAddr) -> Option<bool> {
         let last = self.resolved.iter().rev().find(|(name, _)| name == fqdn);
-        last.is_some_and(|(_, addresses)| addresses.contains(&to))
+        last.map(|(_, addresses)| addresses.contains(&to))
     }
 }
 
@@ -347,7 +347,15 @@ fn in_order(policy: &Policy) -> Vec<Placed<'_>> {
     rules.into_iter().map(|(_, placed)| placed).collect()
 }
 
+/// A rule that denies names of which nobody says where they lead stands for the end, if that would let it through.
 fn naive(policy: &Policy, tried: &Tried) -> Verdict {
+    let mut perhaps = None;
+    let end = naive_end(policy, tried, &mut perhaps);
+    let through = end.1 == Action::Allow || end.3 == Mode::Audit;
+    perhaps.filter(|_| through).unwrap_or(end)
+}
+
+fn naive_end(policy: &Policy, tried: &Tried, perhaps: &mut Option<Verdict>) -> Verdict {
     if naive_threat(policy, tried) && policy.threat_intelligence.mode == ThreatMode::Deny {
         let reason = Reason::ThreatIntelligence;
         return (DecidedBy::ThreatIntelligence, Action::Deny, reason, Mode::Enforce, None);
@@ -365,14 +373,25 @@ fn naive(policy: &Policy, tried: &Tried) -> Verdict {
             AnyRule::Network(rule) => {
                 let asked = !explicit || policy.explicit_network_rules;
                 let packet = naive_packet(&rule.sources, &rule.ip_protocols, &rule.destination_ports, tried);
-                let by_name = naive_by_name(rule, tried);
-                let by_address = naive_by_address(rule, tried);
+                let by_name = naive_by_name(rule, placed.action, tried);
+                let by_address = naive_by_address(rule, placed.action, tried);
                 let named = explicit && tried.name.is_some();
                 let decides = match (named, placed.action) {
                     (false, _) => by_name || by_address,
                     (true, Action::Allow) => by_name,
                     (true, Action::Deny) => by_name || by_address && !excepted,
                 };
+                if asked && packet && !decides && placed.action == Action::Deny && naive_unknown(rule, tried) {
+                    let names = Some(placed.names.clone());
+                    let verdict = (
+                        DecidedBy::Network,
+                        Action::Deny,
+                        Reason::RuleMatched,
+                        placed.mode,
+                        names,
+                    );
+                    perhaps.get_or_insert(verdict);
+                }
                 excepted |= asked && packet && named && by_address && placed.action == Action::Allow;
                 (asked && packet && decides).then_some(DecidedBy::Network)
             }
@@ -437,15 +456,24 @@ fn naive_attempt(tried: &Tried) -> Option<Attempt<'_>> {
 
 fn naive_threat(policy: &Policy, tried: &Tried) -> bool {
     let lists = &policy.threat_intelligence;
-    let ends: Vec<IpAddr> = [Some(tried.source), tried.destination].into_iter().flatten().collect();
-    let holds = |nets: &[ipnet::IpNet], names: &[FqdnPattern]| {
-        let named = tried
-            .name
-            .as_ref()
-            .is_some_and(|name| names.iter().any(|pattern| pattern.matches(name)));
-        named || ends.iter().any(|ip| nets.iter().any(|net| naive_contains(net, *ip)))
+    let within = |nets: &[ipnet::IpNet], ip: IpAddr| nets.iter().any(|net| naive_contains(net, ip));
+    let named = |names: &[FqdnPattern]| {
+        let name = tried.name.as_ref();
+        name.is_some_and(|name| names.iter().any(|pattern| pattern.matches(name)))
     };
-    holds(&lists.addresses, &lists.fqdns) && !holds(&lists.allowed_addresses, &lists.allowed_fqdns)
+    if named(&lists.allowed_fqdns) || within(&lists.allowed_addresses, tried.source) {
+        return false;
+    }
+    let ends = [Some(tried.source), tried.destination].into_iter().flatten();
+    let mut forms = ends.flat_map(|ip| [Some(ip), naive_nat64(ip)]).flatten();
+    named(&lists.fqdns) || forms.any(|ip| within(&lists.addresses, ip) && !within(&lists.allowed_addresses, ip))
+}
+
+/// What a NAT64 dials for an address with the prefix 64:ff9b::/96.
+fn naive_nat64(ip: IpAddr) -> Option<IpAddr> {
+    let rest = ip.to_string().strip_prefix("64:ff9b::").map(str::to_owned)?;
+    let mapped: IpAddr = format!("::ffff:{rest}").parse().expect("the last 32 bits");
+    Some(mapped.to_canonical())
 }
 
 fn naive_packet(sources: &Sources, protocols: &[IpProtocol], ports: &[PortRange], tried: &Tried) -> bool {
@@ -467,27 +495,43 @@ fn naive_packet(sources: &Sources, protocols: &[IpProtocol], ports: &[PortRange]
     source && admitted
 }
 
-fn naive_by_name(rule: &NetworkRule, tried: &Tried) -> bool {
-    let leads = |fqdn: &Fqdn| match tried.via {
-        Via::Explicit => tried.name.as_ref() == Some(fqdn),
-        Via::Transparent => tried.destination.is_some_and(|to| tried.leads(fqdn, to)),
+fn naive_by_name(rule: &NetworkRule, action: Action, tried: &Tried) -> bool {
+    let denies = action == Action::Deny;
+    let leads = |fqdn: &Fqdn| {
+        let asked = tried.name.as_ref() == Some(fqdn);
+        let known = |to| tried.leads(fqdn, to);
+        match (tried.via, tried.destination) {
+            (Via::Explicit, _) => asked,
+            (Via::Transparent, None) => asked && denies,
+            (Via::Transparent, Some(to)) => match known(to) {
+                None => asked && denies,
+                Some(leads) => leads || denies && naive_nat64(to).and_then(known) == Some(true),
+            },
+        }
     };
     rule.destinations.fqdns.iter().any(leads)
 }
 
-fn naive_by_address(rule: &NetworkRule, tried: &Tried) -> bool {
+fn naive_unknown(rule: &NetworkRule, tried: &Tried) -> bool {
+    let unknown = |fqdn: &Fqdn| tried.destination.is_some_and(|to| tried.leads(fqdn, to).is_none());
+    tried.via == Via::Transparent && rule.destinations.fqdns.iter().any(unknown)
+}
+
+fn naive_by_address(rule: &NetworkRule, action: Action, tried: &Tried) -> bool {
     let Destinations {
         any,
         addresses,
         service_tags,
         ..
     } = &rule.destinations;
-    let mut nets = addresses
-        .iter()
-        .chain(service_tags.iter().flat_map(|tag| tag.prefixes.iter()));
-    tried
-        .destination
-        .is_some_and(|to| *any || nets.any(|net| naive_contains(net, to)))
+    let tags = service_tags.iter().flat_map(|tag| tag.prefixes.iter());
+    let nets: Vec<_> = addresses.iter().chain(tags).collect();
+    let Some(to) = tried.destination else {
+        return *any && tried.via == Via::Transparent;
+    };
+    let translated = naive_nat64(to).filter(|_| action == Action::Deny);
+    let mut forms = [Some(to), translated].into_iter().flatten();
+    *any || forms.any(|ip| nets.iter().any(|net| naive_contains(net, ip)))
 }
 
 #[derive(Default)]
@@ -531,7 +575,8 @@ proptest! {
             // The trace tells the same story: rules in order, none after the one that matched.
             let mut seen = Seen::default();
             let traced = compiled.evaluate(&flow, &mut seen);
-            prop_assert_eq!(traced.decision.rule, seen.0.iter().find(|(_, matched)| *matched).map(|(rule, _)| *rule));
+            let matched = seen.0.iter().find(|(_, matched)| *matched).map(|(rule, _)| *rule);
+            prop_assert!(traced.unresolved || traced.decision.rule == matched);
             prop_assert!(seen.0.windows(2).all(|pair| pair[0].0 < pair[1].0 && !pair[0].1), "{:?}", seen.0);
         }
     }

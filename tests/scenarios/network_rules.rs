@@ -345,3 +345,73 @@ async fn audit_mode_lets_a_denied_address_through_and_says_so() {
     let denied = world.client().connect("10.8.8.8:22").await.unwrap();
     assert_eq!(denied.status(), 403, "{}", denied.phrase());
 }
+
+/// Enforced, the address that nothing denies would be dialled, and the application rule decide.
+#[tokio::test]
+async fn audit_mode_tells_of_no_denial_that_enforcing_would_not_make() {
+    let echo = Origin::echo().await;
+    for mode in ["enforce", "audit"] {
+        let mode = format!("mode = \"{mode}\"");
+        let world = world(&echo.address.to_string()).key(&mode).start().await;
+        let mut tunnel = world.client().connect("both.example.com:443").await.unwrap();
+        let hello = Hello::to("both.example.com").bytes(&world.lab.authority).unwrap();
+        tunnel.wire.send(&hello).await.unwrap();
+        tunnel.wire.take(hello.len()).await.unwrap();
+        let row = world.last_row();
+        assert_eq!(of(&row, "Rule"), "example", "{mode}");
+        assert_eq!(of(&row, "Action"), "Allow", "{mode}");
+        assert_eq!(of(&row, "egret")["audit"]["action"], Value::Null, "{mode}");
+        assert_eq!(world.rows("AZFWNetworkRule"), [] as [Value; 0], "{mode}");
+    }
+}
+
+/// In a network with DNS64 an address with the prefix 64:ff9b::/96 is the IPv4 host itself (RFC 6052).
+#[tokio::test]
+async fn an_address_that_embeds_a_denied_one_is_denied_with_it() {
+    let sink = Sink::start().await;
+    let world = world(&sink.address.to_string())
+        .record("six.example.com AAAA 64:ff9b::c633:64c8")
+        .start()
+        .await;
+    for (source, target) in [
+        ("127.0.2.5", "[64:ff9b::c633:64c8]:22"),
+        ("127.0.2.5", "[64:ff9b::198.51.100.200]:443"),
+        ("127.0.3.5", "six.example.com:443"),
+    ] {
+        let denied = world.client_at(source).connect(target).await.unwrap();
+        assert_eq!(denied.status(), 403, "{target}: {}", denied.phrase());
+        let row = world.rows("AZFWNetworkRule").pop().unwrap();
+        assert_eq!(of(&row, "Rule"), "quarantine", "{target}");
+    }
+    let narrow = world
+        .client_at("127.0.1.5")
+        .connect("[64:ff9b::c633:6407]:22")
+        .await
+        .unwrap();
+    assert_eq!(
+        narrow.status(),
+        403,
+        "a rule that allows 198.51.100.7 says nothing of another address"
+    );
+    assert_eq!(sink.dials().await, 0, "somebody was dialled");
+}
+
+/// Azure's rules know IPv4 alone, and say everything by `0.0.0.0/0`.
+#[tokio::test]
+async fn what_denies_all_of_ipv4_leaves_no_way_by_ipv6() {
+    let sink = Sink::start().await;
+    let policy = POLICY.replace("[\"198.51.100.128/25\"]", "[\"0.0.0.0/1\", \"128.0.0.0/1\"]");
+    let world = world(&sink.address.to_string())
+        .policy(&policy)
+        .record("dual.example.com A 203.0.113.9")
+        .record("dual.example.com AAAA 2606:4700::1")
+        .start()
+        .await;
+    for target in ["dual.example.com:443", "[2606:4700::1]:443"] {
+        let denied = world.client_at("127.0.2.5").connect(target).await.unwrap();
+        assert_eq!(denied.status(), 403, "{target}: {}", denied.phrase());
+        let row = world.rows("AZFWNetworkRule").pop().unwrap();
+        assert_eq!(of(&row, "Rule"), "quarantine", "{target}");
+    }
+    assert_eq!(sink.dials().await, 0, "somebody was dialled");
+}

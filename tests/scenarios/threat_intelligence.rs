@@ -41,6 +41,8 @@ pub(crate) async fn world(test: &str, mode: &str, to: &str) -> World {
         .record("moved.openai.example.com A 203.0.113.10")
         .record("moved.openai.example.com A 203.0.113.99")
         .record("shared.openai.example.com A 198.51.100.5")
+        .record("bad-but-shared.c2.openai.example.com A 198.51.100.5")
+        .record("six.openai.example.com AAAA 64:ff9b::c633:6407")
         .config(&format!("[[dial.override]]\nfrom = \"0.0.0.0/0:*\"\nto = \"{to}\""))
         .start()
         .await
@@ -75,6 +77,21 @@ async fn a_listed_name_or_address_is_denied_before_every_rule_and_nobody_is_dial
             "198.51.100.7:443",
             "198.51.100.7",
             "the destination 198.51.100.7 is listed",
+        ),
+        (
+            "[64:ff9b::198.51.100.7]:443",
+            "64:ff9b::c633:6407",
+            "the destination 64:ff9b::c633:6407 is listed",
+        ),
+        (
+            "six.openai.example.com:443",
+            "64:ff9b::c633:6407",
+            "the destination 64:ff9b::c633:6407 is listed",
+        ),
+        (
+            "bad-but-shared.c2.openai.example.com:443",
+            "",
+            "the name bad-but-shared.c2.openai.example.com is listed",
         ),
     ] {
         let before = world.rows("AZFWThreatIntel").len();

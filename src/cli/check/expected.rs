@@ -123,7 +123,11 @@ impl<'a> Tests<'a> {
             (Action::Deny, Mode::Audit) => ", in audit mode: let through and recorded as denied",
             _ => "",
         };
-        format!("{:?}, {}{by}{audit}", decision.action, decision.reason)
+        let doubt = match judged.unresolved {
+            true => ", if a name of it leads there: `[resolved]` of the tests does not say",
+            false => "",
+        };
+        format!("{:?}, {}{by}{audit}{doubt}", decision.action, decision.reason)
     }
 
     fn unreached(&self, text: &mut String) {
@@ -264,15 +268,18 @@ fn how(near: Near) -> &'static str {
     }
 }
 
-/// How an attempt comes, where it is not simply by name to the proxy port: for people, and for `egret explain`.
+/// How an attempt comes, where it does not as such targets mostly do: for people, and for `egret explain`.
 fn way(probe: &Probe) -> (String, String) {
     let via = match probe.via {
-        Via::Explicit => "",
+        Via::Explicit => "explicit",
         Via::Transparent => "transparent",
     };
     let (mut told, mut asked) = (String::new(), String::new());
-    if probe.via == Via::Transparent {
+    let unusual = probe.via != probe.target().usual_way();
+    if unusual || probe.via == Via::Transparent {
         let _ = write!(told, ", {via}");
+    }
+    if unusual {
         let _ = write!(asked, " --via {via}");
     }
     if let Some(ip) = probe.destination {

@@ -39,6 +39,14 @@ fn summary(found: &Found) -> String {
         Ok(checked) => {
             let audit = match checked.policy.mode {
                 Mode::Audit => ", audit mode",
+                Mode::Enforce
+                    if checked
+                        .policy
+                        .collections()
+                        .any(|collection| collection.mode == Mode::Audit) =>
+                {
+                    ", audit mode in some collections"
+                }
                 Mode::Enforce => "",
             };
             let (rules, names) = size(&checked.policy);

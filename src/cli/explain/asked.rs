@@ -2,8 +2,8 @@
 
 use crate::{
     cli::{ExplainArgs, Road},
-    expect::target::{Speaks, Target},
-    policy::{FlowAttempt, Protocol, Resolved, Transport, Via},
+    expect::target::Target,
+    policy::{FlowAttempt, Protocol, Resolved, Via},
 };
 use anyhow::bail;
 use std::net::IpAddr;
@@ -24,14 +24,12 @@ impl Asked {
     pub fn new(args: &ExplainArgs) -> anyhow::Result<Self> {
         let written = args.target.clone().unwrap_or_default();
         let target = Target::read(&written);
-        let packets = target.speaks == Speaks::Neither;
         let via = match args.via {
             Some(Road::Explicit) => Via::Explicit,
             Some(Road::Transparent) => Via::Transparent,
-            None if packets => Via::Transparent,
-            None => Via::Explicit,
+            None => target.usual_way(),
         };
-        if via == Via::Explicit && target.transport != Transport::Tcp {
+        if !target.can_come(via) {
             bail!("the proxy port carries TCP alone: leave `--via explicit` out, and the attempt is taken as routed");
         }
         if args.destination.is_some() && target.address().is_some() {

@@ -2,9 +2,10 @@
 
 use super::asked::Asked;
 use crate::{
-    expect::target::Speaks,
+    expect::{label, target::Speaks},
     policy::{CompiledPolicy, Evaluation, Expected, Misses, Protocol, Resolved, RuleId, RuleOutcome, Trace},
 };
+use anyhow::bail;
 
 /// What was decided, as what, and on the way where.
 pub struct Judged {
@@ -53,6 +54,26 @@ impl Trace for Steps {
         let fared = Fared::Packet(misses);
         self.0.push(Step { rule, fared });
     }
+}
+
+/// Fails where a rule denies by names of which nobody says where they lead: whether it speaks of the attempt is not known.
+pub fn certain(policy: &CompiledPolicy, evaluation: &Evaluation) -> anyhow::Result<()> {
+    let rule = evaluation.decision.rule.filter(|_| evaluation.unresolved);
+    let Some((rule, network)) = rule.and_then(|rule| Some((rule, policy.network_rule(rule)?))) else {
+        return Ok(());
+    };
+    let names: Vec<String> = network
+        .destinations
+        .fqdns
+        .iter()
+        .map(|name| format!("`{name}`"))
+        .collect();
+    bail!(
+        "rule {} denies by name, and where {} leads is not known: `--resolve` looks names up, and could not if it was given; \
+         in policy tests `[resolved]` says it",
+        label(policy, rule),
+        names.join(", "),
+    )
 }
 
 /// The evaluation; CONNECT does not say what will be spoken, so both protocols are judged and the one that stands is told.

@@ -81,8 +81,8 @@ impl Resolution {
     }
 }
 
-/// What the destination FQDNs of network rules stand for, where routed traffic is judged by them. A name without an answer
-/// stands for nothing.
+/// What the destination FQDNs of network rules stand for, where routed traffic is judged by them. A name that does not exist
+/// stands for nothing; one that could not be looked up is left out.
 pub fn destination_fqdns(checked: &Checked, asked: &Asked) -> anyhow::Result<Resolved> {
     let mut resolved = Resolved::default();
     if asked.via == Via::Explicit {
@@ -102,9 +102,14 @@ pub fn destination_fqdns(checked: &Checked, asked: &Asked) -> anyhow::Result<Res
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let resolver = Resolver::new(Arc::new(checked.dns.clone()), runtime.handle().clone());
     for name in names {
-        if let Ok(answer) = runtime.block_on(resolver.resolve(name)) {
-            let addresses = answer.addresses.iter().map(|address| address.ip.to_canonical());
-            resolved.set(name.clone(), addresses.collect());
+        match runtime.block_on(resolver.resolve(name)) {
+            Ok(answer) => {
+                let addresses = answer.addresses.iter().map(|address| address.ip.to_canonical());
+                resolved.set(name.clone(), addresses.collect());
+            }
+            // What does not exist leads nowhere; what nobody could say may lead anywhere.
+            Err(ResolveError::Nxdomain { .. } | ResolveError::NoData { .. }) => resolved.set(name.clone(), Vec::new()),
+            Err(_) => {}
         }
     }
     Ok(resolved)

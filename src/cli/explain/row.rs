@@ -143,6 +143,9 @@ fn by_rules(policy: &CompiledPolicy, attempt: &Attempt) -> anyhow::Result<Verdic
         .iter()
         .map(|via| possible::answers(policy, &attempt.flow(*via)))
         .collect();
+    for (_, evaluation) in &judged {
+        super::judged::certain(policy, evaluation)?;
+    }
     let answers: Vec<&Possible> = judged.iter().flat_map(|(answers, _)| answers).collect();
     let one = |action| answers.iter().find(|answer| answer.action == action);
     if let (Some(allow), Some(deny)) = (one(Action::Allow), one(Action::Deny)) {

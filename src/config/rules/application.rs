@@ -14,15 +14,13 @@ use crate::{
 impl<'a> Maker<'a> {
     pub(super) fn application_rule(&mut self, rule: &'a file::ApplicationRule, action: Action) -> ApplicationRule {
         self.place(&rule.name, &rule.destination_fqdns);
-        let sources = self
-            .ip_groups
-            .sources(&rule.source_addresses, &rule.source_ip_groups, self.report);
+        let sources = self.sources(&rule.name, action, &rule.source_addresses, &rule.source_ip_groups);
         self.needs_sources(&rule.name, &sources, action);
         ApplicationRule {
             name: text_of(&rule.name).into(),
             sources,
             protocols: self.protocols(rule),
-            targets: self.tags.targets(rule, self.report),
+            targets: self.tags.targets(rule, action, self.report),
             resolves_into: networks(&rule.resolves_into, self.report),
             private_endpoints: rule.private_endpoints.map(Into::into),
         }

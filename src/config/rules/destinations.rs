@@ -37,7 +37,12 @@ pub(super) fn service_tags(written: &file::ServiceTags, base: &Path, report: &mu
 impl Maker<'_> {
     pub(super) fn destination(&mut self, text: &At<String>, action: Action, found: &mut Destinations) {
         match self.service_tags.find(text) {
-            Some(tag) => found.service_tags.push(tag),
+            Some(tag) => {
+                if tag.prefixes.is_empty() {
+                    self.unknown_tag(text, action);
+                }
+                found.service_tags.push(tag);
+            }
             None if looks_like_service_tag(text) => {
                 self.unknown_tag(text, action);
                 found.service_tags.push(ServiceTag {
@@ -49,22 +54,25 @@ impl Maker<'_> {
         }
     }
 
-    /// A rule that allows less than was meant is a nuisance; one that denies less is a hole.
+    /// No list holds the tag, or none has a prefix for it. A rule that allows less than was meant is a nuisance; one that
+    /// denies less is a hole.
     fn unknown_tag(&mut self, text: &At<String>, action: Action) {
         let tag = &text.value;
         let finding = match action {
             Action::Allow => Finding::warning(
                 text.span,
-                format!("no list holds service tag `{tag}`: it matches nothing"),
+                format!("no list holds a prefix of service tag `{tag}`: it matches nothing"),
             ),
             Action::Deny => Finding::error(
                 text.span,
-                format!("no list holds service tag `{tag}`: this rule would deny less than it says"),
+                format!("no list holds a prefix of service tag `{tag}`: this rule would deny less than it says"),
             ),
         };
-        self.report.add(match nearest(tag, self.service_tags.names()) {
-            Some(near) => finding.expected(format!("`{near}`")),
-            None => finding.hint(LOAD_TAGS),
-        });
+        let empty = self.service_tags.find(tag).is_some();
+        self.report
+            .add(match nearest(tag, self.service_tags.names()).filter(|_| !empty) {
+                Some(near) => finding.expected(format!("`{near}`")),
+                None => finding.hint(LOAD_TAGS),
+            });
     }
 }

@@ -3,6 +3,7 @@
 use super::{Maker, span_of, text_of};
 use crate::{
     config::{
+        at::At,
         dns::fqdn,
         file::{self, Texts},
         nets,
@@ -17,18 +18,16 @@ use std::net::{IpAddr, Ipv4Addr};
 impl<'a> Maker<'a> {
     pub(super) fn network_rule(&mut self, rule: &'a file::NetworkRule, action: Action) -> NetworkRule {
         self.place(&rule.name, &None);
-        let sources = self
-            .ip_groups
-            .sources(&rule.source_addresses, &rule.source_ip_groups, self.report);
+        let sources = self.sources(&rule.name, action, &rule.source_addresses, &rule.source_ip_groups);
         if self.explicit_network_rules {
             self.needs_sources(&rule.name, &sources, action);
         }
         NetworkRule {
             name: text_of(&rule.name).into(),
             sources,
-            ip_protocols: ip_protocols(&rule.protocols),
+            ip_protocols: self.ip_protocols(&rule.name, &rule.protocols),
             destinations: self.destinations(rule, action),
-            destination_ports: self.ports(&rule.destination_ports),
+            destination_ports: self.ports(&rule.name, &rule.destination_ports),
         }
     }
 
@@ -62,6 +61,10 @@ impl<'a> Maker<'a> {
             let finding = Finding::warning(list.span, format!("rule `{name}` has no destination: it never matches"));
             self.report.add(finding.hint("everywhere is `[\"*\"]`"));
         }
+        let tags = destinations.service_tags.iter().flat_map(|tag| tag.prefixes.iter());
+        if !destinations.any && self.denies_ipv4(&rule.name, action, destinations.addresses.iter().chain(tags)) {
+            destinations.any = true;
+        }
         destinations
     }
 
@@ -83,9 +86,9 @@ impl<'a> Maker<'a> {
             sources: self
                 .ip_groups
                 .sources(&rule.source_addresses, &rule.source_ip_groups, self.report),
-            ip_protocols: ip_protocols(&rule.protocols),
+            ip_protocols: self.ip_protocols(&rule.name, &rule.protocols),
             destination_addresses: addresses,
-            destination_ports: self.ports(&rule.destination_ports),
+            destination_ports: self.ports(&rule.name, &rule.destination_ports),
             translated: self.translated(rule),
             translated_port: rule
                 .translated_port
@@ -122,7 +125,12 @@ impl<'a> Maker<'a> {
         }
     }
 
-    fn ports(&mut self, written: &Texts) -> Vec<PortRange> {
+    fn ports(&mut self, name: &Option<At<String>>, written: &Texts) -> Vec<PortRange> {
+        if let Some(list) = written.as_ref().filter(|list| self.report.says_nothing(list)) {
+            let found = format!("rule `{}` has no port: it never matches", text_of(name));
+            self.report
+                .add(Finding::warning(list.span, found).hint("every port is `[\"*\"]`"));
+        }
         let mut ranges = Vec::new();
         for text in written.iter().flat_map(|list| list.iter()) {
             match nets::ports(text) {
@@ -135,14 +143,19 @@ impl<'a> Maker<'a> {
         }
         ranges
     }
-}
 
-fn ip_protocols(written: &Option<Vec<file::IpProtocol>>) -> Vec<IpProtocol> {
-    let read = |protocol: &file::IpProtocol| match protocol {
-        file::IpProtocol::TCP => IpProtocol::Tcp,
-        file::IpProtocol::UDP => IpProtocol::Udp,
-        file::IpProtocol::ICMP => IpProtocol::Icmp,
-        file::IpProtocol::Any => IpProtocol::Any,
-    };
-    written.iter().flatten().map(read).collect()
+    fn ip_protocols(&mut self, name: &Option<At<String>>, written: &Option<Vec<file::IpProtocol>>) -> Vec<IpProtocol> {
+        if written.as_ref().is_some_and(Vec::is_empty) {
+            let found = format!("rule `{}` has no protocol: it never matches", text_of(name));
+            let finding = Finding::warning(span_of(name), found);
+            self.report.add(finding.hint("every protocol is `[\"Any\"]`"));
+        }
+        let read = |protocol: &file::IpProtocol| match protocol {
+            file::IpProtocol::TCP => IpProtocol::Tcp,
+            file::IpProtocol::UDP => IpProtocol::Udp,
+            file::IpProtocol::ICMP => IpProtocol::Icmp,
+            file::IpProtocol::Any => IpProtocol::Any,
+        };
+        written.iter().flatten().map(read).collect()
+    }
 }

@@ -467,6 +467,7 @@ fn threat_intelligence_goes_before_every_rule_and_the_allowlist_before_it() {
         allowed_fqdns: vec![FqdnPattern::parse("fine.bad.example").unwrap()],
     };
     let fine = fqdn("fine.bad.example");
+    let from_fine = ip("192.0.2.2");
     let apex = fqdn("bad.example");
     let infected = FlowAttempt {
         source: ip("10.1.0.66"),
@@ -492,6 +493,34 @@ fn threat_intelligence_goes_before_every_rule_and_the_allowlist_before_it() {
             "explicit, before it is resolved",
         ),
         (infected, Some(Listed::Source(ip("10.1.0.66"))), "from a listed address"),
+        (
+            FlowAttempt {
+                destination: Some(from_fine),
+                ..infected
+            },
+            Some(Listed::Source(ip("10.1.0.66"))),
+            "the allowlist takes out a destination, not who is known to be infected",
+        ),
+        (
+            asked(Some(&bad), Some("192.0.2.2")),
+            Some(Listed::Name),
+            "a listed name, wherever it leads: as before it is resolved",
+        ),
+        (
+            routed("64:ff9b::192.0.2.1", None),
+            Some(Listed::Destination(ip("64:ff9b::192.0.2.1"))),
+            "by way of a NAT64",
+        ),
+        (
+            routed("2002:c000:201::1", None),
+            Some(Listed::Destination(ip("2002:c000:201::1"))),
+            "by way of a 6to4 relay",
+        ),
+        (
+            routed("64:ff9b::192.0.2.2", None),
+            None,
+            "what it embeds is on the allowlist",
+        ),
     ] {
         let compiled = CompiledPolicy::new(model.clone());
         let found = compiled.evaluate(&flow, &mut NoTrace);
@@ -512,4 +541,76 @@ fn threat_intelligence_goes_before_every_rule_and_the_allowlist_before_it() {
     model.threat_intelligence.mode = ThreatMode::Off;
     let found = CompiledPolicy::new(model).evaluate(&asked(Some(&bad), None), &mut NoTrace);
     assert_eq!(found.threat, None);
+}
+
+#[test]
+fn what_denies_an_address_denies_every_form_that_embeds_it() {
+    let net = |name: &str, priority, action, addresses: &[&str]| {
+        let rules = Rules::Network(vec![network(name, addresses, &[])]);
+        collection(name, priority, action, rules)
+    };
+    let model = policy(vec![
+        net("exception", 100, Action::Allow, &["192.0.2.9/32"]),
+        net("deny", 200, Action::Deny, &["192.0.2.0/24"]),
+        net("allow", 300, Action::Allow, &["*"]),
+    ]);
+    for (to, rule) in [
+        ("192.0.2.1", "deny"),
+        ("::ffff:192.0.2.1", "deny"),
+        ("64:ff9b::192.0.2.1", "deny"),
+        ("64:ff9b:1::192.0.2.1", "deny"),
+        ("2002:c000:201::1", "deny"),
+        ("2001:0:4136:e378:8000:63bf:3fff:fdfe", "deny"),
+        ("2001:db8::5efe:192.0.2.1", "deny"),
+        ("::192.0.2.1", "deny"),
+        ("192.0.2.9", "exception"),
+        // What allows an address says nothing of the way by a translator.
+        ("64:ff9b::192.0.2.9", "deny"),
+        ("64:ff9b::198.51.100.1", "allow"),
+        ("2001:db8::c000:201", "allow"),
+    ] {
+        let (_, _, found) = verdict(&model, &routed(to, None));
+        assert_eq!(found, rule, "{to}");
+        let to = ip(to).to_canonical().to_string();
+        let (_, _, found) = verdict(&model, &asked(None, Some(&to)));
+        assert_eq!(found, rule, "{to}, explicit");
+    }
+}
+
+/// Routed packets carry an address; whether it is a name's is not known before somebody has looked.
+#[test]
+fn a_denial_by_a_name_that_nobody_resolved_is_no_answer_unless_it_makes_no_difference() {
+    let net = |name: &str, priority, action, addresses: &[&str], fqdns: &[&str]| {
+        let rules = Rules::Network(vec![network(name, addresses, fqdns)]);
+        collection(name, priority, action, rules)
+    };
+    let deny = || net("deny", 100, Action::Deny, &[], &["db.example.com", "x.example.com"]);
+    let allow = || net("allow", 200, Action::Allow, &["192.0.2.0/24"], &[]);
+    let (open, shut) = (policy(vec![deny(), allow()]), policy(vec![deny()]));
+    let (db, api) = (fqdn("db.example.com"), fqdn("api.example.com"));
+    let resolved = |addresses: &[&str]| {
+        let mut resolved = Resolved::default();
+        for name in ["db.example.com", "x.example.com"] {
+            resolved.set(fqdn(name), addresses.iter().map(|text| ip(text)).collect());
+        }
+        resolved
+    };
+    let (none, there, elsewhere) = (Resolved::default(), resolved(&["192.0.2.1"]), resolved(&[]));
+    for (model, name, resolved, expected, why) in [
+        (&open, Some(&api), &none, ("deny", true), "it may lead there"),
+        (&open, None, &none, ("deny", true), "nor is anything known of the name"),
+        (&open, Some(&db), &none, ("deny", false), "the very name"),
+        (&open, Some(&api), &there, ("deny", false), "it leads there"),
+        (&open, Some(&api), &elsewhere, ("allow", false), "it does not"),
+        (&shut, Some(&api), &none, ("", false), "denied either way"),
+    ] {
+        let compiled = CompiledPolicy::new(model.clone());
+        let flow = FlowAttempt {
+            resolved,
+            ..routed("192.0.2.1", name)
+        };
+        let found = compiled.evaluate(&flow, &mut NoTrace);
+        let rule = found.decision.rule.map_or("", |rule| &*compiled.rule_ref(rule).rule);
+        assert_eq!((rule, found.unresolved), expected, "{why}");
+    }
 }
