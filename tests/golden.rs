@@ -237,6 +237,16 @@ const CASES: &[(&str, &str)] = &[
     ("env-powershell", "env --shell powershell"),
     ("env-docker", "env --shell docker --config whole.toml"),
     ("env-k8s", "env --shell k8s"),
+    (
+        "lab-diff-other-proxy",
+        "lab --diff ../lab/egret.ndjson ../lab/other-proxy.ndjson",
+    ),
+    (
+        "lab-diff-json",
+        "lab --diff ../lab/egret.ndjson ../lab/egret-later.ndjson --json",
+    ),
+    ("lab-diff-same", "lab --diff ../lab/egret.ndjson ../lab/egret.ndjson"),
+    ("lab-diff-no-run", "lab --diff ../lab/egret.ndjson ../lab/no-run.ndjson"),
     ("run-both", "run --config whole.toml --allow a.example"),
     ("run-unknown-tag", "run --allow AzureOpnAI=x"),
     ("health-no-file", "health --config not-there.toml"),

@@ -147,3 +147,65 @@ fn a_proxy_that_is_not_there_is_no_firewall_that_denies() {
         "{said}"
     );
 }
+
+/// A policy in Azure's JSON is played end to end: real connections, its own rules, a control for every denial.
+#[test]
+fn an_exported_policy_of_azure_firewall_is_played_in_place_of_the_rules() {
+    let data = |name: &str| format!("{}/tests/data/lab/{name}", env!("CARGO_MANIFEST_DIR"));
+    let (scenario, policy) = (data("weather.toml"), data("weather-policy.json"));
+    let played = lab(&["--scenario", &scenario, "--once", "--json", "--azure-policy", &policy]);
+    let lines: Vec<Value> = text(&played.stdout)
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert_eq!(played.status.code(), Some(0), "{lines:#?}\n{}", text(&played.stderr));
+    let got: Vec<_> = lines
+        .iter()
+        .map(|line| (&line["decision"], &line["row"]["properties"]["Rule"]))
+        .collect();
+    assert_eq!(
+        got,
+        [
+            (&"Allow".into(), &"weather".into()),
+            (&"Deny".into(), &"retired".into()),
+            (&"Deny".into(), &"".into())
+        ]
+    );
+    assert!(
+        lines.iter().all(|line| line["row"]["properties"]["Policy"] != "egret"),
+        "the policy's name stands in rows"
+    );
+
+    // Without the policy the same world denies all, and what expects its rules fails.
+    let bare = lab(&["--scenario", &scenario, "--once"]);
+    assert_eq!(bare.status.code(), Some(1), "{}", text(&bare.stdout));
+    // What the policy does not allow does not get through with it.
+    let shipped = lab(&["--scenario", "core", "--once", "--azure-policy", &policy]);
+    let said = text(&shipped.stdout);
+    assert!(
+        shipped.status.code() == Some(1) && !said.contains("let through: "),
+        "{said}"
+    );
+}
+
+/// `docs/conformance.md`: the text of `config`, with an address in place of each `@name`, is what `egret export` takes.
+#[test]
+fn the_configuration_of_every_shipped_scenario_can_be_exported() {
+    for shipped in &SHIPPED {
+        let scenario: toml::Table = shipped.text.parse().unwrap();
+        let mut config = scenario["config"].as_str().unwrap().to_owned();
+        for view in scenario["dns"].as_table().unwrap().keys() {
+            config = config.replace(&format!("\"@{view}\""), "\"10.0.2.4\"");
+        }
+        let path = env::temp_dir().join(format!("egret-{}-{}.toml", shipped.name, std::process::id()));
+        fs::write(&path, config).unwrap();
+        let mut egret = Command::new(env!("CARGO_BIN_EXE_egret"));
+        let done = egret
+            .args(["export", "azure-firewall", "--config"])
+            .arg(&path)
+            .output()
+            .unwrap();
+        fs::remove_file(&path).unwrap();
+        assert_eq!(done.status.code(), Some(0), "{}: {}", shipped.name, text(&done.stderr));
+    }
+}
