@@ -201,6 +201,29 @@ fn a_translation_is_compared_with_that_of_today() {
     }
 }
 
+/// The row tells an address: whether the name of the rule leads there today, only a resolver knows.
+#[test]
+fn a_translation_to_a_name_is_not_compared_with_an_address() {
+    let to_name = DNAT.replace(
+        "translated_address = \"10.0.0.5\"",
+        "translated_fqdn = \"web.contoso.com\"",
+    );
+    let row = |port| {
+        azure(
+            "AZFWNatRule",
+            &format!(
+                r#""Protocol":"TCP","DestinationIp":"20.1.1.1","DestinationPort":443,"TranslatedIp":"10.0.0.5","TranslatedPort":{port}"#
+            ),
+        )
+    };
+    let error = compare(&to_name, &row(8443)).expect_err("an address is no name");
+    assert!(error.to_string().contains("translates to web.contoso.com"), "{error}");
+    // Another port is another translation, whatever the name.
+    let (word, text) = compare(&to_name, &row(443)).expect("comparable");
+    assert_eq!(word, "translated to web.contoso.com, port 8443");
+    assert!(text.contains("decided otherwise"), "{text}");
+}
+
 #[test]
 fn rows_are_taken_in_every_form_that_azure_delivers_and_shown_without_control_characters() {
     let sentence = |operation: &str, msg: &str, more: &str| {
