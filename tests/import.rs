@@ -856,6 +856,9 @@ fn what_is_not_enforced_is_named_in_health_and_in_a_metric() {
     let checked = config::load(&folder.0.join("egret.toml")).unwrap_or_else(|problems| panic!("{}", shown(&problems)));
     assert_eq!(checked.sources, [folder.0.join("p.json")]);
     assert_eq!(checked.policy.not_enforced.len(), 2);
+    let explained = folder.egret("explain https://a.example --source 10.1.1.1 --config egret.toml --json");
+    let told: Value = serde_json::from_slice(&explained.stdout).unwrap();
+    assert_eq!(told["not_enforced"].as_array().unwrap().len(), 2);
     let gateway = egret::gateway::Gateway::start(checked, egret::gateway::GatewayOptions::default()).unwrap();
     let (health, admin) = (gateway.health_addrs()[0], gateway.admin_addrs()[0]);
     let ready = get(health, "/readyz");
@@ -893,4 +896,27 @@ fn a_host_name_among_addresses_is_left_out_and_a_service_tag_is_known_in_any_cas
             "{name}: it would deny less"
         );
     }
+}
+
+#[test]
+fn explain_and_check_name_what_a_partial_import_does_not_deny() {
+    let folder = Folder::new("partly");
+    let denies = collection("Deny", rule(&json!({"targetFqdns": [], "webCategories": ["gambling"]})));
+    let mut rules = denies.as_array().unwrap().clone();
+    let mut allows = collection("Allow", rule(&json!({"targetFqdns": ["*"]})))[0].take();
+    allows["name"] = "allow".into();
+    allows["priority"] = 300.into();
+    rules.push(allows);
+    folder.write("p.json", &policy("Off", &json!(rules)));
+    let explained = folder.egret("explain https://bets.example --source 10.1.1.1 --azure-policy p.json --partial");
+    let told = text(&explained.stdout);
+    assert!(told.contains("NOT ENFORCED") && told.contains("g/c/r: "), "{told}");
+    let checked = folder.egret("check --azure-policy p.json --partial");
+    let told = text(&checked.stderr) + &text(&checked.stdout);
+    assert!(told.contains("NOT ENFORCED: `g/c/r` is absent"), "{told}");
+    let denied = folder.egret("explain https://bets.example --source 192.0.2.1 --azure-policy p.json --partial");
+    assert!(
+        !text(&denied.stdout).contains("NOT ENFORCED"),
+        "what is denied anyway is denied"
+    );
 }

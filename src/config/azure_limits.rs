@@ -37,6 +37,7 @@ pub(super) fn warn(file: &FileConfig, report: &mut Report) {
         groups.iter().for_each(|group| group_bytes(group, report));
     }
     ip_groups(file, report);
+    dns_cache(file, report);
     let groups: Vec<View<'_>> = policies.into_iter().flatten().collect();
     collections(&groups, report);
     network_rules(&groups, report);
@@ -91,6 +92,20 @@ fn too_much(span: Span, found: &str, most: &str) -> Finding {
 
 fn span_of(name: &Option<At<String>>) -> Span {
     name.as_ref().map_or(Span::default(), |name| name.span)
+}
+
+/// Longest that Azure Firewall keeps an answer, in seconds ("Azure Firewall DNS Proxy details").
+fn dns_cache(file: &FileConfig, report: &mut Report) {
+    let cache = &file.dns.cache;
+    for (written, most) in [(&cache.max_ttl_seconds, 3_600), (&cache.negative_ttl_seconds, 1_800)] {
+        if let Some(written) = written.as_ref().filter(|written| written.value > most) {
+            let found = format!(
+                "answers are kept for {} seconds, longer than by Azure Firewall",
+                written.value
+            );
+            report.add(Finding::warning(written.span, found).hint(format!("it keeps them for {most} at most")));
+        }
+    }
 }
 
 fn ip_groups(file: &FileConfig, report: &mut Report) {

@@ -1368,6 +1368,18 @@ fn network_rules_are_told_of_among_themselves_and_before_application_rules() {
 }
 
 #[test]
+fn answers_kept_longer_than_by_azure_firewall_are_told_of() {
+    assert_eq!(
+        told("[dns.cache]\nmax_ttl_seconds = 3600\nnegative_ttl_seconds = 1800")
+            .matches("longer than by Azure")
+            .count(),
+        0
+    );
+    let over = told("[dns.cache]\nmax_ttl_seconds = 3601\nnegative_ttl_seconds = 1801");
+    assert_eq!(over.matches("longer than by Azure").count(), 2, "{over}");
+}
+
+#[test]
 fn what_fits_egret_and_not_azure_firewall_is_told_of_at_the_limit_and_not_below() {
     let warned = |text: &str| told(text).matches("fit egret, and not Azure Firewall").count();
     let groups = |number: u32| -> String {

@@ -85,11 +85,11 @@ pub(crate) fn words(reason: Reason, detail: Option<&str>, target: &str, flow: Fl
     }
 }
 
-/// Azure Firewall's sentence for what its rules deny, an address asked for by itself included (seen by third parties: Microsoft
-/// documents neither status nor text); what it does not know of has egret's own name.
+/// Azure Firewall's sentence for what no rule allows, an address asked for by itself included (seen by third parties: Microsoft
+/// documents neither status nor text, and what a rule that denies answers nobody has shown); all else has egret's own name.
 fn azure_reason(reason: Reason) -> String {
     match reason {
-        Reason::RuleMatched | Reason::IpLiteral => Reason::NoRuleMatched.azure_action_reason().into(),
+        Reason::IpLiteral => Reason::NoRuleMatched.azure_action_reason().into(),
         Reason::NoRuleMatched | Reason::SniMissing => reason.azure_action_reason().into(),
         other => format!("{}.", other.name()),
     }
@@ -227,6 +227,28 @@ mod tests {
         );
         assert_eq!(words.phrase.lines().count(), 1);
         assert!(words.phrase.bytes().all(|b| b == b' ' || b.is_ascii_graphic()));
+    }
+
+    #[test]
+    fn azures_sentence_is_that_of_the_default_action_and_never_said_of_a_rule() {
+        let proxy = Proxy {
+            deny_response: DenyResponse::Azure,
+            ..Proxy::default()
+        };
+        for (reason, body) in [
+            (
+                Reason::NoRuleMatched,
+                "Action: Deny. Reason: No rule matched. Proceeding with default action.",
+            ),
+            (Reason::RuleMatched, "Action: Deny. Reason: RuleMatched."),
+        ] {
+            assert_eq!(
+                words(reason, None, "a.example:443", FlowId::next(), &proxy)
+                    .body
+                    .trim_end(),
+                body
+            );
+        }
     }
 
     #[test]

@@ -10,6 +10,7 @@ use super::{
 use crate::{
     expect::target::Speaks,
     policy::{Action, DecidedBy, Mode, Protocol, Transport, Via, threat::Listed},
+    printable::printable,
 };
 use std::fmt::Write;
 
@@ -28,6 +29,7 @@ pub fn text(it: &Explanation) -> String {
         stages(it, judged, &mut text);
     }
     decision(it, &mut text);
+    not_enforced(it, &mut text);
     if let Some(resolution) = it.resolution() {
         resolved(it, resolution, &mut text);
     }
@@ -39,6 +41,24 @@ pub fn text(it: &Explanation) -> String {
         );
     }
     text
+}
+
+/// Most denials that are told of one by one; the report of the import has all.
+const MOST_DENIALS: usize = 5;
+
+/// What the imported policy denies in Azure, and nothing denies here: it may deny what is allowed above.
+fn not_enforced(it: &Explanation, text: &mut String) {
+    let denials = &it.policy.model().not_enforced;
+    if !it.permitted() || denials.is_empty() {
+        return;
+    }
+    text.push_str("\nNOT ENFORCED: in Azure this may be denied by what is not carried out here:\n");
+    for denial in denials.iter().take(MOST_DENIALS) {
+        let _ = writeln!(text, "  {}", printable(denial));
+    }
+    if let Some(more) = denials.len().checked_sub(MOST_DENIALS).filter(|more| *more > 0) {
+        let _ = writeln!(text, "  and {more} more");
+    }
 }
 
 /// What was asked, as a client would send it.

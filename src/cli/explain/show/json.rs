@@ -36,6 +36,7 @@ pub fn json(it: &Explanation) -> String {
         "wide": decision.is_some_and(|decision| decision.wide),
         "never_dialled": it.never_dialled(),
         "permitted": it.permitted(),
+        "not_enforced": it.policy.model().not_enforced,
         "rules": steps(it),
         "advice": it.change,
         "resolution": it.resolution().map(|resolution| resolved(it, resolution)),
