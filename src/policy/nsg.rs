@@ -98,7 +98,21 @@ pub struct Unknown {
     /// The rule.
     pub rule: String,
     /// What is not known.
-    pub what: String,
+    pub what: Doubt,
+}
+
+/// What an export does not tell.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Doubt {
+    /// The prefixes of a service tag.
+    #[error("speaks of service tag `{0}`, which no list holds")]
+    Tag(String),
+    /// The members of an application security group.
+    #[error("speaks of application security group `{0}`, whose members are not in the export")]
+    Group(String),
+    /// The source port of the attempt.
+    #[error("speaks of some source ports alone: a client's is not known")]
+    SourcePorts,
 }
 
 impl Nsg {
@@ -122,8 +136,14 @@ impl Nsg {
 }
 
 impl NsgRule {
-    /// What is plain comes first: a tag that nobody knows does not matter on another port.
-    fn matches(&self, packet: &Packet, view: &TagView<'_>) -> Result<bool, String> {
+    /// What two rules of one name have in common is all but the name.
+    fn differs_from(&self, other: &Self) -> bool {
+        let name = self.name.clone();
+        *self != Self { name, ..other.clone() }
+    }
+
+    /// What is plain comes first: a tag that nobody knows does not matter on another port, nor for another source.
+    fn matches(&self, packet: &Packet, view: &TagView<'_>) -> Result<bool, Doubt> {
         if !self.protocol.is_none_or(|protocol| protocol.is(packet.transport)) {
             return Ok(false);
         }
@@ -131,11 +151,18 @@ impl NsgRule {
         if packet.transport.has_ports() && !port(&self.destination_ports) {
             return Ok(false);
         }
-        if !holds(&self.destinations, packet.destination, view)? || !holds(&self.sources, packet.source, view)? {
+        let ends = [
+            holds(&self.sources, packet.source, view),
+            holds(&self.destinations, packet.destination, view),
+        ];
+        if ends.contains(&Ok(false)) {
             return Ok(false);
         }
+        for end in ends {
+            end?;
+        }
         if packet.transport.has_ports() && !self.source_ports.contains(&PortRange::ANY) {
-            return Err("speaks of some source ports alone: a client's is not known".into());
+            return Err(Doubt::SourcePorts);
         }
         Ok(true)
     }
@@ -153,7 +180,7 @@ impl NsgProtocol {
     }
 }
 
-fn holds(addresses: &[NsgAddress], ip: IpAddr, view: &TagView<'_>) -> Result<bool, String> {
+fn holds(addresses: &[NsgAddress], ip: IpAddr, view: &TagView<'_>) -> Result<bool, Doubt> {
     let mut unknown = None;
     for address in addresses {
         match address.holds(ip, view) {
@@ -166,7 +193,7 @@ fn holds(addresses: &[NsgAddress], ip: IpAddr, view: &TagView<'_>) -> Result<boo
 }
 
 impl NsgAddress {
-    fn holds(&self, ip: IpAddr, view: &TagView<'_>) -> Result<bool, String> {
+    fn holds(&self, ip: IpAddr, view: &TagView<'_>) -> Result<bool, Doubt> {
         let within = |nets: &[IpNet]| nets.iter().any(|net| net.contains(&ip));
         match self {
             Self::Any => Ok(true),
@@ -179,11 +206,9 @@ impl NsgAddress {
             }
             Self::Tag(tag) => match view.tags.find(tag) {
                 Some(known) => Ok(within(&known.prefixes)),
-                None => Err(format!("speaks of service tag `{tag}`, which no list holds")),
+                None => Err(Doubt::Tag(tag.clone())),
             },
-            Self::Group(group) => Err(format!(
-                "speaks of application security group `{group}`, whose members are not in the export"
-            )),
+            Self::Group(group) => Err(Doubt::Group(group.clone())),
         }
     }
 }

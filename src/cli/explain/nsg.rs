@@ -6,7 +6,7 @@ use crate::{
     config::{Checked, read},
     policy::{
         ServiceTags, Transport, Via,
-        nsg::{self, Packet, TagView},
+        nsg::{self, Doubt, Packet, TagView},
     },
 };
 use anyhow::{Context, anyhow, bail};
@@ -47,10 +47,11 @@ pub fn judge(args: &ExplainArgs, checked: &Checked, asked: &Asked) -> anyhow::Re
         let groups = nsg::read::groups(&bytes(path)?).with_context(|| path.display().to_string())?;
         for group in groups {
             let decided = group.decide(&packet, &view).map_err(|unknown| {
-                anyhow!(
-                    "{}: {unknown}: `--nsg-service-tags` loads Microsoft's list",
-                    path.display()
-                )
+                let next = match unknown.what {
+                    Doubt::Tag(_) => "`--nsg-service-tags` loads Microsoft's list",
+                    Doubt::Group(_) | Doubt::SourcePorts => "what the rules behind it say is not known either",
+                };
+                anyhow!("{}: {unknown}: {next}", path.display())
             })?;
             let rule = decided.with_context(|| format!("{}: no rule of `{}` matches", path.display(), group.name))?;
             said.push(Said {

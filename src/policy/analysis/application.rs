@@ -64,6 +64,7 @@ impl<'a> Seen<'a> {
             return;
         }
         let copy = self.copy_of(number, sources, &ports);
+        let copy = copy.filter(|of| !self.leaves_hidden_names(number, *of));
         let mut taken: Vec<(usize, Takers)> = Vec::new();
         let mut left = false;
         for (target, ports) in ports.iter().enumerate() {
@@ -115,6 +116,17 @@ impl<'a> Seen<'a> {
             alike.push(number);
         }
         found
+    }
+
+    /// Whether a copy decides all the same: a star that allows does not stand for names of [`ECH_PUBLIC_NAMES`], so that the
+    /// same star behind it, denying, has something left.
+    fn leaves_hidden_names(&self, number: usize, of: usize) -> bool {
+        let (rule, earlier) = (&self.rules[number], &self.rules[of]);
+        let star = |target: &TargetFqdn| {
+            let key = Key::of(&target.pattern);
+            key.is_star() && ECH_PUBLIC_NAMES.iter().any(|name| key.admits(name))
+        };
+        earlier.action == Action::Allow && rule.action == Action::Deny && rule.rule.targets.iter().any(star)
     }
 
     fn copied(&self, number: usize, of: usize) -> Finding {

@@ -1,11 +1,16 @@
 //! Exported network security groups: ARM templates, what `az network nsg show` and `list` print, bare lists of rules.
 //!
-//! Both forms of a rule are read: its fields under `properties` (ARM), or beside its name (CLI).
+//! Both forms of a rule are read: its fields under `properties` (ARM), or beside its name (CLI); in the group, or as a child
+//! resource of it. A rule that is passed over might be the one that denies: what cannot be read is an error. Keys are found
+//! in any case, as Azure Resource Manager finds them.
+
+mod walk;
 
 use super::{Nsg, NsgAddress, NsgProtocol, NsgRule};
 use crate::{policy::PortRange, printable::printable};
 use ipnet::IpNet;
 use serde_json::Value;
+use walk::Found;
 
 /// Deepest nesting that is looked into; templates nest deployments.
 const MAX_DEPTH: usize = 32;
@@ -25,6 +30,14 @@ pub enum NsgError {
     /// Over a bound.
     #[error("holds more than {MOST_RULES} rules, or is nested deeper than {MAX_DEPTH} levels")]
     TooMuch,
+    /// A group of which not all rules can be read.
+    #[error("group `{group}`: {what}")]
+    Group {
+        /// Its name.
+        group: String,
+        /// What is wrong.
+        what: String,
+    },
     /// A rule that cannot be read: judging on without it would be guessing.
     #[error("rule `{rule}`: {what}")]
     Rule {
@@ -39,64 +52,75 @@ pub enum NsgError {
 pub fn groups(bytes: &[u8]) -> Result<Vec<Nsg>, NsgError> {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     let value: Value = serde_json::from_slice(bytes)?;
-    let mut found = Vec::new();
-    if let Some(rules) = value
-        .as_array()
-        .filter(|items| items.iter().all(is_rule) && !items.is_empty())
-    {
-        found.push(group("rules", rules.iter())?);
-    } else {
-        gather(&value, 0, &mut found)?;
+    let list = value.as_array().filter(|items| items.iter().any(is_rule));
+    let groups = match list {
+        Some(rules) => vec![group("rules", rules)?],
+        None => {
+            let found = Found::new(&value)?.with_children()?;
+            let read = found.into_iter().map(|one| group(one.name, one.rules));
+            read.collect::<Result<Vec<Nsg>, NsgError>>()?
+        }
+    };
+    match groups.iter().map(|nsg| nsg.rules.len()).sum::<usize>() {
+        0 => Err(NsgError::None),
+        rules if rules > MOST_RULES => Err(NsgError::TooMuch),
+        _ => Ok(groups),
     }
-    if found.iter().map(|nsg| nsg.rules.len()).sum::<usize>() > MOST_RULES {
-        return Err(NsgError::TooMuch);
-    }
-    if found.is_empty() {
-        Err(NsgError::None)
-    } else {
-        Ok(found)
-    }
+}
+
+/// The value of a key.
+fn get<'a>(value: &'a Value, key: &str) -> Option<&'a Value> {
+    let mut entries = value.as_object()?.iter();
+    let found = entries.find(|(name, _)| name.eq_ignore_ascii_case(key));
+    found.map(|(_, value)| value).filter(|value| !value.is_null())
+}
+
+/// What a rule is called in its group: a child resource has the group's name in front, and in a template both may be made by
+/// `concat` or `format`, the rule's as the last text.
+fn rule_name(name: &str) -> &str {
+    let last = match name.strip_prefix('[') {
+        Some(expression) => expression.rsplit('\'').nth(1).unwrap_or(expression),
+        None => name,
+    };
+    last.rsplit('/').next().unwrap_or(last)
+}
+
+fn name_of(value: &Value) -> &str {
+    get(value, "name").and_then(Value::as_str).unwrap_or("?")
 }
 
 /// The fields of a resource or rule: under `properties`, or beside the name.
 fn fields(value: &Value) -> &Value {
-    value
-        .get("properties")
+    get(value, "properties")
         .filter(|inner| inner.is_object())
         .unwrap_or(value)
 }
 
 fn is_rule(value: &Value) -> bool {
-    fields(value).get("direction").is_some() && fields(value).get("access").is_some()
+    get(fields(value), "direction").is_some() && get(fields(value), "access").is_some()
 }
 
-fn gather(value: &Value, depth: usize, found: &mut Vec<Nsg>) -> Result<(), NsgError> {
-    if depth > MAX_DEPTH {
-        return Err(NsgError::TooMuch);
-    }
-    if let Some(own) = fields(value).get("securityRules").and_then(Value::as_array) {
-        let defaults = fields(value).get("defaultSecurityRules").and_then(Value::as_array);
-        let name = &printable(value.get("name").and_then(Value::as_str).unwrap_or("nsg"));
-        found.push(group(name, own.iter().chain(defaults.into_iter().flatten()))?);
-        return Ok(());
-    }
-    match value {
-        Value::Array(items) => items.iter().try_for_each(|item| gather(item, depth + 1, found)),
-        Value::Object(items) => items.values().try_for_each(|item| gather(item, depth + 1, found)),
-        _ => Ok(()),
-    }
-}
-
-fn group<'a>(name: &str, written: impl Iterator<Item = &'a Value>) -> Result<Nsg, NsgError> {
-    let mut rules = Vec::new();
+fn group<'a>(name: &str, written: impl IntoIterator<Item = &'a Value>) -> Result<Nsg, NsgError> {
+    let mut rules: Vec<NsgRule> = Vec::new();
     for value in written {
-        rules.extend(rule(value)?);
+        let Some(rule) = rule(value)? else { continue };
+        // An export of a resource group has each rule twice: in its group and as a resource.
+        match rules.iter().find(|other| other.name.eq_ignore_ascii_case(&rule.name)) {
+            Some(other) if other.differs_from(&rule) => {
+                return Err(NsgError::Group {
+                    group: printable(name),
+                    what: format!("rule `{}` is there twice, and the two differ", rule.name),
+                });
+            }
+            Some(_) => {}
+            None => rules.push(rule),
+        }
     }
     if !rules.iter().any(|rule| rule.priority >= 65_000) {
         rules.extend(defaults());
     }
     rules.sort_by_key(|rule| rule.priority);
-    let name = name.to_owned();
+    let name = printable(name);
     Ok(Nsg { name, rules })
 }
 
@@ -128,7 +152,7 @@ fn defaults() -> [NsgRule; 3] {
 
 /// `None`: an inbound rule.
 fn rule(value: &Value) -> Result<Option<NsgRule>, NsgError> {
-    let name = printable(value.get("name").and_then(Value::as_str).unwrap_or("?"));
+    let name = printable(rule_name(name_of(value)));
     let read = Reader {
         fields: fields(value),
         rule: &name,
@@ -163,12 +187,12 @@ impl<'a> Reader<'a> {
     fn fault(&self, what: String) -> NsgError {
         NsgError::Rule {
             rule: self.rule.to_owned(),
-            what,
+            what: printable(&what),
         }
     }
 
     fn word(&self, key: &str) -> Result<&'a str, NsgError> {
-        let text = self.fields.get(key).and_then(Value::as_str);
+        let text = get(self.fields, key).and_then(Value::as_str);
         let text = text.ok_or_else(|| self.fault(format!("`{key}` is missing")))?;
         self.plain(text)
     }
@@ -182,7 +206,7 @@ impl<'a> Reader<'a> {
     }
 
     fn priority(&self) -> Result<u32, NsgError> {
-        let written = self.fields.get("priority");
+        let written = get(self.fields, "priority");
         let number = written.and_then(|value| match value {
             Value::String(text) => text.parse().ok(),
             other => other.as_u64().and_then(|number| u32::try_from(number).ok()),
@@ -203,33 +227,54 @@ impl<'a> Reader<'a> {
         }))
     }
 
-    /// The texts under a key in the singular and its list.
-    fn texts(&self, one: &str, list: &str) -> Result<Vec<&'a str>, NsgError> {
-        let listed = self.fields.get(list).and_then(Value::as_array).into_iter().flatten();
-        let single = self.fields.get(one).into_iter();
-        let texts = single
-            .chain(listed)
-            .filter_map(Value::as_str)
-            .filter(|text| !text.is_empty());
-        texts.map(|text| self.plain(text)).collect()
+    /// What stands under a key in the singular and under that of its list, one or several under each.
+    fn texts(&self, one: &str, list: &str) -> Result<Vec<String>, NsgError> {
+        let mut texts = Vec::new();
+        for key in [one, list] {
+            let items = match get(self.fields, key) {
+                None => &[],
+                Some(Value::Array(items)) => items.as_slice(),
+                Some(item) => std::slice::from_ref(item),
+            };
+            for item in items {
+                match item {
+                    Value::String(text) if text.is_empty() => {}
+                    Value::String(text) => texts.push(self.plain(text)?.to_owned()),
+                    Value::Number(number) => texts.push(number.to_string()),
+                    _ => return Err(self.fault(format!("`{key}` holds what is no text"))),
+                }
+            }
+        }
+        Ok(texts)
     }
 
     fn addresses(&self, side: &str) -> Result<Vec<NsgAddress>, NsgError> {
         let texts = self.texts(&format!("{side}AddressPrefix"), &format!("{side}AddressPrefixes"))?;
-        let mut addresses: Vec<NsgAddress> = texts.into_iter().map(address).collect();
-        let groups = self.fields.get(format!("{side}ApplicationSecurityGroups"));
-        for group in groups.and_then(Value::as_array).into_iter().flatten() {
-            let id = group.get("id").and_then(Value::as_str).unwrap_or("?");
+        let mut addresses: Vec<NsgAddress> = texts.iter().map(|text| address(text)).collect();
+        let key = format!("{side}ApplicationSecurityGroups");
+        let groups = match get(self.fields, &key) {
+            None => &[],
+            Some(Value::Array(groups)) => groups.as_slice(),
+            Some(_) => return Err(self.fault(format!("`{key}` is no list"))),
+        };
+        for group in groups {
+            let id = get(group, "id").and_then(Value::as_str).unwrap_or("?");
             let name = id.rsplit('/').next().unwrap_or(id);
             addresses.push(NsgAddress::Group(name.to_owned()));
+        }
+        if addresses.is_empty() {
+            return Err(self.fault(format!("no {side} is said")));
         }
         Ok(addresses)
     }
 
     fn ports(&self, side: &str) -> Result<Vec<PortRange>, NsgError> {
         let texts = self.texts(&format!("{side}PortRange"), &format!("{side}PortRanges"))?;
-        let range = |text: &str| port_range(text).ok_or_else(|| self.fault(format!("`{text}` is no port")));
-        texts.into_iter().map(range).collect()
+        if texts.is_empty() {
+            return Err(self.fault(format!("no {side} port is said")));
+        }
+        let range = |text: &String| port_range(text).ok_or_else(|| self.fault(format!("`{text}` is no port")));
+        texts.iter().map(range).collect()
     }
 }
 
