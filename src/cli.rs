@@ -10,6 +10,7 @@ pub mod import;
 pub mod run;
 
 use crate::config::{self, Checked, Flags, Problem, Severity};
+use crate::policy::Fqdn;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::{net::SocketAddr, path::PathBuf};
 
@@ -243,8 +244,11 @@ pub struct ExplainArgs {
     /// Resolve the name with the configured forwarders as well, and judge the addresses
     #[arg(long)]
     pub resolve: bool,
+    /// What a destination FQDN of a network rule stands for, whatever the forwarders say; may be repeated
+    #[arg(long, value_name = "NAME=IP,..", value_parser = name_and_addresses)]
+    pub resolved: Vec<NameAndAddresses>,
     /// Take the attempt from a row of this file, and say whether it is decided alike today (0: alike, 1: not)
-    #[arg(long, value_name = "FILE:LINE", conflicts_with_all = ["target", "source", "via", "destination", "resolve", "nsg"])]
+    #[arg(long, value_name = "FILE:LINE", conflicts_with_all = ["target", "source", "via", "destination", "resolve", "resolved", "nsg"])]
     pub row: Option<String>,
     /// Put the network security groups of this file (ARM template, or `az network nsg show`) before the firewall; may be repeated
     #[arg(long, value_name = "FILE")]
@@ -420,6 +424,30 @@ pub struct AzureArgs {
     /// Addresses, prefixes and names that stand for Microsoft's threat intelligence; may be repeated
     #[arg(long, value_name = "FILE")]
     pub threat_intelligence: Vec<PathBuf>,
+}
+
+/// As a shell takes it: quoted where it would read something into it.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || ":/._-,".contains(c);
+    match !word.is_empty() && word.chars().all(plain) {
+        true => word.to_owned(),
+        false => format!("'{}'", word.replace('\'', r"'\''")),
+    }
+}
+
+/// What a destination FQDN stands for.
+pub type NameAndAddresses = (Fqdn, Vec<std::net::IpAddr>);
+
+/// `name=address[,address..]`; no address: the name leads nowhere.
+fn name_and_addresses(text: &str) -> Result<NameAndAddresses, String> {
+    let (name, addresses) = text.split_once('=').ok_or("expected `name=address,..`")?;
+    let name = Fqdn::parse(name).map_err(|_| format!("`{name}` is no host name"))?;
+    let addresses = addresses.split(',').filter(|address| !address.is_empty());
+    let read = addresses.map(|address| match address.parse::<std::net::IpAddr>() {
+        Ok(ip) => Ok(ip.to_canonical()),
+        Err(_) => Err(format!("`{address}` is no address")),
+    });
+    Ok((name, read.collect::<Result<_, _>>()?))
 }
 
 /// What rules that need TLS inspection do.

@@ -3,7 +3,7 @@
 mod expected;
 mod show;
 
-use super::{Answer, COMMAND_LINE, CheckArgs, print, refuse};
+use super::{Answer, AzurePolicyArgs, COMMAND_LINE, CheckArgs, print, quoted, refuse};
 use crate::{
     config::{self, Checked, Problem},
     expect::Suite,
@@ -15,7 +15,7 @@ use std::path::Path;
 pub fn run(args: &CheckArgs) -> anyhow::Result<Answer> {
     let suite = suite(args)?;
     let mut fine = true;
-    let policy = args.azure.is_given().then(|| Found::of_policy(&args.azure.toml(&[])));
+    let policy = args.azure.is_given().then(|| Found::of_policy(&args.azure));
     for found in policy.into_iter().chain(args.files.iter().map(|file| Found::of(file))) {
         let tests = match (&found.loaded, &suite) {
             (Ok(checked), Some(suite)) => Some(Tests::new(checked, suite, args)),
@@ -46,21 +46,30 @@ fn suite(args: &CheckArgs) -> anyhow::Result<Option<Suite>> {
 /// What became of one configuration file.
 struct Found {
     file: String,
+    /// The same configuration for another command.
+    arguments: String,
     loaded: Result<Box<Checked>, Vec<Problem>>,
 }
 
 impl Found {
     /// A policy in JSON: the configuration that names it.
-    fn of_policy(toml: &str) -> Self {
+    fn of_policy(azure: &AzurePolicyArgs) -> Self {
+        let files: Vec<String> = azure
+            .azure_policy
+            .iter()
+            .map(|path| path.display().to_string())
+            .collect();
         Self {
-            file: COMMAND_LINE.into(),
-            loaded: config::from_text(COMMAND_LINE, toml).map(Box::new),
+            file: files.join(", "),
+            arguments: azure.again(),
+            loaded: config::from_text(COMMAND_LINE, &azure.toml(&[])).map(Box::new),
         }
     }
 
     fn of(path: &Path) -> Self {
         Self {
             file: path.display().to_string(),
+            arguments: format!("--config {}", quoted(&path.display().to_string())),
             loaded: config::load(path).map(Box::new),
         }
     }

@@ -28,11 +28,14 @@ pub fn run(args: &ExplainArgs) -> anyhow::Result<Answer> {
         return row::run(&checked, place, args.json);
     }
     let asked = Asked::new(args)?;
-    let resolved = if args.resolve {
+    let mut resolved = if args.resolve {
         resolve::destination_fqdns(&checked, &asked)?
     } else {
         Resolved::default()
     };
+    for (name, addresses) in &args.resolved {
+        resolved.set(name.clone(), addresses.clone());
+    }
     let mut explanation = Explanation::new(&checked, asked, resolved);
     if let Some(judged) = explanation.judged() {
         judged::certain(&explanation.policy, &judged.evaluation)?;

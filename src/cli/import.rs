@@ -1,6 +1,6 @@
 //! `egret import`: another firewall's policy becomes egret's TOML, with an account of every part.
 
-use super::{Answer, AzureArgs, AzurePolicyArgs, ImportArgs, ImportCommand, Uninspected, count, print, say};
+use super::{Answer, AzureArgs, AzurePolicyArgs, ImportArgs, ImportCommand, Uninspected, count, print, quoted, say};
 use crate::{
     config::{self, Problem},
     import::{self, ImportFault, Imported},
@@ -85,6 +85,32 @@ impl AzurePolicyArgs {
             azure_policy: self.azure_policy.iter().map(absolute).collect(),
             how: self.how.absolute(),
         }
+    }
+
+    /// The same for another command, as a shell takes it.
+    pub fn again(&self) -> String {
+        let how = &self.how;
+        let path = |path: &PathBuf| path.display().to_string();
+        let set = how.set.iter().map(|(name, value)| format!("{name}={value}"));
+        let sni = (how.uninspected == Uninspected::Sni).then(|| "sni".to_owned());
+        let given: [(&str, Vec<String>); 7] = [
+            ("--azure-policy", self.azure_policy.iter().map(path).collect()),
+            ("--parameters", how.parameters.iter().map(path).collect()),
+            ("--set", set.collect()),
+            ("--policy", how.policy.iter().cloned().collect()),
+            ("--service-tags", how.service_tags.iter().map(path).collect()),
+            (
+                "--threat-intelligence",
+                how.threat_intelligence.iter().map(path).collect(),
+            ),
+            ("--uninspected", sni.into_iter().collect()),
+        ];
+        let words = given
+            .iter()
+            .flat_map(|(flag, values)| values.iter().map(move |value| (flag, value)));
+        let words = words.map(|(flag, value)| format!("{flag} {}", quoted(value)));
+        let words: Vec<String> = words.chain(how.partial.then(|| "--partial".to_owned())).collect();
+        words.join(" ")
     }
 
     /// The configuration that says the same in a file.

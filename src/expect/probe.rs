@@ -69,6 +69,11 @@ impl Probe {
         }
     }
 
+    /// What the destination FQDNs of network rules stand for.
+    pub fn resolved(&self) -> &Resolved {
+        &self.resolved
+    }
+
     /// What is asked for.
     pub fn target(&self) -> &Target {
         &self.target

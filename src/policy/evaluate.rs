@@ -62,6 +62,11 @@ impl Resolved {
     /// Nothing is resolved.
     pub const NONE: &'static Self = &Self(BTreeMap::new());
 
+    /// Each name with its addresses.
+    pub fn iter(&self) -> impl Iterator<Item = (&Fqdn, &[IpAddr])> {
+        self.0.iter().map(|(name, addresses)| (name, &addresses[..]))
+    }
+
     /// The addresses that a name stands for; they take the place of former ones.
     pub fn set(&mut self, name: Fqdn, addresses: Vec<IpAddr>) {
         self.0.insert(name, addresses);

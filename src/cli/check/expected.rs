@@ -1,7 +1,7 @@
 //! The policy tests of one configuration: which failed and why, what they do not reach, what they would not notice.
 
 use crate::{
-    cli::{CheckArgs, count},
+    cli::{CheckArgs, count, quoted},
     config::{Checked, nearest::nearest, problem::printable},
     expect::{Expectation, Judged, Near, Probe, Run, Suite, Survivor, is_called, label},
     policy::{Action, CompiledPolicy, Misses, Mode, RuleId, RuleOutcome, Via, compile::Mutation},
@@ -51,10 +51,10 @@ impl<'a> Tests<'a> {
         failed.map(|number| (&self.suite.expectations[*number], &self.run.judged[*number]))
     }
 
-    pub(super) fn text(&self, file: &str) -> String {
+    pub(super) fn text(&self, arguments: &str) -> String {
         let mut text = String::new();
         for (expected, judged) in self.failures().take(MOST_SHOWN) {
-            text += &self.failure(file, expected, judged);
+            text += &self.failure(arguments, expected, judged);
         }
         more(&mut text, self.run.failed.len(), "failures");
         let (all, failed) = (self.suite.expectations.len(), self.run.failed.len());
@@ -72,7 +72,7 @@ impl<'a> Tests<'a> {
         text
     }
 
-    fn failure(&self, file: &str, expected: &Expectation, judged: &Judged) -> String {
+    fn failure(&self, arguments: &str, expected: &Expectation, judged: &Judged) -> String {
         let mut text = format!("\nFAILED  {}  {}\n", expected.place, printable(&expected.name));
         let probe = &expected.probe;
         let target = printable(&probe.written);
@@ -97,7 +97,8 @@ impl<'a> Tests<'a> {
         let source = probe.source;
         let _ = writeln!(
             text,
-            "  more      egret explain {target} --source {source}{asked} --config {file}"
+            "  more      egret explain {target} --source {source}{asked}{} {arguments}",
+            resolved(probe)
         );
         text
     }
@@ -245,13 +246,14 @@ fn wanted(expected: &Expectation) -> String {
     format!("{:?}{reason}{rule}", expected.decision)
 }
 
-/// As a shell takes it: quoted where it would read something into it.
-fn quoted(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || ":/._-".contains(c);
-    match word.chars().all(plain) {
-        true => word.to_owned(),
-        false => format!("'{}'", word.replace('\'', r"'\''")),
+/// What the tests say of names of network rules, which only routed attempts are judged by: for `egret explain`.
+fn resolved(probe: &Probe) -> String {
+    let mut text = String::new();
+    for (name, addresses) in probe.resolved().iter().filter(|_| probe.via == Via::Transparent) {
+        let addresses: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+        let _ = write!(text, " --resolved {name}={}", addresses.join(","));
     }
+    text
 }
 
 fn how(near: Near) -> &'static str {

@@ -22,7 +22,7 @@ pub(super) fn text(found: &Found, tests: Option<&Tests<'_>>) -> String {
     }
     let _ = writeln!(text, "{}: {}", found.file, summary(found));
     if let Some(tests) = tests {
-        text += &tests.text(&found.file);
+        text += &tests.text(&found.arguments);
     }
     text
 }

@@ -70,7 +70,7 @@ pub fn certain(policy: &CompiledPolicy, evaluation: &Evaluation) -> anyhow::Resu
         .collect();
     bail!(
         "rule {} denies by name, and where {} leads is not known: `--resolve` looks names up, and could not if it was given; \
-         in policy tests `[resolved]` says it",
+         `--resolved NAME=IP` says it, and in policy tests `[resolved]`",
         label(policy, rule),
         names.join(", "),
     )

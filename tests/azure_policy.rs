@@ -1,4 +1,4 @@
-//! Points of `docs/azure-firewall.md` about settings of a whole policy, held where a user meets them: `egret import`.
+//! A policy in JSON where a user meets it: settings of a whole policy (`egret import`), and what a failing test tells (`check`).
 
 use serde_json::{Value, json};
 use std::{
@@ -84,5 +84,64 @@ fn settings_that_egret_has_no_part_for_are_told_of() {
     assert!(
         report.contains("snat") && report.contains("egret connects from addresses of its machine"),
         "{report}"
+    );
+}
+
+/// What a failing policy test says to run answers the very same: with the policy in JSON, quoted, with the names that the tests
+/// resolve.
+#[test]
+fn the_command_that_a_failing_policy_test_tells_can_be_run_and_decides_alike() {
+    let folder = Folder::new("more line");
+    let rules = json!([{
+        "ruleType": "NetworkRule", "name": "sql", "ipProtocols": ["TCP"], "sourceAddresses": ["*"],
+        "destinationFqdns": ["sql.contoso.com"], "destinationPorts": ["1433"],
+    }]);
+    let group = json!({
+        "type": "Microsoft.Network/firewallPolicies/ruleCollectionGroups", "apiVersion": "2023-09-01", "name": "p/platform",
+        "properties": { "priority": 200, "ruleCollections": [{
+            "ruleCollectionType": "FirewallPolicyFilterRuleCollection", "name": "data", "priority": 100,
+            "action": { "type": "Allow" }, "rules": rules,
+        }]},
+    });
+    let template = json!({
+        "contentVersion": "1.0.0.0", "parameters": { "mode": { "type": "string" } },
+        "resources": [policy("p", json!({ "threatIntelMode": "[parameters('mode')]" })), group],
+    });
+    fs::write(folder.0.join("my policy.json"), template.to_string()).unwrap();
+    let tests = "[resolved]\n\"sql.contoso.com\" = [\"203.0.113.5\"]\n\n\
+                 [[attempt]]\nname = \"no database\"\nsource = \"10.1.0.5\"\ntarget = \"tcp://203.0.113.5:1433\"\ndecision = \"Deny\"\n";
+    fs::write(folder.0.join("tests.toml"), tests).unwrap();
+    let given = [
+        "check",
+        "--azure-policy",
+        "my policy.json",
+        "--set",
+        "mode=Off",
+        "--expect",
+        "tests.toml",
+    ];
+    let mut egret = Command::new(env!("CARGO_BIN_EXE_egret"));
+    let checked = egret.args(given).current_dir(&folder.0).output().unwrap();
+    let said = text(&checked.stdout);
+    assert_eq!(checked.status.code(), Some(1), "{said}{}", text(&checked.stderr));
+    assert!(
+        said.contains("\nmy policy.json: ok") || said.starts_with("my policy.json: ok"),
+        "{said}"
+    );
+
+    let (_, more) = said.split_once("  more      egret ").expect(&said);
+    let line = format!("exec \"$EGRET\" {}", more.lines().next().unwrap());
+    let mut shell = Command::new("sh");
+    let told = shell
+        .args(["-c", &line])
+        .env("EGRET", env!("CARGO_BIN_EXE_egret"))
+        .current_dir(&folder.0)
+        .output()
+        .unwrap();
+    let answer = text(&told.stdout);
+    assert_eq!(told.status.code(), Some(0), "{line}\n{answer}{}", text(&told.stderr));
+    assert!(
+        answer.contains("Allow, RuleMatched by platform/data/sql"),
+        "{line}\n{answer}"
     );
 }
