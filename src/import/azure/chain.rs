@@ -51,16 +51,9 @@ impl<'a> Gather<'a> {
         for resource in &found.resources {
             self.others(resource);
         }
-        for (path, at) in &found.unclaimed {
-            let origin = Origin {
-                path: path.clone(),
-                at: *at,
-            };
-            self.not_read(
-                "beside the others",
-                &origin,
-                "it is nothing that is read, and may be a rule or a collection",
-            );
+        for (path, at, why) in &found.unclaimed {
+            let path = path.clone();
+            self.not_read("beside the others", &Origin { path, at: *at }, *why);
         }
         for resource in left_out {
             self.left_out(resource, &ip_groups);
@@ -250,8 +243,8 @@ impl<'a> Gather<'a> {
         let chosen = first_of(&mut used.iter().copied()).or_else(|| first_of(&mut leaves()));
         let chosen = chosen.ok_or_else(|| match sources.all.is_empty() {
             true => fault(
-                "no policy and no rule in these files".into(),
-                "an IP group alone makes no policy",
+                "no policy and no rule in these files is deployed".into(),
+                "an IP group alone makes no policy, nor does what a condition leaves out",
             ),
             false => fault(
                 "each policy is the parent of another".into(),

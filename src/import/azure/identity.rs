@@ -11,6 +11,9 @@ const NO_SUBSCRIPTION: &str = "00000000-0000-0000-0000-000000000000";
 /// What stands for the resource group (stand-in of `resourceGroup()`).
 const NO_GROUP: &str = "resource-group";
 
+/// Most things of one name among which the one that is meant is looked for; of more, none is.
+const MOST_ALIKE: usize = 1000;
+
 /// The parts of a resource id that tell one resource from another.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Identity {
@@ -113,6 +116,15 @@ impl Identity {
         self.name.as_deref().map(str::to_ascii_lowercase)
     }
 
+    /// What is known of the name: all, a stand-in for it, nothing.
+    fn kind(&self) -> usize {
+        match &self.name {
+            Some(_) if self.sure => 0,
+            Some(_) => 1,
+            None => 2,
+        }
+    }
+
     /// How many of the parts of its place are known.
     fn known_parts(&self) -> usize {
         usize::from(self.subscription.is_some()) + usize::from(self.group.is_some())
@@ -122,11 +134,6 @@ impl Identity {
     fn fits(&self, other: &Self) -> bool {
         let fit = |one: &Option<String>, other: &Option<String>| one.is_none() || other.is_none() || one == other;
         fit(&self.subscription, &other.subscription) && fit(&self.group, &other.group)
-    }
-
-    /// Whether both may be one, though their names are written apart: one of those is a stand-in, or not known.
-    pub fn may_be(&self, other: &Self) -> bool {
-        self.fits(other) && (self.name.is_none() || other.name.is_none() || self.sure != other.sure)
     }
 }
 
@@ -142,6 +149,8 @@ pub(super) struct Register {
     /// By name in lower case: those of which the place is known in full, and the others.
     by_name: HashMap<String, [Vec<usize>; 2]>,
     exact: HashMap<(String, Option<String>, Option<String>), usize>,
+    /// By what is known of the name: all, a stand-in for it, nothing.
+    by_kind: [Vec<usize>; 3],
 }
 
 /// Which thing an identity means.
@@ -157,6 +166,7 @@ impl Register {
     pub fn add(&mut self, id: &Identity, thing: usize) {
         let place = self.things.len();
         self.things.push((id.clone(), thing));
+        self.by_kind[id.kind()].push(place);
         if let Some(name) = id.key() {
             let part = usize::from(id.known_parts() < 2);
             self.by_name.entry(name.clone()).or_default()[part].push(place);
@@ -176,11 +186,29 @@ impl Register {
         };
         // Two places that are known in full and differ are never one.
         let whole = if id.known_parts() < 2 { whole.as_slice() } else { &[] };
-        let things = whole.iter().chain(partial).map(|place| &self.things[*place]);
-        let mut fitting = things.filter(|(other, _)| other.fits(id));
-        match (fitting.next(), fitting.next()) {
-            (None, _) => Meant::None,
-            (Some((_, thing)), None) => Meant::One(*thing),
+        self.only(id, whole.iter().chain(partial))
+    }
+
+    /// The thing that an identity of another name may mean: one of the names is a stand-in, or not known. Stand-ins are good for
+    /// telling one from the other.
+    pub fn perhaps(&self, id: &Identity) -> Meant {
+        let [sure, stand_ins, nameless] = &self.by_kind;
+        let other = match id.kind() {
+            0 => [stand_ins, nameless, &Vec::new()],
+            1 => [sure, nameless, &Vec::new()],
+            _ => [sure, stand_ins, nameless],
+        };
+        self.only(id, other.into_iter().flatten())
+    }
+
+    /// The only one of these that fits.
+    fn only<'p>(&self, id: &Identity, mut places: impl Iterator<Item = &'p usize>) -> Meant {
+        let things = places.by_ref().take(MOST_ALIKE).map(|place| &self.things[*place]);
+        let mut fitting = things.filter(|(other, _)| other.fits(id)).map(|(_, thing)| *thing);
+        let (first, second) = (fitting.next(), fitting.next());
+        match (first, second.or(places.next().copied())) {
+            (None, None) => Meant::None,
+            (Some(thing), None) => Meant::One(thing),
             _ => Meant::Several,
         }
     }

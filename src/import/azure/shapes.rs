@@ -1,7 +1,10 @@
 //! The shapes that a policy is kept in: templates, wherever in the file they stand; what `az` and PowerShell print; bare rule
 //! collections. All become resources, and what stands among them and is none of them is kept as well.
 
-use super::{fields::property, identity::kind_of_id};
+use super::{
+    fields::{property, says_something},
+    identity::kind_of_id,
+};
 use crate::import::{
     arm::{self, Budget, DEPLOYMENT, Exhausted, Given, Resource, evaluate},
     value::{Kind, Place, Value},
@@ -21,8 +24,8 @@ pub(super) struct Found {
     pub resources: Vec<Resource>,
     /// Rule collections without a group, and their paths.
     pub bare: Vec<(Value, String)>,
-    /// What stands in a list beside the others and is nothing that is read.
-    pub unclaimed: Vec<(String, Place)>,
+    /// What belongs to the others and is not read: path, place, why.
+    pub unclaimed: Vec<(String, Place, &'static str)>,
     /// Names of all parameters, in lower case.
     pub parameters: HashSet<String>,
 }
@@ -79,7 +82,10 @@ impl Finder<'_> {
             match self.document(item, &path)? {
                 true => any = true,
                 false if is_foreign(item) => {}
-                false => unclaimed.push((path, item.at)),
+                false => {
+                    let why = "it is nothing that is read, and may be a rule or a collection";
+                    unclaimed.push((path, item.at, why));
+                }
             }
         }
         if any {
@@ -97,6 +103,15 @@ impl Finder<'_> {
                 any |= self.document(inner, &path)?;
             }
         }
+        let next = value.get("nextLink").filter(|link| any && says_something(link));
+        let next = next.map(|link| {
+            (
+                format!("{path}.nextLink"),
+                link.at,
+                "there is another page, which may hold rules",
+            )
+        });
+        self.found.unclaimed.extend(next);
         Ok(any)
     }
 

@@ -47,7 +47,6 @@ pub(super) fn takes(resource: &Resource) -> bool {
 /// A policy, or a classic firewall, as the files hold it.
 #[derive(Debug)]
 pub(super) struct Source {
-    id: Identity,
     pub name: String,
     /// Each resource that is this policy: none if only its groups are in the files, several if it is written more than once.
     pub bodies: Vec<Body>,
@@ -173,7 +172,6 @@ impl Sources {
     fn push(&mut self, id: &Identity, name: &str, origin: Origin) -> usize {
         let place = self.all.len();
         self.all.push(Source {
-            id: id.clone(),
             name: id.last().unwrap_or(name).to_owned(),
             bodies: Vec::new(),
             groups: Vec::new(),
@@ -245,10 +243,6 @@ impl Sources {
 
     /// Groups: first those of which the policy is known, so that the order of the files does not matter.
     fn groups(&mut self, import: &Import<'_>, resources: &[&Resource]) {
-        let unsure = self
-            .all
-            .iter()
-            .any(|source| !source.id.sure || source.id.name.is_none());
         let mut orphans = Vec::new();
         for resource in resources {
             let id = Identity::of(resource);
@@ -263,7 +257,9 @@ impl Sources {
             let policy = id.parent();
             match self.policies.meant(&policy) {
                 Meant::One(place) => self.attach(import, place, group),
-                Meant::None if policy.name.is_some() && policy.sure && !unsure => {
+                Meant::None
+                    if policy.name.is_some() && policy.sure && self.policies.perhaps(&policy) == Meant::None =>
+                {
                     let place = self.push_policy(&policy, NO_NAME, origin(resource));
                     self.attach(import, place, group);
                 }
@@ -277,24 +273,17 @@ impl Sources {
 
     /// A group of which the policy is not known for certain belongs to the only one that it may belong to.
     fn adopt(&mut self, import: &Import<'_>, policy: &Identity, group: GroupSource) {
-        let only = match self.policies.meant(policy) {
-            Meant::One(place) => Some(place),
-            Meant::Several => None,
-            Meant::None => {
-                let candidates = self.all.iter().enumerate();
-                let mut candidates = candidates
-                    .filter(|(_, source)| source.id.may_be(policy))
-                    .map(|(place, _)| place);
-                match (candidates.next(), candidates.next()) {
-                    (None, _) => Some(self.push_policy(policy, "imported", group.origin.clone())),
-                    (Some(only), None) => Some(only),
-                    (Some(_), Some(_)) => None,
-                }
-            }
+        let meant = match self.policies.meant(policy) {
+            Meant::None => self.policies.perhaps(policy),
+            meant => meant,
         };
-        match only {
-            Some(place) => self.attach(import, place, group),
-            None => self.strays.push(stray(group)),
+        match meant {
+            Meant::One(place) => self.attach(import, place, group),
+            Meant::Several => self.strays.push(stray(group)),
+            Meant::None => {
+                let place = self.push_policy(policy, "imported", group.origin.clone());
+                self.attach(import, place, group);
+            }
         }
     }
 

@@ -7,6 +7,9 @@ use std::sync::Arc;
 /// Stands in for ids of subscriptions and tenants.
 const NO_ID: &str = "00000000-0000-0000-0000-000000000000";
 
+/// Stands in for the name of the resource group.
+const NO_GROUP: &str = "resource-group";
+
 /// Values of `environment()` in Azure's public cloud, as far as names are made of them.
 const SUFFIXES: [(&str, &str); 9] = [
     ("acrLoginServer", ".azurecr.io"),
@@ -22,7 +25,7 @@ const SUFFIXES: [(&str, &str); 9] = [
 
 pub(super) fn call(call: &Call<'_>, name: &str) -> Made {
     match name {
-        "resourceid" => resource_id(call, &format!("/subscriptions/{NO_ID}/resourceGroups/resource-group")),
+        "resourceid" => resource_id(call, &format!("/subscriptions/{NO_ID}/resourceGroups/{NO_GROUP}")),
         "subscriptionresourceid" => resource_id(call, &format!("/subscriptions/{NO_ID}")),
         "tenantresourceid" => resource_id(call, ""),
         "managementgroupresourceid" => resource_id(
@@ -97,8 +100,32 @@ fn resource_id(call: &Call<'_>, scope: &str) -> Made {
         .zip(names)
         .map(|(kind, name)| format!("/{kind}/{name}"))
         .collect();
+    let scope = scope_of(call, scope, &texts[..place]);
     let id = call.text(format!("{scope}/providers/{provider}{path}"))?;
     Ok(stand_in(id, &doubt(call, "a resource id")))
+}
+
+/// The scope with the subscription and the resource group that are written before the type, as far as they are known: they tell
+/// apart what is called alike.
+fn scope_of(call: &Call<'_>, scope: &str, written: &[&str]) -> String {
+    let known = |place: usize| written.get(place).filter(|_| call.arguments[place].doubt().is_none());
+    let has_group = scope.ends_with(NO_GROUP);
+    let (subscription, group) = match written {
+        [one] if has_group && !is_guid(one) => (None, known(0)),
+        [_] => (known(0), None),
+        [_, _] if has_group => (known(0), known(1)),
+        _ => (None, None),
+    };
+    let scope = subscription.map_or_else(|| scope.to_owned(), |text| scope.replace(NO_ID, text));
+    match (scope.strip_suffix(NO_GROUP), group) {
+        (Some(before), Some(group)) => format!("{before}{group}"),
+        _ => scope,
+    }
+}
+
+fn is_guid(text: &str) -> bool {
+    let lengths = text.split('-').map(str::len);
+    lengths.eq([8, 4, 4, 4, 12])
 }
 
 fn doubt(call: &Call<'_>, what: &str) -> Arc<Unknown> {

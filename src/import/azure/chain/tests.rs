@@ -153,6 +153,9 @@ fn what_stands_among_rule_collections_and_is_none_stops_the_import() {
     for beside in [no_action, rule(), json!("System.Object")] {
         stops(&[json!([collection("Allow"), beside])], "nothing that is read");
     }
+    let page = |next: Value| json!({"value": [group("p/g", "Allow")], "nextLink": next});
+    stops(&[page(json!("https://management.azure.com/x?skip=1"))], "another page");
+    assert_eq!(rules(&[page(json!(null))]), ["g/c/r carried"]);
     let machine = json!({"type": "Microsoft.Compute/virtualMachines", "name": "vm"});
     told(&[json!([collection("Allow"), machine, null, {}])]).unwrap();
 }
@@ -375,11 +378,32 @@ fn an_ip_group_is_told_by_its_resource_group_too() {
         ["g/c/r absent"],
         "it may be each of them"
     );
+    let computed = |arguments: &str| format!("[resourceId({arguments}'Microsoft.Network/ipGroups', 'spokes')]");
+    for (arguments, outcome) in [
+        ("'a', ", "absent"),
+        ("'B', ", "carried"),
+        ("subscription().subscriptionId, 'b', ", "carried"),
+        ("", "absent"),
+    ] {
+        assert_eq!(
+            rules(&both(computed(arguments))),
+            [format!("g/c/r {outcome}")],
+            "{arguments}"
+        );
+    }
     let one = [template(json!([
         inside("b", json!(["10.0.0.0/8"])),
         refers(id("c", "ipGroups/spokes"))
     ]))];
     assert_eq!(rules(&one), ["g/c/r absent"]);
+    let one = |arguments: &str| {
+        [template(json!([
+            inside("b", json!(["10.0.0.0/8"])),
+            refers(computed(arguments))
+        ]))]
+    };
+    assert_eq!(rules(&one("'c', ")), ["g/c/r absent"]);
+    assert_eq!(rules(&one("")), ["g/c/r carried"], "there is only one");
     let perhaps = resource("ipGroups", "spokes", json!({"ipAddresses": ["10.0.0.0/8"]}));
     let perhaps = with(perhaps, "condition", json!("[parameters('deploy')]"));
     assert_eq!(
