@@ -1,6 +1,7 @@
 //! Egret's policy becomes another firewall's. Pure: a checked policy comes in, JSON goes out.
 
 mod azure;
+mod ip_groups;
 mod limits;
 mod rules;
 

@@ -212,6 +212,19 @@ pub struct Policy {
     pub not_enforced: Vec<Arc<str>>,
     /// IP groups by name, for rows and `explain`; rules hold their members already.
     pub ip_groups: BTreeMap<Arc<str>, Vec<IpNet>>,
+    /// What rules say beside what they match: an export says it again.
+    pub wording: BTreeMap<RuleRef, Wording>,
+}
+
+/// What a rule says beside what it matches.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Wording {
+    /// For people.
+    pub description: Option<Arc<str>>,
+    /// The IP groups that it names; it holds their members.
+    pub source_ip_groups: Vec<Arc<str>>,
+    /// Those among the destinations of a network rule.
+    pub destination_ip_groups: Vec<Arc<str>>,
 }
 
 impl Policy {
@@ -230,7 +243,7 @@ impl Policy {
 }
 
 /// The names that a row says of the rule that decided: the four columns of Azure's tables.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct RuleRef {
     /// `Policy`
     pub policy: Arc<str>,

@@ -7,12 +7,12 @@ use egret::{
     policy::{
         Action, ApplicationRule, CompiledPolicy, Destinations, FlowAttempt, Fqdn, FqdnPattern, IpProtocol, Mode,
         NatRule, NetworkRule, NoTrace, ParentPolicy, Policy, PortRange, Priority, Protocol, ProtocolPort, Resolved,
-        RuleCollection, RuleCollectionGroup, Rules, Sources, TargetFqdn, Translated, Transport, Via,
+        RuleCollection, RuleCollectionGroup, RuleRef, Rules, Sources, TargetFqdn, Translated, Transport, Via, Wording,
     },
 };
 use ipnet::IpNet;
 use serde_json::Value;
-use std::{net::IpAddr, process::Command, sync::Arc};
+use std::{collections::BTreeMap, net::IpAddr, process::Command, sync::Arc};
 
 /// Policies that are generated; `EGRET_ROUND_TRIPS` asks for more.
 const ROUND_TRIPS: u64 = 500;
@@ -230,7 +230,7 @@ fn policy(random: &mut Random) -> Policy {
             groups: groups(random, &ip_groups),
         }],
     };
-    Policy {
+    let mut policy = Policy {
         name: "own".into(),
         parents,
         groups: groups(random, &ip_groups),
@@ -238,7 +238,41 @@ fn policy(random: &mut Random) -> Policy {
             .map(|(index, nets)| (format!("i{index}").into(), nets.clone()))
             .collect(),
         ..Policy::default()
+    };
+    policy.wording = worded(&policy);
+    policy
+}
+
+/// Every rule as if it named every IP group: an export names those of which the rule holds all members.
+fn worded(policy: &Policy) -> BTreeMap<RuleRef, Wording> {
+    let groups: Vec<Arc<str>> = policy.ip_groups.keys().cloned().collect();
+    let mut found = BTreeMap::new();
+    for (name, of_policy) in policy.chain() {
+        for group in of_policy {
+            for collection in &group.collections {
+                let names: Vec<&Arc<str>> = match &collection.rules {
+                    Rules::Nat(rules) => rules.iter().map(|rule| &rule.name).collect(),
+                    Rules::Network(rules) => rules.iter().map(|rule| &rule.name).collect(),
+                    Rules::Application(rules) => rules.iter().map(|rule| &rule.name).collect(),
+                };
+                for rule in names {
+                    let place = RuleRef {
+                        policy: name.clone(),
+                        group: group.name.clone(),
+                        collection: collection.name.clone(),
+                        rule: rule.clone(),
+                    };
+                    let wording = Wording {
+                        description: None,
+                        source_ip_groups: groups.clone(),
+                        destination_ip_groups: groups.clone(),
+                    };
+                    found.insert(place, wording);
+                }
+            }
+        }
     }
+    found
 }
 
 fn shown(problems: &[Problem]) -> String {
@@ -603,4 +637,38 @@ fn the_command_writes_a_template_that_checks_like_its_source() {
     assert_eq!(out.status.code(), Some(0), "{}", String::from_utf8_lossy(&out.stdout));
     assert!(String::from_utf8_lossy(&out.stdout).contains("ok, 3 rules, 20 names"));
     std::fs::remove_dir_all(&folder).unwrap();
+}
+
+#[test]
+fn a_rule_keeps_its_description_and_names_the_ip_groups_that_it_was_written_with() {
+    let policy = checked(
+        r#"
+        [ip_groups]
+        one = ["10.1.0.0/16"]
+        two = ["10.1.0.0/16", "10.2.0.0/16"]
+        [[network_rule_collection]]
+        name = "c"
+        priority = 100
+        action = "Allow"
+          [[network_rule_collection.rule]]
+          name = "r"
+          description = "Azure's clock [NTP]"
+          source_ip_groups = ["one"]
+          source_addresses = ["10.2.0.0/16"]
+          protocols = ["UDP"]
+          destination_ip_groups = ["two"]
+          destination_ports = ["123"]
+        "#,
+    );
+    let exported = export::azure_firewall(&policy).unwrap();
+    let rule = &rules(&exported.template)[0];
+    let id = |name: &str| serde_json::json!([format!("[resourceId('Microsoft.Network/ipGroups', '{name}')]")]);
+    assert_eq!(
+        rule["sourceIpGroups"],
+        id("one"),
+        "`two` holds the same, and is not what was written"
+    );
+    assert_eq!(rule["sourceAddresses"], serde_json::json!(["10.2.0.0/16"]));
+    assert_eq!(rule["destinationIpGroups"], id("two"));
+    assert_eq!(rule["description"], "Azure's clock [NTP]");
 }

@@ -1,7 +1,7 @@
 //! `egret export`: the policy as another firewall's, to deploy what was proven here.
 
 use super::{Answer, ExportArgs, ExportCommand, count, print, refuse, say};
-use crate::export;
+use crate::{export, printable::steers};
 use anyhow::{Context, bail};
 use std::fs;
 
@@ -21,10 +21,35 @@ pub fn run(args: &ExportArgs) -> anyhow::Result<Answer> {
     for note in &exported.notes {
         say(&format!("note: {note}"));
     }
-    let json = format!("{:#}\n", exported.template);
+    let json = plain(&format!("{:#}\n", exported.template));
     match &args.out {
         Some(path) => fs::write(path, json).with_context(|| format!("cannot write {}", path.display()))?,
         None => print(&json)?,
     }
     Ok(Answer::Yes)
+}
+
+/// JSON in which nothing steers a terminal: what could is inside a text, where an escape says the same.
+fn plain(json: &str) -> String {
+    let mut out = String::with_capacity(json.len());
+    for c in json.chars() {
+        match steers(c) && c != '\n' {
+            true => out += &format!("\\u{:04x}", u32::from(c)),
+            false => out.push(c),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_steers_a_terminal_is_an_escape_that_says_the_same() {
+        let value = serde_json::json!({ "description": "a\u{202e}b\u{9b}c\nd" });
+        let shown = plain(&format!("{value:#}"));
+        assert!(!shown.chars().any(|c| steers(c) && c != '\n'), "{shown}");
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&shown).unwrap(), value);
+    }
 }

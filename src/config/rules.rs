@@ -3,6 +3,7 @@
 mod application;
 mod destinations;
 mod network;
+mod wording;
 
 use super::{
     at::{At, Span},
@@ -61,6 +62,7 @@ pub fn policy(file: &FileConfig, base: &Path, settings: &Settings, report: &mut 
         infrastructure,
         explicit_network_rules: maker.explicit_network_rules,
         not_enforced: not_enforced(file),
+        wording: wording::of(file, &settings.azure.policy),
         ip_groups: maker.ip_groups.finish(maker.report),
     };
     if !maker.report.failed() {

@@ -5,8 +5,8 @@
 //! kind of destination.
 
 use super::{
-    limits,
-    rules::{self, IpGroups},
+    ip_groups::{self, IpGroups},
+    limits, rules,
 };
 use crate::policy::{Mode, Policy, RuleCollection, RuleCollectionGroup, Rules, ThreatMode};
 use serde_json::{Value, json};
@@ -120,7 +120,7 @@ impl Export<'_> {
                 ThreatMode::Deny => "Deny",
             },
             "threatIntelWhitelist": {
-                "ipAddresses": lists.allowed_addresses.iter().map(rules::written).collect::<Vec<_>>(),
+                "ipAddresses": lists.allowed_addresses.iter().map(ip_groups::written).collect::<Vec<_>>(),
                 "fqdns": lists.allowed_fqdns.iter().map(ToString::to_string).collect::<Vec<_>>(),
             },
         });
@@ -148,7 +148,7 @@ impl Export<'_> {
         // One after the other: Azure takes one change of a policy at a time.
         let mut before = policy_id(name);
         for group in groups {
-            let made = self.collections(group);
+            let made = self.collections(policy, name, group);
             let (own, mut needs) = (group_id(name, &group.name), self.ip_groups.ids());
             needs.push(before);
             self.resources.push(json!({
@@ -162,10 +162,15 @@ impl Export<'_> {
         }
     }
 
-    fn collections(&mut self, group: &RuleCollectionGroup) -> Vec<Value> {
+    fn collections(&mut self, policy: &Policy, name: &Arc<str>, group: &RuleCollectionGroup) -> Vec<Value> {
         let mut made = Vec::new();
         for collection in &group.collections {
-            let place = format!("{}/{}", group.name, collection.name);
+            let place = rules::Place {
+                wording: &policy.wording,
+                policy: name,
+                group: &group.name,
+                collection: &collection.name,
+            };
             let rules = rules::of(collection, &place, &self.ip_groups, &mut self.notes);
             let (kind, action) = match (&collection.rules, collection.action) {
                 (Rules::Nat(_), _) => ("FirewallPolicyNatRuleCollection", "DNAT"),
@@ -174,8 +179,10 @@ impl Export<'_> {
             };
             // Azure refuses a collection without a rule.
             if rules.is_empty() {
-                self.notes
-                    .push(format!("`{place}` has no rule left that Azure could hold"));
+                self.notes.push(format!(
+                    "`{}/{}` has no rule left that Azure could hold",
+                    group.name, collection.name
+                ));
                 continue;
             }
             made.push(json!({

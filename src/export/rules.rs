@@ -1,11 +1,14 @@
 //! Rules in Azure's words.
 
-use super::azure::{escaped, quoted};
+use super::{
+    azure::escaped,
+    ip_groups::{IpGroups, written},
+};
 use crate::{
     catalogue::{AZURE_FQDN_TAGS, Binding, Catalogue},
     policy::{
-        ApplicationRule, IpProtocol, NatRule, NetworkRule, PortRange, Protocol, ProtocolPort, RuleCollection, Rules,
-        Sources, Translated,
+        ApplicationRule, IpProtocol, NatRule, NetworkRule, PortRange, Protocol, ProtocolPort, RuleCollection, RuleRef,
+        Rules, Sources, Translated, Wording,
     },
 };
 use ipnet::IpNet;
@@ -15,72 +18,30 @@ use std::{
     sync::Arc,
 };
 
-/// The IP groups of a policy, which rules hold member by member: a rule that holds all members of a group names the group.
-pub(super) struct IpGroups<'a> {
-    /// IPv4 alone, largest first.
-    groups: Vec<(&'a Arc<str>, Vec<IpNet>)>,
+/// Which collection is written, and the wording of the rules.
+pub(super) struct Place<'a> {
+    pub wording: &'a BTreeMap<RuleRef, Wording>,
+    pub policy: &'a Arc<str>,
+    pub group: &'a Arc<str>,
+    pub collection: &'a Arc<str>,
 }
 
-impl<'a> IpGroups<'a> {
-    pub fn new(groups: &'a BTreeMap<Arc<str>, Vec<IpNet>>) -> Self {
-        let v4 = |nets: &Vec<IpNet>| nets.iter().filter(|net| net.network().is_ipv4()).copied().collect();
-        let mut groups: Vec<(_, Vec<IpNet>)> = groups.iter().map(|(name, nets)| (name, v4(nets))).collect();
-        groups.retain(|(_, nets)| !nets.is_empty());
-        groups.sort_by_key(|(_, nets)| std::cmp::Reverse(nets.len()));
-        Self { groups }
-    }
-
-    pub fn ids(&self) -> Vec<String> {
-        self.groups.iter().map(|(name, _)| id(name)).collect()
-    }
-
-    pub fn resources(&self, api_version: &str) -> Vec<Value> {
-        let groups = self.groups.iter().map(|(name, nets)| {
-            json!({
-                "type": "Microsoft.Network/ipGroups",
-                "apiVersion": api_version,
-                "name": escaped(name),
-                "location": "[parameters('location')]",
-                "properties": { "ipAddresses": nets.iter().map(written).collect::<Vec<_>>() },
-            })
-        });
-        groups.collect()
-    }
-
-    /// Prefixes as ids of groups and what is left.
-    fn named(&self, nets: &[IpNet]) -> (Vec<String>, Vec<String>) {
-        let mut left: HashSet<IpNet> = nets.iter().copied().collect();
-        let mut ids = Vec::new();
-        for (name, members) in &self.groups {
-            if members.iter().all(|net| left.contains(net)) {
-                members.iter().for_each(|net| {
-                    left.remove(net);
-                });
-                ids.push(id(name));
-            }
-        }
-        let mut seen = HashSet::new();
-        let addresses = nets.iter().filter(|net| left.contains(net) && seen.insert(**net));
-        (ids, addresses.map(written).collect())
+impl<'a> Place<'a> {
+    fn wording(&self, rule: &Arc<str>) -> Option<&'a Wording> {
+        let (policy, group, collection) = (self.policy.clone(), self.group.clone(), self.collection.clone());
+        self.wording.get(&RuleRef {
+            policy,
+            group,
+            collection,
+            rule: rule.clone(),
+        })
     }
 }
 
-fn id(name: &str) -> String {
-    format!("[resourceId('Microsoft.Network/ipGroups', {})]", quoted(name))
-}
-
-/// A prefix; one address without its length.
-pub(super) fn written(net: &IpNet) -> String {
-    match net.prefix_len() == net.max_prefix_len() {
-        true => net.addr().to_string(),
-        false => net.to_string(),
-    }
-}
-
-/// The rules of a collection. `place` names it in notes.
+/// The rules of a collection.
 pub(super) fn of(
     collection: &RuleCollection,
-    place: &str,
+    place: &Place<'_>,
     ip_groups: &IpGroups<'_>,
     notes: &mut Vec<String>,
 ) -> Vec<Value> {
@@ -100,7 +61,7 @@ pub(super) fn of(
 }
 
 struct Writer<'a> {
-    place: &'a str,
+    place: &'a Place<'a>,
     ip_groups: &'a IpGroups<'a>,
     notes: &'a mut Vec<String>,
     names: HashSet<String>,
@@ -109,18 +70,26 @@ struct Writer<'a> {
 
 impl Writer<'_> {
     fn note(&mut self, rule: &str, what: &str) {
-        self.notes.push(format!("`{}/{rule}`: {what}", self.place));
+        let Place { group, collection, .. } = self.place;
+        self.notes.push(format!("`{group}/{collection}/{rule}`: {what}"));
     }
 
     /// Adds a rule under this name, or one after it.
-    fn put(&mut self, name: &str, kind: &str, fields: Value) {
-        let mut own = name.to_owned();
+    fn put(&mut self, name: &Arc<str>, kind: &str, fields: Value) {
+        let mut own = name.to_string();
         let mut round = 1;
         while !self.names.insert(own.to_ascii_lowercase()) {
             round += 1;
             own = format!("{name}-{round}");
         }
         let mut rule = json!({ "ruleType": kind, "name": escaped(&own) });
+        if let Some(description) = self
+            .place
+            .wording(name)
+            .and_then(|wording| wording.description.as_ref())
+        {
+            rule["description"] = escaped(description).into();
+        }
         if let (Some(rule), Value::Object(fields)) = (rule.as_object_mut(), fields) {
             rule.extend(fields);
         }
@@ -128,7 +97,7 @@ impl Writer<'_> {
     }
 
     /// Sources as addresses and ids of IP groups; `None` if Azure cannot hold them.
-    fn sources(&mut self, rule: &str, sources: &Sources) -> Option<(Vec<String>, Vec<String>)> {
+    fn sources(&mut self, rule: &Arc<str>, sources: &Sources) -> Option<(Vec<String>, Vec<String>)> {
         match sources {
             Sources::Any { .. } => Some((vec!["*".into()], Vec::new())),
             Sources::Nets(nets) => {
@@ -140,7 +109,11 @@ impl Writer<'_> {
                     );
                     return None;
                 }
-                let (ids, addresses) = self.ip_groups.named(&v4);
+                let written = self
+                    .place
+                    .wording(rule)
+                    .map_or(&[][..], |wording| &wording.source_ip_groups);
+                let (ids, addresses) = self.ip_groups.named(&v4, written);
                 Some((addresses, ids))
             }
         }
@@ -191,7 +164,9 @@ impl Writer<'_> {
         };
         let to = &rule.destinations;
         let v4 = self.v4(&rule.name, &to.addresses);
-        let (destination_groups, mut destinations) = self.ip_groups.named(&v4);
+        let wording = self.place.wording(&rule.name);
+        let written = wording.map_or(&[][..], |wording| &wording.destination_ip_groups);
+        let (destination_groups, mut destinations) = self.ip_groups.named(&v4, written);
         destinations.extend(to.service_tags.iter().map(|tag| tag.name.to_string()));
         if to.any {
             destinations.push("*".into());
