@@ -301,6 +301,26 @@ fn network(fields: &Value) -> Value {
     rule
 }
 
+#[test]
+fn a_list_that_is_written_and_null_names_nobody() {
+    for source in [
+        json!(null),
+        json!("[null()]"),
+        json!("[tryGet(createObject(), 'sources')]"),
+    ] {
+        let rule = rule(&json!({"sourceAddresses": source, "sourceIpGroups": source}));
+        let template = json!({"resources": [{
+            "type": "Microsoft.Network/firewallPolicies/ruleCollectionGroups", "name": "p/g",
+            "properties": {"priority": 100, "ruleCollections": [{
+                "ruleCollectionType": "FirewallPolicyFilterRuleCollection", "name": "c", "priority": 100,
+                "action": {"type": "Allow"}, "rules": [rule]
+            }]}
+        }]});
+        let imported = import(&[("p.json", &template.to_string())], &Options::default()).unwrap();
+        assert!(imported.toml.contains("source_addresses = []"), "{}", imported.toml);
+    }
+}
+
 /// What an allow rule comes to, whether the same rule stops the import if it denies, and a word of the note.
 #[test]
 fn an_allow_rule_is_narrowed_or_left_out_where_a_deny_rule_stops_the_import() {
@@ -379,6 +399,12 @@ fn an_allow_rule_is_narrowed_or_left_out_where_a_deny_rule_stops_the_import() {
             "reference",
         ),
         (rule(&json!({"sourceAddresses": unknown})), Absent, true, "reference"),
+        (
+            rule(&json!({"sourceAddresses": ["10.0.0.1", null]})),
+            Approximated,
+            true,
+            "is null",
+        ),
         (rule(&json!({"targetFqdns": [unknown]})), Absent, true, "reference"),
         (
             rule(&json!({"targetFqdns": ["[concat('a.', resourceGroup().location)]"]})),

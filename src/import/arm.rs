@@ -6,12 +6,14 @@
 //! What only Azure knows (`reference`, `listKeys`, a parameter without a value) is a value of its own, which spreads through
 //! whatever is made of it and keeps the place where it came in. An expression that Azure would refuse is unknown as well,
 //! with what is wrong. What Azure knows and a name may still be made of (`uniqueString`, `resourceGroup().name`) is a
-//! stand-in: the same arguments give the same text, and the text keeps that it is none that Azure would make.
+//! stand-in: a text that keeps that it is none that Azure would make. Whatever comes out as known, Azure would work out the
+//! same, whatever the unknown turns out to be: [`functions`] lose what they know by default, and the tests try it at random.
 //!
 //! Every walk takes from one [`Budget`], so that no template costs more than about a second or 256 MiB.
 
 mod eval;
 mod functions;
+mod outputs;
 mod parameters;
 mod parse;
 mod scope;
@@ -20,8 +22,8 @@ mod template;
 pub(crate) use parameters::Given;
 pub(crate) use template::{DEPLOYMENT, Resource, deploy, member_path, resource, wanted};
 
-use super::value::{Place, Value};
-use std::cell::Cell;
+use super::value::{Object, Place, Value};
+use std::{cell::Cell, sync::Arc};
 
 /// Most steps of one import: a step is about 100 ns. The 700 KB template of the tests takes 60,000.
 const MOST_STEPS: u64 = 1_000_000;
@@ -64,6 +66,17 @@ impl Budget {
         })
     }
 
+    /// A member of an object, in any case of its name. Names of one length are compared byte by byte.
+    fn member<'v>(&self, object: &'v Object, key: &str, at: Place) -> Result<Option<&'v Value>, Exhausted> {
+        let place = self.place_of(&object.entries, key, at)?;
+        Ok(place.map(|place| &object.entries[place].1))
+    }
+
+    fn place_of(&self, entries: &[(Arc<str>, Value)], key: &str, at: Place) -> Result<Option<usize>, Exhausted> {
+        self.steps(entries.len() * (4 + key.len()) / 128, at)?;
+        Ok(entries.iter().position(|(name, _)| name.eq_ignore_ascii_case(key)))
+    }
+
     /// Takes `bytes` of text, before it is made.
     fn text(&self, bytes: usize, at: Place) -> Result<(), Exhausted> {
         take(&self.text, bytes).ok_or_else(|| Exhausted {
@@ -90,7 +103,7 @@ fn too_deep(at: Place) -> Exhausted {
 
 /// Works out a value that stands outside any template: its expressions have no names to draw on.
 pub(crate) fn evaluate(budget: &Budget, value: &Value) -> Result<Value, Exhausted> {
-    let scope = scope::Scope::new(budget, Value::null(value.at), std::collections::HashMap::new());
+    let scope = scope::Scope::new(budget, Value::null(value.at), Ok(std::collections::HashMap::new()));
     scope.evaluator(0).value(value, None)
 }
 

@@ -5,11 +5,17 @@
 //! twice in an object is an error, since readers disagree on which of the two counts.
 
 use super::value::{Kind, MAX_DEPTH, Place, Value};
-use std::sync::Arc;
+use std::{
+    hash::{BuildHasher, RandomState},
+    sync::Arc,
+};
 
 /// Most values in one file: a firewall policy of 60 groups of 2 MB has about 3 million at most, in practice far fewer. A value
 /// takes up to 150 bytes, so this keeps a file under 160 MiB of memory.
 const MOST_VALUES: usize = 1_000_000;
+
+/// Members that are compared one by one: most objects have fewer.
+const FEW: usize = 16;
 
 /// What is wrong with the text, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -300,13 +306,24 @@ impl Reader<'_> {
     }
 }
 
-/// The first name that stands there already, in any case. By sorting, which costs no memory a name.
-fn second_of_a_name(entries: &[(Arc<str>, Value)]) -> Option<usize> {
-    let lower = |index: usize| entries[index].0.bytes().map(|byte| byte.to_ascii_lowercase());
-    let mut order: Vec<usize> = (0..entries.len()).collect();
-    order.sort_by(|one, other| lower(*one).cmp(lower(*other)).then(one.cmp(other)));
-    let twice = order.windows(2).filter(|pair| lower(pair[0]).eq(lower(pair[1])));
-    twice.map(|pair| pair[1]).min()
+/// The first name that stands there already, in any case. By the hashes of names, since names that start alike are slow to
+/// sort; they differ from run to run, so that no file is made for names that share one.
+pub(crate) fn second_of_a_name(entries: &[(Arc<str>, Value)]) -> Option<usize> {
+    let alike = |one: usize, other: usize| entries[one].0.eq_ignore_ascii_case(&entries[other].0);
+    if entries.len() <= FEW {
+        return (1..entries.len()).find(|index| (0..*index).any(|before| alike(before, *index)));
+    }
+    let hashes = RandomState::new();
+    let hash = |name: &str| hashes.hash_one(name.to_ascii_lowercase());
+    let mut order: Vec<(u64, usize)> = entries.iter().map(|(name, _)| hash(name)).zip(0..).collect();
+    order.sort_unstable();
+    let runs = order.chunk_by(|one, other| one.0 == other.0);
+    let second = |run: &[(u64, usize)]| {
+        (1..run.len())
+            .find(|at| (0..*at).any(|before| alike(run[before].1, run[*at].1)))
+            .map(|at| run[at].1)
+    };
+    runs.filter_map(second).min()
 }
 
 fn number(word: &str) -> Option<Kind> {
@@ -391,6 +408,16 @@ mod tests {
                 (line, column, found)
             );
         }
+    }
+
+    #[test]
+    fn of_many_names_the_second_of_one_is_found_in_any_case() {
+        let member = |name: String| (Arc::from(name), Value::null(Place::default()));
+        let mut entries: Vec<_> = (0..100).map(|index| member(format!("Name{index}"))).collect();
+        assert_eq!(second_of_a_name(&entries), None);
+        entries.push(member("nAME99".into()));
+        entries.push(member("name5".into()));
+        assert_eq!(second_of_a_name(&entries), Some(100));
     }
 
     #[test]

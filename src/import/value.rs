@@ -1,4 +1,7 @@
 //! A JSON value that remembers where it was written, and may say that it is not known offline.
+//!
+//! Doubt is a property of every value: a list or an object is in doubt as soon as anything in it is ([`Value::doubt`]).
+//! Whoever makes a value of others asks for it; what is in doubt is never told apart from outside by its text alone.
 
 use std::sync::Arc;
 
@@ -24,11 +27,32 @@ pub(crate) struct Unknown {
     pub perhaps: bool,
 }
 
+impl Unknown {
+    pub fn new(why: impl Into<String>, at: Place) -> Arc<Self> {
+        let (why, perhaps) = (why.into(), false);
+        Arc::new(Self { why, at, perhaps })
+    }
+}
+
 /// A text, and what it stands in for if Azure alone knows the real one (`uniqueString`, `resourceGroup().name`).
+///
+/// A stand-in certainly is a text. Two stand-ins are certainly the same only if they are one: clones of one value, which
+/// share their allocation. What they read alike by chance says nothing ([`Text::same`]).
 #[derive(Clone, Debug)]
 pub(crate) struct Text {
     pub text: Arc<str>,
     pub stands_for: Option<Arc<Unknown>>,
+}
+
+impl Text {
+    /// Whether the two are the same text; `None` if Azure alone knows.
+    pub fn same(&self, other: &Self) -> Option<bool> {
+        match (&self.stands_for, &other.stands_for) {
+            (None, None) => Some(self.text == other.text),
+            (Some(_), Some(_)) if Arc::ptr_eq(&self.text, &other.text) => Some(true),
+            _ => None,
+        }
+    }
 }
 
 /// A list with the depth of its nesting.
@@ -36,15 +60,19 @@ pub(crate) struct Text {
 pub(crate) struct List {
     pub items: Vec<Value>,
     depth: u16,
-    /// Some element may not be there: neither the length nor a position is known.
-    pub uncertain: bool,
+    doubt: Option<Arc<Unknown>>,
+    /// Why neither the length nor a position is known: an element may not be there, or there may be more. At least one
+    /// element is in doubt then, so that whoever looks at the elements alone finds out.
+    pub uncertain: Option<Arc<Unknown>>,
 }
 
-/// An object in written order. Names are compared without regard to case, as Resource Manager does.
+/// An object in written order. Names are compared without regard to case, as Resource Manager does, and are always known:
+/// an object with a name in doubt is unknown as a whole, since it may hold any member.
 #[derive(Debug)]
 pub(crate) struct Object {
     pub entries: Vec<(Arc<str>, Value)>,
     depth: u16,
+    doubt: Option<Arc<Unknown>>,
 }
 
 impl Object {
@@ -95,26 +123,81 @@ impl Value {
     }
 
     pub fn unknown(why: impl Into<String>, at: Place) -> Self {
-        let (why, perhaps) = (why.into(), false);
-        Self::new(Kind::Unknown(Arc::new(Unknown { why, at, perhaps })), at)
+        Self::new(Kind::Unknown(Unknown::new(why, at)), at)
+    }
+
+    /// Unknown for a reason that came up before. The reason may be that of an element that is perhaps not there; this is.
+    pub fn in_doubt(doubt: &Arc<Unknown>, at: Place) -> Self {
+        let kind = match doubt.perhaps {
+            true => Unknown::new(doubt.why.clone(), doubt.at),
+            false => doubt.clone(),
+        };
+        Self::new(Kind::Unknown(kind), at)
+    }
+
+    /// An element that may not be there at all.
+    pub fn perhaps(doubt: &Unknown, at: Place) -> Self {
+        let doubt = Unknown {
+            perhaps: true,
+            ..doubt.clone()
+        };
+        Self::new(Kind::Unknown(Arc::new(doubt)), at)
     }
 
     pub fn list(items: Vec<Value>, at: Place) -> Result<Self, TooDeep> {
         let depth = one_deeper(items.iter())?;
-        let uncertain = items
-            .iter()
-            .any(|item| matches!(&item.kind, Kind::Unknown(unknown) if unknown.perhaps));
+        let doubt = items.iter().find_map(Value::doubt).cloned();
+        let mut unknown = items.iter().filter_map(Value::as_unknown);
+        let uncertain = unknown.find(|unknown| unknown.perhaps).cloned();
         let list = List {
             items,
             depth,
+            doubt,
             uncertain,
+        };
+        Ok(Self::new(Kind::List(Arc::new(list)), at))
+    }
+
+    /// A list that has these elements and perhaps others, or one of them where two are shown. It has at least one.
+    pub fn uncertain_list(mut items: Vec<Value>, doubt: &Arc<Unknown>, at: Place) -> Result<Self, TooDeep> {
+        if items.iter().all(|item| item.doubt().is_none()) {
+            items.push(Value::perhaps(doubt, at));
+        }
+        let depth = one_deeper(items.iter())?;
+        let list = List {
+            doubt: items.iter().find_map(Value::doubt).cloned(),
+            items,
+            depth,
+            uncertain: Some(doubt.clone()),
         };
         Ok(Self::new(Kind::List(Arc::new(list)), at))
     }
 
     pub fn object(entries: Vec<(Arc<str>, Value)>, at: Place) -> Result<Self, TooDeep> {
         let depth = one_deeper(entries.iter().map(|(_, value)| value))?;
-        Ok(Self::new(Kind::Object(Arc::new(Object { entries, depth })), at))
+        let doubt = entries.iter().find_map(|(_, value)| value.doubt()).cloned();
+        let object = Object { entries, depth, doubt };
+        Ok(Self::new(Kind::Object(Arc::new(object)), at))
+    }
+
+    /// A text, or a list of texts, as the stand-in for what Azure alone knows; all else is unknown. Only for what is
+    /// certainly a text, or certainly a list of at least one text.
+    pub fn stand_in(self, doubt: &Arc<Unknown>) -> Self {
+        let at = self.at;
+        let kind = match self.kind {
+            // A text of its own: see `Text::same`.
+            Kind::Text(Text { text, stands_for }) => Kind::Text(Text {
+                text: Arc::from(&*text),
+                stands_for: stands_for.or_else(|| Some(doubt.clone())),
+            }),
+            Kind::List(list) if list.items.iter().all(|item| matches!(item.kind, Kind::Text(_))) => {
+                let items = list.items.iter().map(|item| item.clone().stand_in(doubt));
+                return Value::uncertain_list(items.collect(), doubt, at)
+                    .unwrap_or_else(|TooDeep| Value::in_doubt(doubt, at));
+            }
+            _ => return Value::in_doubt(doubt, at),
+        };
+        Value::new(kind, at)
     }
 
     fn depth(&self) -> u16 {
@@ -158,17 +241,33 @@ impl Value {
         }
     }
 
-    /// A member of an object; a missing one and one that is null are both absent, as in Resource Manager.
+    /// A member of an object; a missing one and one that is null are both absent, as in Resource Manager. For a list of what
+    /// a rule matches the two differ: see [`Value::written`].
     pub fn get(&self, key: &str) -> Option<&Value> {
         let value = self.as_object()?.get(key)?;
         (!matches!(value.kind, Kind::Null)).then_some(value)
     }
 
-    /// What Azure alone knows of this value: it is unknown, or a text that holds a stand-in.
+    /// Why neither the length of a list nor a position in it is known.
+    pub fn uncertain(&self) -> Option<&Arc<Unknown>> {
+        match &self.kind {
+            Kind::List(list) => list.uncertain.as_ref(),
+            _ => None,
+        }
+    }
+
+    /// A member of an object that somebody wrote, be it null.
+    pub fn written(&self, key: &str) -> Option<&Value> {
+        self.as_object()?.get(key)
+    }
+
+    /// What Azure alone knows of this value or of anything in it, the first: `None` if all of it is known.
     pub fn doubt(&self) -> Option<&Arc<Unknown>> {
         match &self.kind {
             Kind::Unknown(unknown) => Some(unknown),
             Kind::Text(text) => text.stands_for.as_ref(),
+            Kind::List(list) => list.doubt.as_ref(),
+            Kind::Object(object) => object.doubt.as_ref(),
             _ => None,
         }
     }

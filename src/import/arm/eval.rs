@@ -1,13 +1,16 @@
 //! The evaluator: a value as it is written becomes the value that Azure would deploy, or unknown.
 
 use super::{
-    Exhausted, MAX_EVAL_DEPTH,
+    Budget, Exhausted, MAX_EVAL_DEPTH,
     functions::{self, Fail},
     parse::{Expression, Written, written},
     scope::{Bind, Env, Scope},
     too_deep,
 };
-use crate::import::value::{Kind, Object, Place, Text, Unknown, Value};
+use crate::import::{
+    json::{second_of_a_name, shown},
+    value::{Kind, List, Object, Place, Text, Unknown, Value},
+};
 use std::sync::Arc;
 
 /// Most rounds of one copy loop. Azure's own bound is 800 ("ARM template limits").
@@ -35,17 +38,18 @@ impl<'a> Evaluator<'a> {
     /// A value as it is written: expressions are worked out, property loops unrolled.
     pub fn value(self, raw: &Value, env: Option<&Env<'_>>) -> Evaluated {
         match &raw.kind {
-            Kind::Text(text) => match written(&text.text) {
-                None => Ok(raw.clone()),
-                Some(Written::Literal(text)) => Ok(Value::text(text, raw.at)),
-                Some(Written::Broken(fault)) => Ok(Value::unknown(fault, raw.at)),
-                Some(Written::Expression(expression)) => {
-                    self.scope.budget.steps(text.text.len() / 16, raw.at)?;
-                    self.deeper(raw.at)?.expression(&expression, env, raw.at)
+            Kind::Text(text) if text.text.starts_with('[') => {
+                self.scope.budget.steps(text.text.len() / 16, raw.at)?;
+                match written(&text.text) {
+                    None => Ok(raw.clone()),
+                    Some(Written::Literal(text)) => Ok(Value::text(text, raw.at)),
+                    Some(Written::Broken(fault)) => Ok(Value::unknown(fault, raw.at)),
+                    Some(Written::Expression(expression)) => self.deeper(raw.at)?.expression(&expression, env, raw.at),
                 }
-            },
+            }
             Kind::List(list) => {
                 let deeper = self.deeper(raw.at)?;
+                self.scope.budget.steps(list.items.len() / 4, raw.at)?;
                 let items: Result<Vec<_>, _> = list.items.iter().map(|item| deeper.value(item, env)).collect();
                 Value::list(items?, raw.at).map_err(|_| too_deep(raw.at))
             }
@@ -56,25 +60,37 @@ impl<'a> Evaluator<'a> {
 
     fn object(self, object: &Object, env: Option<&Env<'_>>, at: Place) -> Evaluated {
         let deeper = self.deeper(at)?;
+        self.scope.budget.steps(object.entries.len() / 4, at)?;
         let mut entries = Vec::with_capacity(object.entries.len());
+        let mut made_names = false;
         for (name, raw) in &object.entries {
             if name.eq_ignore_ascii_case("copy")
                 && let Some(loops) = raw.as_list()
             {
+                made_names = true;
                 for one in loops {
                     let key = one.get("name").and_then(Value::as_str).unwrap_or_default();
                     entries.push((key.into(), deeper.copied(one, env)?));
                 }
                 continue;
             }
-            let name = match written(name) {
-                None => name.clone(),
-                Some(_) => match deeper.value(&Value::text(name.clone(), at), env)?.as_str() {
-                    Some(name) => name.into(),
-                    None => continue,
-                },
-            };
+            let mut name = name.clone();
+            if name.starts_with('[') {
+                made_names = true;
+                let made = deeper.value(&Value::text(name, at), env)?;
+                name = match made.known_str() {
+                    Some(made) => made.into(),
+                    None => return Ok(no_name(&made, at)),
+                };
+            }
             entries.push((name, deeper.value(raw, env)?));
+        }
+        // Any member may be the one whose name is not known, and of two of one name nobody says which counts.
+        if made_names && let Some(twice) = second_of_a_name(&entries) {
+            return Ok(Value::unknown(
+                format!("`{}` is there twice", shown(&entries[twice].0)),
+                at,
+            ));
         }
         Value::object(entries, at).map_err(|_| too_deep(at))
     }
@@ -129,10 +145,13 @@ impl<'a> Evaluator<'a> {
     pub(super) fn expression(self, expression: &Expression, env: Option<&Env<'_>>, at: Place) -> Evaluated {
         let deeper = self.deeper(at)?;
         match expression {
-            Expression::Text(text) => Ok(Value::text(text.as_str(), at)),
+            Expression::Text(text) => Ok(Value::text(text.clone(), at)),
             Expression::Int(number) => Ok(Value::new(Kind::Int(*number), at)),
             Expression::Call(name, arguments) => deeper.call(name, arguments, env, at),
             Expression::Index(of, key) => {
+                if let Some(part) = part_of_azure(of, key, at) {
+                    return Ok(part);
+                }
                 let of = deeper.expression(of, env, at)?;
                 let key = deeper.expression(key, env, at)?;
                 deeper.index(&of, &key, at)
@@ -141,16 +160,15 @@ impl<'a> Evaluator<'a> {
     }
 
     fn index(self, of: &Value, key: &Value, at: Place) -> Evaluated {
-        match member(of, key, at) {
-            Ok(Some(value)) => Ok(value),
-            Ok(None) => {
-                let key = key
-                    .as_str()
-                    .map_or_else(|| "that position".into(), |key| format!("`{key}`"));
-                Ok(Value::unknown(format!("{} has no {key}", of.type_name()), at))
+        Ok(match member(self.scope.budget, of, key, at)? {
+            Member::Is(value) => value,
+            Member::None => {
+                let key = key.as_str().map(|key| format!("`{}`", shown(key)));
+                let key = key.unwrap_or_else(|| "that position".into());
+                Value::unknown(format!("{} has no {key}", of.type_name()), at)
             }
-            Err(unknown) => Ok(Value::new(Kind::Unknown(unknown), at)),
-        }
+            Member::Unknown(doubt) => Value::in_doubt(&doubt, at),
+        })
     }
 
     fn call(self, name: &str, arguments: &[Expression], env: Option<&Env<'_>>, at: Place) -> Evaluated {
@@ -190,8 +208,8 @@ impl<'a> Evaluator<'a> {
             return Err(Fail::Bad("takes a condition and two values".into()));
         };
         let condition = self.expression(condition, env, at)?;
-        if let Some(unknown) = condition.doubt() {
-            return Ok(Value::new(Kind::Unknown(unknown.clone()), at));
+        if let Some(doubt) = condition.doubt() {
+            return Ok(Value::in_doubt(doubt, at));
         }
         let chosen = match condition.as_bool() {
             Some(true) => yes,
@@ -232,9 +250,13 @@ impl<'a> Evaluator<'a> {
             return Err(Fail::Bad("takes one name".into()));
         };
         let name = self.expression(argument, env, at)?;
+        if let Some(doubt) = name.doubt() {
+            return Ok(Value::in_doubt(doubt, at));
+        }
         let Some(name) = name.as_str() else {
             return Err(Fail::Bad("the name is no text".into()));
         };
+        self.scope.budget.steps(name.len() / 16, at)?;
         if what == "variables" {
             return Ok(self.scope.variable(name, self.depth, at)?);
         }
@@ -248,14 +270,14 @@ impl<'a> Evaluator<'a> {
                 Bind::Arguments(arguments) if what == "parameters" => {
                     let mut named = arguments.iter().filter(|(bound, _)| bound.eq_ignore_ascii_case(name));
                     let found = named.next().map(|(_, value)| value.clone());
-                    return found.ok_or_else(|| Fail::Bad(format!("the function has no parameter `{name}`")));
+                    return found.ok_or_else(|| Fail::Bad(format!("the function has no parameter `{}`", shown(name))));
                 }
                 _ => {}
             }
         }
         match what {
             "parameters" => Ok(self.scope.parameter(name, self.depth, at)?),
-            _ => Err(Fail::Bad(format!("no lambda variable `{name}`"))),
+            _ => Err(Fail::Bad(format!("no lambda variable `{}`", shown(name)))),
         }
     }
 
@@ -264,6 +286,9 @@ impl<'a> Evaluator<'a> {
         let (mut wanted, mut offset) = (None, 0);
         for argument in arguments {
             let value = self.expression(argument, env, at)?;
+            if let Some(doubt) = value.doubt() {
+                return Ok(Value::in_doubt(doubt, at));
+            }
             match &value.kind {
                 Kind::Text(text) => wanted = Some(text.text.clone()),
                 Kind::Int(number) => offset = *number,
@@ -288,28 +313,6 @@ impl<'a> Evaluator<'a> {
         }
     }
 
-    /// `reference(..)`: outputs of a deployment that the template itself holds can be worked out; all else is Azure's to know.
-    fn reference(self, arguments: &[Expression], env: Option<&Env<'_>>, at: Place) -> Result<Value, Fail> {
-        let known_to_azure = || Value::unknown("`reference` asks Azure for a resource as it runs", at);
-        let Some(first) = arguments.first() else {
-            return Err(Fail::Bad("takes a resource".into()));
-        };
-        let target = self.expression(first, env, at)?;
-        let Some(id) = target.as_str() else {
-            return Ok(known_to_azure());
-        };
-        let lower = id.to_ascii_lowercase();
-        let name = match lower.rfind("microsoft.resources/deployments/") {
-            Some(start) => &id[start + "microsoft.resources/deployments/".len()..],
-            None if id.contains('/') => return Ok(known_to_azure()),
-            None => id,
-        };
-        let Some(outputs) = self.scope.outputs(name, self.depth, at)? else {
-            return Ok(known_to_azure());
-        };
-        Ok(Value::object(vec![("outputs".into(), outputs)], at).map_err(|_| too_deep(at))?)
-    }
-
     /// A function of the template's own: it sees its parameters, no variables, and (as Bicep compiles them) its fellows.
     fn own_function(
         self,
@@ -318,7 +321,7 @@ impl<'a> Evaluator<'a> {
         env: Option<&Env<'_>>,
         at: Place,
     ) -> Result<Value, Fail> {
-        let Some(function) = self.scope.function(name) else {
+        let Some(function) = self.scope.function(name, at)? else {
             return Err(Fail::Bad("no such function in the template".into()));
         };
         let parameters = function.get("parameters").and_then(Value::as_list).unwrap_or_default();
@@ -331,6 +334,7 @@ impl<'a> Evaluator<'a> {
             let Some(name) = name else {
                 return Err(Fail::Bad(format!("takes {} arguments", parameters.len())));
             };
+            self.scope.budget.steps(name.len() / 16, at)?;
             bound.push((name.to_owned(), self.expression(argument, env, at)?));
         }
         if bound.len() < parameters.len() {
@@ -341,22 +345,59 @@ impl<'a> Evaluator<'a> {
     }
 }
 
-/// A member of an object or list. `Ok(None)`: there is none. `Err`: Azure alone knows.
-pub(super) fn member(of: &Value, key: &Value, at: Place) -> Result<Option<Value>, Arc<Unknown>> {
+/// An object with a name that is not known.
+fn no_name(made: &Value, at: Place) -> Value {
+    match made.doubt() {
+        Some(doubt) => Value::unknown(format!("the name of a member is not known: {}", doubt.why), at),
+        None => Value::unknown("the name of a member is no text", at),
+    }
+}
+
+/// What a member or an element turns out to be.
+pub(super) enum Member {
+    Is(Value),
+    None,
+    /// Azure alone knows, for this reason.
+    Unknown(Arc<Unknown>),
+}
+
+/// A member of an object, or an element of a list.
+pub(super) fn member(budget: &Budget, of: &Value, key: &Value, at: Place) -> Result<Member, Exhausted> {
     if let Some(unknown) = of.as_unknown().or(key.doubt()) {
-        return Err(unknown.clone());
+        return Ok(Member::Unknown(unknown.clone()));
     }
     match (&of.kind, &key.kind) {
-        (Kind::Object(object), Kind::Text(Text { text, .. })) => Ok(object.get(text).cloned()),
-        (Kind::List(list), Kind::Int(_)) if list.uncertain => {
-            let why = "a list of unknown length".into();
-            let perhaps = false;
-            Err(Arc::new(Unknown { why, at, perhaps }))
+        (Kind::Object(object), Kind::Text(Text { text, .. })) => {
+            let member = budget.member(object, text, at)?;
+            Ok(member.map_or(Member::None, |value| Member::Is(value.clone())))
         }
-        (Kind::List(list), Kind::Int(index)) => {
-            let index = usize::try_from(*index).ok();
-            Ok(index.and_then(|index| list.items.get(index)).cloned())
-        }
-        _ => Ok(None),
+        (Kind::List(list), Kind::Int(index)) => element(budget, list, usize::try_from(*index).ok(), at),
+        _ => Ok(Member::None),
+    }
+}
+
+/// An element of a list. Of texts whose number is not known, some text: names are often taken from the parts of an id.
+pub(super) fn element(budget: &Budget, list: &List, index: Option<usize>, at: Place) -> Result<Member, Exhausted> {
+    let item = index.and_then(|index| list.items.get(index));
+    let Some(doubt) = &list.uncertain else {
+        return Ok(item.map_or(Member::None, |item| Member::Is(item.clone())));
+    };
+    budget.steps(list.items.len() / 64, at)?;
+    let texts = list.items.iter().all(|item| matches!(item.kind, Kind::Text(_)));
+    Ok(match item.filter(|_| texts) {
+        Some(item) => Member::Is(item.clone().stand_in(doubt)),
+        None => Member::Unknown(doubt.clone()),
+    })
+}
+
+/// `resourceGroup().location` and the like: Azure alone knows, and a name may be made of it.
+fn part_of_azure(of: &Expression, key: &Expression, at: Place) -> Option<Value> {
+    let (Expression::Call(function, arguments), Expression::Text(key)) = (of, key) else {
+        return None;
+    };
+    let function = function.strip_prefix("sys.").unwrap_or(function);
+    match arguments.is_empty() {
+        true => functions::resources::part(function, key, at),
+        false => None,
     }
 }

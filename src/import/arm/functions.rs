@@ -6,11 +6,11 @@ mod convert;
 pub(super) mod lambdas;
 mod lists;
 mod numbers;
-mod resources;
+pub(super) mod resources;
 mod text;
 
 use super::{Budget, Exhausted, too_deep};
-use crate::import::value::{Kind, Place, Text, TooDeep, Unknown, Value};
+use crate::import::value::{Kind, Place, TooDeep, Unknown, Value};
 use std::sync::Arc;
 
 /// Why a function has no value.
@@ -32,6 +32,7 @@ struct Call<'a> {
     budget: &'a Budget,
     arguments: &'a [Value],
     at: Place,
+    knows: Knows,
 }
 
 type Made = Result<Value, Fail>;
@@ -40,38 +41,97 @@ fn bad<T>(why: impl Into<String>) -> Result<T, Fail> {
     Err(Fail::Bad(why.into()))
 }
 
-/// Functions that only pick or put together: what is unknown inside stays where it is.
-const KEEPERS: [&str; 9] = [
-    "createarray",
-    "createobject",
-    "array",
-    "concat",
-    "union",
-    "flatten",
-    "null",
-    "tryget",
-    "shallowmerge",
-];
+/// What a function knows of its outcome while something in an argument is in doubt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Knows {
+    /// Nothing: the outcome is unknown.
+    Nothing,
+    /// It certainly is a text, or a list of texts from [`text`]: it becomes a stand-in.
+    Text,
+    /// It says itself of each part whether that is known. No text in doubt can be read by it (see [`Call::str`]), and no
+    /// list whose length is (see [`Call::items`]); it hands on values whole.
+    Parts,
+}
 
-/// Calls a function by its name in lower case.
-pub(super) fn call(budget: &Budget, name: &str, arguments: &[Value], at: Place) -> Made {
-    budget.steps(arguments.len(), at)?;
-    let call = Call { budget, arguments, at };
-    let keeps = KEEPERS.contains(&name);
-    let doubt = match name {
-        // `same` and the number of elements know about stand-ins.
-        "equals" => None,
-        "length" | "empty" | "contains" => arguments.iter().find_map(own_doubt),
-        _ if keeps => None,
-        _ => call.doubt(),
-    };
-    if let Some(unknown) = call.unknown_argument(name, keeps) {
-        return Ok(Value::new(Kind::Unknown(unknown), at));
+/// Every function loses what it knows, but for these.
+fn knows(name: &str, arguments: &[Value]) -> Knows {
+    let of_parts = arguments
+        .first()
+        .is_some_and(|value| matches!(value.kind, Kind::List(_) | Kind::Object(_)));
+    match name {
+        "array" | "createarray" | "createobject" | "equals" | "flatten" | "intersection" | "items" | "objectkeys"
+        | "shallowmerge" | "tryget" | "union" => Knows::Parts,
+        "concat" | "contains" | "empty" | "first" | "indexfromend" | "last" | "length" | "skip" | "take"
+        | "tryindexfromend"
+            if of_parts =>
+        {
+            Knows::Parts
+        }
+        "base64"
+        | "base64tostring"
+        | "concat"
+        | "datauri"
+        | "datauritostring"
+        | "first"
+        | "format"
+        | "guid"
+        | "join"
+        | "last"
+        | "newguid"
+        | "padleft"
+        | "replace"
+        | "skip"
+        | "split"
+        | "string"
+        | "substring"
+        | "take"
+        | "tolower"
+        | "toupper"
+        | "trim"
+        | "uniquestring"
+        | "uri"
+        | "uricomponent"
+        | "uricomponenttostring"
+        | "resourceid"
+        | "extensionresourceid"
+        | "subscriptionresourceid"
+        | "tenantresourceid"
+        | "managementgroupresourceid" => Knows::Text,
+        _ => Knows::Nothing,
     }
-    match (named(&call, name), doubt) {
-        (Ok(value), Some(doubt)) => Ok(stand_in(value, &doubt)),
-        (Err(Fail::Bad(_)), Some(doubt)) => Ok(Value::new(Kind::Unknown(doubt), at)),
+}
+
+/// Calls a function by its name in lower case. It pays for all that it may look at, and doubt in an argument is doubt in the
+/// outcome: both here, for every function.
+pub(super) fn call(budget: &Budget, name: &str, arguments: &[Value], at: Place) -> Made {
+    for argument in arguments {
+        budget.steps(1 + weight(argument) / 64, at)?;
+    }
+    let knows = knows(name, arguments);
+    let call = Call {
+        budget,
+        arguments,
+        at,
+        knows,
+    };
+    match (named(&call, name), call.doubt()) {
+        (Ok(value), Some(doubt)) => Ok(match knows {
+            Knows::Nothing => Value::in_doubt(doubt, at),
+            Knows::Text => value.stand_in(doubt),
+            Knows::Parts => value,
+        }),
+        (Err(Fail::Bad(_)), Some(doubt)) => Ok(Value::in_doubt(doubt, at)),
         (made, _) => made,
+    }
+}
+
+/// Bytes of a text, elements of a list, members of an object: what one look at all of it takes.
+fn weight(value: &Value) -> usize {
+    match &value.kind {
+        Kind::Text(text) => text.text.len(),
+        Kind::List(list) => list.items.len(),
+        Kind::Object(object) => object.entries.len(),
+        _ => 0,
     }
 }
 
@@ -114,14 +174,13 @@ impl<'a> Call<'a> {
     }
 
     fn str(&self, index: usize) -> Result<&'a str, Fail> {
-        match self
-            .arguments
-            .get(index)
-            .map(|value| (value.as_str(), value.type_name()))
-        {
-            Some((Some(text), _)) => Ok(text),
-            Some((None, name)) => bad(format!("{name} where a text belongs")),
-            None => bad("an argument is missing"),
+        let Some(value) = self.arguments.get(index) else {
+            return bad("an argument is missing");
+        };
+        match value.as_str() {
+            Some(_) if self.knows == Knows::Parts && value.doubt().is_some() => bad("a text is not known"),
+            Some(text) => Ok(text),
+            None => bad(format!("{} where a text belongs", value.type_name())),
         }
     }
 
@@ -130,6 +189,17 @@ impl<'a> Call<'a> {
             Some(Kind::Int(number)) => Ok(*number),
             Some(_) => bad("a whole number belongs there"),
             None => bad("an argument is missing"),
+        }
+    }
+
+    /// The elements of a list, all of them.
+    fn items<'v>(&self, value: &'v Value) -> Result<&'v [Value], Fail> {
+        match &value.kind {
+            Kind::List(list) if list.uncertain.is_some() && self.knows == Knows::Parts => {
+                bad("how many elements a list has is not known")
+            }
+            Kind::List(list) => Ok(&list.items),
+            _ => bad(format!("{} where a list belongs", value.type_name())),
         }
     }
 
@@ -156,64 +226,28 @@ impl<'a> Call<'a> {
         Ok(Value::list(items, self.at).map_err(|TooDeep| too_deep(self.at))?)
     }
 
+    /// A list that is made of elements of these.
+    fn list_from(&self, items: Vec<Value>, from: &[Value]) -> Made {
+        match from.iter().find_map(Value::uncertain) {
+            Some(doubt) => self.uncertain_list(items, doubt),
+            None => self.list(items),
+        }
+    }
+
+    fn uncertain_list(&self, items: Vec<Value>, doubt: &Arc<Unknown>) -> Made {
+        self.budget.steps(items.len(), self.at)?;
+        Ok(Value::uncertain_list(items, doubt, self.at).map_err(|TooDeep| too_deep(self.at))?)
+    }
+
     fn object(&self, entries: Vec<(Arc<str>, Value)>) -> Made {
         self.budget.steps(entries.len(), self.at)?;
         Ok(Value::object(entries, self.at).map_err(|TooDeep| too_deep(self.at))?)
     }
 
-    /// An argument whose being unknown makes the outcome so.
-    fn unknown_argument(&self, name: &str, keeps: bool) -> Option<Arc<Unknown>> {
-        // An element may be unknown, but not the list or object to which others are added.
-        let whole = match name {
-            "createarray" | "createobject" | "array" => return None,
-            _ => self.arguments.iter().find_map(|value| value.as_unknown()),
-        };
-        let uncertain = || {
-            self.arguments.iter().find_map(|value| match &value.kind {
-                Kind::List(list) if list.uncertain && !keeps && !matches!(name, "equals" | "contains") => {
-                    list.items.iter().find_map(|item| item.as_unknown())
-                }
-                _ => None,
-            })
-        };
-        whole.or_else(uncertain).cloned()
+    /// The first doubt in an argument.
+    fn doubt(&self) -> Option<&'a Arc<Unknown>> {
+        self.arguments.iter().find_map(Value::doubt)
     }
-
-    /// The first stand-in among the arguments and the elements of lists among them.
-    fn doubt(&self) -> Option<Arc<Unknown>> {
-        self.arguments.iter().find_map(|value| match &value.kind {
-            Kind::List(list) => list.items.iter().find_map(own_doubt),
-            _ => own_doubt(value),
-        })
-    }
-}
-
-fn own_doubt(value: &Value) -> Option<Arc<Unknown>> {
-    match &value.kind {
-        Kind::Text(text) => text.stands_for.clone(),
-        _ => None,
-    }
-}
-
-/// What is made of a stand-in is one; what is found out from it is unknown.
-fn stand_in(value: Value, doubt: &Arc<Unknown>) -> Value {
-    let at = value.at;
-    let kind = match value.kind {
-        Kind::Text(Text { text, stands_for }) => Kind::Text(Text {
-            text,
-            stands_for: stands_for.or_else(|| Some(doubt.clone())),
-        }),
-        Kind::List(list) => {
-            let items = list.items.iter().map(|item| match item.kind {
-                Kind::Text(_) => stand_in(item.clone(), doubt),
-                _ => item.clone(),
-            });
-            return Value::list(items.collect(), at).unwrap_or_else(|TooDeep| Value::null(at));
-        }
-        Kind::Bool(_) | Kind::Int(_) | Kind::Float(_) => Kind::Unknown(doubt.clone()),
-        other => other,
-    };
-    Value::new(kind, at)
 }
 
 /// Whether two values are the same; `None` if Azure alone knows. Objects compare without regard to the order of members.
@@ -223,13 +257,9 @@ fn same(budget: &Budget, one: &Value, other: &Value, at: Place) -> Result<Option
         (Kind::Unknown(_), _) | (_, Kind::Unknown(_)) => None,
         (Kind::Text(one), Kind::Text(other)) => {
             budget.steps(one.text.len().min(other.text.len()) / 64, at)?;
-            match one.text == other.text {
-                true if one.stands_for.is_some() == other.stands_for.is_some() => Some(true),
-                false if one.stands_for.is_none() && other.stands_for.is_none() => Some(false),
-                _ => None,
-            }
+            one.same(other)
         }
-        (Kind::List(one), Kind::List(other)) if one.uncertain || other.uncertain => None,
+        (Kind::List(one), Kind::List(other)) if one.uncertain.is_some() || other.uncertain.is_some() => None,
         (Kind::List(one), Kind::List(other)) => {
             if one.items.len() != other.items.len() {
                 return Ok(Some(false));
@@ -237,13 +267,12 @@ fn same(budget: &Budget, one: &Value, other: &Value, at: Place) -> Result<Option
             all_same(budget, one.items.iter().zip(&other.items), at)?
         }
         (Kind::Object(one), Kind::Object(other)) => {
-            budget.steps(one.entries.len() * other.entries.len() / 4, at)?;
             if one.entries.len() != other.entries.len() {
                 return Ok(Some(false));
             }
             let mut pairs = Vec::with_capacity(one.entries.len());
             for (name, value) in &one.entries {
-                match other.get(name) {
+                match budget.member(other, name, at)? {
                     Some(other) => pairs.push((value, other)),
                     None => return Ok(Some(false)),
                 }
@@ -276,17 +305,4 @@ fn all_same<'v>(
         }
     }
     Ok(known)
-}
-
-/// What is not known about a value or anything in it.
-fn deep_doubt(budget: &Budget, value: &Value, at: Place) -> Result<Option<Arc<Unknown>>, Exhausted> {
-    budget.steps(1, at)?;
-    let mut parts: Box<dyn Iterator<Item = &Value>> = match &value.kind {
-        Kind::List(list) => Box::new(list.items.iter()),
-        Kind::Object(object) => Box::new(object.entries.iter().map(|(_, value)| value)),
-        _ => return Ok(value.doubt().cloned()),
-    };
-    parts
-        .find_map(|part| deep_doubt(budget, part, at).transpose())
-        .transpose()
 }

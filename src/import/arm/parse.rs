@@ -2,11 +2,15 @@
 //! ARM templates").
 
 use crate::import::value::MAX_DEPTH;
+use std::sync::Arc;
+
+/// Longest name of a function or, after a dot, of a member, in bytes: names are copied into messages and compared.
+const MAX_NAME_BYTES: usize = 255;
 
 /// An expression.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Expression {
-    Text(String),
+    Text(Arc<str>),
     Int(i64),
     /// A function, of a namespace if it is the template's own (`contoso.name(..)`), and its arguments.
     Call(String, Vec<Expression>),
@@ -86,7 +90,7 @@ impl Parser<'_> {
             return Err(format!("the expression nests deeper than {MAX_DEPTH}"));
         }
         let mut value = match self.next() {
-            Some('\'') => Expression::Text(self.quoted()?),
+            Some('\'') => Expression::Text(self.quoted()?.into()),
             Some(c) if c.is_ascii_digit() || c == '-' || c == '+' => self.number()?,
             Some(c) if c.is_ascii_alphabetic() || c == '_' => self.call()?,
             Some(c) => return Err(format!("stray `{c}` in the expression")),
@@ -107,7 +111,7 @@ impl Parser<'_> {
     /// `.name` or `[expression]`, if one follows.
     fn index(&mut self) -> Parsed<Option<Expression>> {
         if self.eat('.') {
-            return Ok(Some(Expression::Text(self.name()?.to_owned())));
+            return Ok(Some(Expression::Text(self.name()?.into())));
         }
         if !self.eat('[') {
             return Ok(None);
@@ -125,6 +129,9 @@ impl Parser<'_> {
         if name.is_empty() {
             return Err("a name is missing in the expression".into());
         }
+        if name.len() > MAX_NAME_BYTES {
+            return Err(format!("a name longer than {MAX_NAME_BYTES} bytes in the expression"));
+        }
         self.at += name.len();
         Ok(name)
     }
@@ -134,6 +141,9 @@ impl Parser<'_> {
         while self.next() == Some('.') {
             self.at += 1;
             name = format!("{name}.{}", self.name()?);
+            if name.len() > 2 * MAX_NAME_BYTES {
+                return Err("a function with too many names in the expression".into());
+            }
         }
         if !self.eat('(') {
             return Err(format!("`{name}` is no function call"));

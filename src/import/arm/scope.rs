@@ -1,14 +1,18 @@
 //! [`Scope`]: the names that one template defines, and [`Env`]: those that a loop or a function binds on the way.
 
 use super::{Budget, Exhausted, eval::Evaluator, parameters::Given, too_deep};
-use crate::import::value::{Kind, Object, Place, Text, Unknown, Value};
+use crate::import::{
+    json::shown,
+    value::{Kind, Object, Place, Unknown, Value},
+};
 use std::{cell::RefCell, collections::HashMap, sync::Arc};
 
 /// The parameters, variables, functions and deployments of one template. What is asked for is worked out once.
 pub(super) struct Scope<'a> {
     pub budget: &'a Budget,
     template: Value,
-    given: HashMap<String, Value>,
+    /// Or why it is not known what is given.
+    given: Result<HashMap<String, Value>, Arc<Unknown>>,
     memo: RefCell<HashMap<(Section, String), Memo>>,
 }
 
@@ -55,7 +59,7 @@ impl<'e> Env<'e> {
 
 impl<'a> Scope<'a> {
     /// The scope of a template that is deployed with these parameters, by name in lower case.
-    pub fn new(budget: &'a Budget, template: Value, given: HashMap<String, Value>) -> Self {
+    pub fn new(budget: &'a Budget, template: Value, given: Result<HashMap<String, Value>, Arc<Unknown>>) -> Self {
         let memo = RefCell::default();
         Self {
             budget,
@@ -73,7 +77,7 @@ impl<'a> Scope<'a> {
             let value = given.value(name, definition)?;
             Some((name.to_ascii_lowercase(), value))
         });
-        let values = values.collect();
+        let values = Ok(values.collect());
         Self::new(budget, template, values)
     }
 
@@ -88,19 +92,36 @@ impl<'a> Scope<'a> {
 
     pub fn parameter(&self, name: &str, depth: u32, at: Place) -> Result<Value, Exhausted> {
         self.once(Section::Parameter, name, at, || {
-            if let Some(value) = self.given.get(&name.to_ascii_lowercase()) {
-                return Ok(value.clone());
-            }
-            let Some(definition) = self.section("parameters").and_then(|section| section.get(name)) else {
-                return Ok(Value::unknown(format!("the template has no parameter `{name}`"), at));
+            let section = self.section("parameters");
+            let definition = section
+                .map(|section| self.budget.member(section, name, at))
+                .transpose()?;
+            let Some(definition) = definition.flatten() else {
+                return Ok(Value::unknown(
+                    format!("the template has no parameter `{}`", shown(name)),
+                    at,
+                ));
             };
-            if let Some(default) = definition.as_object().and_then(|object| object.get("defaultValue")) {
-                return self.evaluator(depth).value(default, None);
+            let given = match &self.given {
+                Ok(given) => given.get(&name.to_ascii_lowercase()),
+                Err(unknown) => return Ok(typed(name, definition, unknown, at)),
+            };
+            let default = definition.written("defaultValue");
+            match (given, default) {
+                (Some(given), _) if !matches!(given.kind, Kind::Null) => return Ok(given.clone()),
+                // A null counts as not given where Bicep compiled a module call, and as null elsewhere.
+                (Some(given), Some(_)) => {
+                    let why = format!("parameter `{name}` is given null, for which its default may stand");
+                    return Ok(typed(name, definition, &Unknown::new(why, given.at), at));
+                }
+                (None, Some(default)) => return self.evaluator(depth).value(default, None),
+                (_, None) => {}
             }
             if definition.get("nullable").and_then(Value::as_bool) == Some(true) {
                 return Ok(Value::null(definition.at));
             }
-            Ok(without_value(name, definition, at))
+            let unknown = Unknown::new(format!("parameter `{name}` has no value"), at);
+            Ok(typed(name, definition, &unknown, at))
         })
     }
 
@@ -108,7 +129,10 @@ impl<'a> Scope<'a> {
         self.once(Section::Variable, name, at, || {
             let evaluator = self.evaluator(depth);
             let section = self.section("variables");
-            if let Some(raw) = section.and_then(|section| section.get(name)) {
+            let raw = section
+                .map(|section| self.budget.member(section, name, at))
+                .transpose()?;
+            if let Some(raw) = raw.flatten() {
                 return evaluator.value(raw, None);
             }
             let loops = section.and_then(|section| section.get("copy")?.as_list());
@@ -119,29 +143,44 @@ impl<'a> Scope<'a> {
             };
             match loops.and_then(|loops| loops.iter().find(named)) {
                 Some(one) => evaluator.copied(one, None),
-                None => Ok(Value::unknown(format!("the template has no variable `{name}`"), at)),
+                None => Ok(Value::unknown(
+                    format!("the template has no variable `{}`", shown(name)),
+                    at,
+                )),
             }
         })
     }
 
-    /// `outputs` of the deployment of this name in the template, symbolic or not; `None` if there is none.
-    pub fn outputs(&self, name: &str, depth: u32, at: Place) -> Result<Option<Value>, Exhausted> {
-        let outputs = self.once(Section::Deployment, name, at, || {
-            let found = self.evaluator(depth).deployment_outputs(name)?;
-            Ok(found.unwrap_or_else(|| Value::null(at)))
-        })?;
-        Ok(outputs.as_object().is_some().then_some(outputs))
+    /// `outputs` of the deployment at this position of the template's resources; null if it has none.
+    pub fn outputs(
+        &self,
+        index: usize,
+        at: Place,
+        make: impl FnOnce() -> Result<Value, Exhausted>,
+    ) -> Result<Value, Exhausted> {
+        self.once(Section::Deployment, &index.to_string(), at, make)
     }
 
     /// The definition of one of the template's own functions, `namespace.name`.
-    pub fn function(&self, name: &str) -> Option<&Value> {
-        let (namespace, member) = name.split_once('.')?;
-        let spaces = self.template.get("functions")?.as_list()?;
-        let space = spaces.iter().find(|space| {
+    pub fn function(&self, name: &str, at: Place) -> Result<Option<&Value>, Exhausted> {
+        let spaces = self
+            .template
+            .get("functions")
+            .and_then(Value::as_list)
+            .unwrap_or_default();
+        self.budget.steps(spaces.len() / 16, at)?;
+        let named = |space: &&Value, namespace: &str| {
             let text = space.get("namespace").and_then(Value::as_str);
             text.is_some_and(|text| text.eq_ignore_ascii_case(namespace))
-        })?;
-        space.get("members")?.get(member)
+        };
+        let found = name.split_once('.').and_then(|(namespace, member)| {
+            let space = spaces.iter().find(|space| named(space, namespace))?;
+            Some((space.get("members")?.as_object()?, member))
+        });
+        match found {
+            Some((members, member)) => self.budget.member(members, member, at),
+            None => Ok(None),
+        }
     }
 
     pub fn evaluator(&self, depth: u32) -> Evaluator<'_> {
@@ -168,19 +207,13 @@ impl<'a> Scope<'a> {
     }
 }
 
-/// A parameter that nobody gave a value. A text stands in for itself by name, so that what is named after it can be told apart.
-fn without_value(name: &str, definition: &Value, at: Place) -> Value {
-    let unknown = Value::unknown(format!("parameter `{name}` has no value"), at);
+/// A parameter whose value is not known. A text stands in for itself by name, so that what is named after it can be told apart.
+fn typed(name: &str, definition: &Value, unknown: &Arc<Unknown>, at: Place) -> Value {
     let kind = definition.get("type").and_then(Value::as_str).unwrap_or_default();
-    match unknown.kind {
-        Kind::Unknown(why) if kind.eq_ignore_ascii_case("string") => Value::new(
-            Kind::Text(Text {
-                text: name.into(),
-                stands_for: Some(why),
-            }),
-            at,
-        ),
-        _ => unknown,
+    let nullable = definition.get("nullable").and_then(Value::as_bool) == Some(true);
+    match kind.eq_ignore_ascii_case("string") && !nullable {
+        true => Value::text(name, at).stand_in(unknown),
+        false => Value::in_doubt(unknown, at),
     }
 }
 

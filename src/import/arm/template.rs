@@ -8,7 +8,10 @@ use super::{
     scope::{Bind, Env, Scope, either},
     too_deep,
 };
-use crate::import::value::{Kind, Place, Unknown, Value};
+use crate::import::{
+    json::shown,
+    value::{Kind, Place, Unknown, Value},
+};
 use std::{collections::HashMap, sync::Arc};
 
 /// A deployment inside a template.
@@ -75,7 +78,7 @@ pub(crate) fn resource(
     kind: Option<&str>,
     path: &str,
 ) -> Result<Vec<Resource>, Exhausted> {
-    let scope = Scope::new(budget, Value::null(raw.at), HashMap::new());
+    let scope = Scope::new(budget, Value::null(raw.at), Ok(HashMap::new()));
     let site = Site {
         path: path.to_owned(),
         kind: kind.map(str::to_owned),
@@ -255,7 +258,7 @@ fn condition(on: Evaluator<'_>, raw: &Value, env: Option<&Env<'_>>, site: &Site)
         None => {
             let unknown = match value.doubt() {
                 Some(doubt) => doubt.clone(),
-                None => no_boolean(value.at),
+                None => Unknown::new("the condition is no boolean", value.at),
             };
             own.doubt = either(site.doubt.as_ref(), Some(&unknown));
         }
@@ -263,22 +266,18 @@ fn condition(on: Evaluator<'_>, raw: &Value, env: Option<&Env<'_>>, site: &Site)
     Ok(own)
 }
 
-fn no_boolean(at: Place) -> Arc<Unknown> {
-    let why = "the condition is no boolean".into();
-    let perhaps = false;
-    Arc::new(Unknown { why, at, perhaps })
-}
-
 /// An inline nested deployment.
-struct Nested<'v> {
-    template: &'v Value,
+pub(super) struct Nested<'v> {
+    pub template: &'v Value,
     parameters: Option<&'v Value>,
+    /// `parametersLink`: a file that is not here.
+    linked: Option<&'v Value>,
     /// Its expressions are those of the template around it, which is the default ("expressionEvaluationOptions").
-    outer: bool,
+    pub outer: bool,
 }
 
 impl<'v> Nested<'v> {
-    fn of(raw: &'v Value) -> Option<Self> {
+    pub fn of(raw: &'v Value) -> Option<Self> {
         let properties = raw.get("properties")?;
         let template = properties
             .get("template")
@@ -289,81 +288,56 @@ impl<'v> Nested<'v> {
         Some(Self {
             template,
             parameters: properties.get("parameters"),
+            linked: properties.get("parametersLink"),
             outer: !scope.is_some_and(|scope| scope.eq_ignore_ascii_case("inner")),
         })
     }
 
     /// The scope of its own, with the parameters that the template around it gives.
-    fn scope<'a>(&self, on: Evaluator<'a>, env: Option<&Env<'_>>) -> Result<Scope<'a>, Exhausted> {
-        let mut given = HashMap::new();
-        let entries = self.parameters.and_then(Value::as_object);
-        for (name, entry) in entries.map_or(&[][..], |object| &object.entries) {
-            let value = match entry.as_object().and_then(|entry| entry.get("value")) {
-                Some(raw) => on.value(raw, env)?,
-                None => Value::unknown(format!("parameter `{name}` is a secret of a Key Vault"), entry.at),
-            };
-            given.insert(name.to_ascii_lowercase(), value);
-        }
+    pub fn scope<'a>(&self, on: Evaluator<'a>, env: Option<&Env<'_>>) -> Result<Scope<'a>, Exhausted> {
+        let given = match self.parameters {
+            Some(raw) => given(&on.value(raw, env)?),
+            None => Ok(HashMap::new()),
+        };
+        let given = match self.linked {
+            Some(link) => Err(Unknown::new("its parameters are in a file elsewhere", link.at)),
+            None => given,
+        };
         Ok(Scope::new(on.scope.budget, self.template.clone(), given))
     }
 }
 
+/// The parameters of a nested deployment, by name in lower case, or why they are not known: any may be given then.
+fn given(parameters: &Value) -> Result<HashMap<String, Value>, Arc<Unknown>> {
+    let entries = match &parameters.kind {
+        Kind::Object(object) => object.entries.as_slice(),
+        Kind::Null => &[],
+        _ => {
+            let no_object = || Unknown::new("`parameters` of a deployment is no object", parameters.at);
+            return Err(parameters.doubt().cloned().unwrap_or_else(no_object));
+        }
+    };
+    let value = |name: &str, entry: &Value| match entry.written("value") {
+        Some(value) => value.clone(),
+        None => Value::unknown(
+            format!("parameter `{}` is a secret of a Key Vault", shown(name)),
+            entry.at,
+        ),
+    };
+    let given = entries
+        .iter()
+        .map(|(name, entry)| (name.to_ascii_lowercase(), value(name, entry)));
+    Ok(given.collect())
+}
+
 impl<'a> Evaluator<'a> {
-    fn deeper_for(self, at: Place) -> Result<Self, Exhausted> {
+    pub(super) fn deeper_for(self, at: Place) -> Result<Self, Exhausted> {
         // A deployment costs the stack as much as several expressions.
         let depth = self.depth + 8;
         if depth > super::MAX_EVAL_DEPTH {
             return Err(too_deep(at));
         }
         Ok(Self { depth, ..self })
-    }
-
-    /// `outputs` of a nested deployment of this template, by symbolic name or by name.
-    pub(super) fn deployment_outputs(self, wanted: &str) -> Result<Option<Value>, Exhausted> {
-        let Some(raw) = self.find_deployment(wanted)? else {
-            return Ok(None);
-        };
-        let Some(nested) = Nested::of(raw) else {
-            return Ok(None);
-        };
-        let on = self.deeper_for(raw.at)?;
-        let Some(outputs) = nested.template.get("outputs") else {
-            return Ok(None);
-        };
-        if nested.outer {
-            return on.value(outputs, None).map(Some);
-        }
-        let scope = nested.scope(on, None)?;
-        let value = scope.evaluator(on.depth).value(outputs, None)?;
-        Ok(Some(value))
-    }
-
-    fn find_deployment(self, wanted: &str) -> Result<Option<&'a Value>, Exhausted> {
-        let resources = self.scope.template().get("resources");
-        let entries: Vec<(Option<&str>, &Value)> = match resources.map(|raw| &raw.kind) {
-            Some(Kind::List(list)) => list.items.iter().map(|item| (None, item)).collect(),
-            Some(Kind::Object(object)) => object
-                .entries
-                .iter()
-                .map(|(name, item)| (Some(&**name), item))
-                .collect(),
-            _ => return Ok(None),
-        };
-        for (symbol, raw) in entries {
-            let kind = raw.get("type").and_then(Value::as_str);
-            if !kind.is_some_and(|kind| kind.eq_ignore_ascii_case(DEPLOYMENT)) || raw.get("copy").is_some() {
-                continue;
-            }
-            let name = match (symbol, raw.get("name")) {
-                (Some(symbol), _) if symbol.eq_ignore_ascii_case(wanted) => return Ok(Some(raw)),
-                (_, Some(name)) => self.value(name, None)?,
-                _ => continue,
-            };
-            if name.as_str().is_some_and(|name| name.eq_ignore_ascii_case(wanted)) {
-                return Ok(Some(raw));
-            }
-        }
-        Ok(None)
     }
 }
 

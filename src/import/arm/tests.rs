@@ -1,3 +1,5 @@
+mod doubt;
+
 use super::*;
 use crate::import::{
     json,
@@ -81,6 +83,7 @@ fn functions_answer_as_documented() {
         ("[base64ToString(base64('one, two'))]", "one, two"),
         ("[json('{\"a\": [1, null]}')]", "{a:[1,null]}"),
         ("[json('null')]", "null"),
+        ("[string(true())]", "True"),
         ("[string(createObject('a', createArray(1, 'b')))]", "{\"a\":[1,\"b\"]}"),
         (
             "[uri('http://contoso.org/firstpath/', 'myscript.sh')]",
@@ -212,8 +215,13 @@ fn what_azure_alone_knows_spreads_with_its_reason_and_stays_out_of_what_needs_no
 }
 
 #[test]
-fn a_stand_in_is_the_same_for_the_same_arguments_and_never_passes_for_the_real_text() {
-    assert_eq!(made("[equals(uniqueString('a'), uniqueString('a'))]"), "true");
+fn a_stand_in_is_the_same_as_itself_alone_and_never_passes_for_the_real_text() {
+    let rest = r#""variables": {"u": "[uniqueString('a')]"}"#;
+    assert_eq!(
+        shown(&property(rest, "[equals(variables('u'), variables('u'))]")),
+        "true"
+    );
+    assert!(shown(&property(rest, "[equals(variables('u'), concat(variables('u'), ''))]")).starts_with('?'));
     assert!(made("[equals(uniqueString('a'), uniqueString('b'))]").starts_with('?'));
     assert!(made("[equals(resourceGroup().location, 'westeurope')]").starts_with('?'));
     assert_eq!(
@@ -227,6 +235,116 @@ fn a_stand_in_is_the_same_for_the_same_arguments_and_never_passes_for_the_real_t
     );
     assert_eq!(made("[last(split(resourceId('A.B/c/d', 'e', 'f'), '/'))]"), "~f");
     assert!(made("[empty(resourceGroup().name)]").starts_with('?'));
+}
+
+/// Each once passed for known. `x` and `l` have no value; the property must be unknown or a stand-in.
+#[test]
+fn whatever_is_made_of_what_is_not_known_is_not_known() {
+    let rest = r#""parameters": {"x": {"type": "string"}, "location": {"type": "string"}, "l": {"type": "array"}},
+        "variables": {"x": "of a variable", "members": {"[parameters('x')]": 1, "a": 2}, "filtered": "[filter(createArray('a', 'b'),
+            lambda('i', contains(parameters('l'), lambdaVariables('i'))))]"}"#;
+    for expression in [
+        // Two stand-ins that read alike.
+        "equals(parameters('location'), resourceGroup().location)",
+        "equals(subscription().subscriptionId, tenant().tenantId)",
+        "equals(concat(parameters('x'), 'b'), toLower(concat(parameters('x'), 'b')))",
+        // How many parts there are, and what is in them.
+        "length(split(parameters('x'), ','))",
+        "empty(skip(split(parameters('x'), ','), 1))",
+        "length(union(createArray(parameters('x')), createArray('x')))",
+        "json(concat('[\"', parameters('x'), '\"]'))",
+        "tryGet(split(parameters('x'), '/'), 8)",
+        // Names of members, and of variables.
+        "createObject(parameters('x'), 1).x",
+        "tryGet(createObject(parameters('x'), 1), 'a')",
+        "contains(createObject(parameters('x'), 1), 'a')",
+        "length(createObject('x', 1, parameters('x'), 2))",
+        "objectKeys(createObject(parameters('x'), 1))",
+        "items(createObject(parameters('x'), 1))[0].key",
+        "toObject(createArray('a'), lambda('i', parameters('x')))",
+        "groupBy(createArray('a'), lambda('i', parameters('x')))",
+        "variables('members')",
+        "variables(parameters('x'))",
+        "tryGet(resourceGroup(), 'tags')",
+        "contains(subscription(), 'tags')",
+        // Members that may be objects, and that may differ.
+        "union(createObject('a', parameters('l')), createObject('a', createObject('b', 1))).a",
+        "intersection(createObject('a', parameters('l')), createObject('a', parameters('l')))",
+        // Elements that may not be there.
+        "length(variables('filtered'))",
+        "reduce(variables('filtered'), 0, lambda('a', 'b', 1))",
+        "toObject(variables('filtered'), lambda('i', 'k'))",
+        "groupBy(variables('filtered'), lambda('i', 'k'))",
+        "first(variables('filtered'))",
+        "filter(variables('filtered'), lambda('i', 'at', equals(lambdaVariables('at'), 1)))[0]",
+    ] {
+        let value = property(rest, &format!("[{expression}]"));
+        assert!(value.doubt().is_some(), "{expression}: {}", shown(&value));
+        assert!(
+            !matches!(value.kind, Kind::Object(_)),
+            "{expression}: {}",
+            shown(&value)
+        );
+    }
+}
+
+#[test]
+fn a_null_or_a_link_leaves_in_doubt_whether_the_default_of_a_nested_parameter_counts() {
+    let inner = |properties: &str| {
+        let text = format!(
+            r#"{{"parameters": {{"all": {{"type": "object"}}}}, "resources": [{{
+                "type": "Microsoft.Resources/deployments", "name": "d", "properties": {{
+                    "expressionEvaluationOptions": {{"scope": "inner"}}, {properties}
+                    "template": {{"parameters": {{"p": {{"type": "array", "defaultValue": ["d"]}}}},
+                        "resources": [{{"type": "Microsoft.Network/ipGroups", "name": "g", "p": "[parameters('p')]"}}]}}
+                }}}}]}}"#
+        );
+        let resources = deployed(&one(&text), &Given::default()).unwrap();
+        shown(resources[0].body.written("p").unwrap())
+    };
+    assert_eq!(inner(""), "[d]");
+    assert_eq!(inner(r#""parameters": {"p": {"value": ["v"]}},"#), "[v]");
+    assert_eq!(
+        inner(r#""parameters": {"p": {"value": "[null()]"}},"#),
+        "?parameter `p` is given null, for which its default may stand"
+    );
+    assert_eq!(
+        inner(r#""parameters": "[parameters('all')]","#),
+        "?parameter `all` has no value"
+    );
+    assert_eq!(
+        inner(r#""parametersLink": {"uri": "https://x.example/p.json"},"#),
+        "?its parameters are in a file elsewhere"
+    );
+}
+
+#[test]
+fn outputs_are_those_of_the_deployment_that_is_certainly_meant() {
+    let rest = r#""parameters": {"x": {"type": "string"}}, "variables": {"x": "[parameters('x')]"}"#;
+    let deployment = |name: &str, value: &str| {
+        format!(
+            r#"{{"type": "Microsoft.Resources/deployments", "name": "{name}", "properties": {{"template":
+                {{"resources": [], "outputs": {{"o": {{"type": "string", "value": "{value}"}}}}}}}}}}"#
+        )
+    };
+    let made = |names: [&str; 2], reference: &str| {
+        let [one_name, other] = names;
+        let text = format!(
+            r#"{{{rest}, "resources": [{}, {},
+                {{"type": "Microsoft.Network/ipGroups", "name": "g", "p": "[{reference}.outputs.o.value]"}}]}}"#,
+            deployment(one_name, "one"),
+            deployment(other, "other")
+        );
+        let resources = deployed(&one(&text), &Given::default()).unwrap();
+        shown(resources[0].body.written("p").unwrap())
+    };
+    let id = "reference(resourceId('Microsoft.Resources/deployments', 'm'), '2022-09-01')";
+    assert_eq!(made(["m", "n"], id), "one");
+    assert!(made(["m", "M"], id).starts_with('?'));
+    // Written the same, it is the same; read the same, it may be another.
+    let by_name = "reference(resourceId('Microsoft.Resources/deployments', concat(parameters('x'), '-m')))";
+    assert_eq!(made(["n", "[concat(parameters('x'),'-m')]"], by_name), "other");
+    assert!(made(["x-m", "[concat(variables('x'), '-m')]"], by_name).starts_with('?'));
 }
 
 #[test]
@@ -416,6 +534,33 @@ fn hostile_templates_end_at_a_bound() {
         ("reduce", text(String::new(), "[reduce(range(0,10000), createArray(), lambda('a','b', createArray(lambdaVariables('a'))))]".into())),
         ("deep calls", text((0..90).map(|i| format!("\"v{i}\": \"[add(1, variables('v{}'))]\"", i + 1)).collect::<Vec<_>>().join(",").replace("\"v0\"", "\"variables\": {\"v0\"") + ", \"v90\": 1}", nested_calls.replace('1', "variables('v0')"))),
         ("lambdas in lambdas", text(String::new(), "[map(range(0,9999), lambda('a', map(range(0,9999), lambda('b', 1))))]".into())),
+        ("looks at a text", text(
+            r#""variables": {"t": "[padLeft('', 16000000, 'a')]", "copy": [{"name": "v", "count": 10000, "input": "[indexOf(variables('t'), 'ab')]"}]}"#.into(),
+            "[variables('v')]".into(),
+        )),
+        ("looks at a list", text(
+            r#""variables": {"l": "[range(0, 10000)]", "copy": [{"name": "v", "count": 9999, "input": "[max(variables('l'))]"}]}"#.into(),
+            "[variables('v')]".into(),
+        )),
+        ("looks for a name", text(
+            format!(
+                r#""variables": {{"o": {{{}}}, "copy": [{{"name": "v", "count": 9999, "input": "[tryGet(variables('o'), '{}')]"}}]}}"#,
+                (0..9000).map(|i| format!("\"{}{i:05}\": 1", "k".repeat(100))).collect::<Vec<_>>().join(","),
+                "k".repeat(105)
+            ),
+            "[variables('v')]".into(),
+        )),
+        ("a long text again and again", (
+            String::new(),
+            format!(
+                r#"{{"copy": [{{"name": "a", "count": 9999, "input": "[concat('{}')]"}}]}}"#,
+                "x".repeat(500_000)
+            ),
+        )),
+        ("a long list again and again", (
+            String::new(),
+            format!(r#"{{"copy": [{{"name": "a", "count": 9999, "input": [{}1]}}]}}"#, "1,".repeat(100_000)),
+        )),
         ("sort", text(String::new(), "[sort(range(0,10000), lambda('a', 'b', true()))]".into())),
     ];
     for (name, (rest, property)) in cases {

@@ -24,10 +24,12 @@ pub(super) fn name_of(value: Option<&Value>, otherwise: &str) -> String {
     printable(text.filter(|text| !text.is_empty()).unwrap_or(otherwise))
 }
 
-/// Texts of a list that are known; the rest is noted as missing. `None`: the list is absent.
+/// Texts of a list that are known; the rest is noted as missing. `None`: the list is absent. One that is written and null has
+/// no texts, as `[]` has none: what names nobody is not what names everybody.
 pub(super) fn texts<'v>(rule: &'v Value, key: &str, draft: &mut Draft) -> Option<Vec<&'v Value>> {
-    let value = rule.get(key)?;
+    let value = rule.written(key)?;
     let items = match &value.kind {
+        Kind::Null => return Some(Vec::new()),
         Kind::List(list) => list.items.iter().collect(),
         // ConvertTo-Json and hand-written files have a list of one as a bare text.
         Kind::Text(text) if text.stands_for.is_none() && !cut_off(&text.text) => vec![value],
@@ -59,7 +61,10 @@ fn known(item: &Value, key: &str, draft: &mut Draft) -> bool {
             draft.missing(format!("an entry of `{key}` is empty"));
             false
         }
-        Kind::Null => false,
+        Kind::Null => {
+            draft.missing(format!("an entry of `{key}` is null"));
+            false
+        }
         _ => true,
     }
 }

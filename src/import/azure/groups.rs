@@ -38,8 +38,7 @@ pub(super) fn origin(resource: &Resource) -> Origin {
 
 /// What is not known, in words.
 pub(super) fn unknown(why: String, at: Place) -> Arc<Unknown> {
-    let perhaps = false;
-    Arc::new(Unknown { why, at, perhaps })
+    Unknown::new(why, at)
 }
 
 /// Where a resource says what it is: its `properties`, or, in flattened output, itself. What tools print in place of properties

@@ -105,10 +105,11 @@ impl IpGroups {
         groups
     }
 
-    /// The groups that a rule names, as the TOML calls them. `None`: the list is absent.
+    /// The groups that a rule names, as the TOML calls them. `None`: the list is absent; one that is null names no group.
     pub fn named(&self, rule: &Value, key: &str, draft: &mut Draft) -> Option<Vec<String>> {
-        let value = rule.get(key)?;
+        let value = rule.written(key)?;
         let items = match &value.kind {
+            Kind::Null => &[],
             Kind::List(list) => list.items.as_slice(),
             Kind::Text(_) | Kind::Object(_) => std::slice::from_ref(value),
             _ => {

@@ -1,13 +1,18 @@
 //! CIDR functions (Azure documentation, "CIDR functions for ARM templates").
 
 use super::{Call, Fail, Made, bad};
-use crate::import::value::{Kind, Value};
+use crate::import::{
+    json::shown,
+    value::{Kind, Value},
+};
 use ipnet::IpNet;
 use std::net::IpAddr;
 
 pub(super) fn call(call: &Call<'_>, name: &str) -> Made {
     let text = call.str(0)?;
-    let net: IpNet = text.parse().or_else(|_| bad(format!("`{text}` is no prefix")))?;
+    let net: IpNet = text
+        .parse()
+        .or_else(|_| bad(format!("`{}` is no prefix", shown(text))))?;
     match name {
         "cidrsubnet" => subnet(call, net),
         "cidrhost" => host(call, net),

@@ -1,6 +1,6 @@
 //! Functions that take a `lambda`: each element is worked out with its name bound.
 
-use super::{Fail, Made, bad, same};
+use super::{Fail, Made, bad};
 use crate::import::{
     arm::{
         eval::Evaluator,
@@ -8,7 +8,7 @@ use crate::import::{
         scope::{Bind, Env},
         too_deep,
     },
-    value::{Kind, Place, TooDeep, Unknown, Value},
+    value::{Kind, Place, TooDeep, Value},
 };
 use std::sync::Arc;
 
@@ -30,8 +30,10 @@ pub(in crate::import::arm) fn call(
         return bad("takes a list and a lambda");
     };
     let of = on.expression(first, env, at)?;
-    if let Some(unknown) = of.as_unknown() {
-        return Ok(Value::new(Kind::Unknown(unknown.clone()), at));
+    // A list whose length is not known goes through what takes element by element; to all else it says nothing.
+    let by_element = matches!(name, "filter" | "map");
+    if let Some(doubt) = of.as_unknown().or(of.uncertain().filter(|_| !by_element)) {
+        return Ok(Value::in_doubt(doubt, at));
     }
     match (name, rest) {
         ("filter", [lambda]) => run.filter(&of, lambda),
@@ -88,6 +90,14 @@ impl Run<'_, '_> {
         Ok(Value::list(items, self.at).map_err(|TooDeep| too_deep(self.at))?)
     }
 
+    /// A list made of each element of another, whose length is as uncertain.
+    fn list_from(&self, items: Vec<Value>, of: &Value) -> Made {
+        match of.uncertain() {
+            None => self.list(items),
+            Some(doubt) => Ok(Value::uncertain_list(items, doubt, self.at).map_err(|TooDeep| too_deep(self.at))?),
+        }
+    }
+
     fn object(&self, entries: Vec<(Arc<str>, Value)>) -> Made {
         Ok(Value::object(entries, self.at).map_err(|TooDeep| too_deep(self.at))?)
     }
@@ -97,22 +107,15 @@ impl Run<'_, '_> {
         let lambda = lambda_of(lambda)?;
         let mut kept = Vec::new();
         for (index, item) in self.items(of)?.iter().enumerate() {
-            let wanted = self.apply(&lambda, &[item, &self.position(index)])?;
+            let wanted = self.apply(&lambda, &[item, &self.position(of, index)])?;
             match (wanted.doubt(), wanted.as_bool()) {
-                (Some(doubt), _) => {
-                    let (why, at) = (doubt.why.clone(), doubt.at);
-                    let perhaps = true;
-                    kept.push(Value::new(
-                        Kind::Unknown(Arc::new(Unknown { why, at, perhaps })),
-                        item.at,
-                    ));
-                }
+                (Some(doubt), _) => kept.push(Value::perhaps(doubt, item.at)),
                 (None, Some(true)) => kept.push(item.clone()),
                 (None, Some(false)) => {}
                 (None, None) => return bad("the lambda gives no boolean"),
             }
         }
-        self.list(kept)
+        self.list_from(kept, of)
     }
 
     fn map(&self, of: &Value, lambda: &Expression) -> Made {
@@ -122,10 +125,10 @@ impl Run<'_, '_> {
             let perhaps = item.as_unknown().is_some_and(|unknown| unknown.perhaps);
             items.push(match perhaps {
                 true => item.clone(),
-                false => self.apply(&lambda, &[item, &self.position(index)])?,
+                false => self.apply(&lambda, &[item, &self.position(of, index)])?,
             });
         }
-        self.list(items)
+        self.list_from(items, of)
     }
 
     fn map_values(&self, of: &Value, lambda: &Expression) -> Made {
@@ -144,7 +147,7 @@ impl Run<'_, '_> {
         let lambda = lambda_of(lambda)?;
         let mut value = self.on.expression(initial, self.env, self.at)?;
         for (index, item) in self.items(of)?.iter().enumerate() {
-            value = self.apply(&lambda, &[&value, item, &self.position(index)])?;
+            value = self.apply(&lambda, &[&value, item, &self.position(of, index)])?;
         }
         Ok(value)
     }
@@ -158,7 +161,7 @@ impl Run<'_, '_> {
             while place > 0 {
                 let before = self.apply(&lambda, &[item, &sorted[place - 1]])?;
                 match (before.doubt(), before.as_bool()) {
-                    (Some(doubt), _) => return Ok(Value::new(Kind::Unknown(doubt.clone()), self.at)),
+                    (Some(doubt), _) => return Ok(Value::in_doubt(doubt, self.at)),
                     (None, Some(true)) => place -= 1,
                     _ => break,
                 }
@@ -173,18 +176,16 @@ impl Run<'_, '_> {
         let value = value.map(lambda_of).transpose()?;
         let mut entries: Vec<(Arc<str>, Value)> = Vec::new();
         for item in self.items(of)? {
-            let name = match self.apply(&key, &[item])?.kind {
-                Kind::Text(name) => name.text,
-                Kind::Unknown(unknown) => return Ok(Value::new(Kind::Unknown(unknown), self.at)),
-                _ => return bad("the lambda gives no text"),
+            let name = match self.key(&key, item)? {
+                Ok(name) => name,
+                Err(unknown) => return Ok(unknown),
             };
             let value = match &value {
                 Some(value) => self.apply(value, &[item])?,
                 None => item.clone(),
             };
-            self.on.scope.budget.steps(1 + entries.len() / 8, self.at)?;
-            match entries.iter_mut().find(|(known, _)| known.eq_ignore_ascii_case(&name)) {
-                Some((_, old)) => *old = value,
+            match self.on.scope.budget.place_of(&entries, &name, self.at)? {
+                Some(place) => entries[place].1 = value,
                 None => entries.push((name, value)),
             }
         }
@@ -193,33 +194,43 @@ impl Run<'_, '_> {
 
     fn group_by(&self, of: &Value, key: &Expression) -> Made {
         let key = lambda_of(key)?;
-        let mut groups: Vec<(Value, Vec<Value>)> = Vec::new();
+        let mut groups: Vec<(Arc<str>, Vec<Value>)> = Vec::new();
         for item in self.items(of)? {
-            let name = self.apply(&key, &[item])?;
-            let mut place = None;
-            for (index, (known, _)) in groups.iter().enumerate() {
-                match same(self.on.scope.budget, known, &name, self.at)? {
-                    Some(true) => place = Some(index),
-                    Some(false) => {}
-                    None => return Ok(Value::unknown("elements are grouped by what is not known", self.at)),
-                }
-            }
-            match place {
-                Some(index) => groups[index].1.push(item.clone()),
+            let name = match self.key(&key, item)? {
+                Ok(name) => name,
+                Err(unknown) => return Ok(unknown),
+            };
+            self.on
+                .scope
+                .budget
+                .steps(groups.len() * (4 + name.len()) / 128, self.at)?;
+            match groups.iter_mut().find(|(known, _)| known.eq_ignore_ascii_case(&name)) {
+                Some((known, group)) if *known == name => group.push(item.clone()),
+                Some(_) => return bad("two names that differ in case alone"),
                 None => groups.push((name, vec![item.clone()])),
             }
         }
-        let mut entries = Vec::new();
+        let mut entries = Vec::with_capacity(groups.len());
         for (name, items) in groups {
-            let Some(name) = name.as_str() else {
-                return bad("the lambda gives no text");
-            };
-            entries.push((name.into(), self.list(items)?));
+            entries.push((name, self.list(items)?));
         }
         self.object(entries)
     }
 
-    fn position(&self, index: usize) -> Value {
+    /// The name that a lambda gives an element: the object that is made is unknown if one of them is.
+    fn key(&self, lambda: &Lambda<'_>, item: &Value) -> Result<Result<Arc<str>, Value>, Fail> {
+        let name = self.apply(lambda, &[item])?;
+        match (name.doubt(), &name.kind) {
+            (Some(doubt), _) => Ok(Err(Value::in_doubt(doubt, self.at))),
+            (None, Kind::Text(name)) => Ok(Ok(name.text.clone())),
+            _ => bad("the lambda gives no text"),
+        }
+    }
+
+    fn position(&self, of: &Value, index: usize) -> Value {
+        if let Some(doubt) = of.uncertain() {
+            return Value::in_doubt(doubt, self.at);
+        }
         Value::new(Kind::Int(i64::try_from(index).unwrap_or(i64::MAX)), self.at)
     }
 }
@@ -234,7 +245,7 @@ fn lambda_of(expression: &Expression) -> Result<Lambda<'_>, Fail> {
     let names: Option<Vec<&str>> = names
         .iter()
         .map(|name| match name {
-            Expression::Text(name) => Some(name.as_str()),
+            Expression::Text(name) => Some(&**name),
             _ => None,
         })
         .collect();

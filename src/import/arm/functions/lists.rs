@@ -2,7 +2,7 @@
 
 use super::{Call, Fail, Made, bad, same};
 use crate::import::{
-    arm::eval::member,
+    arm::eval::{Member, element, member},
     value::{Kind, Object, Value},
 };
 use std::{cmp::Ordering, sync::Arc};
@@ -60,9 +60,9 @@ fn create_object(call: &Call<'_>) -> Made {
         let [key, value] = pair else {
             return bad("takes pairs of name and value");
         };
-        match &key.kind {
-            Kind::Text(key) => put(call, &mut entries, &key.text, value)?,
-            Kind::Unknown(unknown) => return Ok(Value::new(Kind::Unknown(unknown.clone()), call.at)),
+        match (&key.kind, key.doubt()) {
+            (_, Some(doubt)) => return Ok(Value::in_doubt(doubt, call.at)),
+            (Kind::Text(key), None) => put(call, &mut entries, &key.text, value)?,
             _ => return bad("a name is no text"),
         }
     }
@@ -71,9 +71,8 @@ fn create_object(call: &Call<'_>) -> Made {
 
 /// Puts a member in place of one of the same name, or behind all.
 fn put(call: &Call<'_>, entries: &mut Vec<(Arc<str>, Value)>, key: &Arc<str>, value: &Value) -> Result<(), Fail> {
-    call.budget.steps(1 + entries.len() / 8, call.at)?;
-    match entries.iter_mut().find(|(name, _)| name.eq_ignore_ascii_case(key)) {
-        Some((_, old)) => *old = value.clone(),
+    match call.budget.place_of(entries, key, call.at)? {
+        Some(place) => entries[place].1 = value.clone(),
         None => entries.push((key.clone(), value.clone())),
     }
     Ok(())
@@ -85,10 +84,9 @@ fn concat(call: &Call<'_>) -> Made {
     if let Some(lists) = lists.collect::<Option<Vec<_>>>().filter(|lists| !lists.is_empty()) {
         let size: usize = lists.iter().map(|list| list.len()).sum();
         call.budget.steps(size, call.at)?;
-        return call.list(lists.concat());
+        return call.list_from(lists.concat(), call.arguments);
     }
     let mut out = String::new();
-    let mut doubt = None;
     for argument in call.arguments {
         let text = match &argument.kind {
             Kind::Text(text) => text.text.to_string(),
@@ -96,32 +94,21 @@ fn concat(call: &Call<'_>) -> Made {
             Kind::Bool(yes) => if *yes { "True" } else { "False" }.into(),
             _ => return bad(format!("{} among what is joined", argument.type_name())),
         };
-        doubt = doubt.or_else(|| argument.doubt().cloned());
         call.budget.text(text.len(), call.at)?;
         out.push_str(&text);
     }
-    let text = call.text(out)?;
-    Ok(match doubt {
-        Some(doubt) => super::stand_in(text, &doubt),
-        None => text,
-    })
+    call.text(out)
 }
 
 /// Lists without what is there already; objects member by member, `union` into the depth, the later one first.
 fn union(call: &Call<'_>, name: &str) -> Made {
     let deep = name == "union";
     let arguments = match (deep, call.arguments) {
-        (false, [list]) => list.as_list().map_or_else(|| bad("takes a list of objects"), Ok)?,
+        (false, [list]) => call.items(list)?,
         (_, arguments) => arguments,
     };
-    if arguments.iter().all(|value| value.as_list().is_some()) && deep {
-        let mut items: Vec<Value> = Vec::new();
-        for item in arguments.iter().filter_map(Value::as_list).flatten() {
-            if !holds(call, &items, item)?.unwrap_or(false) {
-                items.push(item.clone());
-            }
-        }
-        return call.list(items);
+    if deep && arguments.iter().all(|value| value.as_list().is_some()) {
+        return union_of_lists(call);
     }
     let objects: Option<Vec<&Object>> = arguments.iter().map(Value::as_object).collect();
     let Some(objects) = objects else {
@@ -130,18 +117,36 @@ fn union(call: &Call<'_>, name: &str) -> Made {
     merge(call, &objects, deep)
 }
 
+/// What may be there already makes the length uncertain: it is one element or two.
+fn union_of_lists(call: &Call<'_>) -> Made {
+    let mut items: Vec<Value> = Vec::new();
+    let mut unsure = false;
+    for item in call.arguments.iter().filter_map(Value::as_list).flatten() {
+        match holds(call, &items, item)? {
+            Some(true) => continue,
+            Some(false) => {}
+            None => unsure = true,
+        }
+        items.push(item.clone());
+    }
+    match call.doubt().filter(|_| unsure) {
+        Some(doubt) => call.uncertain_list(items, doubt),
+        None => call.list_from(items, call.arguments),
+    }
+}
+
+/// Two members of one name: objects become one, of others the later counts. What may be an object may add members.
 fn merge(call: &Call<'_>, objects: &[&Object], deep: bool) -> Made {
     let mut entries: Vec<(Arc<str>, Value)> = Vec::new();
     for (key, value) in objects.iter().flat_map(|object| &object.entries) {
-        let old = entries.iter().find(|(name, _)| name.eq_ignore_ascii_case(key));
-        let both = old.and_then(|(_, old)| Some([old.as_object()?, value.as_object()?]));
-        match both.filter(|_| deep) {
-            Some(both) => {
-                let merged = merge(call, &both, deep)?;
-                put(call, &mut entries, key, &merged)?;
-            }
-            None => put(call, &mut entries, key, value)?,
-        }
+        let old = call.budget.place_of(&entries, key, call.at)?;
+        let old = old.map(|place| &entries[place].1.kind);
+        let merged = match (old, &value.kind) {
+            (Some(Kind::Object(old)), Kind::Object(new)) if deep => merge(call, &[old, new], deep)?,
+            (Some(Kind::Unknown(old)), Kind::Object(_)) if deep => Value::in_doubt(old, call.at),
+            _ => value.clone(),
+        };
+        put(call, &mut entries, key, &merged)?;
     }
     call.object(entries)
 }
@@ -150,18 +155,12 @@ fn intersection(call: &Call<'_>) -> Made {
     let Some((first, others)) = call.arguments.split_first() else {
         return bad("takes lists or objects");
     };
-    if let Some(list) = first.as_list() {
+    if first.as_list().is_some() {
         let mut items = Vec::new();
-        for item in list {
+        for item in call.items(first)? {
             let mut everywhere = true;
             for other in others {
-                let Some(other) = other.as_list() else {
-                    return bad("takes lists alone or objects alone");
-                };
-                match holds(call, other, item)? {
-                    Some(there) => everywhere &= there,
-                    None => return Ok(Value::unknown("an element that is not known is compared", call.at)),
-                }
+                everywhere &= known(holds(call, call.items(other)?, item)?)?;
             }
             if everywhere {
                 items.push(item.clone());
@@ -174,9 +173,11 @@ fn intersection(call: &Call<'_>) -> Made {
     for (key, value) in &object.entries {
         let mut everywhere = true;
         for other in others {
-            let there = other.as_object().and_then(|object| object.get(key));
-            everywhere &= match there {
-                Some(there) => same(call.budget, value, there, call.at)? == Some(true),
+            let Some(other) = other.as_object() else {
+                return bad("takes lists alone or objects alone");
+            };
+            everywhere &= match call.budget.member(other, key, call.at)? {
+                Some(there) => known(same(call.budget, value, there, call.at)?)?,
                 None => false,
             };
         }
@@ -185,6 +186,11 @@ fn intersection(call: &Call<'_>) -> Made {
         }
     }
     call.object(entries)
+}
+
+/// What has to be known for there to be an outcome at all.
+fn known(found: Option<bool>) -> Result<bool, Fail> {
+    found.map_or_else(|| bad("a value that is not known is compared"), Ok)
 }
 
 /// Whether a list holds a value; `None` if Azure alone knows.
@@ -202,21 +208,16 @@ fn holds(call: &Call<'_>, items: &[Value], value: &Value) -> Result<Option<bool>
 
 fn flatten(call: &Call<'_>) -> Made {
     let [list] = call.exactly()?;
-    let Some(lists) = list.as_list() else {
-        return bad("takes a list of lists");
-    };
+    let lists = call.items(list)?;
     let mut items = Vec::new();
     for list in lists {
-        match &list.kind {
-            Kind::List(list) => {
-                call.budget.steps(list.items.len(), call.at)?;
-                items.extend_from_slice(&list.items);
-            }
-            Kind::Unknown(unknown) => return Ok(Value::new(Kind::Unknown(unknown.clone()), call.at)),
-            _ => return bad("takes a list of lists"),
-        }
+        let Some(inner) = list.as_list() else {
+            return bad("takes a list of lists");
+        };
+        call.budget.steps(inner.len(), call.at)?;
+        items.extend_from_slice(inner);
     }
-    call.list(items)
+    call.list_from(items, lists)
 }
 
 /// At most 10,000 numbers, as in Azure.
@@ -248,11 +249,15 @@ fn extreme(call: &Call<'_>, wanted: Ordering) -> Made {
 fn contains(call: &Call<'_>) -> Made {
     let [container, item] = call.exactly()?;
     match &container.kind {
+        // One that is certainly there is there however many there are.
         Kind::List(list) => match holds(call, &list.items, item)? {
-            Some(there) => call.yes(there),
-            None => Ok(Value::unknown("a list with what is not known is searched", call.at)),
+            Some(false) => call.items(container).and_then(|_| call.yes(false)),
+            found => call.yes(known(found)?),
         },
-        Kind::Object(object) => call.yes(object.get(call.str(1)?).is_some()),
+        Kind::Object(object) => {
+            let there = call.budget.member(object, call.str(1)?, call.at)?.is_some();
+            call.yes(there)
+        }
         Kind::Text(text) => call.yes(text.text.contains(call.str(1)?)),
         _ => bad("takes a list, an object or a text"),
     }
@@ -261,7 +266,7 @@ fn contains(call: &Call<'_>) -> Made {
 fn empty(call: &Call<'_>) -> Made {
     let [value] = call.exactly()?;
     match &value.kind {
-        Kind::List(list) => call.yes(list.items.is_empty()),
+        Kind::List(_) => call.yes(call.items(value)?.is_empty()),
         Kind::Object(object) => call.yes(object.entries.is_empty()),
         Kind::Text(text) => call.yes(text.text.is_empty()),
         Kind::Null => call.yes(true),
@@ -272,7 +277,7 @@ fn empty(call: &Call<'_>) -> Made {
 fn length(call: &Call<'_>) -> Made {
     let [value] = call.exactly()?;
     let length = match &value.kind {
-        Kind::List(list) => list.items.len(),
+        Kind::List(_) => call.items(value)?.len(),
         Kind::Object(object) => object.entries.len(),
         Kind::Text(text) => text.text.chars().count(),
         _ => return bad("takes a list, an object or a text"),
@@ -284,8 +289,16 @@ fn end(call: &Call<'_>, first: bool) -> Made {
     let [value] = call.exactly()?;
     match &value.kind {
         Kind::List(list) => {
-            let item = if first { list.items.first() } else { list.items.last() };
-            Ok(item.cloned().unwrap_or(Value::null(call.at)))
+            let index = if first {
+                Some(0)
+            } else {
+                list.items.len().checked_sub(1)
+            };
+            Ok(match element(call.budget, list, index, call.at)? {
+                Member::Is(item) => item,
+                Member::None => Value::null(call.at),
+                Member::Unknown(doubt) => Value::in_doubt(&doubt, call.at),
+            })
         }
         Kind::Text(text) => {
             let mut chars = text.text.chars();
@@ -299,9 +312,9 @@ fn end(call: &Call<'_>, first: bool) -> Made {
 fn part(call: &Call<'_>, take: bool) -> Made {
     let count = call.size(1)?;
     match call.arguments.first().map(|value| &value.kind) {
-        Some(Kind::List(list)) => {
-            let cut = count.min(list.items.len());
-            let (front, back) = list.items.split_at(cut);
+        Some(Kind::List(_)) => {
+            let items = call.items(&call.arguments[0])?;
+            let (front, back) = items.split_at(count.min(items.len()));
             call.list(if take { front } else { back }.to_vec())
         }
         Some(Kind::Text(text)) => {
@@ -344,6 +357,9 @@ fn index_of(call: &Call<'_>, last: bool) -> Made {
 /// Members as a list of `{ key, value }`, in the order of the keys.
 fn items(call: &Call<'_>) -> Made {
     let mut entries: Vec<_> = object(call, 0)?.entries.iter().collect();
+    // Sorting compares names byte by byte.
+    let bytes: usize = entries.iter().map(|(key, _)| key.len()).sum();
+    call.budget.steps(bytes / 16, call.at)?;
     entries.sort_by(|(one, _), (other, _)| one.cmp(other));
     let mut items = Vec::with_capacity(entries.len());
     for (key, value) in entries {
@@ -360,10 +376,15 @@ fn try_get(call: &Call<'_>) -> Made {
     };
     let mut value = of.clone();
     for key in keys {
-        value = match member(&value, key, call.at) {
-            Ok(Some(value)) => value,
-            Ok(None) => return Ok(Value::null(call.at)),
-            Err(unknown) => return Ok(Value::new(Kind::Unknown(unknown), call.at)),
+        // Whether there is such a position is not known either.
+        if let Some(doubt) = value.uncertain() {
+            return Ok(Value::in_doubt(doubt, call.at));
+        }
+        value = match (member(call.budget, &value, key, call.at)?, &value.kind) {
+            (Member::Is(value), _) => value,
+            (Member::None, Kind::Object(_) | Kind::List(_) | Kind::Null) => return Ok(Value::null(call.at)),
+            (Member::None, _) => return bad("takes an object or a list"),
+            (Member::Unknown(unknown), _) => return Ok(Value::in_doubt(&unknown, call.at)),
         };
     }
     Ok(value)
@@ -371,9 +392,10 @@ fn try_get(call: &Call<'_>) -> Made {
 
 /// `indexFromEnd(list, 1)` is the last.
 fn from_end(call: &Call<'_>, name: &str) -> Made {
-    let Some(list) = call.arguments.first().and_then(Value::as_list) else {
+    let Some(list) = call.arguments.first() else {
         return bad("takes a list");
     };
+    let list = call.items(list)?;
     let item = list.len().checked_sub(call.size(1)?).and_then(|index| list.get(index));
     match item {
         Some(item) => Ok(item.clone()),

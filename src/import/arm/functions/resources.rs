@@ -1,7 +1,10 @@
 //! Resource ids, and what stands in for what Azure alone knows: subscription, resource group, unique texts.
 
-use super::{Call, Fail, Made, bad, stand_in};
-use crate::import::value::{Kind, Unknown, Value};
+use super::{Call, Fail, Made, bad};
+use crate::import::{
+    json::shown,
+    value::{Kind, Place, Unknown, Value},
+};
 use std::sync::Arc;
 
 /// Stands in for ids of subscriptions and tenants.
@@ -48,23 +51,11 @@ pub(super) fn call(call: &Call<'_>, name: &str) -> Made {
             known_to_azure(call, name, parts.join("-"))
         }
         "utcnow" => known_to_azure(call, name, "19700101T000000Z".into()),
-        "resourcegroup" => group(call),
-        "subscription" => {
-            let id = format!("/subscriptions/{NO_ID}");
-            stood(
-                call,
-                name,
-                &[
-                    ("id", &id),
-                    ("subscriptionId", NO_ID),
-                    ("tenantId", NO_ID),
-                    ("displayName", "subscription"),
-                ],
-            )
-        }
-        "tenant" => stood(call, name, &[("tenantId", NO_ID), ("displayName", "tenant")]),
-        "managementgroup" => stood(call, name, &[("name", "management-group"), ("id", "management-group")]),
-        "deployment" => stood(call, name, &[("name", "deployment"), ("location", "location")]),
+        // What else they hold nobody here can know: a member that has a stand-in is taken from `part`.
+        "resourcegroup" | "subscription" | "tenant" | "managementgroup" | "deployment" => Ok(Value::unknown(
+            format!("what `{name}()` holds is known to Azure alone"),
+            call.at,
+        )),
         "environment" => environment(call),
         _ if name.starts_with("list") => Ok(Value::unknown(
             format!("`{name}` asks Azure for keys as it runs"),
@@ -93,7 +84,7 @@ fn resource_id(call: &Call<'_>, scope: &str) -> Made {
     let names = &texts[place + 1..];
     let kinds: Vec<&str> = parts.collect();
     if kinds.len() != names.len() {
-        return bad(format!("{} names for the type `{}`", names.len(), texts[place]));
+        return bad(format!("{} names for the type `{}`", names.len(), shown(texts[place])));
     }
     let path: String = kinds
         .iter()
@@ -102,7 +93,7 @@ fn resource_id(call: &Call<'_>, scope: &str) -> Made {
         .collect();
     let scope = scope_of(call, scope, &texts[..place]);
     let id = call.text(format!("{scope}/providers/{provider}{path}"))?;
-    Ok(stand_in(id, &doubt(call, "a resource id")))
+    Ok(id.stand_in(&doubt("a resource id", call.at)))
 }
 
 /// The scope with the subscription and the resource group that are written before the type, as far as they are known: they tell
@@ -128,35 +119,31 @@ fn is_guid(text: &str) -> bool {
     lengths.eq([8, 4, 4, 4, 12])
 }
 
-fn doubt(call: &Call<'_>, what: &str) -> Arc<Unknown> {
-    let why = format!("{what} is known to Azure alone");
-    let (at, perhaps) = (call.at, false);
-    Arc::new(Unknown { why, at, perhaps })
+fn doubt(what: &str, at: Place) -> Arc<Unknown> {
+    Unknown::new(format!("{what} is known to Azure alone"), at)
 }
 
 fn known_to_azure(call: &Call<'_>, what: &str, text: String) -> Made {
     let text = call.text(text)?;
-    Ok(stand_in(text, &doubt(call, &format!("`{what}()`"))))
+    Ok(text.stand_in(&doubt(&format!("`{what}()`"), call.at)))
 }
 
-fn stood(call: &Call<'_>, what: &str, members: &[(&str, &str)]) -> Made {
-    let mut entries = Vec::with_capacity(members.len());
-    for (key, text) in members {
-        let text = known_to_azure(call, &format!("{what}().{key}"), (*text).to_owned())?;
-        entries.push(((*key).into(), text));
-    }
-    call.object(entries)
-}
-
-fn group(call: &Call<'_>) -> Made {
-    let id = format!("/subscriptions/{NO_ID}/resourceGroups/resource-group");
-    let members = [
-        ("id", id.as_str()),
-        ("name", "resource-group"),
-        ("location", "location"),
-        ("managedBy", ""),
-    ];
-    stood(call, "resourceGroup", &members)
+/// The stand-in for a member of what a function without arguments gives: `resourceGroup().location`, in any case. Only for members that are always there and texts.
+pub(in crate::import::arm) fn part(function: &str, member: &str, at: Place) -> Option<Value> {
+    const GROUP: &str = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/resource-group";
+    let text = match (&*function.to_ascii_lowercase(), &*member.to_ascii_lowercase()) {
+        ("resourcegroup", "id") => GROUP,
+        ("resourcegroup", "name") => "resource-group",
+        ("resourcegroup" | "deployment", "location") => "location",
+        ("subscription", "id") => "/subscriptions/00000000-0000-0000-0000-000000000000",
+        ("subscription", "subscriptionid") | ("subscription" | "tenant", "tenantid") => NO_ID,
+        ("subscription", "displayname") => "subscription",
+        ("tenant", "displayname") => "tenant",
+        ("managementgroup", "name" | "id") => "management-group",
+        ("deployment", "name") => "deployment",
+        _ => return None,
+    };
+    Some(Value::text(text, at).stand_in(&doubt(&format!("`{function}().{member}`"), at)))
 }
 
 fn environment(call: &Call<'_>) -> Made {

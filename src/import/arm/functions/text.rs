@@ -1,7 +1,10 @@
 //! String functions.
 
 use super::{Call, Made, bad};
-use crate::import::value::{Kind, Value};
+use crate::import::{
+    json::shown,
+    value::{Kind, Value},
+};
 
 pub(super) fn call(call: &Call<'_>, name: &str) -> Made {
     match name {
@@ -44,7 +47,7 @@ fn format(call: &Call<'_>) -> Made {
             .ok()
             .and_then(|index| call.arguments.get(index + 1));
         let Some(argument) = argument else {
-            return bad(format!("no argument for `{{{index}}}`"));
+            return bad(format!("no argument for `{{{}}}`", shown(index)));
         };
         let text = plain(call, argument)?;
         call.budget.text(text.len(), call.at)?;
@@ -75,9 +78,6 @@ fn join(call: &Call<'_>) -> Made {
     };
     let mut out = String::new();
     for (index, item) in items.iter().enumerate() {
-        if let Some(unknown) = item.as_unknown() {
-            return Ok(Value::new(Kind::Unknown(unknown.clone()), call.at));
-        }
         let text = plain(call, item)?;
         call.budget.text(text.len() + delimiter.len(), call.at)?;
         if index > 0 {
