@@ -73,6 +73,10 @@ fn by(it: &Explanation, end: &End) -> String {
     let decision = end.decision();
     match (decision.rule, denied.and_then(|denied| denied.rule)) {
         _ if end.permitted() == decision.permits() => match decision.rule {
+            // Nobody says where the names lead by which it denies.
+            Some(rule) if end.judged.evaluation.unresolved => {
+                format!("rule {}, if a name of it leads there,", it.label(rule))
+            }
             Some(rule) => format!("rule {}", it.label(rule)),
             None => format!("the default ({})", decision.reason),
         },

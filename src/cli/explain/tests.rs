@@ -293,3 +293,22 @@ fn what_lacks_more_than_one_thing_is_told_all_of_it() {
         );
     }
 }
+
+/// Without the rule that allows it, a denial by a name is next, and nobody says where that name leads.
+#[test]
+fn a_denial_that_hangs_on_a_name_is_told_as_such() {
+    let rule = |name: &str, priority: u16, action: &str, to: &str| {
+        format!(
+            "[[network_rule_collection]]\nname = \"{name}\"\npriority = {priority}\naction = \"{action}\"\n\
+             [[network_rule_collection.rule]]\nname = \"r\"\nprotocols = [\"TCP\"]\nsource_addresses = [\"*\"]\n\
+             destination_ports = [\"22\"]\n{to}\n"
+        )
+    };
+    let policy = rule("first", 100, "Allow", "destination_addresses = [\"10.9.0.0/16\"]")
+        + &rule("by-name", 200, "Deny", "destination_fqdns = [\"git.example.com\"]")
+        + &rule("last", 300, "Allow", "destination_addresses = [\"10.0.0.0/8\"]");
+    let (permitted, words) = change(&policy, "tcp://10.9.0.1:22 --source 10.1.0.7");
+    assert!(permitted);
+    let by = "then rule default/by-name/r, if a name of it leads there, denies it";
+    assert!(words.contains(by), "{words}");
+}
