@@ -5,9 +5,10 @@
 
 use crate::config::{Checked, Settings};
 use crate::dns::Resolver;
+use crate::flow::lingering::Lingering;
 use crate::flow::{Phase, Shared, limits, relay};
 use crate::listen::health::Health;
-use crate::listen::{self, Listener, admin, health};
+use crate::listen::{self, Door, Listener, admin, health};
 use crate::log::{Log, LogError};
 use crate::metrics::Metrics;
 use crate::policy::{CompiledPolicy, Mode};
@@ -373,10 +374,17 @@ impl Drop for Gateway {
 }
 
 async fn work(listeners: Vec<Listener>, shared: Arc<Shared>) {
+    let lingering = Lingering::default();
+    // A task, not a part of this future: waking that costs a system call.
+    let looking_after = lingering.clone();
+    tokio::spawn(async move { looking_after.look_after().await });
     let mut accepting = JoinSet::new();
     for listener in listeners {
-        match tokio::net::TcpListener::from_std(listener.socket) {
-            Ok(socket) => drop(accepting.spawn(listen::accept(socket, listener.passed, shared.clone()))),
+        match Door::new(listener.socket) {
+            Ok(door) => {
+                let accept = listen::accept(door, listener.passed, shared.clone(), lingering.clone());
+                drop(accepting.spawn(accept));
+            }
             Err(error) => tracing::error!(%error, "a worker cannot use its listener"),
         }
     }

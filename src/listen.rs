@@ -9,21 +9,23 @@ pub mod admin;
 pub mod health;
 mod read_only;
 
-use crate::flow::answer::{self, Words, words};
+use crate::flow::answer::{self, words};
+use crate::flow::lingering::Lingering;
 use crate::flow::record::Record;
-use crate::flow::{self, Denial, Phase, Shared};
+use crate::flow::{Arrival, Denial, Phase, Shared};
 use crate::log::Stage;
 use crate::policy::Reason;
+use rustix::net::SocketFlags;
 use socket2::{Domain, Protocol, Socket, Type};
 use std::fs::File;
-use std::future::poll_fn;
 use std::io::{Error, ErrorKind};
-use std::net::{SocketAddr, TcpListener as StdListener};
+use std::net::{SocketAddr, TcpListener as StdListener, TcpStream as Accepted};
 use std::pin::pin;
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::Duration;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 /// Connections that wait in the kernel for a worker. The kernel cuts it to `net.core.somaxconn`.
@@ -85,23 +87,26 @@ pub(crate) fn for_workers(listeners: &[Listener], workers: usize) -> Result<Vec<
     (0..workers).map(|_| listeners.iter().map(share).collect()).collect()
 }
 
+/// Connections taken in a row before the thread turns to those that it has, and to what has arrived for them.
+const ACCEPTS_PER_TURN: usize = 16;
+
 /// Accept until egret drains; what waits in the kernel then is told so, or left to the next process where the socket is not
 /// egret's own.
-pub(crate) async fn accept(listener: TcpListener, passed: bool, shared: Arc<Shared>) {
+pub(crate) async fn accept(door: Door, passed: bool, shared: Arc<Shared>, lingering: Lingering) {
     let mut spare = spare_file();
     let mut draining = pin!(shared.until(Phase::Draining));
     loop {
-        let accepted = tokio::select! {
+        let turn = tokio::select! {
             biased;
             () = &mut draining => break,
-            accepted = listener.accept() => accepted,
+            turn = door.turn(|client, source| arrive(client, source, &shared, &lingering)) => turn,
         };
-        match accepted {
-            Ok((client, source)) => arrive(client, source, &shared),
+        match turn {
+            Ok(()) => {}
             Err(error) if out_of_files(&error) => {
                 shared.metrics.accept_failed();
                 drop(spare.take());
-                refuse_for_files(&listener, &shared).await;
+                refuse_for_files(&door, &shared).await;
                 spare = spare_file();
                 tokio::time::sleep(OUT_OF_FILES_PAUSE).await;
             }
@@ -116,7 +121,7 @@ pub(crate) async fn accept(listener: TcpListener, passed: bool, shared: Arc<Shar
     if passed {
         return;
     }
-    while let Some((client, source)) = waiting(&listener).await {
+    while let Ok((client, source)) = door.accept_waiting() {
         shared.metrics.accepted();
         answer::refuse_at_once(&client, &refused(source, &shared, Reason::Draining));
     }
@@ -127,23 +132,66 @@ fn spare_file() -> Option<File> {
     File::open("/dev/null").ok()
 }
 
-/// A connection that waits in the kernel, if one does: another worker may have taken it.
-async fn waiting(listener: &TcpListener) -> Option<(TcpStream, SocketAddr)> {
-    poll_fn(|cx| match listener.poll_accept(cx) {
-        Poll::Ready(Ok(accepted)) => Poll::Ready(Some(accepted)),
-        Poll::Ready(Err(_)) | Poll::Pending => Poll::Ready(None),
-    })
-    .await
-}
-
 /// Take one connection off the queue with the last descriptor and tell it why. Waited for, unlike other refusals: the next
 /// one needs the same descriptor.
-async fn refuse_for_files(listener: &TcpListener, shared: &Arc<Shared>) {
-    if let Some((client, source)) = waiting(listener).await {
-        shared.metrics.accepted();
-        let words = refused(source, shared, Reason::LimitFiles);
-        let _ = timeout(OUT_OF_FILES_LINGER, answer::refuse(client, &words)).await;
+async fn refuse_for_files(door: &Door, shared: &Arc<Shared>) {
+    let Ok((client, source)) = door.accept_waiting() else {
+        return;
+    };
+    shared.metrics.accepted();
+    let response = refused(source, shared, Reason::LimitFiles);
+    if let Ok(client) = TcpStream::from_std(client) {
+        let _ = timeout(OUT_OF_FILES_LINGER, answer::refuse(client, &response)).await;
     }
+}
+
+/// A listening socket of one worker. What it accepts is not registered with the worker's epoll: a connection that is refused
+/// at once never is.
+pub(crate) struct Door(AsyncFd<StdListener>);
+
+impl Door {
+    /// Within a runtime.
+    ///
+    /// # Errors
+    /// The kernel has no room for the registration.
+    #[expect(
+        deprecated,
+        reason = "its successor is unsafe code: it has the caller promise that the descriptor lives as long as its owner, \
+                  which std's listener does"
+    )]
+    pub(crate) fn new(listener: StdListener) -> Result<Self, Error> {
+        AsyncFd::with_interest(listener, Interest::READABLE).map(Self)
+    }
+
+    /// Wait for connections and take some.
+    async fn turn(&self, mut take: impl FnMut(Accepted, SocketAddr)) -> Result<(), Error> {
+        let mut ready = self.0.readable().await?;
+        for _ in 0..ACCEPTS_PER_TURN {
+            match ready.try_io(|listener| accept4(listener.get_ref())) {
+                Ok(accepted) => {
+                    let (client, source) = accepted?;
+                    take(client, source);
+                }
+                // There is no other, or another worker took it.
+                Err(_would_block) => return Ok(()),
+            }
+        }
+        tokio::task::yield_now().await;
+        Ok(())
+    }
+
+    /// A connection that waits in the kernel, if one does: another worker may have taken it.
+    fn accept_waiting(&self) -> Result<(Accepted, SocketAddr), Error> {
+        accept4(self.0.get_ref())
+    }
+}
+
+fn accept4(listener: &StdListener) -> Result<(Accepted, SocketAddr), Error> {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let (client, source) = rustix::net::acceptfrom_with(listener, flags)?;
+    let source = source.and_then(|source| SocketAddr::try_from(source).ok());
+    // Only IP sockets listen.
+    Ok((client.into(), source.ok_or(ErrorKind::AddrNotAvailable)?))
 }
 
 fn out_of_files(error: &Error) -> bool {
@@ -154,35 +202,28 @@ fn out_of_files(error: &Error) -> bool {
     matches!(error.raw_os_error(), Some(ENFILE | EMFILE | ENOBUFS | ENOMEM))
 }
 
-fn arrive(client: TcpStream, source: SocketAddr, shared: &Arc<Shared>) {
+fn arrive(client: Accepted, source: SocketAddr, shared: &Arc<Shared>, lingering: &Lingering) {
     shared.metrics.accepted();
     let source = canonical(source);
     let settings = &shared.snapshot().settings;
     match shared.limits.admit(source.ip(), &settings.limits) {
-        Ok(permit) => drop(tokio::spawn(flow::serve(client, source, shared.clone(), permit))),
-        Err(reason) => turn_away(client, source, shared, reason),
+        Ok(permit) => Arrival::new(client, source, shared.clone(), permit, lingering.clone()).look(),
+        Err(reason) => turn_away(client, source, shared, reason, lingering),
     }
 }
 
-/// Refuse before anything is read: the answer names the limit. Where too many linger already it is sent and nothing waited
-/// for: a client that is busy sending may then see a reset instead.
-fn turn_away(client: TcpStream, source: SocketAddr, shared: &Arc<Shared>, reason: Reason) {
-    let words = refused(source, shared, reason);
-    let Some(place) = shared.limits.linger() else {
-        return answer::refuse_at_once(&client, &words);
-    };
-    tokio::spawn(async move {
-        let _place = place;
-        answer::refuse(client, &words).await;
-    });
+/// Refuse before anything is read: the answer names the limit.
+fn turn_away(client: Accepted, source: SocketAddr, shared: &Arc<Shared>, reason: Reason, lingering: &Lingering) {
+    let response = refused(source, shared, reason);
+    lingering.refuse(client, &response, shared.limits.linger());
 }
 
 /// The record of a connection that is not served, and what it is told.
-fn refused(source: SocketAddr, shared: &Arc<Shared>, reason: Reason) -> Words {
+fn refused(source: SocketAddr, shared: &Arc<Shared>, reason: Reason) -> Vec<u8> {
     let mut record = Record::new(shared.clone(), canonical(source));
     record.quiet = !shared.limits.may_tell(record.source.ip());
     record.denied(&Denial::new(reason, Stage::Accept));
-    words(reason, None, "", record.id, &shared.snapshot().settings.proxy)
+    words(reason, None, "", record.id, &shared.snapshot().settings.proxy).response()
 }
 
 fn canonical(source: SocketAddr) -> SocketAddr {

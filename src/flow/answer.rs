@@ -8,6 +8,7 @@ use super::FlowId;
 use crate::config::settings::{DenyDetail, DenyResponse, Proxy};
 use crate::policy::Reason;
 use std::io::{ErrorKind, Read, Write};
+use std::net::TcpStream as Accepted;
 use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
@@ -20,10 +21,10 @@ pub(crate) const ESTABLISHED: &[u8] = b"HTTP/1.1 200 Connection established\r\n\
 const ACCESS_DENIED: [u8; 7] = [21, 3, 3, 0, 2, 2, 49];
 
 /// How long a client may take to read a denial, and to close after it.
-const LINGER: Duration = Duration::from_secs(2);
+pub(super) const LINGER: Duration = Duration::from_secs(2);
 
 /// Bytes of a refused client that are read and thrown away, so that its socket is not reset under the answer.
-const LINGER_BYTES: usize = 256 * 1024;
+pub(super) const LINGER_BYTES: usize = 256 * 1024;
 
 /// Longest target shown in an answer, in bytes; a name has at most 253.
 const SHOWN_BYTES: usize = 260;
@@ -75,12 +76,13 @@ pub(crate) fn words(reason: Reason, detail: Option<&str>, target: &str, flow: Fl
     } else {
         shown(target)
     };
-    let phrase = format!("egret: {subject} {verb}, {} (flow {})", row.name, flow.short());
-    let detail = detail.map(|d| format!("{}\n", shown(d))).unwrap_or_default();
+    let flow = flow.short().to_string();
+    let phrase = ["egret: ", &subject, " ", verb, ", ", row.name, " (flow ", &flow, ")"].concat();
+    let detail = detail.map(|detail| shown(detail) + "\n").unwrap_or_default();
     Words {
         status: row.status,
-        body: format!("{phrase}\n{}\n{detail}{}\n", row.meaning, row.remedy),
-        proxy_status: format!("egret; error={}; details=\"{}\"", row.proxy_error, row.name),
+        body: [&phrase, "\n", row.meaning, "\n", &detail, row.remedy, "\n"].concat(),
+        proxy_status: ["egret; error=", row.proxy_error, "; details=\"", row.name, "\""].concat(),
         phrase,
     }
 }
@@ -120,24 +122,23 @@ impl Words {
         ]
     }
 
-    /// The whole response.
+    /// The whole response. Put together by hand: a denial costs little else.
     pub(crate) fn response(&self) -> Vec<u8> {
-        let Self {
-            status, phrase, body, ..
-        } = self;
-        let fields: String = self
-            .fields()
-            .iter()
-            .map(|(name, value)| format!("{name}: {value}\r\n"))
-            .collect();
-        let length = body.len();
-        format!("HTTP/1.1 {status} {phrase}\r\n{fields}Content-Length: {length}\r\n\r\n{body}").into_bytes()
+        let mut response =
+            String::with_capacity(self.phrase.len() * 2 + self.proxy_status.len() + self.body.len() + 256);
+        let mut push = |parts: &[&str]| parts.iter().for_each(|part| response.push_str(part));
+        push(&["HTTP/1.1 ", &self.status.to_string(), " ", &self.phrase, "\r\n"]);
+        for (name, value) in self.fields() {
+            push(&[name, ": ", value, "\r\n"]);
+        }
+        push(&["Content-Length: ", &self.body.len().to_string(), "\r\n\r\n", &self.body]);
+        response.into_bytes()
     }
 }
 
 /// Send a refusal instead of the 200, then close without losing it.
-pub(crate) async fn refuse(mut client: TcpStream, words: &Words) {
-    if timeout(LINGER, client.write_all(&words.response()))
+pub(crate) async fn refuse(mut client: TcpStream, response: &[u8]) {
+    if timeout(LINGER, client.write_all(response))
         .await
         .is_ok_and(|sent| sent.is_ok())
     {
@@ -147,11 +148,11 @@ pub(crate) async fn refuse(mut client: TcpStream, words: &Words) {
 
 /// Send a refusal as far as that goes without waiting. What the client has sent by now is read, so that closing resets
 /// nothing.
-pub(crate) fn refuse_at_once(client: &TcpStream, words: &Words) {
-    let socket = socket2::SockRef::from(client);
+pub(crate) fn refuse_at_once(client: &Accepted, response: &[u8]) {
+    let mut client: &Accepted = client;
     // A socket that nothing was written to takes it whole; one that is gone needs no answer.
-    let _ = (&*socket).write(&words.response());
-    let _ = (&*socket).read(&mut [0; 4096]);
+    let _ = client.write(response);
+    let _ = client.read(&mut [0; 4096]);
 }
 
 /// Refuse inside a tunnel whose 200 is sent: an alert where TLS is spoken, then a clean close.

@@ -3,8 +3,11 @@
 
 use super::limits::HeldPermit;
 use crate::policy::Reason;
+use rustix::io::Errno;
+use rustix::net::RecvFlags;
 use std::future::{Future, poll_fn};
 use std::io;
+use std::net::TcpStream as Accepted;
 use std::pin::pin;
 use std::task::{Context, Poll, ready};
 use tokio::io::AsyncReadExt;
@@ -65,6 +68,26 @@ impl Held {
         budget: usize,
     ) -> Result<io::Result<usize>, Reason> {
         poll_fn(|cx| self.poll_read(cx, client, cap, budget)).await
+    }
+
+    /// What has arrived, as far as it fits into a first buffer, and without waiting for it; `None`: nothing yet.
+    pub(crate) fn read_arrived(
+        &mut self,
+        client: &Accepted,
+        cap: usize,
+        budget: usize,
+    ) -> Result<Option<io::Result<usize>>, Reason> {
+        let mut arrived = [0; 2 * LEAST_ROOM];
+        let read = match rustix::net::recv(client, &mut arrived[..], RecvFlags::DONTWAIT) {
+            Ok((read, _)) => read,
+            Err(Errno::AGAIN) => return Ok(None),
+            Err(error) => return Ok(Some(Err(error.into()))),
+        };
+        if read > 0 {
+            self.make_room(cap, budget)?;
+            self.bytes.extend_from_slice(&arrived[..read]);
+        }
+        Ok(Some(Ok(read)))
     }
 
     /// See [`Held::read`].

@@ -164,7 +164,7 @@ async fn websocket(mut client: TcpStream, held: Held, first: Vec<u8>, mut conver
     let mut transfer = relay::relay(&mut client, &mut upstream, Passed::upgraded(held), &entry.tunnel, idle).await;
     transfer.sent += record.sent;
     transfer.received += record.received;
-    super::ended(&entry, transfer, &mut record);
+    super::tunnel::ended(&entry, transfer, &mut record);
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@
 use super::held::Held;
 use crate::config::settings::Limits;
 use crate::policy::{Host, HostError, Reason};
+use std::net::TcpStream as Accepted;
 use std::ops::Range;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
@@ -69,6 +70,16 @@ pub(crate) async fn read(stream: &mut TcpStream, held: &mut Held, limits: &Limit
         if let Some(intent) = parse(&held.bytes, &mut scanned, limits)? {
             return Ok(intent);
         }
+    }
+}
+
+/// The same of what has arrived by now. `None`: more is needed, and `held` holds what there is.
+pub(crate) fn arrived(client: &Accepted, held: &mut Held, limits: &Limits) -> Option<Result<Intent, IntentError>> {
+    match held.read_arrived(client, limits.head_bytes, limits.held_bytes) {
+        Ok(None) => None,
+        Ok(Some(Ok(0) | Err(_))) => Some(Err(IntentError::Closed)),
+        Ok(Some(Ok(_))) => parse(&held.bytes, &mut 0, limits).transpose(),
+        Err(reason) => Some(Err(IntentError::Refused(reason, None))),
     }
 }
 

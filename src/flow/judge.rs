@@ -2,8 +2,9 @@
 //!
 //! A name is judged before it is looked up, and the addresses that it leads to after they are vetted ([`screen`]).
 
+use super::Denial;
+use super::reach::named_address;
 use super::record::{Attempted, Record};
-use super::{Denial, named_address};
 use crate::log::Stage;
 use crate::policy::{
     Action, Attempt, DecidedBy, Decision, Expected, FlowAttempt, Fqdn, Host, NoTrace, Protocol, Reason, Resolved,

@@ -37,9 +37,8 @@ const FOR_DIALS: usize = 8;
 /// One source may hold this part of the bytes that all may hold together, so that it cannot shut out the others.
 const SHARE_OF_HELD: usize = 4;
 
-/// Connections refused at accept that linger at once, so that their answer is not lost. Of a small limit on descriptors, an
-/// eighth.
-const LINGERING_REFUSALS: usize = 256;
+/// Refused connections that linger at once, so that their answer is not lost. Of a small limit on descriptors, an eighth.
+const LINGERING_REFUSALS: usize = 512;
 
 /// What all flows count together.
 #[derive(Debug)]
@@ -231,7 +230,7 @@ impl Limits {
         Ok(DialPermit(self.clone()))
     }
 
-    /// A place to linger for a connection that is refused at accept, if there is one.
+    /// A place to linger for a connection that is refused, if there is one.
     pub(crate) fn linger(self: &Arc<Self>) -> Option<LingerPermit> {
         let room = |lingering: usize| (lingering < self.most_lingering).then_some(lingering + 1);
         self.lingering.fetch_update(Relaxed, Relaxed, room).ok()?;
@@ -480,7 +479,7 @@ mod tests {
             (16, 10, 2),
             (256, 160, 32),
             (1024, 824, 128),
-            (20_000, 19_376, 256),
+            (20_000, 19_120, 512),
         ] {
             assert_eq!(within(files), (flows, lingering), "of {files}");
         }

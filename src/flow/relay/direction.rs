@@ -13,8 +13,9 @@ use tokio::net::TcpStream;
 /// Reads in a row before the thread turns to other tunnels and to what has arrived meanwhile.
 const READS_PER_TURN: usize = 8;
 
-/// Bytes after which it does so sooner: a pipe brings many at once.
-pub(super) const BYTES_PER_TURN: u64 = 256 << 10;
+/// Bytes after which it does so sooner: a pipe brings many at once. They take about a millisecond. Measured against turns
+/// without such an end, processor time per byte: 2 MiB 1.1 to 1.2 times, 1 MiB 1.3 times.
+pub(super) const BYTES_PER_TURN: u64 = 4 << 20;
 
 /// Reads that fill the buffer, in a row, after which a direction is bulk.
 const FULL_READS: u8 = 4;

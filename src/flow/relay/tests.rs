@@ -14,7 +14,7 @@ use tokio::task::JoinHandle;
 const IDLE: Duration = Duration::from_secs(30);
 
 /// Room of a pipe as it is in use.
-const PIPE: usize = 512 << 10;
+const PIPE: usize = 1 << 20;
 
 /// A relay between two socket pairs: the far ends of both, and its outcome.
 struct World {

@@ -3,7 +3,8 @@
 use super::{Conversation, End};
 use crate::flow::http::upstream::Connection;
 use crate::flow::relay::Transfer;
-use crate::flow::{Denial, answer, ended};
+use crate::flow::tunnel::ended;
+use crate::flow::{Denial, answer};
 use crate::log::{FlowEndKind, Stage};
 use crate::policy::Reason;
 

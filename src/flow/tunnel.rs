@@ -1,0 +1,343 @@
+//! A CONNECT that the policy permits, from its dial to the end of its relay.
+//!
+//! ```text
+//! reach -> 200 -> gate -> enter -> relay -> record
+//! ```
+
+use super::connect::Upstream;
+use super::gate::{self, Opening, Passed, Spoken};
+use super::held::Held;
+use super::intent::Target;
+use super::judge::{self, Judged};
+use super::limits::{ConnectionPermit, FilePermit};
+use super::reach::{reach, resolve};
+use super::record::{Attempted, Record};
+use super::refusal::Refusal;
+use super::relay::{self, Transfer};
+use super::tunnels::{Registered, Tunnel};
+use super::{Denial, Door, answer, http, refuse};
+use crate::config::settings::SniMismatch;
+use crate::log::{FlowEndKind, NameSource, Stage};
+use crate::policy::{Expected, Fqdn, Host, Protocol, Reason};
+use crate::snapshot::Snapshot;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout};
+
+/// How long a client may take to let its 200 into the socket: one that was asked nothing before has room.
+const ESTABLISHED_TIME: Duration = Duration::from_secs(5);
+
+/// A CONNECT that the policy permits.
+pub(super) struct Asked {
+    pub target: Target,
+    /// What judged it.
+    pub snapshot: Arc<Snapshot>,
+    pub judged: Judged,
+    pub attempted: Attempted,
+}
+
+/// A tunnel that passed the gate.
+pub(super) struct Open {
+    client: TcpStream,
+    upstream: TcpStream,
+    _permit: ConnectionPermit,
+    /// The upstream's descriptor.
+    _file: FilePermit,
+    passed: Option<Passed>,
+    entry: Registered,
+    record: Record,
+    idle: Duration,
+}
+
+/// Resolve, vet, connect, answer 200, hold the first flight at the gate. `None`: there is nothing to relay, and the client was
+/// told why.
+pub(super) async fn tunnel(
+    mut client: TcpStream,
+    mut held: Held,
+    asked: Box<Asked>,
+    mut record: Record,
+    door: Door,
+) -> Option<Open> {
+    let Asked {
+        target,
+        snapshot,
+        judged,
+        mut attempted,
+    } = *asked;
+    let budget = snapshot.settings.limits.held_bytes;
+    let opened = tokio::select! {
+        biased;
+        opened = reach(&snapshot, &target.host, judged.decision, &mut attempted, &mut record) => Some(opened),
+        () = gone(&mut client, &mut held, budget) => None,
+    };
+    drop(snapshot);
+    let left = || Err(Denial::new(Reason::ClientClosed, record.stage));
+    let mut upstream = match opened.unwrap_or_else(left) {
+        Ok(upstream) => upstream,
+        Err(denial) => {
+            refuse(client, Refusal { denial, attempted }, record, door);
+            return None;
+        }
+    };
+    let expected = judged.expected;
+    let Door { permit, .. } = door;
+    let settings = record.shared.snapshot().settings.clone();
+    if !matches!(
+        timeout(ESTABLISHED_TIME, client.write_all(answer::ESTABLISHED)).await,
+        Ok(Ok(()))
+    ) {
+        record.denied(&Denial::new(Reason::ClientClosed, Stage::Connect));
+        return None;
+    }
+    record.stage = Stage::Gate;
+    let (name, expected) = match (target.host, expected) {
+        (Host::Name(name), Some(expected)) => (name, expected),
+        // A network rule opened it: what it carries is not judged.
+        (host, _) => {
+            return match enter(&host, None, &upstream, &mut attempted, &mut record) {
+                Ok(entry) => Some(passed(
+                    client,
+                    permit,
+                    gate::open(held),
+                    upstream,
+                    entry,
+                    attempted,
+                    record,
+                )),
+                Err(denial) => {
+                    refuse_tunnel(client, false, denial, attempted, record).await;
+                    None
+                }
+            };
+        }
+    };
+    let spoken = match expected {
+        Expected::Tls => Ok(Spoken::Tls),
+        Expected::Http => Ok(Spoken::Http),
+        Expected::Either => gate::first_byte(&mut client, &mut held, &settings.limits).await,
+    };
+    if matches!(spoken, Ok(Spoken::Http)) {
+        drop(attempted);
+        // Where either may be spoken, the connection was vetted under the rule for TLS, which may trust other addresses.
+        let upstream = (expected == Expected::Http).then_some(upstream);
+        Box::pin(http::serve_tunnel(client, held, name, upstream, record)).await;
+        return None;
+    }
+    attempted.protocol = Some(Protocol::Https);
+    record.protocol = Some(Protocol::Https);
+    let first = held.bytes.first().copied();
+    let gate = match spoken {
+        Ok(_) => {
+            open_gate(
+                &mut client,
+                &mut held,
+                &name,
+                &mut upstream,
+                &mut attempted,
+                &mut record,
+            )
+            .await
+        }
+        Err(denial) => Err(denial),
+    };
+    drop(settings);
+    let protocol = attempted.protocol;
+    let enter = |name| enter(&Host::Name(name), protocol, &upstream, &mut attempted, &mut record);
+    match gate.and_then(enter) {
+        Ok(entry) => Some(passed(
+            client,
+            permit,
+            gate::open(held),
+            upstream,
+            entry,
+            attempted,
+            record,
+        )),
+        Err(denial) => {
+            let tls = held.bytes.first().copied().or(first).is_none_or(|byte| byte == 22);
+            drop(held);
+            refuse_tunnel(client, tls, denial, attempted, record).await;
+            None
+        }
+    }
+}
+
+impl Open {
+    pub(super) async fn relay(&mut self) {
+        let Some(passed) = self.passed.take() else { return };
+        let (client, upstream) = (&mut self.client, &mut self.upstream);
+        let transfer = relay::relay(client, upstream, passed, &self.entry.tunnel, self.idle).await;
+        ended(&self.entry, transfer, &mut self.record);
+    }
+}
+
+/// The row of a decision that lets a tunnel pass, and what is left of it then.
+fn passed(
+    client: TcpStream,
+    permit: ConnectionPermit,
+    passed: Passed,
+    upstream: Upstream,
+    entry: Registered,
+    attempted: Attempted,
+    mut record: Record,
+) -> Open {
+    attempted.write_passed(&record);
+    // In audit mode a tunnel may be open that no rule allows.
+    record.reason = attempted
+        .decision
+        .map_or(Reason::RuleMatched, |decision| decision.reason);
+    record.stage = Stage::Relay;
+    let idle = record.shared.snapshot().settings.limits.idle;
+    let (upstream, file) = upstream.into_parts();
+    Open {
+        client,
+        upstream,
+        _permit: permit,
+        _file: file,
+        passed: Some(passed),
+        entry,
+        record,
+        idle,
+    }
+}
+
+/// Resolves when the client goes away while its upstream is being opened. What it sends meanwhile is held.
+async fn gone(client: &mut TcpStream, held: &mut Held, budget: usize) {
+    /// A first flight that fits any limit; more stays in the socket.
+    const EARLY_BYTES: usize = 16 * 1024;
+    while held.bytes.len() < EARLY_BYTES {
+        match held.read(client, EARLY_BYTES, budget).await {
+            Ok(Ok(0) | Err(_)) => return,
+            Ok(Ok(_)) => {}
+            Err(_) => break,
+        }
+    }
+    std::future::pending().await
+}
+
+/// The gate for TLS, and what a differing SNI means. The name that the tunnel is for.
+async fn open_gate(
+    client: &mut TcpStream,
+    held: &mut Held,
+    asked: &Fqdn,
+    upstream: &mut Upstream,
+    attempted: &mut Attempted,
+    record: &mut Record,
+) -> Result<Fqdn, Denial> {
+    let settings = record.shared.snapshot().settings.clone();
+    let opening = gate::tls(
+        client,
+        held,
+        asked,
+        &settings.limits,
+        settings.proxy.ech,
+        &mut attempted.flight,
+    )
+    .await?;
+    let sni = match opening {
+        Opening::Same => return Ok(asked.clone()),
+        Opening::Other(sni) => sni,
+    };
+    if settings.proxy.sni_mismatch == SniMismatch::Deny {
+        return Err(Denial::new(Reason::SniMismatch, Stage::Gate));
+    }
+    let snapshot = record.shared.snapshot();
+    let host = Host::Name(sni.clone());
+    attempted.name = sni.as_str().to_string();
+    attempted.name_source = Some(NameSource::Sni);
+    attempted.snapshot = Some(snapshot.clone());
+    judge::threat(&snapshot, &host, None, attempted, record, Stage::Gate)?;
+    let decision = judge::request(&snapshot, record.source.ip(), Protocol::Https, &host, attempted.port);
+    attempted.decided(&snapshot, &host, decision);
+    if !decision.permits() {
+        return Err(Denial::new(decision.reason, Stage::Gate));
+    }
+    // The tunnel ends where the CONNECT host led: another name may use it only if it leads there too.
+    let deadline = Instant::now() + snapshot.settings.limits.connect_time;
+    let vetted = resolve(&snapshot, &host, decision, deadline, attempted, record).await?;
+    let there = vetted.addresses().iter().find(|c| c.ip == upstream.candidate.ip);
+    // After a reload the address is vetted for this name, by this name's records.
+    upstream.candidate = there.ok_or(Denial::new(Reason::SniMismatch, Stage::Gate))?.clone();
+    record.name.clone_from(&attempted.name);
+    Ok(sni)
+}
+
+/// Enter the table of tunnels, and be judged again if the policy changed since the decision.
+/// `protocol`: what the tunnel is held to; `None`: nothing.
+pub(crate) fn enter(
+    host: &Host,
+    protocol: Option<Protocol>,
+    upstream: &Upstream,
+    attempted: &mut Attempted,
+    record: &mut Record,
+) -> Result<Registered, Denial> {
+    let shared = record.shared.clone();
+    let tunnel = Tunnel::new(
+        record.id,
+        record.source,
+        host.clone(),
+        attempted.port,
+        protocol,
+        upstream.candidate.clone(),
+        record.generation,
+    );
+    let (entry, judged) = shared.tunnels.enter(tunnel, || shared.snapshot());
+    let Some((snapshot, verdict)) = judged else {
+        return Ok(entry);
+    };
+    record.generation = snapshot.generation;
+    let decision = match &verdict {
+        Ok(decision) => *decision,
+        Err(revoked) => revoked.decision,
+    };
+    attempted.decided(&snapshot, host, decision);
+    attempted.snapshot = Some(snapshot);
+    verdict
+        .map(|_| entry)
+        .map_err(|revoked| Denial::new(revoked.cause, Stage::Gate))
+}
+
+/// Close the books of a relay. A revoked tunnel gets a rule row of its own, under the policy that revoked it.
+pub(crate) fn ended(entry: &Registered, transfer: Transfer, record: &mut Record) {
+    record.sent = transfer.sent;
+    record.received = transfer.received;
+    record.end = transfer.end;
+    let tunnel = &entry.tunnel;
+    record.generation = tunnel.generation();
+    if transfer.end != FlowEndKind::Revoked {
+        return;
+    }
+    record.reason = Reason::Revoked;
+    let Some(revoked) = tunnel.revoked() else { return };
+    record.generation = revoked.snapshot.generation;
+    let mut attempted = Attempted {
+        name: match &tunnel.host {
+            Host::Name(name) => name.as_str().to_string(),
+            Host::Address(ip) => ip.to_string(),
+        },
+        port: tunnel.port,
+        protocol: tunnel.protocol,
+        snapshot: Some(revoked.snapshot.clone()),
+        address: record.address,
+        ..Attempted::default()
+    };
+    attempted.decided(&revoked.snapshot, &tunnel.host, revoked.decision);
+    attempted.packets |= tunnel.protocol.is_none();
+    if revoked.cause == Reason::ThreatIntelligence {
+        attempted.threat = tunnel.threat(&revoked.snapshot);
+    }
+    let denial = Denial::new(Reason::Revoked, Stage::Relay).detail(revoked.cause.name().to_string());
+    attempted.write_denial(record, &denial);
+}
+
+/// Refuse after the 200: row, alert where TLS is spoken, close.
+async fn refuse_tunnel(client: TcpStream, tls: bool, denial: Denial, attempted: Attempted, mut record: Record) {
+    record.denied(&denial);
+    if denial.reason != Reason::ClientClosed {
+        attempted.write_denial(&record, &denial);
+        drop(attempted);
+        answer::refuse_tunnel(client, tls).await;
+    }
+}
