@@ -148,9 +148,7 @@ impl Arrival {
     }
 
     fn look_once(mut self) {
-        let settings = self.record.shared.snapshot().settings.clone();
-        let arrived = intent::arrived(&self.client, &mut self.held, &settings.limits);
-        drop(settings);
+        let arrived = intent::arrived(&self.client, &mut self.held, &self.record.shared.now().settings.limits);
         match arrived
             .map(|intent| ask(intent, &mut self.held, &mut self.record))
             .transpose()
@@ -194,7 +192,7 @@ async fn open(
     let asked = match asked {
         Some(asked) => Ok(asked),
         None => {
-            let settings = record.shared.snapshot().settings.clone();
+            let settings = record.shared.now().settings.clone();
             let intent = tokio::select! {
                 biased;
                 intent = intent::read(&mut client, &mut held, &settings.limits) => intent,

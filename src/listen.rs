@@ -205,8 +205,7 @@ fn out_of_files(error: &Error) -> bool {
 fn arrive(client: Accepted, source: SocketAddr, shared: &Arc<Shared>, lingering: &Lingering) {
     shared.metrics.accepted();
     let source = canonical(source);
-    let settings = &shared.snapshot().settings;
-    match shared.limits.admit(source.ip(), &settings.limits) {
+    match shared.limits.admit(source.ip(), &shared.now().settings.limits) {
         Ok(permit) => Arrival::new(client, source, shared.clone(), permit, lingering.clone()).look(),
         Err(reason) => turn_away(client, source, shared, reason, lingering),
     }
@@ -223,7 +222,7 @@ fn refused(source: SocketAddr, shared: &Arc<Shared>, reason: Reason) -> Vec<u8> 
     let mut record = Record::new(shared.clone(), canonical(source));
     record.quiet = !shared.limits.may_tell(record.source.ip());
     record.denied(&Denial::new(reason, Stage::Accept));
-    words(reason, None, "", record.id, &shared.snapshot().settings.proxy).response()
+    words(reason, None, "", record.id, &shared.now().settings.proxy).response()
 }
 
 fn canonical(source: SocketAddr) -> SocketAddr {

@@ -47,7 +47,7 @@ const LAST_BYTES_TIME: Duration = Duration::from_secs(5);
 
 /// Serve absolute-form requests. `held` was read already and has the first head.
 pub(crate) async fn serve_absolute(client: TcpStream, held: Held, record: Record) {
-    let bounds = Bounds::from(&record.shared.snapshot().settings.limits);
+    let bounds = Bounds::from(&record.shared.now().settings.limits);
     let client = Client::new(client, held, bounds);
     serve(client, Conversation::new(record, Route::Absolute)).await;
 }
@@ -61,7 +61,7 @@ pub(crate) async fn serve_tunnel(
     upstream: Option<Upstream>,
     record: Record,
 ) {
-    let bounds = Bounds::from(&record.shared.snapshot().settings.limits);
+    let bounds = Bounds::from(&record.shared.now().settings.limits);
     let client = Client::new(client, held, bounds).hurried();
     let route = Route::Tunnel(name.clone(), record.port);
     let mut conversation = Conversation::new(record, route);
@@ -148,7 +148,7 @@ async fn websocket(mut client: TcpStream, held: Held, first: Vec<u8>, mut conver
         return;
     };
     let mut record = conversation.record;
-    let idle = record.shared.snapshot().settings.limits.idle;
+    let idle = record.shared.now().settings.limits.idle;
     let (mut upstream, entry, _file) = connection.into_tunnel();
     let written = tokio::select! {
         biased;

@@ -73,10 +73,11 @@ impl Lingering {
     /// Look after them, without end.
     pub(crate) async fn look_after(&self) {
         loop {
-            match self.next_due() {
-                Some(due) => tokio::time::sleep_until(due.into()).await,
-                None => self.inner.came.notified().await,
+            if self.waiting().iter().all(VecDeque::is_empty) {
+                self.inner.came.notified().await;
             }
+            // Together rather than each when it is due: a timer costs more than a look.
+            tokio::time::sleep(FIRST_LOOK).await;
             self.look(Instant::now());
         }
     }
@@ -84,11 +85,6 @@ impl Lingering {
     /// Only this worker's thread comes here. A panic elsewhere leaves whole entries behind a lock: go on.
     fn waiting(&self) -> MutexGuard<'_, Queues> {
         self.inner.waiting.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn next_due(&self) -> Option<Instant> {
-        let waiting = self.waiting();
-        waiting.iter().filter_map(|queue| Some(queue.front()?.due)).min()
     }
 
     fn look(&self, now: Instant) {

@@ -32,7 +32,7 @@ pub(crate) fn begin(attempted: &mut Attempted, record: &mut Record) -> Result<Ar
 /// One attempt more of this source. Beyond its rate each is refused, and few leave rows.
 pub(super) fn charge(record: &mut Record) -> Result<(), Reason> {
     let (limits, source) = (&record.shared.limits, record.source.ip());
-    let charged = limits.attempt(source, &record.shared.snapshot().settings.limits);
+    let charged = limits.attempt(source, &record.shared.now().settings.limits);
     record.quiet = charged.is_err() && !limits.may_tell(source);
     charged
 }

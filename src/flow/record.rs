@@ -220,7 +220,10 @@ impl Attempted {
     fn write(&self, record: &Record, reason: Reason, detail: Option<&str>, refused: &[IpAddr]) {
         let action = self.action(reason);
         // What is refused before it is judged is refused under the policy of this moment.
-        let snapshot = self.snapshot.clone().unwrap_or_else(|| record.shared.snapshot());
+        let now = self.snapshot.is_none().then(|| record.shared.snapshot());
+        let Some(snapshot) = self.snapshot.as_ref().or(now.as_ref()) else {
+            return;
+        };
         let mode = self.decision.map_or_else(|| snapshot.policy.mode(), |d| d.mode);
         record.shared.metrics.decided(action, mode, reason);
         if record.shared.is_self_test(&self.name) {
@@ -232,7 +235,7 @@ impl Attempted {
         let told = Told {
             attempted: self,
             record,
-            snapshot: &snapshot,
+            snapshot,
             action,
             mode,
             reason,

@@ -5,7 +5,7 @@ use super::tunnels::Tunnels;
 use crate::log::Log;
 use crate::metrics::Metrics;
 use crate::snapshot::Snapshot;
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, Guard};
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 use tokio::sync::watch;
@@ -74,6 +74,11 @@ impl Shared {
     /// The snapshot of this moment.
     pub(crate) fn snapshot(&self) -> Arc<Snapshot> {
         self.snapshot.load_full()
+    }
+
+    /// The same for a moment, without counting it: nothing is written that other workers write. Not to be held over an await.
+    pub(crate) fn now(&self) -> Guard<Arc<Snapshot>> {
+        self.snapshot.load()
     }
 
     /// Swap in the next generation.

@@ -83,7 +83,7 @@ pub(super) async fn tunnel(
     };
     let expected = judged.expected;
     let Door { permit, .. } = door;
-    let settings = record.shared.snapshot().settings.clone();
+    let settings = record.shared.now().settings.clone();
     if !matches!(
         timeout(ESTABLISHED_TIME, client.write_all(answer::ESTABLISHED)).await,
         Ok(Ok(()))
@@ -189,7 +189,7 @@ fn passed(
         .decision
         .map_or(Reason::RuleMatched, |decision| decision.reason);
     record.stage = Stage::Relay;
-    let idle = record.shared.snapshot().settings.limits.idle;
+    let idle = record.shared.now().settings.limits.idle;
     let (upstream, file) = upstream.into_parts();
     Open {
         client,
@@ -226,7 +226,7 @@ async fn open_gate(
     attempted: &mut Attempted,
     record: &mut Record,
 ) -> Result<Fqdn, Denial> {
-    let settings = record.shared.snapshot().settings.clone();
+    let settings = record.shared.now().settings.clone();
     let opening = gate::tls(
         client,
         held,
