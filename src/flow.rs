@@ -236,10 +236,9 @@ fn ask(intent: Result<Intent, IntentError>, held: &mut Held, record: &mut Record
             host_header,
             head_end,
         }) => {
-            let mut attempted = Attempted::connect(&held.bytes, Some(&raw), host_header.as_ref());
+            let mut attempted = Attempted::connect(&held.bytes, &raw, host_header.as_ref(), target.port);
             held.bytes.drain(..head_end);
             record.port = target.port;
-            attempted.port = target.port;
             match permitted(&target, &mut attempted, record) {
                 Ok((snapshot, judged)) => Ok(Asked::Tunnel(Box::new(tunnel::Asked {
                     target,
@@ -260,7 +259,7 @@ fn ask(intent: Result<Intent, IntentError>, held: &mut Held, record: &mut Record
             })
         }
         Err(IntentError::Refused(reason, raw)) => Err(Refusal {
-            attempted: Attempted::connect(&held.bytes, raw.as_ref(), None),
+            attempted: Attempted::refused(raw.map(|raw| &held.bytes[raw])),
             denial: charged(Denial::new(reason, Stage::Intent), record),
         }),
     }

@@ -157,16 +157,25 @@ pub(crate) struct Attempted {
 }
 
 impl Attempted {
-    /// From the parts of a CONNECT head.
-    pub(crate) fn connect(bytes: &[u8], raw: Option<&Range<usize>>, host_header: Option<&Range<usize>>) -> Self {
-        let target = raw.map(|range| &bytes[range.clone()]);
+    /// From the parts of a CONNECT head whose target was read; the name is told once it is judged.
+    pub(crate) fn connect(bytes: &[u8], raw: &Range<usize>, host_header: Option<&Range<usize>>, port: u16) -> Self {
+        Self {
+            port,
+            requested: safe(&bytes[raw.clone()]),
+            host_header: host_header.map(|range| safe(&bytes[range.clone()])),
+            name_source: Some(NameSource::Connect),
+            ..Self::default()
+        }
+    }
+
+    /// From a head that was refused, with its target if there was one.
+    pub(crate) fn refused(target: Option<&[u8]>) -> Self {
         let read = target.and_then(|raw| intent::parse_authority(raw).ok());
         Self {
             name: read.as_ref().map(|read| column(&read.host)).unwrap_or_default(),
             port: read.map_or_else(|| target.map_or(0, port), |read| read.port),
-            requested: raw.map(|range| safe(&bytes[range.clone()])).unwrap_or_default(),
-            host_header: host_header.map(|range| safe(&bytes[range.clone()])),
-            name_source: raw.map(|_| NameSource::Connect),
+            requested: target.map(safe).unwrap_or_default(),
+            name_source: target.map(|_| NameSource::Connect),
             ..Self::default()
         }
     }
