@@ -154,7 +154,7 @@ impl Arrival {
             .transpose()
         {
             Ok(asked) => self.spawn(asked),
-            Err(refusal) => self.door.refuse(self.client, refusal, self.record),
+            Err(refusal) => self.door.refuse(self.client, *refusal, self.record),
         }
     }
 
@@ -208,7 +208,7 @@ async fn open(
             // Boxed, so that a tunnel does not carry the size of what it never does.
             Box::pin(http::serve_absolute(client, held, record)).await;
         }
-        Err(refusal) => refuse(client, refusal, record, door),
+        Err(refusal) => refuse(client, *refusal, record, door),
     }
     None
 }
@@ -228,7 +228,7 @@ async fn too_late(shared: &Shared) {
 }
 
 /// Judge what a head asks for, as far as that goes before anything is looked up. What came behind a CONNECT stays held.
-fn ask(intent: Result<Intent, IntentError>, held: &mut Held, record: &mut Record) -> Result<Asked, Refusal> {
+fn ask(intent: Result<Intent, IntentError>, held: &mut Held, record: &mut Record) -> Result<Asked, Box<Refusal>> {
     match intent {
         Ok(Intent::Connect {
             target,
@@ -246,22 +246,22 @@ fn ask(intent: Result<Intent, IntentError>, held: &mut Held, record: &mut Record
                     judged,
                     attempted,
                 }))),
-                Err(denial) => Err(Refusal { denial, attempted }),
+                Err(denial) => Err(Box::new(Refusal { denial, attempted })),
             }
         }
         Ok(Intent::Http) => Ok(Asked::Http),
         Err(IntentError::Closed) => {
             // There is nobody to refuse; beyond the rate it leaves no row.
             let _ = charge(record);
-            Err(Refusal {
+            Err(Box::new(Refusal {
                 denial: Denial::new(Reason::ClientClosed, Stage::Intent),
                 attempted: Attempted::default(),
-            })
+            }))
         }
-        Err(IntentError::Refused(reason, raw)) => Err(Refusal {
+        Err(IntentError::Refused(reason, raw)) => Err(Box::new(Refusal {
             attempted: Attempted::refused(raw.map(|raw| &held.bytes[raw])),
             denial: charged(Denial::new(reason, Stage::Intent), record),
-        }),
+        })),
     }
 }
 
