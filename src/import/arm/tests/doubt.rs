@@ -12,7 +12,7 @@ const CHOICES: [&str; 6] = [
     r#"{"s": "a", "t": "a", "n": 1, "b": false, "l": ["a"], "o": {"a": "a"}}"#,
     r#"{"s": "a,b", "t": "A", "n": 2, "b": true, "l": ["a", "b", "a"], "o": {"b": ["a"], "s": null}}"#,
     r#"{"s": "", "t": ",", "n": 3, "b": false, "l": [1, null, "s"], "o": {"a": {"b": 1}}}"#,
-    r#"{"s": "b", "t": "s", "n": -1, "b": true, "l": [["a"], ["b"]], "o": {"c": "b", "a": 1, "b": 2}}"#,
+    r#"{"s": " A", "t": "s", "n": -1, "b": true, "l": [["a"], ["b"]], "o": {"c": "b", "a": 1, "b": 2}}"#,
     r#"{"s": "[1]", "t": "{\"a\":\"b\"}", "n": 1, "b": false, "l": [{"a": 1}], "o": {"t": "t"}}"#,
 ];
 
@@ -20,6 +20,8 @@ const REST: &str = r#"
     "parameters": {"s": {"type": "string"}, "t": {"type": "string"}, "n": {"type": "int"}, "b": {"type": "bool"},
         "l": {"type": "array"}, "o": {"type": "object"}},
     "variables": {"s": "of variables", "a": "b", "list": ["a", "s", "b"],
+        "perhaps": "[filter(createArray('a', 'b', 's'), lambda('x', contains(parameters('s'), lambdaVariables('x'))))]",
+        "parts": "[split(parameters('s'), ',')]", "joined": "[union(createArray(parameters('s'), 'b'), createArray('a'))]",
         "made": {"[parameters('s')]": "x", "a": 1},
         "half": {"a": "[parameters('t')]", "b": ["[parameters('s')]", "a"]},
         "copy": [{"name": "rounds", "count": "[length(parameters('l'))]", "input": "a"},
@@ -27,6 +29,9 @@ const REST: &str = r#"
     "functions": [{"namespace": "my", "members": {"both": {
         "parameters": [{"name": "x", "type": "string"}, {"name": "s", "type": "string"}],
         "output": {"type": "string", "value": "[concat(parameters('x'), '-', parameters('s'))]"}}}}]"#;
+
+/// Expressions of each pattern: fewer let slip through that two stand-ins read alike.
+const CASES_EACH: u64 = 30;
 
 /// Makes expressions: a generator of its own, since each kind of value is made of all others.
 struct Maker {
@@ -91,7 +96,7 @@ fn patterns(kind: &str) -> (&'static [&'static str], &'static [&'static str]) {
                 "'1'",
                 "parameters('s')",
                 "parameters('t')",
-                "parameters('s')",
+                "toLower(parameters('s'))",
                 "variables('half').a",
                 "variables('a')",
             ],
@@ -165,6 +170,7 @@ fn patterns(kind: &str) -> (&'static [&'static str], &'static [&'static str]) {
             &[
                 "equals(%X, %X)",
                 "equals(%T, %T)",
+                "equals(parameters('s'), %T)",
                 "equals(%L, %L)",
                 "equals(%O, %O)",
                 "contains(%L, %X)",
@@ -198,6 +204,9 @@ fn patterns(kind: &str) -> (&'static [&'static str], &'static [&'static str]) {
                 "variables('half').b",
                 "variables('rounds')",
                 "variables('twice')",
+                "variables('perhaps')",
+                "variables('parts')",
+                "variables('joined')",
             ],
             &[
                 "createArray(%X, %X)",
@@ -229,6 +238,7 @@ fn patterns(kind: &str) -> (&'static [&'static str], &'static [&'static str]) {
                 "reduce(%L, %L, lambda('x', 'y', 'i', concat(lambdaVariables('x'), array(lambdaVariables('i')))))",
                 "tryGet(%O, %T)",
                 "createArray(%L)",
+                "json(concat('[\"', %T, '\"]'))",
                 "createArray(%O, %O)",
             ],
         ),
@@ -245,6 +255,7 @@ fn patterns(kind: &str) -> (&'static [&'static str], &'static [&'static str]) {
                 "createObject(%T, %X)",
                 "createObject('a', %X, %T, %X)",
                 "union(%O, %O)",
+                "union(createObject('a', %X), createObject('a', %O))",
                 "intersection(%O, %O)",
                 "createObject('a', %O)",
                 "shallowMerge(createArray(%O, %O))",
@@ -333,14 +344,13 @@ fn worked_out(property: &str, values: Option<&str>) -> Option<Value> {
     resources[0].body.written("p").cloned()
 }
 
-fn check(seed: u64) -> Result<(), TestCaseError> {
-    let property = property_of(&mut Maker { state: seed | 1 });
-    let Some(said) = worked_out(&property, None) else {
+fn check(property: &str) -> Result<(), TestCaseError> {
+    let Some(said) = worked_out(property, None) else {
         return Ok(());
     };
     prop_assert!(tells_its_doubt(&said), "{property}: {said:?}");
     for values in CHOICES {
-        let Some(came) = worked_out(&property, Some(values)) else {
+        let Some(came) = worked_out(property, Some(values)) else {
             continue;
         };
         let (before, after) = (shown(&said), shown(&came));
@@ -352,11 +362,33 @@ fn check(seed: u64) -> Result<(), TestCaseError> {
     Ok(())
 }
 
+/// Each function with arguments that are short, so that few of them are unknown as a whole.
+#[test]
+fn each_function_hands_doubt_on() {
+    for kind in ["T", "L", "O", "N", "B"] {
+        for (index, pattern) in patterns(kind).1.iter().enumerate() {
+            for seed in 1..=CASES_EACH {
+                let state =
+                    (seed << 16 | u64::try_from(index).unwrap() << 1 | 1).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+                let depth = usize::from(seed % 4 == 0);
+                let expression = format!("[{}]", Maker { state }.fill(pattern, depth));
+                let property = serde_json::Value::from(expression).to_string();
+                check(&property).unwrap_or_else(|fault| panic!("{fault}"));
+            }
+        }
+    }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 600, max_shrink_iters: 0, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig {
+        cases: 300,
+        max_shrink_iters: 0,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
 
     #[test]
     fn what_is_known_without_a_value_is_so_with_every_value(seed in any::<u64>()) {
-        check(seed)?;
+        check(&property_of(&mut Maker { state: seed | 1 }))?;
     }
 }
