@@ -321,6 +321,39 @@ fn a_list_that_is_written_and_null_names_nobody() {
     }
 }
 
+/// IP groups by a name, an id, and ids of which a part is a parameter without a value.
+#[test]
+fn an_ip_group_is_meant_by_its_name_and_not_by_what_reads_like_it() {
+    let id = |name: &str| format!("[resourceId('Microsoft.Network/ipGroups', {name})]");
+    for (group, reference, meant) in [
+        ("spokes", "spokes".into(), true),
+        ("spokes", id("'spokes'"), true),
+        (
+            "spokes",
+            "[concat(resourceGroup().id, '/providers/Microsoft.Network/ipGroups/', 'spokes')]".into(),
+            true,
+        ),
+        ("[parameters('spokes')]", id("parameters('spokes')"), true),
+        ("spokes", "[parameters('spokes')]".into(), false),
+        ("spokes", id("parameters('spokes')"), false),
+        ("spokes", id("concat(parameters('spokes'), '')"), false),
+        ("[parameters('spokes')]", id("'spokes'"), false),
+    ] {
+        let rule = rule(&json!({"sourceAddresses": [], "sourceIpGroups": [reference]}));
+        let template = json!({"parameters": {"spokes": {"type": "string"}}, "resources": [
+            {"type": "Microsoft.Network/ipGroups", "name": group, "properties": {"ipAddresses": ["10.0.0.0/8"]}},
+            {"type": "Microsoft.Network/firewallPolicies/ruleCollectionGroups", "name": "p/g",
+                "properties": {"priority": 100, "ruleCollections": [{
+                    "ruleCollectionType": "FirewallPolicyFilterRuleCollection", "name": "c", "priority": 100,
+                    "action": {"type": "Allow"}, "rules": [rule]
+                }]}}
+        ]});
+        let imported = import(&[("p.json", &template.to_string())], &Options::default()).unwrap();
+        let named = imported.toml.contains("source_ip_groups");
+        assert_eq!(named, meant, "{group} {reference}: {}", imported.toml);
+    }
+}
+
 /// What an allow rule comes to, whether the same rule stops the import if it denies, and a word of the note.
 #[test]
 fn an_allow_rule_is_narrowed_or_left_out_where_a_deny_rule_stops_the_import() {

@@ -42,6 +42,8 @@ impl Unknown {
 pub(crate) struct Text {
     pub text: Arc<str>,
     pub stands_for: Option<Arc<Unknown>>,
+    /// Bytes at the end of a stand-in that Azure has as well: of a resource id, what comes after the subscription.
+    known_end: usize,
 }
 
 impl Text {
@@ -118,8 +120,13 @@ impl Value {
     }
 
     pub fn text(text: impl Into<Arc<str>>, at: Place) -> Self {
-        let (text, stands_for) = (text.into(), None);
-        Self::new(Kind::Text(Text { text, stands_for }), at)
+        let (text, stands_for, known_end) = (text.into(), None, 0);
+        let text = Text {
+            text,
+            stands_for,
+            known_end,
+        };
+        Self::new(Kind::Text(text), at)
     }
 
     pub fn unknown(why: impl Into<String>, at: Place) -> Self {
@@ -186,9 +193,10 @@ impl Value {
         let at = self.at;
         let kind = match self.kind {
             // A text of its own: see `Text::same`.
-            Kind::Text(Text { text, stands_for }) => Kind::Text(Text {
-                text: Arc::from(&*text),
-                stands_for: stands_for.or_else(|| Some(doubt.clone())),
+            Kind::Text(text) => Kind::Text(Text {
+                text: Arc::from(&*text.text),
+                stands_for: text.stands_for.or_else(|| Some(doubt.clone())),
+                known_end: text.known_end,
             }),
             Kind::List(list) if list.items.iter().all(|item| matches!(item.kind, Kind::Text(_))) => {
                 let items = list.items.iter().map(|item| item.clone().stand_in(doubt));
@@ -198,6 +206,23 @@ impl Value {
             _ => return Value::in_doubt(doubt, at),
         };
         Value::new(kind, at)
+    }
+
+    /// A text as a stand-in of which this many bytes at the end are known.
+    pub fn stand_in_before(mut self, known_end: usize, doubt: &Arc<Unknown>) -> Self {
+        if let Kind::Text(text) = &mut self.kind {
+            text.known_end = known_end.min(text.text.len());
+        }
+        self.stand_in(doubt)
+    }
+
+    /// As much of the end of a text as Azure has too: all of it, unless it is a stand-in.
+    pub fn known_end(&self) -> &str {
+        match &self.kind {
+            Kind::Text(text) if text.stands_for.is_none() => &text.text,
+            Kind::Text(text) => text.text.get(text.text.len() - text.known_end..).unwrap_or_default(),
+            _ => "",
+        }
     }
 
     fn depth(&self) -> u16 {

@@ -23,6 +23,8 @@ use crate::{
 #[derive(Debug)]
 struct Known {
     group: IpGroup,
+    /// Its name is the one that Azure has, and no stand-in.
+    sure: bool,
     /// Some of its addresses are not known.
     in_part: bool,
     /// Why it cannot be used at all.
@@ -96,6 +98,7 @@ impl IpGroups {
             let name = id.last().unwrap_or(NO_NAME).to_owned();
             known.group.name = names.take(name, &mut written[0].draft);
             known.group.origin = origin(members[0]);
+            known.sure = id.sure;
             groups.places.add(&id, groups.known.len());
             groups.known.push(known);
             for (member, written) in members.into_iter().zip(written) {
@@ -120,8 +123,8 @@ impl IpGroups {
         };
         let mut names = Vec::with_capacity(items.len());
         for item in items {
-            let text = item.as_str().or_else(|| item.get("id")?.as_str());
-            let Some(text) = text.filter(|text| !text.trim().is_empty()) else {
+            let value = item.get("id").unwrap_or(item);
+            let Some(text) = value.as_str().filter(|text| !text.trim().is_empty()) else {
                 let why = item.as_unknown().map_or("it is no id", |unknown| &unknown.why);
                 draft.missing(format!("an entry of `{key}` is not known: {why}"));
                 continue;
@@ -142,6 +145,13 @@ impl IpGroups {
                 }
             };
             match known {
+                // A stand-in that reads like a name is not that name.
+                known if known.sure != has_name(value) => {
+                    let why = value.doubt().map_or("its own name is not known", |doubt| &doubt.why);
+                    draft.missing(format!(
+                        "which IP group is meant is not known, `{name}` or another: {why}"
+                    ));
+                }
                 Known { void: Some(why), .. } => draft.missing(format!("IP group `{name}`: {why}")),
                 known => {
                     if known.in_part {
@@ -163,6 +173,11 @@ impl IpGroups {
     }
 }
 
+/// Whether the name in an id is known, wherever the id is.
+fn has_name(id: &Value) -> bool {
+    id.doubt().is_none() || id.known_end().trim_end_matches('/').contains('/')
+}
+
 /// An address, a prefix or a range.
 pub(super) fn address(text: &str) -> Result<String, String> {
     nets::nets(text).map(|_| text.to_owned()).map_err(str::to_owned)
@@ -177,6 +192,7 @@ fn merged(written: &mut [Written]) -> Known {
             members: written.members.clone(),
             origin: crate::import::model::Origin::default(),
         },
+        sure: true,
         in_part: written.in_part,
         void: written.void.clone(),
     };

@@ -86,7 +86,7 @@ fn concat(call: &Call<'_>) -> Made {
         call.budget.steps(size, call.at)?;
         return call.list_from(lists.concat(), call.arguments);
     }
-    let mut out = String::new();
+    let (mut out, mut known_end) = (String::new(), 0);
     for argument in call.arguments {
         let text = match &argument.kind {
             Kind::Text(text) => text.text.to_string(),
@@ -95,9 +95,17 @@ fn concat(call: &Call<'_>) -> Made {
             _ => return bad(format!("{} among what is joined", argument.type_name())),
         };
         call.budget.text(text.len(), call.at)?;
+        known_end = match argument.doubt() {
+            Some(_) => argument.known_end().len(),
+            None => known_end + text.len(),
+        };
         out.push_str(&text);
     }
-    call.text(out)
+    let text = call.text(out)?;
+    Ok(match call.doubt() {
+        Some(doubt) => text.stand_in_before(known_end, doubt),
+        None => text,
+    })
 }
 
 /// Lists without what is there already; objects member by member, `union` into the depth, the later one first.

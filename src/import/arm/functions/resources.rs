@@ -86,14 +86,21 @@ fn resource_id(call: &Call<'_>, scope: &str) -> Made {
     if kinds.len() != names.len() {
         return bad(format!("{} names for the type `{}`", names.len(), shown(texts[place])));
     }
-    let path: String = kinds
-        .iter()
-        .zip(names)
-        .map(|(kind, name)| format!("/{kind}/{name}"))
-        .collect();
+    let (mut path, mut known_end) = (String::new(), 0);
+    for (kind, name) in kinds.iter().zip(&call.arguments[place + 1..]) {
+        let part = format!("/{kind}/{}", name.as_str().unwrap_or_default());
+        known_end = match name.doubt() {
+            Some(_) => name.known_end().len(),
+            None => known_end + part.len(),
+        };
+        path += &part;
+    }
+    if call.arguments[place].doubt().is_some() {
+        known_end = 0;
+    }
     let scope = scope_of(call, scope, &texts[..place]);
     let id = call.text(format!("{scope}/providers/{provider}{path}"))?;
-    Ok(id.stand_in(&doubt("a resource id", call.at)))
+    Ok(id.stand_in_before(known_end, &doubt("a resource id", call.at)))
 }
 
 /// The scope with the subscription and the resource group that are written before the type, as far as they are known: they tell
