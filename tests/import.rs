@@ -433,6 +433,12 @@ fn an_allow_rule_is_narrowed_or_left_out_where_a_deny_rule_stops_the_import() {
         ),
         (rule(&json!({"sourceAddresses": unknown})), Absent, true, "reference"),
         (
+            rule(&json!({"targetFqdns": ["a".repeat(2000)]})),
+            Absent,
+            true,
+            "is longer than",
+        ),
+        (
             rule(&json!({"sourceAddresses": ["10.0.0.1", null]})),
             Approximated,
             true,

@@ -10,6 +10,10 @@ use crate::{
     printable::printable,
 };
 
+/// Longest entry of a list of names, addresses or ports, in bytes: a name has at most 253, and of a few long texts a template
+/// makes a great many entries.
+const MAX_ENTRY_BYTES: usize = 1024;
+
 /// A member of a resource, under `properties` or, in flattened output, beside its name.
 pub(super) fn property<'v>(body: &'v Value, key: &str) -> Option<&'v Value> {
     body.get("properties")
@@ -79,17 +83,25 @@ pub(super) fn list<T>(
     let items = texts(rule, key, draft)?;
     let mut found = Vec::with_capacity(items.len());
     for item in items {
+        let number;
         let text = match &item.kind {
-            Kind::Text(text) => text.text.trim().to_owned(),
-            Kind::Int(number) => number.to_string(),
+            Kind::Text(text) if text.text.len() > MAX_ENTRY_BYTES => {
+                draft.missing(format!("an entry of `{key}` is longer than {MAX_ENTRY_BYTES} bytes"));
+                continue;
+            }
+            Kind::Text(text) => text.text.trim(),
+            Kind::Int(written) => {
+                number = written.to_string();
+                &number
+            }
             _ => {
                 draft.missing(format!("an entry of `{key}` is {}", item.type_name()));
                 continue;
             }
         };
-        match read(&text) {
+        match read(text) {
             Ok(value) => found.push(value),
-            Err(fault) => draft.missing(format!("`{}` in `{key}`: {fault}", shown(&text))),
+            Err(fault) => draft.missing(format!("`{}` in `{key}`: {fault}", shown(text))),
         }
     }
     Some(found)
