@@ -110,12 +110,12 @@ impl Door {
     /// Rows, answer, close. Nothing was sent to the client before.
     fn refuse(self, client: Accepted, refusal: Refusal, mut record: Record) {
         let response = refusal.tell(&mut record);
-        let place = record.shared.limits.linger();
+        let (source, limits) = (record.source.ip(), record.shared.limits.clone());
         drop(record);
         // Whoever is refused may ask again at once.
         drop(self.permit);
         if let Some(response) = response {
-            self.lingering.refuse(client, &response, place);
+            self.lingering.refuse(client, source, &response, &limits);
         }
     }
 }

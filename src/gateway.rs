@@ -3,6 +3,7 @@
 //! Threads: one current-thread runtime per worker, where a connection stays until it closes, and one control thread for
 //! DNS, health, admin and sweeping.
 
+use crate::config::settings::Limits;
 use crate::config::{Checked, Settings};
 use crate::dns::Resolver;
 use crate::flow::lingering::Lingering;
@@ -32,6 +33,9 @@ const SELF_TEST_TIME: Duration = Duration::from_secs(10);
 
 /// How long cut tunnels get to write their last rows.
 const CUT_TIME: Duration = Duration::from_secs(1);
+
+/// File descriptors of a worker: its epoll and what wakes it, its share of each listener, and a spare one.
+const FILES_PER_WORKER: u64 = 6;
 
 /// Why a gateway did not start.
 #[derive(Debug, thiserror::Error)]
@@ -117,7 +121,8 @@ impl Gateway {
     /// # Errors
     /// Nothing is left running when it fails.
     pub fn start(checked: Checked, options: GatewayOptions) -> Result<Self, StartError> {
-        let files = raise_file_limit();
+        let workers = workers(&checked.settings.limits);
+        let files = raise_file_limit().map(|files| files.saturating_sub(FILES_PER_WORKER * workers as u64));
         let listeners = &checked.settings.listeners;
         let mut passed = Passed::new(options.passed)?;
         let (proxy, proxy_addrs) = bind_all("proxy", &listeners.proxy, &mut passed)?;
@@ -299,10 +304,7 @@ impl Gateway {
 
     fn spawn_workers(&self, listeners: &[Listener]) -> io::Result<()> {
         let settings = self.shared.snapshot().settings.clone();
-        let count = settings
-            .limits
-            .workers
-            .unwrap_or_else(|| thread::available_parallelism().map_or(1, |n| n.get()));
+        let count = workers(&settings.limits);
         for (index, listeners) in listen::for_workers(listeners, count)?.into_iter().enumerate() {
             let shared = self.shared.clone();
             let runtime = runtime()?;
@@ -528,6 +530,12 @@ fn fixed_settings(old: &Settings, new: &Settings) -> Vec<&'static str> {
         .filter(|(_, differs)| *differs)
         .map(|(name, _)| name)
         .collect()
+}
+
+fn workers(limits: &Limits) -> usize {
+    limits
+        .workers
+        .unwrap_or_else(|| thread::available_parallelism().map_or(1, |n| n.get()))
 }
 
 /// A tunnel needs two descriptors: use what the hard limit gives. The limit then; `None` where there is none.

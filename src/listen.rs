@@ -214,7 +214,7 @@ fn arrive(client: Accepted, source: SocketAddr, shared: &Arc<Shared>, lingering:
 /// Refuse before anything is read: the answer names the limit.
 fn turn_away(client: Accepted, source: SocketAddr, shared: &Arc<Shared>, reason: Reason, lingering: &Lingering) {
     let response = refused(source, shared, reason);
-    lingering.refuse(client, &response, shared.limits.linger());
+    lingering.refuse(client, source.ip(), &response, &shared.limits);
 }
 
 /// The record of a connection that is not served, and what it is told.

@@ -7,7 +7,9 @@
 use super::FlowId;
 use crate::config::settings::{DenyDetail, DenyResponse, Proxy};
 use crate::policy::Reason;
-use std::io::{ErrorKind, Read, Write};
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, SendFlags, Shutdown};
+use std::io::ErrorKind;
 use std::net::TcpStream as Accepted;
 use std::time::Duration;
 use tokio::io::AsyncWriteExt;
@@ -146,13 +148,34 @@ pub(crate) async fn refuse(mut client: TcpStream, response: &[u8]) {
     }
 }
 
-/// Send a refusal as far as that goes without waiting. What the client has sent by now is read, so that closing resets
-/// nothing.
+/// Send a refusal on a socket that nothing was sent on before, and end this side of it: it takes the answer whole, or its
+/// client is gone.
+pub(super) fn tell(client: &Accepted, response: &[u8]) -> bool {
+    let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+    let sent = rustix::net::send(client, response, flags).is_ok_and(|sent| sent == response.len());
+    sent && rustix::net::shutdown(client, Shutdown::Write).is_ok()
+}
+
+/// Read and throw away what a refused client has sent by now, `read` bytes of it before. `None`: it has closed, was reset, or
+/// has sent more than any answer is worth.
+pub(super) fn discard_arrived(client: &Accepted, mut read: usize) -> Option<usize> {
+    let mut bytes = [0; 4096];
+    while read < LINGER_BYTES {
+        match rustix::net::recv(client, &mut bytes, RecvFlags::DONTWAIT) {
+            Ok((0, _)) => return None,
+            Ok((more, _)) => read += more,
+            Err(Errno::AGAIN) => return Some(read),
+            Err(_) => return None,
+        }
+    }
+    None
+}
+
+/// The same without waiting for the client. What it has sent by now is read, so that closing resets nothing.
 pub(crate) fn refuse_at_once(client: &Accepted, response: &[u8]) {
-    let mut client: &Accepted = client;
-    // A socket that nothing was written to takes it whole; one that is gone needs no answer.
-    let _ = client.write(response);
-    let _ = client.read(&mut [0; 4096]);
+    if tell(client, response) {
+        discard_arrived(client, 0);
+    }
 }
 
 /// Refuse inside a tunnel whose 200 is sent: an alert where TLS is spoken, then a clean close.

@@ -27,7 +27,7 @@ const ROWS_OF_STRANGERS: u32 = 100;
 const SOURCES_PER_SHARD: usize = 4096;
 
 /// File descriptors that flows leave to everything else: listeners, probes, logs, questions to forwarders. Of a small limit,
-/// a quarter.
+/// a half.
 const RESERVED_FILES: usize = 64;
 
 /// Of the descriptors for flows, this part is for dials alone: clients that only stand there must not keep those from their
@@ -36,6 +36,9 @@ const FOR_DIALS: usize = 8;
 
 /// One source may hold this part of the bytes that all may hold together, so that it cannot shut out the others.
 const SHARE_OF_HELD: usize = 4;
+
+/// Refused connections of one source may take this part of the places to linger.
+const SHARE_OF_LINGERING: usize = 4;
 
 /// Refused connections that linger at once, so that their answer is not lost. Of a small limit on descriptors, an eighth.
 const LINGERING_REFUSALS: usize = 512;
@@ -62,6 +65,8 @@ struct Source {
     connections: usize,
     /// Bytes that wait to be judged.
     held: usize,
+    /// Its refused connections that linger.
+    lingering: usize,
     tokens: f64,
     refilled: Instant,
     told: Told,
@@ -99,13 +104,16 @@ pub(crate) struct HeldPermit {
 
 /// A refused connection's place while it lingers.
 #[derive(Debug)]
-pub(crate) struct LingerPermit(Arc<Limits>);
+pub(crate) struct LingerPermit {
+    limits: Arc<Limits>,
+    source: IpAddr,
+}
 
 /// How many descriptors of so many are for flows, and how many for refused connections that linger. The relay's pipes have
 /// theirs besides.
 fn within(files: usize) -> (usize, usize) {
     let lingering = LINGERING_REFUSALS.min(files / 8);
-    let others = lingering + RESERVED_FILES.min(files / 4) + relay::descriptors(files);
+    let others = lingering + RESERVED_FILES.min(files / 2) + relay::descriptors(files);
     (files - others, lingering)
 }
 
@@ -168,6 +176,7 @@ impl Limits {
         let entry = shard.entry(source).or_insert_with(|| Source {
             connections: 0,
             held: 0,
+            lingering: 0,
             tokens: burst(settings),
             refilled: Instant::now(),
             told: Told::new(),
@@ -230,11 +239,21 @@ impl Limits {
         Ok(DialPermit(self.clone()))
     }
 
-    /// A place to linger for a connection that is refused, if there is one.
-    pub(crate) fn linger(self: &Arc<Self>) -> Option<LingerPermit> {
-        let room = |lingering: usize| (lingering < self.most_lingering).then_some(lingering + 1);
-        self.lingering.fetch_update(Relaxed, Relaxed, room).ok()?;
-        Some(LingerPermit(self.clone()))
+    /// A place to linger for a refused connection of this source, if there is one and the source has not its share already.
+    pub(crate) fn linger(self: &Arc<Self>, source: IpAddr) -> Option<LingerPermit> {
+        let mut shard = self.shard(source);
+        let mut stranger = 0;
+        let of_source = shard
+            .get_mut(&source)
+            .map_or(&mut stranger, |entry| &mut entry.lingering);
+        let room = |most: usize| move |lingering: usize| (lingering < most).then_some(lingering + 1);
+        let more = room(self.most_lingering.div_ceil(SHARE_OF_LINGERING))(*of_source)?;
+        self.lingering
+            .fetch_update(Relaxed, Relaxed, room(self.most_lingering))
+            .ok()?;
+        *of_source = more;
+        let limits = self.clone();
+        Some(LingerPermit { limits, source })
     }
 
     /// Forget sources that hold nothing and owe nothing. Called every [`SWEEP_EVERY`].
@@ -243,7 +262,7 @@ impl Limits {
             let mut shard = lock(shard);
             shard.retain(|_, source| {
                 source.refill(settings);
-                source.connections > 0 || source.held > 0 || source.tokens < burst(settings)
+                source.connections > 0 || source.held > 0 || source.lingering > 0 || source.tokens < burst(settings)
             });
             // A burst of sources must not keep its memory for ever.
             if shard.capacity() > 64 && shard.len() * 4 < shard.capacity() {
@@ -355,7 +374,11 @@ impl Drop for FilePermit {
 
 impl Drop for LingerPermit {
     fn drop(&mut self) {
-        self.0.lingering.fetch_sub(1, Relaxed);
+        self.limits.lingering.fetch_sub(1, Relaxed);
+        // One that was no source when it came may be one now.
+        if let Some(entry) = self.limits.shard(self.source).get_mut(&self.source) {
+            entry.lingering = entry.lingering.saturating_sub(1);
+        }
     }
 }
 
@@ -476,7 +499,7 @@ mod tests {
     fn flows_leave_descriptors_for_everything_else() {
         for (files, flows, lingering) in [
             (0, 0, 0),
-            (16, 10, 2),
+            (16, 6, 2),
             (256, 160, 32),
             (1024, 824, 128),
             (20_000, 19_120, 512),
@@ -486,8 +509,21 @@ mod tests {
     }
 
     #[test]
+    fn refused_connections_of_one_source_leave_places_to_linger_for_others() {
+        let (limits, settings) = (Limits::new(Some(256)), settings(100, 100, 100));
+        let _admitted = [1, 2].map(|n| limits.admit(source(&format!("10.0.0.{n}")), &settings).unwrap());
+        let linger = |ip| limits.linger(source(ip));
+        let held: Vec<_> = std::iter::from_fn(|| linger("10.0.0.1")).collect();
+        assert_eq!(held.len(), 32 / SHARE_OF_LINGERING);
+        assert!(linger("10.0.0.2").is_some());
+        drop(held);
+        assert!(linger("10.0.0.1").is_some(), "what it gave back it may have again");
+        assert_eq!(limits.lingering.load(Relaxed), 0);
+    }
+
+    #[test]
     fn clients_leave_descriptors_for_dials() {
-        let (limits, settings) = (Limits::new(Some(16)), settings(100, 100, 100));
+        let (limits, settings) = (Limits::new(Some(26)), settings(100, 100, 100));
         let admit = || limits.admit(source("10.0.0.1"), &settings);
         let held: Vec<_> = (0..9).map(|_| admit().unwrap()).collect();
         assert_eq!(admit().unwrap_err(), Reason::LimitFiles);

@@ -4,11 +4,10 @@
 //! refused connection is half-closed, and looked at again, each time twice as long after the time before, until its client
 //! has closed too: no registration, timer or task for each.
 
-use super::answer::{self, LINGER, LINGER_BYTES};
-use super::limits::LingerPermit;
-use rustix::net::{RecvFlags, SendFlags, Shutdown};
+use super::answer::{self, LINGER};
+use super::limits::{Limits, LingerPermit};
 use std::collections::VecDeque;
-use std::net::TcpStream;
+use std::net::{IpAddr, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::Notify;
@@ -18,6 +17,9 @@ const FIRST_LOOK: Duration = Duration::from_millis(5);
 
 /// Looks at one connection: they come to a little more than [`LINGER`].
 const LOOKS: usize = 9;
+
+/// Least time between two looks at all of them for want of a place.
+const EARLY_LOOKS: Duration = Duration::from_millis(1);
 
 const _: () = assert!(FIRST_LOOK.as_millis() << LOOKS > LINGER.as_millis());
 
@@ -34,6 +36,8 @@ pub(crate) struct Lingering {
 struct Inner {
     /// By the number of looks so far. All that wait for the same look wait equally long, so the first is always due first.
     waiting: Mutex<Queues>,
+    /// When all were looked at because there was no place left.
+    looked_at_all: Mutex<Option<Instant>>,
     /// Somebody came while nobody waited.
     came: Notify,
 }
@@ -46,15 +50,18 @@ struct Refused {
 }
 
 impl Lingering {
-    /// Send what the client is told, and close without losing it. The socket is fresh: it takes the answer whole, or its
-    /// client is gone. Without a place nothing is waited for: a client that is busy sending may then see a reset instead.
-    pub(crate) fn refuse(&self, client: TcpStream, response: &[u8], place: Option<LingerPermit>) {
+    /// Send what the client is told, and close without losing it. Where too many linger already nothing is waited for: a client
+    /// that is busy sending may then see a reset behind the answer.
+    pub(crate) fn refuse(&self, client: TcpStream, source: IpAddr, response: &[u8], limits: &Arc<Limits>) {
+        let place = limits.linger(source).or_else(|| {
+            // Some may have closed since they were looked at.
+            self.look_at_all();
+            limits.linger(source)
+        });
         let Some(place) = place else {
             return answer::refuse_at_once(&client, response);
         };
-        let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
-        let sent = rustix::net::send(&client, response, flags).is_ok_and(|sent| sent == response.len());
-        if !sent || rustix::net::shutdown(&client, Shutdown::Write).is_err() {
+        if !answer::tell(&client, response) {
             return;
         }
         let refused = Refused {
@@ -68,6 +75,16 @@ impl Lingering {
             self.inner.came.notify_one();
         }
         waiting[0].push_back(refused);
+    }
+
+    /// Whoever has closed leaves now. Not oftener than every [`EARLY_LOOKS`].
+    fn look_at_all(&self) {
+        let mut last = self.inner.looked_at_all.lock().unwrap_or_else(PoisonError::into_inner);
+        if last.is_none_or(|last| last.elapsed() >= EARLY_LOOKS) {
+            *last = Some(Instant::now());
+            let mut waiting = self.waiting();
+            waiting.iter_mut().for_each(|queue| queue.retain_mut(Refused::is_open));
+        }
     }
 
     /// Look after them, without end.
@@ -105,25 +122,12 @@ impl Lingering {
 }
 
 impl Refused {
-    /// Read and throw away what the client has sent. False once it has closed, was reset, or has sent more than any answer
-    /// is worth.
+    /// Read and throw away what the client has sent. False where nothing is to be waited for any more.
     fn is_open(&mut self) -> bool {
-        let mut bytes = [0; 4096];
-        loop {
-            match rustix::net::recv(&self.client, &mut bytes, RecvFlags::DONTWAIT) {
-                Ok((0, _)) => return false,
-                Ok((read, _)) => {
-                    self.read += read;
-                    if self.read >= LINGER_BYTES {
-                        return false;
-                    }
-                    if read < bytes.len() {
-                        return true;
-                    }
-                }
-                Err(rustix::io::Errno::AGAIN) => return true,
-                Err(_) => return false,
-            }
+        match answer::discard_arrived(&self.client, self.read) {
+            Some(read) => self.read = read,
+            None => return false,
         }
+        true
     }
 }

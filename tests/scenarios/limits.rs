@@ -338,3 +338,28 @@ fn r_20_no_timer_reads_the_wall_clock() {
         );
     }
 }
+
+/// Each has a place to linger for as long as it does not close; one source cannot have them all.
+#[tokio::test]
+async fn f_08_refused_clients_that_do_not_close_leave_others_their_whole_answer() {
+    let world = World::builder()
+        .limits("attempts_per_second_per_source = 10000\nattempts_burst_per_source = 10000")
+        .start()
+        .await;
+    let [crowd, other] = ["127.0.1.1", "127.0.1.2"].map(|source| world.client_at(source));
+    let mut open = Vec::new();
+    for _ in 0..600 {
+        let mut wire = crowd.open().await.unwrap();
+        wire.send(b"CONNECT evil.test:443 HTTP/1.1\r\n\r\n").await.unwrap();
+        open.push(wire);
+    }
+    until("all are refused", || world.rule_rows().len() >= 600).await;
+    for behind in [0, 6_000, 100_000] {
+        let mut wire = other.open().await.unwrap();
+        let asked = [&b"CONNECT evil.test:443 HTTP/1.1\r\n\r\n"[..], &vec![b'x'; behind]].concat();
+        wire.send(&asked).await.unwrap();
+        let (told, ended) = wire.to_end().await;
+        assert!(told.starts_with(b"HTTP/1.1 403"), "{behind}: {}", told.escape_ascii());
+        assert!(matches!(ended, Ended::Closed), "{behind}: {ended}");
+    }
+}
