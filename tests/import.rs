@@ -464,7 +464,19 @@ fn an_allow_rule_is_narrowed_or_left_out_where_a_deny_rule_stops_the_import() {
             true,
             "IP group `x`",
         ),
-        (rule(&json!({"sourceAddresses": []})), Carried, false, ""),
+        // What allows nobody does no harm, what was to deny denies nobody.
+        (rule(&json!({"sourceAddresses": []})), Carried, true, ""),
+        (
+            rule(&json!({"sourceAddresses": null, "sourceIpGroups": []})),
+            Carried,
+            true,
+            "",
+        ),
+        (rule(&json!({"protocols": []})), Carried, true, ""),
+        (rule(&json!({"targetFqdns": [], "fqdnTags": null})), Carried, true, ""),
+        (network(&json!({"ipProtocols": []})), Carried, true, ""),
+        (network(&json!({"destinationPorts": []})), Carried, true, ""),
+        (network(&json!({"destinationAddresses": []})), Carried, true, ""),
         (rule(&json!({"timeWindow": "night"})), Absent, true, "timeWindow"),
         (
             rule(&json!({"sourceAddresses": "System.Collections.Generic.List`1[System.String]"})),

@@ -20,7 +20,7 @@ mod scope;
 mod template;
 
 pub(crate) use parameters::Given;
-pub(crate) use template::{DEPLOYMENT, Resource, deploy, member_path, resource, wanted};
+pub(crate) use template::{DEPLOYMENT, Resource, deploy, deploys, member_path, resource, wanted};
 
 use super::value::{Object, Place, Value};
 use std::{cell::Cell, sync::Arc};

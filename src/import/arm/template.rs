@@ -17,6 +17,14 @@ use std::{collections::HashMap, sync::Arc};
 /// A deployment inside a template.
 pub(crate) const DEPLOYMENT: &str = "microsoft.resources/deployments";
 
+/// What deploys a template and keeps what it deployed together. It has a scope of its own.
+const STACK: &str = "microsoft.resources/deploymentstacks";
+
+/// Whether resources of this type, in lower case, deploy a template.
+pub(crate) fn deploys(kind: &str) -> bool {
+    [DEPLOYMENT, STACK].contains(&kind)
+}
+
 /// Types that are worked out, in lower case; their children as well.
 const WANTED: [&str; 3] = [
     "microsoft.network/firewallpolicies",
@@ -173,7 +181,7 @@ impl Walk {
             (_, kind) => kind.unwrap_or_default(),
         };
         let children = raw.get("resources");
-        let is_deployment = kind == DEPLOYMENT;
+        let is_deployment = deploys(&kind);
         let is_wanted = wanted(&kind) || kind.is_empty();
         if !is_wanted && !is_deployment && children.is_none() {
             return Ok(());
@@ -221,9 +229,16 @@ impl Walk {
             });
             return Ok(());
         };
+        let elsewhere = nested
+            .elsewhere
+            .map(|scope| Value::unknown("the scope that a stack deploys to is not worked out", scope.at));
         let target = Target {
-            subscription: text("subscriptionId")?.or(site.target.subscription.clone()),
-            resource_group: text("resourceGroup")?.or(site.target.resource_group.clone()),
+            subscription: text("subscriptionId")?
+                .or(elsewhere.clone())
+                .or(site.target.subscription.clone()),
+            resource_group: text("resourceGroup")?
+                .or(elsewhere)
+                .or(site.target.resource_group.clone()),
         };
         let on = on.deeper_for(raw.at)?;
         let inside = Site {
@@ -272,7 +287,9 @@ pub(super) struct Nested<'v> {
     parameters: Option<&'v Value>,
     /// `parametersLink`: a file that is not here.
     linked: Option<&'v Value>,
-    /// Its expressions are those of the template around it, which is the default ("expressionEvaluationOptions").
+    /// `deploymentScope` of a stack.
+    elsewhere: Option<&'v Value>,
+    /// Its expressions are those of the template around it, which is the default ("expressionEvaluationOptions") but of a stack.
     pub outer: bool,
 }
 
@@ -285,11 +302,13 @@ impl<'v> Nested<'v> {
         let scope = properties
             .get("expressionEvaluationOptions")
             .and_then(|options| options.get("scope")?.as_str());
+        let kind = raw.get("type").and_then(Value::as_str).unwrap_or_default();
         Some(Self {
             template,
+            elsewhere: properties.get("deploymentScope"),
             parameters: properties.get("parameters"),
             linked: properties.get("parametersLink"),
-            outer: !scope.is_some_and(|scope| scope.eq_ignore_ascii_case("inner")),
+            outer: !kind.eq_ignore_ascii_case(STACK) && !scope.is_some_and(|scope| scope.eq_ignore_ascii_case("inner")),
         })
     }
 

@@ -57,6 +57,8 @@ impl Reader<'_> {
                 draft.void("none of its destinations can be carried");
             } else if fqdns.is_none() && fqdn_tags.is_none() {
                 draft.void("it names no destination");
+            } else {
+                draft.nothing("destinations");
             }
         }
         if fqdn_tags.iter().flatten().next().is_some() {
@@ -196,8 +198,10 @@ fn protocols(rule: &Value, draft: &mut Draft) -> Vec<(&'static str, u16)> {
             Err(fault) => draft.missing(fault),
         }
     }
-    if protocols.is_empty() && draft.missing_parts() > before {
-        draft.void("none of its protocols can be carried");
+    match draft.missing_parts() > before {
+        _ if !protocols.is_empty() => {}
+        true => draft.void("none of its protocols can be carried"),
+        false => draft.nothing("protocols"),
     }
     protocols
 }

@@ -75,6 +75,10 @@ impl<'a> Gather<'a> {
             .enumerate()
             .filter(|(index, _)| !chain.contains(index));
         for (_, source) in others {
+            if chain.iter().any(|link| sources.all[*link].id.may_be(&source.id)) {
+                let why = "a policy of this name is in force, and whether this is the same one is not known: its resource group is not";
+                self.not_read(&source.name, &source.origin, why);
+            }
             let before = self.items.len();
             self.policy(source, &ip_groups, &mut Names::default());
             let chosen = &sources.all[chosen].name;
@@ -202,7 +206,7 @@ impl<'a> Gather<'a> {
     }
 
     /// The policy that is meant: by name or id; or the first that a firewall of the files uses; or the first that is nobody's
-    /// parent.
+    /// parent, but one whose parent is not known before those which that may be.
     fn choose(&mut self, sources: &Sources) -> Result<usize, Box<ImportFault>> {
         let fault = |found: String, hint: &str| {
             Box::new(ImportFault {
@@ -240,7 +244,13 @@ impl<'a> Gather<'a> {
         let used: BTreeSet<usize> = users().filter_map(|(_, base, _)| meant(sources, base)).collect();
         let first_of =
             |places: &mut dyn Iterator<Item = usize>| places.min_by_key(|place| sources.all[*place].origin.at);
-        let chosen = first_of(&mut used.iter().copied()).or_else(|| first_of(&mut leaves()));
+        let mut unresolved = leaves().filter(|place| {
+            let mut bases = sources.all[*place].bodies.iter().map(|body| &body.base);
+            bases.any(|base| !matches!(base, Base::None) && meant(sources, base).is_none())
+        });
+        let chosen = first_of(&mut used.iter().copied())
+            .or_else(|| first_of(&mut unresolved))
+            .or_else(|| first_of(&mut leaves()));
         let chosen = chosen.ok_or_else(|| match sources.all.is_empty() {
             true => fault(
                 "no policy and no rule in these files is deployed".into(),
@@ -364,7 +374,7 @@ fn meant(sources: &Sources, base: &Base) -> Option<usize> {
     match base {
         Base::Named(id) => match sources.meant(id) {
             Meant::One(place) => Some(place),
-            Meant::None | Meant::Several => None,
+            Meant::None | Meant::Perhaps(_) | Meant::Several => None,
         },
         Base::None | Base::Unknown(_) => None,
     }
@@ -379,7 +389,9 @@ fn why_not(base: &Base, is_there: bool) -> String {
             let name = id.last().unwrap_or_default();
             match is_there {
                 true => format!("its parent policy `{name}` has it as a parent in turn"),
-                false => format!("its parent policy `{name}` is in none of the files: give that one too"),
+                false => format!(
+                    "its parent policy `{name}` is in none of the files, or which one it is is not known: give that one too"
+                ),
             }
         }
     }

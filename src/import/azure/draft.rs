@@ -68,6 +68,15 @@ impl Draft {
         self.void.push(note.into());
     }
 
+    /// A list that is needed is written and holds nothing: what allows nothing does no harm, what was to deny denies nothing.
+    pub fn nothing(&mut self, what: &str) {
+        if self.denies() {
+            self.void(format!(
+                "its {what} are written and come to nothing, so that it denies nothing"
+            ));
+        }
+    }
+
     /// How many parts were left out so far.
     pub fn missing_parts(&self) -> usize {
         self.missing.len()

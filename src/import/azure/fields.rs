@@ -129,7 +129,7 @@ pub(super) fn unknown_fields(rule: &Value, known: &[&str], draft: &mut Draft) {
 }
 
 /// What ConvertTo-Json prints in place of what is nested too deep.
-fn cut_off(text: &str) -> bool {
+pub(super) fn cut_off(text: &str) -> bool {
     text.starts_with("System.Collections") || text.starts_with("@{") || text.starts_with("Microsoft.Azure.Commands")
 }
 

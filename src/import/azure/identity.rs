@@ -1,9 +1,12 @@
 //! [`Identity`]: what is known of where a resource is and what it is called. Templates leave subscription and resource group to
-//! the deployment, exports write them out, names may be stand-ins; none of it is thrown away, and what is not known matches
-//! nothing for certain.
+//! the deployment, exports write them out, names may be stand-ins; none of it is thrown away. What is not known is the same as
+//! nothing for certain, and different from nothing for certain.
 
-use crate::import::{arm::Resource, value::Value};
-use std::collections::HashMap;
+use crate::import::{
+    arm::Resource,
+    value::{Kind, Value},
+};
+use std::{collections::HashMap, sync::Arc};
 
 /// What stands for the subscription (stand-in of `subscription()`, and of exports that were made anonymous).
 const NO_SUBSCRIPTION: &str = "00000000-0000-0000-0000-000000000000";
@@ -17,13 +20,70 @@ const MOST_ALIKE: usize = 1000;
 /// The parts of a resource id that tell one resource from another.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Identity {
-    /// In lower case; `None` if it is wherever the template is deployed.
-    subscription: Option<String>,
-    group: Option<String>,
+    subscription: Part,
+    group: Part,
     /// As it is written, with its parents' before it, `policy/group`; `None` if it is not known.
     pub name: Option<String>,
     /// The name is the one that Azure has, and no stand-in.
     pub sure: bool,
+}
+
+/// A part of the place of a resource.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Part {
+    /// Wherever the template is deployed.
+    Unsaid,
+    /// In lower case.
+    Known(String),
+    /// Azure alone knows it: certainly the same as its clones, by the address that they share.
+    StandIn(usize),
+    /// Not even a stand-in: certainly the same as nothing.
+    InDoubt,
+}
+
+impl Part {
+    /// Of a text; `none` stands for where the template is deployed.
+    fn of_text(text: &str, none: &str) -> Self {
+        let text = text.trim().to_ascii_lowercase();
+        match text.is_empty() || text == none {
+            true => Self::Unsaid,
+            false => Self::Known(text),
+        }
+    }
+
+    /// Of what a deployment says of where it is.
+    fn of(value: Option<&Value>, none: &str) -> Self {
+        match value.map(|value| &value.kind) {
+            None | Some(Kind::Null) => Self::Unsaid,
+            Some(Kind::Text(text)) if text.stands_for.is_none() || &*text.text == none => {
+                Self::of_text(&text.text, none)
+            }
+            Some(Kind::Text(text)) => Self::StandIn(Arc::as_ptr(&text.text).addr()),
+            Some(_) => Self::InDoubt,
+        }
+    }
+
+    fn is_known(&self) -> bool {
+        matches!(self, Self::Known(_))
+    }
+
+    /// Whether both may be the same, and whether they are taken for that. What is not said is what is meant, if there is only one.
+    fn fits(&self, other: &Self) -> Fit {
+        match (self, other) {
+            (Self::Unsaid, _) | (_, Self::Unsaid) => Fit::Yes,
+            (Self::Known(one), Self::Known(other)) if one != other => Fit::No,
+            (Self::InDoubt, _) | (_, Self::InDoubt) => Fit::Perhaps,
+            _ if self == other => Fit::Yes,
+            _ => Fit::Perhaps,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Fit {
+    No,
+    Perhaps,
+    Yes,
 }
 
 /// A resource id in its parts (`/subscriptions/S/resourceGroups/G/providers/NAMESPACE/TYPE/NAME/TYPE/NAME`).
@@ -69,11 +129,10 @@ impl Identity {
         if let Some(id) = id.filter(|id| kind_of_id(id).is_some_and(|kind| kind == resource.kind)) {
             return Self::referred(id);
         }
-        let place = |value: &Option<Value>, none: &str| known(value.as_ref()?.as_str()?, none);
         let name = resource.name.as_str().map(|name| name.trim().trim_matches('/'));
         Self {
-            subscription: place(&resource.target.subscription, NO_SUBSCRIPTION),
-            group: place(&resource.target.resource_group, NO_GROUP),
+            subscription: Part::of(resource.target.subscription.as_ref(), NO_SUBSCRIPTION),
+            group: Part::of(resource.target.resource_group.as_ref(), NO_GROUP),
             name: name.filter(|name| !name.is_empty()).map(str::to_owned),
             sure: resource.name.doubt().is_none(),
         }
@@ -89,8 +148,8 @@ impl Identity {
             false => names.join("/"),
         };
         Self {
-            subscription: parts.subscription.and_then(|text| known(text, NO_SUBSCRIPTION)),
-            group: parts.group.and_then(|text| known(text, NO_GROUP)),
+            subscription: Part::of_text(parts.subscription.unwrap_or_default(), NO_SUBSCRIPTION),
+            group: Part::of_text(parts.group.unwrap_or_default(), NO_GROUP),
             name: (!name.is_empty()).then_some(name),
             sure: true,
         }
@@ -127,20 +186,30 @@ impl Identity {
 
     /// How many of the parts of its place are known.
     fn known_parts(&self) -> usize {
-        usize::from(self.subscription.is_some()) + usize::from(self.group.is_some())
+        usize::from(self.subscription.is_known()) + usize::from(self.group.is_known())
     }
 
     /// Whether both may be in the same place.
-    fn fits(&self, other: &Self) -> bool {
-        let fit = |one: &Option<String>, other: &Option<String>| one.is_none() || other.is_none() || one == other;
-        fit(&self.subscription, &other.subscription) && fit(&self.group, &other.group)
+    fn fits(&self, other: &Self) -> Fit {
+        let subscription = self.subscription.fits(&other.subscription);
+        subscription.min(self.group.fits(&other.group))
+    }
+
+    /// Whether both may be one and the same.
+    pub fn may_be(&self, other: &Self) -> bool {
+        self.key() == other.key() && self.fits(other) != Fit::No
+    }
+
+    /// Name and place, if they are the same for certain as others that read alike.
+    fn exact(&self) -> Option<Exact> {
+        let in_doubt = [&self.subscription, &self.group].contains(&&Part::InDoubt);
+        let name = self.key().filter(|_| !in_doubt)?;
+        Some((name, self.subscription.clone(), self.group.clone()))
     }
 }
 
-fn known(text: &str, none: &str) -> Option<String> {
-    let text = text.trim().to_ascii_lowercase();
-    (!text.is_empty() && text != none).then_some(text)
-}
+/// Name in lower case, subscription, resource group.
+type Exact = (String, Part, Part);
 
 /// Things by identity.
 #[derive(Debug, Default)]
@@ -148,7 +217,7 @@ pub(super) struct Register {
     things: Vec<(Identity, usize)>,
     /// By name in lower case: those of which the place is known in full, and the others.
     by_name: HashMap<String, [Vec<usize>; 2]>,
-    exact: HashMap<(String, Option<String>, Option<String>), usize>,
+    exact: HashMap<Exact, usize>,
     /// By what is known of the name: all, a stand-in for it, nothing.
     by_kind: [Vec<usize>; 3],
 }
@@ -158,6 +227,8 @@ pub(super) struct Register {
 pub(super) enum Meant {
     None,
     One(usize),
+    /// It may be this one, and no other: a part of the place is known to Azure alone.
+    Perhaps(usize),
     /// It may be each of several.
     Several,
 }
@@ -169,16 +240,16 @@ impl Register {
         self.by_kind[id.kind()].push(place);
         if let Some(name) = id.key() {
             let part = usize::from(id.known_parts() < 2);
-            self.by_name.entry(name.clone()).or_default()[part].push(place);
-            let key = (name, id.subscription.clone(), id.group.clone());
+            self.by_name.entry(name).or_default()[part].push(place);
+        }
+        if let Some(key) = id.exact() {
             self.exact.entry(key).or_insert(place);
         }
     }
 
     pub fn meant(&self, id: &Identity) -> Meant {
         let Some(name) = id.key() else { return Meant::None };
-        let key = (name.clone(), id.subscription.clone(), id.group.clone());
-        if let Some(place) = self.exact.get(&key) {
+        if let Some(place) = id.exact().and_then(|key| self.exact.get(&key)) {
             return Meant::One(self.things[*place].1);
         }
         let Some([whole, partial]) = self.by_name.get(&name) else {
@@ -204,11 +275,13 @@ impl Register {
     /// The only one of these that fits.
     fn only<'p>(&self, id: &Identity, mut places: impl Iterator<Item = &'p usize>) -> Meant {
         let things = places.by_ref().take(MOST_ALIKE).map(|place| &self.things[*place]);
-        let mut fitting = things.filter(|(other, _)| other.fits(id)).map(|(_, thing)| *thing);
+        let fits = things.map(|(other, thing)| (other.fits(id), *thing));
+        let mut fitting = fits.filter(|(fit, _)| *fit != Fit::No);
         let (first, second) = (fitting.next(), fitting.next());
-        match (first, second.or(places.next().copied())) {
-            (None, None) => Meant::None,
-            (Some(thing), None) => Meant::One(thing),
+        match (first, second.is_some() || places.next().is_some()) {
+            (None, false) => Meant::None,
+            (Some((Fit::Yes, thing)), false) => Meant::One(thing),
+            (Some((_, thing)), false) => Meant::Perhaps(thing),
             _ => Meant::Several,
         }
     }
@@ -245,7 +318,7 @@ fn firsts(ids: &[Identity]) -> Vec<usize> {
     for index in order {
         match register.meant(&ids[index]) {
             Meant::One(other) => same[index] = other,
-            Meant::None | Meant::Several => register.add(&ids[index], index),
+            Meant::None | Meant::Perhaps(_) | Meant::Several => register.add(&ids[index], index),
         }
     }
     same
@@ -267,8 +340,8 @@ mod tests {
             "/subscriptions/S/resourceGroups/rg/providers/Microsoft.Network/firewallPolicies/p/ruleCollectionGroups/g/";
         let group = Identity::referred(id);
         assert_eq!(
-            (group.subscription.as_deref(), group.group.as_deref()),
-            (Some("s"), Some("rg"))
+            (group.subscription.clone(), group.group.clone()),
+            (Part::Known("s".into()), Part::Known("rg".into()))
         );
         assert_eq!((group.name.as_deref(), group.last()), (Some("p/g"), Some("g")));
         assert_eq!(group.parent().name.as_deref(), Some("p"));
@@ -292,6 +365,28 @@ mod tests {
         register.add(&at("b", "spokes"), 1);
         assert_eq!(register.meant(&Identity::referred("spokes")), Meant::Several);
         assert_eq!(register.meant(&at("b", "Spokes")), Meant::One(1));
+    }
+
+    #[test]
+    fn a_place_in_doubt_is_the_same_as_none_and_different_from_none() {
+        let stand_in = |address| Identity {
+            group: Part::StandIn(address),
+            ..at("", "x")
+        };
+        let in_doubt = Identity {
+            group: Part::InDoubt,
+            ..at("", "x")
+        };
+        let mut register = Register::default();
+        register.add(&stand_in(1), 0);
+        assert_eq!(register.meant(&stand_in(1)), Meant::One(0));
+        assert_eq!(register.meant(&stand_in(2)), Meant::Perhaps(0));
+        assert_eq!(register.meant(&at("a", "x")), Meant::Perhaps(0));
+        assert_eq!(register.meant(&Identity::referred("x")), Meant::One(0));
+        register.add(&stand_in(2), 1);
+        assert_eq!(register.meant(&stand_in(2)), Meant::One(1));
+        assert_eq!(register.meant(&in_doubt), Meant::Several);
+        assert_eq!(firsts(&[in_doubt.clone(), in_doubt]), [0, 1]);
     }
 
     #[test]

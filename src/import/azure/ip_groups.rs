@@ -137,6 +137,10 @@ impl IpGroups {
                     draft.missing(format!("IP group `{name}` is in none of the files"));
                     continue;
                 }
+                Meant::Perhaps(_) => {
+                    draft.missing(format!("IP group `{name}`: which resource group it is in is not known"));
+                    continue;
+                }
                 Meant::Several => {
                     draft.missing(format!(
                         "IP group `{name}`: there are several, of different resource groups"
@@ -198,8 +202,10 @@ fn merged(written: &mut [Written]) -> Known {
     };
     let sound = written.iter().position(Written::is_sound);
     let mut one = known(&written[sound.unwrap_or(0)]);
+    // Whether it is deployed, where, by what name: what it certainly holds and the sound one does not tells them apart.
     let differ = |other: &Written| match sound {
-        Some(_) => other.is_sound() && other.members != one.group.members,
+        Some(_) if other.in_part => other.members.iter().any(|member| !one.group.members.contains(member)),
+        Some(_) => other.members != one.group.members,
         None => true,
     };
     if written.len() > 1 && written.iter().any(differ) {
@@ -211,7 +217,7 @@ fn merged(written: &mut [Written]) -> Known {
             (None, Some(_)) if !other.is_sound() => {
                 other
                     .draft
-                    .remark("the one of another file, which is known in full, stands for it");
+                    .remark("another of the same name, which is known in full, stands for it");
             }
             _ => {}
         }

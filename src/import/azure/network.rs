@@ -61,8 +61,10 @@ impl Reader<'_> {
             }
             (addresses, ip_groups) => {
                 let count = addresses.iter().flatten().count() + ip_groups.iter().flatten().count();
-                if count == 0 && lost {
-                    draft.void("none of its sources is known");
+                match lost {
+                    _ if count > 0 => {}
+                    true => draft.void("none of its sources is known"),
+                    false => draft.nothing("sources"),
                 }
                 let ip_groups = ip_groups.filter(|groups| !groups.is_empty());
                 let addresses = addresses.unwrap_or_default();
@@ -96,6 +98,8 @@ impl Reader<'_> {
             draft.void("none of its destinations can be carried");
         } else if !written {
             draft.void("it names no destination");
+        } else if count == 0 {
+            draft.nothing("destinations");
         }
         let addresses = self.service_tags(addresses, draft);
         let filled = |list: Option<Vec<String>>| list.filter(|list| !list.is_empty());
@@ -235,6 +239,8 @@ fn ip_protocols(rule: &Value, draft: &mut Draft) -> Vec<&'static str> {
         draft.void("it names no protocol");
     } else if protocols.is_empty() && draft.missing_parts() > before {
         draft.void("none of its protocols is known");
+    } else if protocols.is_empty() {
+        draft.nothing("protocols");
     }
     protocols
 }
@@ -250,12 +256,14 @@ fn ports(rule: &Value, draft: &mut Draft) -> Vec<String> {
             None => Err(format!("`{}` is no port", shown(&text))),
         }
     });
-    if read.is_none() {
-        draft.void("it names no port");
-    }
+    let written = read.is_some();
     let ports = read.unwrap_or_default();
-    if ports.is_empty() && draft.missing_parts() > before {
+    if !written {
+        draft.void("it names no port");
+    } else if ports.is_empty() && draft.missing_parts() > before {
         draft.void("none of its ports is known");
+    } else if ports.is_empty() {
+        draft.nothing("ports");
     }
     ports
 }

@@ -2,11 +2,11 @@
 //! collections. All become resources, and what stands among them and is none of them is kept as well.
 
 use super::{
-    fields::{property, says_something},
+    fields::{cut_off, property, says_something},
     identity::kind_of_id,
 };
 use crate::import::{
-    arm::{self, Budget, DEPLOYMENT, Exhausted, Given, Resource, evaluate},
+    arm::{self, Budget, Exhausted, Given, Resource, evaluate},
     value::{Kind, Place, Value},
 };
 use std::collections::HashSet;
@@ -82,10 +82,7 @@ impl Finder<'_> {
             match self.document(item, &path)? {
                 true => any = true,
                 false if is_foreign(item) => {}
-                false => {
-                    let why = "it is nothing that is read, and may be a rule or a collection";
-                    unclaimed.push((path, item.at, why));
-                }
+                false => unclaimed.push((path, item.at, UNCLAIMED)),
             }
         }
         if any {
@@ -96,12 +93,18 @@ impl Finder<'_> {
 
     /// REST pages and Windows PowerShell wrap lists in `value`; other tools keep whole templates in their own files.
     fn inside(&mut self, value: &Value, path: &str) -> Result<bool, Exhausted> {
+        let mut unclaimed = Vec::new();
         let mut any = false;
         for (name, inner) in value.as_object().map_or(&[][..], |object| &object.entries) {
-            if inner.as_list().is_some() || inner.as_object().is_some() {
-                let path = format!("{path}{}", arm::member_path(name));
-                any |= self.document(inner, &path)?;
+            let path = format!("{path}{}", arm::member_path(name));
+            match self.document(inner, &path)? {
+                true => any = true,
+                false if says_no_rule(inner) => {}
+                false => unclaimed.push((path, inner.at, UNCLAIMED)),
             }
+        }
+        if any {
+            self.found.unclaimed.extend(unclaimed);
         }
         let next = value.get("nextLink").filter(|link| any && says_something(link));
         let next = next.map(|link| {
@@ -126,6 +129,27 @@ impl Finder<'_> {
     }
 }
 
+const UNCLAIMED: &str = "it is nothing that is read, and may be a rule or a collection";
+
+/// What stands beside what is read under another name (tags, dates, parameters) and nowhere says a word that rules, collections
+/// and groups need.
+fn says_no_rule(value: &Value) -> bool {
+    const WORDS: [&str; 7] = ["action", "name", "priority", "properties", "protocol", "rule", "target"];
+    let says = |name: &str| WORDS.iter().any(|word| name.to_ascii_lowercase().starts_with(word));
+    match &value.kind {
+        Kind::Text(text) => !cut_off(&text.text),
+        Kind::List(list) => list.items.iter().all(says_no_rule),
+        Kind::Object(object) => {
+            is_foreign(value)
+                || object
+                    .entries
+                    .iter()
+                    .all(|(name, inner)| !says(name) && says_no_rule(inner))
+        }
+        _ => true,
+    }
+}
+
 /// Nothing, or of another type: neither rules nor collections say a `type`.
 fn is_foreign(value: &Value) -> bool {
     match &value.kind {
@@ -141,7 +165,7 @@ fn is_foreign(value: &Value) -> bool {
 /// A deployment, or a resource with others inside, that was cut out of its template.
 fn may_hold_resources(value: &Value) -> bool {
     let kind = value.get("type").and_then(Value::as_str).unwrap_or_default();
-    kind.eq_ignore_ascii_case(DEPLOYMENT) || (kind.contains('/') && value.get("resources").is_some())
+    arm::deploys(&kind.to_ascii_lowercase()) || (kind.contains('/') && value.get("resources").is_some())
 }
 
 fn is_template(value: &Value) -> bool {

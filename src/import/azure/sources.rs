@@ -48,6 +48,7 @@ pub(super) fn takes(resource: &Resource) -> bool {
 #[derive(Debug)]
 pub(super) struct Source {
     pub name: String,
+    pub id: Identity,
     /// Each resource that is this policy: none if only its groups are in the files, several if it is written more than once.
     pub bodies: Vec<Body>,
     pub groups: Vec<GroupSource>,
@@ -173,6 +174,7 @@ impl Sources {
         let place = self.all.len();
         self.all.push(Source {
             name: id.last().unwrap_or(name).to_owned(),
+            id: id.clone(),
             bodies: Vec::new(),
             groups: Vec::new(),
             missing: Vec::new(),
@@ -229,7 +231,7 @@ impl Sources {
         for (resource, section) in resources.iter().filter_map(|one| Some((*one, loose(one)?))) {
             let id = Identity::of(resource).parent();
             let place = match self.firewalls.meant(&id) {
-                Meant::One(place) => place,
+                Meant::One(place) | Meant::Perhaps(place) => place,
                 Meant::None | Meant::Several => self.push_firewall(&id, origin(resource)),
             };
             let collection = (resource.body.clone(), Shape::Classic(section), origin(resource));
@@ -263,7 +265,7 @@ impl Sources {
                     let place = self.push_policy(&policy, NO_NAME, origin(resource));
                     self.attach(import, place, group);
                 }
-                Meant::None | Meant::Several => orphans.push((policy, group)),
+                Meant::None | Meant::Perhaps(_) | Meant::Several => orphans.push((policy, group)),
             }
         }
         for (policy, group) in orphans {
@@ -271,14 +273,20 @@ impl Sources {
         }
     }
 
-    /// A group of which the policy is not known for certain belongs to the only one that it may belong to.
-    fn adopt(&mut self, import: &Import<'_>, policy: &Identity, group: GroupSource) {
+    /// A group of which the policy is not known for certain belongs to the only one that it may belong to; what it allows there is
+    /// in doubt if Azure alone knows where either is.
+    fn adopt(&mut self, import: &Import<'_>, policy: &Identity, mut group: GroupSource) {
         let meant = match self.policies.meant(policy) {
             Meant::None => self.policies.perhaps(policy),
             meant => meant,
         };
         match meant {
             Meant::One(place) => self.attach(import, place, group),
+            Meant::Perhaps(place) => {
+                let why = "whether its resource group is that of the policy".to_owned();
+                group.doubt.get_or_insert_with(|| unknown(why, group.origin.at));
+                self.attach(import, place, group);
+            }
             Meant::Several => self.strays.push(stray(group)),
             Meant::None => {
                 let place = self.push_policy(policy, "imported", group.origin.clone());

@@ -158,6 +158,26 @@ fn what_stands_among_rule_collections_and_is_none_stops_the_import() {
     assert_eq!(rules(&[page(json!(null))]), ["g/c/r carried"]);
     let machine = json!({"type": "Microsoft.Compute/virtualMachines", "name": "vm"});
     told(&[json!([collection("Allow"), machine, null, {}])]).unwrap();
+    let mut no_action = collection("Deny");
+    let fields = no_action.as_object_mut().unwrap();
+    fields.remove("action");
+    fields.remove("ruleCollectionType");
+    let cut_off = json!({"name": "g", "properties": "System.Collections.Hashtable"});
+    for beside in [
+        no_action.clone(),
+        json!([no_action]),
+        rule(),
+        cut_off,
+        json!("@{name=g}"),
+    ] {
+        stops(
+            &[json!({"a": [collection("Allow")], "b": beside})],
+            "nothing that is read",
+        );
+    }
+    let harmless = json!({"a": [collection("Allow")], "count": 1, "kind": "x", "tags": {"owner": "x"}, "zones": ["1"],
+        "vm": machine, "systemData": {"createdAt": "2024"}});
+    told(&[harmless]).unwrap();
 }
 
 #[test]
@@ -348,6 +368,111 @@ fn policies_of_one_name_in_two_resource_groups_stay_two() {
             imported.toml
         );
     }
+}
+
+/// Resources in a deployment of a template of its own parameters, in the resource group that an expression of them names.
+fn deployed_to(group: &str, resources: Value) -> Value {
+    json!({"type": "Microsoft.Resources/deployments", "name": "d", "resourceGroup": group,
+        "properties": {"template": {"resources": resources}}})
+}
+
+fn in_groups(resources: Value) -> Value {
+    json!({"contentVersion": "1", "parameters": {"one": {"type": "string"}, "other": {"type": "string"}},
+        "resources": resources})
+}
+
+#[test]
+fn a_resource_group_that_azure_alone_knows_may_be_any_other() {
+    let (one, other) = ("[parameters('one')]", "[concat(parameters('other'), '-rg')]");
+    let split = |place: &str, action: &str| {
+        in_groups(json!([
+            deployed_to(place, json!([policy("p", json!({})), group("p/all", "Allow")])),
+            deployed_to(one, json!([group("p/g", action)]))
+        ]))
+    };
+    for (place, allowed) in [(one, "carried"), (other, "absent"), ("hub", "absent")] {
+        assert_eq!(
+            rules(&[split(place, "Deny")]),
+            [
+                "all/c/r carried",
+                if place == one {
+                    "g/c/r carried"
+                } else {
+                    "g/c/r approximated"
+                }
+            ]
+        );
+        assert_eq!(
+            rules(&[split(place, "Allow")]),
+            ["all/c/r carried".to_owned(), format!("g/c/r {allowed}")]
+        );
+    }
+    // Two policies that may be one: what the other denies is not passed over.
+    let both = in_groups(json!([
+        deployed_to(one, json!([policy("p", json!({})), group("p/all", "Allow")])),
+        deployed_to(other, json!([policy("p", json!({})), group("p/g", "Deny")]))
+    ]));
+    stops(&[both], "whether this is the same one is not known");
+    // A parent of which a group is written elsewhere stays one policy, and the parent of its child.
+    let family = in_groups(json!([
+        deployed_to(one, json!([policy("base", json!({}))])),
+        deployed_to(other, json!([group("base/g", "Deny")])),
+        policy(
+            "p",
+            base("[resourceId(parameters('one'), 'Microsoft.Network/firewallPolicies', 'base')]")
+        ),
+        group("p/all", "Allow")
+    ]));
+    assert_eq!(rules(&[family]), ["g/c/r approximated", "all/c/r carried"]);
+}
+
+#[test]
+fn a_policy_of_which_the_parent_is_not_known_comes_before_what_may_be_that() {
+    let family = |parent: &str| {
+        let base_policy = deployed_to("hub", json!([policy("base", json!({})), group("base/g", "Allow")]));
+        in_groups(json!([base_policy, policy("p", base(parent)), group("p/g", "Deny")]))
+    };
+    assert_eq!(rules(&[family("base")]), ["g/c/r carried", "g/c/r carried"]);
+    stops(
+        &[family("[reference('n').outputs.id.value]")],
+        "parent policy is not known",
+    );
+    stops(&[family(&id("spoke", "firewallPolicies/base"))], "in none of the files");
+}
+
+#[test]
+fn a_deployment_stack_deploys_what_its_template_says() {
+    let stack = |properties: Value| {
+        let stack = json!({"type": "Microsoft.Resources/deploymentStacks", "name": "s", "properties": properties});
+        template(json!([policy("p", json!({})), group("p/all", "Allow"), stack]))
+    };
+    // It has a scope of its own without saying so.
+    let inner = json!({"contentVersion": "1", "parameters": {"action": {"type": "string"}},
+        "resources": [group("p/g", "[parameters('action')]")]});
+    let given =
+        json!({"template": inner, "parameters": {"action": {"value": "Deny"}}, "deploymentScope": "/subscriptions/s"});
+    assert_eq!(rules(&[stack(given)]), ["all/c/r carried", "g/c/r carried"]);
+    stops(&[stack(json!({"templateLink": {"uri": "x"}}))], "is not in the file");
+}
+
+#[test]
+fn an_ip_group_has_one_list_of_addresses_whether_it_is_certain_or_not() {
+    let in_force = |addresses: Value| {
+        let ip_group = |addresses: Value| resource("ipGroups", "s", json!({"ipAddresses": addresses}));
+        let mut deny = group("p/g", "Deny");
+        let rule = &mut deny["properties"]["ruleCollections"][0]["rules"][0];
+        rule["sourceIpGroups"] = json!(["s"]);
+        rule.as_object_mut().unwrap().remove("sourceAddresses");
+        let perhaps = with(ip_group(addresses), "condition", json!("[parameters('deploy')]"));
+        [template(json!([ip_group(json!(["10.1.0.0/16"])), perhaps, deny]))]
+    };
+    assert_eq!(rules(&in_force(json!(["10.1.0.0/16"]))), ["g/c/r carried"]);
+    assert_eq!(rules(&in_force(json!("[parameters('list')]"))), ["g/c/r carried"]);
+    stops(&in_force(json!(["10.0.0.0/8"])), "other addresses");
+    stops(
+        &in_force(json!(["10.0.0.0/8", "[reference('x').y]"])),
+        "other addresses",
+    );
 }
 
 #[test]
