@@ -121,9 +121,15 @@ pub(crate) async fn accept(door: Door, passed: bool, shared: Arc<Shared>, linger
     if passed {
         return;
     }
-    while let Ok((client, source)) = door.accept_waiting() {
-        shared.metrics.accepted();
-        answer::refuse_at_once(&client, &refused(source, &shared, Reason::Draining));
+    loop {
+        match door.accept_waiting() {
+            Ok((client, source)) => {
+                shared.metrics.accepted();
+                answer::refuse_at_once(&client, &refused(source, &shared, Reason::Draining));
+            }
+            Err(error) if error.kind() == ErrorKind::ConnectionAborted => {}
+            Err(_) => break,
+        }
     }
 }
 

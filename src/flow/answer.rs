@@ -156,19 +156,19 @@ pub(super) fn tell(client: &Accepted, response: &[u8]) -> bool {
     sent && rustix::net::shutdown(client, Shutdown::Write).is_ok()
 }
 
-/// Read and throw away what a refused client has sent by now, `read` bytes of it before. `None`: it has closed, was reset, or
-/// has sent more than any answer is worth.
+/// Read and throw away what a refused client has sent by now, as far as one look goes; `read` bytes of it came before. `None`:
+/// it has closed, was reset, or has sent more than any answer is worth.
 pub(super) fn discard_arrived(client: &Accepted, mut read: usize) -> Option<usize> {
-    let mut bytes = [0; 4096];
-    while read < LINGER_BYTES {
+    let mut bytes = [0; 8192];
+    for _ in 0..4 {
         match rustix::net::recv(client, &mut bytes, RecvFlags::DONTWAIT) {
             Ok((0, _)) => return None,
             Ok((more, _)) => read += more,
-            Err(Errno::AGAIN) => return Some(read),
+            Err(Errno::AGAIN) => break,
             Err(_) => return None,
         }
     }
-    None
+    (read < LINGER_BYTES).then_some(read)
 }
 
 /// The same without waiting for the client. What it has sent by now is read, so that closing resets nothing.

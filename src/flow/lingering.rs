@@ -18,6 +18,9 @@ const FIRST_LOOK: Duration = Duration::from_millis(5);
 /// Looks at one connection: they come to a little more than [`LINGER`].
 const LOOKS: usize = 9;
 
+/// Connections looked at in a row before the thread turns to others. Each look reads 32 KiB at most.
+const LOOKS_PER_TURN: usize = 32;
+
 /// Least time between two looks at all of them for want of a place.
 const EARLY_LOOKS: Duration = Duration::from_millis(1);
 
@@ -95,7 +98,9 @@ impl Lingering {
             }
             // Together rather than each when it is due: a timer costs more than a look.
             tokio::time::sleep(FIRST_LOOK).await;
-            self.look(Instant::now());
+            while self.look(Instant::now()) {
+                tokio::task::yield_now().await;
+            }
         }
     }
 
@@ -104,13 +109,19 @@ impl Lingering {
         self.inner.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn look(&self, now: Instant) {
+    /// Look at those that are due: whether some are left when the thread should turn to its open tunnels.
+    fn look(&self, now: Instant) -> bool {
         let mut waiting = self.waiting();
+        let mut turn = LOOKS_PER_TURN;
         for looks in (0..LOOKS).rev() {
             while let Some(mut refused) = waiting[looks].pop_front_if(|refused| refused.due <= now) {
                 if looks + 1 < LOOKS && refused.is_open() {
                     refused.due = now + FIRST_LOOK * (2 << looks);
                     waiting[looks + 1].push_back(refused);
+                }
+                turn -= 1;
+                if turn == 0 {
+                    return true;
                 }
             }
             // A crowd must not keep its memory for ever.
@@ -118,6 +129,7 @@ impl Lingering {
                 waiting[looks] = VecDeque::new();
             }
         }
+        false
     }
 }
 
