@@ -5,6 +5,7 @@
 //! narrowed or left out, a deny rule stops the import.
 
 mod application;
+mod base;
 mod chain;
 mod collections;
 mod draft;

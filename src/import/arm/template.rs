@@ -173,7 +173,7 @@ impl Walk {
 
     fn resource(&mut self, on: Evaluator<'_>, raw: &Value, env: Option<&Env<'_>>, site: &Site) -> Walked {
         let text = |key: &str| raw.get(key).map(|raw| on.value(raw, env)).transpose();
-        let written = text("type")?.and_then(|kind| kind.known_str().map(str::to_ascii_lowercase));
+        let written = text("type")?.and_then(|kind| kind.known_str().map(|kind| kind.trim().to_ascii_lowercase()));
         let is_short = written.as_ref().is_some_and(|kind| !kind.contains('.'));
         let parent = site.parent.as_ref().filter(|_| is_short);
         let kind = match (parent, site.kind.clone().or(written)) {

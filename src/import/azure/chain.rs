@@ -3,22 +3,23 @@
 
 use super::{
     Import, ImportFault,
+    base::Base,
     collections::Reader,
     draft::{Draft, Effect},
     fields::{name_of, property},
     groups::{Comparison, content},
-    identity::{Identity, Meant},
+    identity::Meant,
     ip_groups::IpGroups,
     names::Names,
     settings,
-    shapes::{Found, IP_GROUP, POLICY},
-    sources::{self, Base, Body, Source, Sources},
+    shapes::{Found, IP_GROUP, SIGNATURES},
+    sources::{self, Body, Source, Sources},
 };
 use crate::import::{
     arm::{DEPLOYMENT, Resource},
     model::{Model, Origin, Policy},
     report::{Item, ItemKind, Outcome},
-    value::{Place, Value},
+    value::Value,
 };
 use std::collections::BTreeSet;
 
@@ -148,7 +149,7 @@ impl<'a> Gather<'a> {
                 setting.void("a draft is not in force");
                 self.put(ItemKind::Setting, &name, &origin, setting);
             }
-            kind if kind.starts_with(POLICY) => {
+            SIGNATURES => {
                 let setting = settings::signature_overrides(&resource.body);
                 self.put(ItemKind::Setting, &name, &origin, setting);
             }
@@ -186,13 +187,13 @@ impl<'a> Gather<'a> {
             self.reader(ip_groups).groups(std::slice::from_ref(double));
             self.aside(before, &format!("the same as at {same}"));
         }
-        for (name, policy, origin) in &sources.users {
+        for user in &sources.users {
             let mut draft = Draft::new(Effect::Allow);
-            draft.remark(match policy {
+            draft.remark(match user.policy {
                 Base::None => "a firewall without rules of its own",
                 Base::Named(_) | Base::Unknown(_) => "a firewall: its rules are those of its policy",
             });
-            self.put(ItemKind::Setting, name, origin, draft);
+            self.put(ItemKind::Setting, &user.name, &user.origin, draft);
         }
     }
 
@@ -203,74 +204,6 @@ impl<'a> Gather<'a> {
             ip_groups,
             items: &mut self.items,
         }
-    }
-
-    /// The policy that is meant: by name or id; or the first that a firewall of the files uses; or the first that is nobody's
-    /// parent, but one whose parent is not known before those which that may be.
-    fn choose(&mut self, sources: &Sources) -> Result<usize, Box<ImportFault>> {
-        let fault = |found: String, hint: &str| {
-            Box::new(ImportFault {
-                hint: hint.to_owned(),
-                ..self.import.fault(Place::default(), "$", found)
-            })
-        };
-        let bases = sources
-            .all
-            .iter()
-            .flat_map(|source| &source.bodies)
-            .map(|body| &body.base);
-        let parents: BTreeSet<usize> = bases.filter_map(|base| meant(sources, base)).collect();
-        let leaves = || (0..sources.all.len()).filter(|place| !parents.contains(place));
-        if let Some(wanted) = &self.import.options.policy {
-            if let Meant::One(place) = sources.meant(&Identity::referred(wanted)) {
-                return Ok(place);
-            }
-            let is_wanted = |place: &usize| sources.all[*place].name.eq_ignore_ascii_case(wanted);
-            let called: Vec<usize> = leaves().filter(is_wanted).collect();
-            let names: Vec<&str> = sources.all.iter().map(|source| source.name.as_str()).collect();
-            return match called.as_slice() {
-                [place] => Ok(*place),
-                [] => Err(fault(
-                    format!("no policy `{wanted}`"),
-                    &format!("the files hold: {}", names.join(", ")),
-                )),
-                _ => Err(fault(
-                    format!("several policies `{wanted}`"),
-                    "name the one that is meant by its resource id",
-                )),
-            };
-        }
-        let users = || sources.users.iter();
-        let used: BTreeSet<usize> = users().filter_map(|(_, base, _)| meant(sources, base)).collect();
-        let first_of =
-            |places: &mut dyn Iterator<Item = usize>| places.min_by_key(|place| sources.all[*place].origin.at);
-        let mut unresolved = leaves().filter(|place| {
-            let mut bases = sources.all[*place].bodies.iter().map(|body| &body.base);
-            bases.any(|base| !matches!(base, Base::None) && meant(sources, base).is_none())
-        });
-        let chosen = first_of(&mut used.iter().copied())
-            .or_else(|| first_of(&mut unresolved))
-            .or_else(|| first_of(&mut leaves()));
-        let chosen = chosen.ok_or_else(|| match sources.all.is_empty() {
-            true => fault(
-                "no policy and no rule in these files is deployed".into(),
-                "an IP group alone makes no policy, nor does what a condition leaves out",
-            ),
-            false => fault(
-                "each policy is the parent of another".into(),
-                "name the one that is meant: `--policy`",
-            ),
-        })?;
-        for (name, base, origin) in users().filter(|(_, base, _)| meant(sources, base).is_none()) {
-            if let Base::Named(policy) = base
-                && policy.sure
-            {
-                let policy = policy.last().unwrap_or_default();
-                let why = format!("it uses the policy `{policy}`, which is in none of the files: give that one too");
-                self.not_read(name, origin, why);
-            }
-        }
-        Ok(chosen)
     }
 
     /// The policy and its parents, root first. A parent that is in none of the files may deny.
@@ -311,7 +244,12 @@ impl<'a> Gather<'a> {
         let mut draft = Draft::new(Effect::Allow);
         let name = names.take(source.name.clone(), &mut draft);
         match source.bodies.as_slice() {
-            [] => self.put(ItemKind::Policy, &name, &source.origin, draft),
+            [] => {
+                draft.remark(
+                    "the policy itself is in none of the files: its parent, its modes and its other groups are not known",
+                );
+                self.put(ItemKind::Policy, &name, &source.origin, draft);
+            }
             [first, others @ ..] => {
                 self.body(first, &name, draft);
                 self.doubles(first, others, &name);
@@ -396,6 +334,8 @@ fn why_not(base: &Base, is_there: bool) -> String {
         }
     }
 }
+
+mod choose;
 
 #[cfg(test)]
 mod tests;

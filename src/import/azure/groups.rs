@@ -2,7 +2,7 @@
 
 use super::{
     collections::GroupSource,
-    fields::{name_of, property},
+    fields::{name_of, property, says_something},
     names::NO_NAME,
     schema::{Section, Shape},
     shapes::OLD_GROUP,
@@ -247,9 +247,25 @@ impl Comparison {
     }
 }
 
-/// Members that are not null, in the order of their names.
+/// Members that say something, in the order of their names: `az` prints empty lists and `false` for what is not written. Where an
+/// empty list is nobody and a missing one anybody, it says something.
 fn members(entries: &[(Arc<str>, Value)]) -> Vec<(String, &Value)> {
-    let written = entries.iter().filter(|(_, value)| !matches!(value.kind, Kind::Null));
+    let is_source = |name: &str| {
+        ["sourceAddresses", "sourceIpGroups"]
+            .iter()
+            .any(|key| name.eq_ignore_ascii_case(key))
+    };
+    let is_needed = |name: &str| {
+        ["protocols", "ipProtocols", "rules"]
+            .iter()
+            .any(|key| name.eq_ignore_ascii_case(key))
+    };
+    let named = entries
+        .iter()
+        .any(|(name, value)| is_source(name) && says_something(value));
+    let written = entries.iter().filter(|(name, value)| {
+        says_something(value) || value.doubt().is_some() || is_needed(name) || (is_source(name) && !named)
+    });
     let mut members: Vec<_> = written
         .map(|(name, value)| (name.to_ascii_lowercase(), value))
         .collect();

@@ -260,13 +260,12 @@ impl Register {
         self.only(id, whole.iter().chain(partial))
     }
 
-    /// The thing that an identity of another name may mean: one of the names is a stand-in, or not known. Stand-ins are good for
-    /// telling one from the other.
+    /// The thing that an identity of another name may mean: one of the names is a stand-in, or not known. Two stand-ins that read
+    /// differently may be one name.
     pub fn perhaps(&self, id: &Identity) -> Meant {
         let [sure, stand_ins, nameless] = &self.by_kind;
         let other = match id.kind() {
             0 => [stand_ins, nameless, &Vec::new()],
-            1 => [sure, nameless, &Vec::new()],
             _ => [sure, stand_ins, nameless],
         };
         self.only(id, other.into_iter().flatten())

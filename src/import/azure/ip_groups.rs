@@ -149,8 +149,11 @@ impl IpGroups {
                 }
             };
             match known {
-                // A stand-in that reads like a name is not that name.
-                known if known.sure != has_name(value) => {
+                // A stand-in that reads like a name is not that name, nor what reads like it in another file.
+                known
+                    if known.sure != has_name(value)
+                        || !(known.sure || known.group.origin.at.file == value.at.file) =>
+                {
                     let why = value.doubt().map_or("its own name is not known", |doubt| &doubt.why);
                     draft.missing(format!(
                         "which IP group is meant is not known, `{name}` or another: {why}"

@@ -14,6 +14,7 @@ use std::collections::HashSet;
 pub(super) const POLICY: &str = "microsoft.network/firewallpolicies";
 pub(super) const GROUP: &str = "microsoft.network/firewallpolicies/rulecollectiongroups";
 pub(super) const OLD_GROUP: &str = "microsoft.network/firewallpolicies/rulegroups";
+pub(super) const SIGNATURES: &str = "microsoft.network/firewallpolicies/signatureoverrides";
 pub(super) const FIREWALL: &str = "microsoft.network/azurefirewalls";
 pub(super) const IP_GROUP: &str = "microsoft.network/ipgroups";
 
@@ -106,10 +107,13 @@ impl Finder<'_> {
         if any {
             self.found.unclaimed.extend(unclaimed);
         }
-        let next = value.get("nextLink").filter(|link| any && says_something(link));
-        let next = next.map(|link| {
+        let entries = value.as_object().map_or(&[][..], |object| &object.entries);
+        let next = entries
+            .iter()
+            .filter(|(name, link)| any && is_next(name) && says_something(link));
+        let next = next.map(|(name, link)| {
             (
-                format!("{path}.nextLink"),
+                format!("{path}{}", arm::member_path(name)),
                 link.at,
                 "there is another page, which may hold rules",
             )
@@ -127,6 +131,13 @@ impl Finder<'_> {
         self.found.resources.extend(met);
         Ok(())
     }
+}
+
+/// Where the next page is: `nextLink`, `@odata.nextLink`; `skip_token`, `$skipToken` of Azure Resource Graph.
+fn is_next(name: &str) -> bool {
+    let letters = name.chars().filter(char::is_ascii_alphabetic);
+    let letters: String = letters.collect::<String>().to_ascii_lowercase();
+    letters.ends_with("nextlink") || letters.ends_with("skiptoken")
 }
 
 const UNCLAIMED: &str = "it is nothing that is read, and may be a rule or a collection";

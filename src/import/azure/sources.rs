@@ -3,6 +3,7 @@
 
 use super::{
     Import,
+    base::{Base, base},
     collections::GroupSource,
     fields::property,
     groups::{self, Collections, Comparison, Entry, origin, unknown},
@@ -14,7 +15,7 @@ use super::{
 use crate::import::{
     arm::Resource,
     model::Origin,
-    value::{Kind, Unknown, Value},
+    value::{Unknown, Value},
 };
 use std::{
     collections::{BTreeMap, HashMap},
@@ -85,36 +86,6 @@ impl Body {
     }
 }
 
-/// A reference to another policy: a parent, or the one that a firewall uses.
-#[derive(Clone, Debug)]
-pub(super) enum Base {
-    None,
-    Named(Identity),
-    Unknown(Arc<Unknown>),
-}
-
-/// `{ id }`, or the id alone. Whatever else is written there may be a parent.
-fn base(value: &Value) -> Base {
-    let id = match value.as_object() {
-        Some(object) if object.entries.iter().all(|(key, _)| key.eq_ignore_ascii_case("id")) => match value.get("id") {
-            Some(id) => id,
-            None => return Base::None,
-        },
-        Some(_) => value.get("id").unwrap_or(value),
-        None => value,
-    };
-    match &id.kind {
-        Kind::Text(text) if text.text.trim().is_empty() && text.stands_for.is_none() => Base::None,
-        Kind::Text(text) if !text.text.trim_matches(['/', ' ']).is_empty() => {
-            let mut id = Identity::referred(&text.text);
-            id.sure = text.stands_for.is_none();
-            Base::Named(id)
-        }
-        Kind::Unknown(unknown) => Base::Unknown(unknown.clone()),
-        _ => Base::Unknown(unknown(format!("its id is {}", id.type_name()), id.at)),
-    }
-}
-
 /// The policies of all files.
 #[derive(Debug, Default)]
 pub(super) struct Sources {
@@ -128,8 +99,18 @@ pub(super) struct Sources {
     pub strays: Vec<GroupSource>,
     /// Groups with the very content of another that is there, and where that is.
     pub doubles: Vec<(GroupSource, String)>,
-    /// Firewalls without rules of their own, and the policies that they use.
-    pub users: Vec<(String, Base, Origin)>,
+    /// Firewalls without rules of their own.
+    pub users: Vec<User>,
+}
+
+/// A firewall, and the policy that it uses.
+#[derive(Debug)]
+pub(super) struct User {
+    pub name: String,
+    pub policy: Base,
+    pub origin: Origin,
+    /// It is known that it is deployed.
+    pub certain: bool,
 }
 
 impl Sources {
@@ -213,9 +194,11 @@ impl Sources {
                         .iter()
                         .all(|one| property(&one.body, "firewallPolicy").is_none()))
             {
-                self.users.extend(members.into_iter().map(|member| {
-                    let policy = property(&member.body, "firewallPolicy").map_or(Base::None, base);
-                    (id.last().unwrap_or(NO_NAME).to_owned(), policy, origin(member))
+                self.users.extend(members.into_iter().map(|member| User {
+                    name: id.last().unwrap_or(NO_NAME).to_owned(),
+                    policy: property(&member.body, "firewallPolicy").map_or(Base::None, base),
+                    origin: origin(member),
+                    certain: member.doubt.is_none(),
                 }));
                 continue;
             }
@@ -305,7 +288,16 @@ impl Sources {
         let placed = bare
             .iter()
             .map(|(value, path)| (value.clone(), Shape::Now, place(value, path)));
-        let group = no_group(placed.collect());
+        let mut group = no_group(placed.collect());
+        // Where a group stands among others is not said by its collections.
+        let beside = self
+            .all
+            .iter()
+            .any(|source| !source.groups.is_empty() || !source.missing.is_empty());
+        if beside || bare.iter().any(|(value, _)| value.at.file != first.at.file) {
+            let why = "the files hold other groups, and not the one that these collections are of: give that one too";
+            group.priority = Some(Value::unknown(why, first.at));
+        }
         match self.all.as_mut_slice() {
             [] => {
                 let nameless = Identity::referred("");

@@ -155,6 +155,12 @@ fn what_stands_among_rule_collections_and_is_none_stops_the_import() {
     }
     let page = |next: Value| json!({"value": [group("p/g", "Allow")], "nextLink": next});
     stops(&[page(json!("https://management.azure.com/x?skip=1"))], "another page");
+    for key in ["skip_token", "$skipToken", "SkipToken", "@odata.nextLink"] {
+        stops(&[json!({"data": [group("p/g", "Allow")], key: "x"})], "another page");
+    }
+    let mut odd = group("p/g", "Deny");
+    odd["type"] = json!("Microsoft.Network/firewallPolicies/unheardOf");
+    stops(&[template(json!([policy("p", json!({})), odd]))], "not known to egret");
     assert_eq!(rules(&[page(json!(null))]), ["g/c/r carried"]);
     let machine = json!({"type": "Microsoft.Compute/virtualMachines", "name": "vm"});
     told(&[json!([collection("Allow"), machine, null, {}])]).unwrap();
@@ -368,6 +374,115 @@ fn policies_of_one_name_in_two_resource_groups_stay_two() {
             imported.toml
         );
     }
+}
+
+fn named(parameter: &str, resources: Value) -> Value {
+    let mut file = template(resources);
+    file["parameters"][parameter] = json!({"type": "string"});
+    file
+}
+
+#[test]
+fn two_stand_ins_may_be_one_name() {
+    let policy = named(
+        "name",
+        json!([
+            policy("[parameters('name')]", json!({})),
+            group("[concat(parameters('name'), '/all')]", "Allow")
+        ]),
+    );
+    let rules_of = named("policy", json!([group("[concat(parameters('policy'), '/g')]", "Deny")]));
+    assert_eq!(rules(&[policy, rules_of]), ["all/c/r carried", "g/c/r carried"]);
+}
+
+#[test]
+fn a_stand_in_of_one_file_is_not_what_reads_like_it_in_another() {
+    let ip_group = resource("ipGroups", "[parameters('x')]", json!({"ipAddresses": ["10.0.0.0/8"]}));
+    let mut refers = group("p/g", "Deny");
+    let rule = &mut refers["properties"]["ruleCollections"][0]["rules"][0];
+    rule["sourceIpGroups"] = json!(["[resourceId('Microsoft.Network/ipGroups', parameters('x'))]"]);
+    rule.as_object_mut().unwrap().remove("sourceAddresses");
+    assert_eq!(rules(&[named("x", json!([ip_group, refers]))]), ["g/c/r carried"]);
+    stops(
+        &[named("x", json!([ip_group])), named("x", json!([refers]))],
+        "which IP group is meant",
+    );
+}
+
+#[test]
+fn where_collections_without_a_group_stand_among_groups_is_not_known() {
+    let file = template(json!([policy("p", json!({})), group("p/all", "Allow")]));
+    stops(&[file.clone(), collection("Deny")], "the group's priority is not known");
+    assert_eq!(
+        rules(&[file, collection("Allow")]),
+        ["all/c/r carried", "default/c/r absent"]
+    );
+    stops(
+        &[collection("Allow"), collection("Deny")],
+        "the group's priority is not known",
+    );
+    let alone = template(json!([policy("p", json!({}))]));
+    assert_eq!(rules(&[alone, collection("Deny")]), ["default/c/r carried"]);
+}
+
+#[test]
+fn a_firewall_of_which_the_policy_is_not_known_does_not_choose_among_several() {
+    let firewall =
+        |name: &str, policy: &str| resource("azureFirewalls", name, json!({"firewallPolicy": {"id": policy}}));
+    let file = |firewalls: &[Value]| {
+        let mut resources = vec![
+            policy("p", json!({})),
+            group("p/g", "Allow"),
+            policy("q", json!({})),
+            group("q/g", "Deny"),
+        ];
+        resources.extend_from_slice(firewalls);
+        named("id", json!(resources))
+    };
+    stops(
+        &[file(&[firewall("f", "[parameters('id')]")])],
+        "which of the policies it uses is not known",
+    );
+    // One that is certain comes first.
+    let perhaps = with(firewall("e", "p"), "condition", json!("[parameters('deploy')]"));
+    let told = rules(&[file(&[perhaps, firewall("f", "q")])]);
+    assert_eq!(told, ["g/c/r absent", "g/c/r carried"]);
+    let one = named(
+        "id",
+        json!([
+            policy("p", json!({})),
+            group("p/g", "Deny"),
+            firewall("f", "[parameters('id')]")
+        ]),
+    );
+    assert_eq!(rules(&[one]), ["g/c/r carried"]);
+}
+
+#[test]
+fn what_is_printed_of_a_template_is_the_same_group() {
+    let mut printed = group("p/g", "Allow");
+    let rule = &mut printed["properties"]["ruleCollections"][0]["rules"][0];
+    rule["fqdnTags"] = json!([]);
+    rule["sourceIpGroups"] = json!([]);
+    rule["terminateTLS"] = json!(false);
+    let written = || json!([policy("p", json!({})), group("p/g", "Allow")]);
+    let both = [template(written()), json!([printed.clone()])];
+    assert_eq!(rules(&both), ["g/c/r carried", "g/c/r absent"]);
+    // Nobody is not anybody.
+    printed["properties"]["ruleCollections"][0]["rules"][0]
+        .as_object_mut()
+        .unwrap()
+        .remove("sourceIpGroups");
+    printed["properties"]["ruleCollections"][0]["rules"][0]["sourceAddresses"] = json!([]);
+    let mut anybody = written();
+    anybody[1]["properties"]["ruleCollections"][0]["rules"][0]
+        .as_object_mut()
+        .unwrap()
+        .remove("sourceAddresses");
+    assert_eq!(
+        rules(&[template(anybody), json!([printed])]),
+        ["g/c/r absent", "g (2)/c/r absent"]
+    );
 }
 
 /// Resources in a deployment of a template of its own parameters, in the resource group that an expression of them names.

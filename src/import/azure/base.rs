@@ -1,0 +1,35 @@
+//! References from a policy to its parent, and from a firewall to its policy.
+
+use super::{groups::unknown, identity::Identity};
+use crate::import::value::{Kind, Unknown, Value};
+use std::sync::Arc;
+
+/// A reference to another policy: a parent, or the one that a firewall uses.
+#[derive(Clone, Debug)]
+pub(super) enum Base {
+    None,
+    Named(Identity),
+    Unknown(Arc<Unknown>),
+}
+
+/// `{ id }`, or the id alone. Whatever else is written there may be a parent.
+pub(super) fn base(value: &Value) -> Base {
+    let id = match value.as_object() {
+        Some(object) if object.entries.iter().all(|(key, _)| key.eq_ignore_ascii_case("id")) => match value.get("id") {
+            Some(id) => id,
+            None => return Base::None,
+        },
+        Some(_) => value.get("id").unwrap_or(value),
+        None => value,
+    };
+    match &id.kind {
+        Kind::Text(text) if text.text.trim().is_empty() && text.stands_for.is_none() => Base::None,
+        Kind::Text(text) if !text.text.trim_matches(['/', ' ']).is_empty() => {
+            let mut id = Identity::referred(&text.text);
+            id.sure = text.stands_for.is_none();
+            Base::Named(id)
+        }
+        Kind::Unknown(unknown) => Base::Unknown(unknown.clone()),
+        _ => Base::Unknown(unknown(format!("its id is {}", id.type_name()), id.at)),
+    }
+}
