@@ -25,7 +25,7 @@ pub(super) fn base(value: &Value) -> Base {
     match &id.kind {
         Kind::Text(text) if text.text.trim().is_empty() && text.stands_for.is_none() => Base::None,
         Kind::Text(text) if !text.text.trim_matches(['/', ' ']).is_empty() => {
-            let mut id = Identity::referred(&text.text);
+            let mut id = Identity::meant_by(text);
             id.sure = text.stands_for.is_none();
             Base::Named(id)
         }

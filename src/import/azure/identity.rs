@@ -2,17 +2,12 @@
 //! the deployment, exports write them out, names may be stand-ins; none of it is thrown away. What is not known is the same as
 //! nothing for certain, and different from nothing for certain.
 
+use super::place::{Fit, NO_GROUP, NO_SUBSCRIPTION, Part};
 use crate::import::{
     arm::Resource,
-    value::{Kind, Value},
+    value::{Text, Value},
 };
-use std::{collections::HashMap, sync::Arc};
-
-/// What stands for the subscription (stand-in of `subscription()`, and of exports that were made anonymous).
-const NO_SUBSCRIPTION: &str = "00000000-0000-0000-0000-000000000000";
-
-/// What stands for the resource group (stand-in of `resourceGroup()`).
-const NO_GROUP: &str = "resource-group";
+use std::collections::HashMap;
 
 /// Most things of one name among which the one that is meant is looked for; of more, none is.
 const MOST_ALIKE: usize = 1000;
@@ -26,64 +21,6 @@ pub(super) struct Identity {
     pub name: Option<String>,
     /// The name is the one that Azure has, and no stand-in.
     pub sure: bool,
-}
-
-/// A part of the place of a resource.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-enum Part {
-    /// Wherever the template is deployed.
-    Unsaid,
-    /// In lower case.
-    Known(String),
-    /// Azure alone knows it: certainly the same as its clones, by the address that they share.
-    StandIn(usize),
-    /// Not even a stand-in: certainly the same as nothing.
-    InDoubt,
-}
-
-impl Part {
-    /// Of a text; `none` stands for where the template is deployed.
-    fn of_text(text: &str, none: &str) -> Self {
-        let text = text.trim().to_ascii_lowercase();
-        match text.is_empty() || text == none {
-            true => Self::Unsaid,
-            false => Self::Known(text),
-        }
-    }
-
-    /// Of what a deployment says of where it is.
-    fn of(value: Option<&Value>, none: &str) -> Self {
-        match value.map(|value| &value.kind) {
-            None | Some(Kind::Null) => Self::Unsaid,
-            Some(Kind::Text(text)) if text.stands_for.is_none() || &*text.text == none => {
-                Self::of_text(&text.text, none)
-            }
-            Some(Kind::Text(text)) => Self::StandIn(Arc::as_ptr(&text.text).addr()),
-            Some(_) => Self::InDoubt,
-        }
-    }
-
-    fn is_known(&self) -> bool {
-        matches!(self, Self::Known(_))
-    }
-
-    /// Whether both may be the same, and whether they are taken for that. What is not said is what is meant, if there is only one.
-    fn fits(&self, other: &Self) -> Fit {
-        match (self, other) {
-            (Self::Unsaid, _) | (_, Self::Unsaid) => Fit::Yes,
-            (Self::Known(one), Self::Known(other)) if one != other => Fit::No,
-            (Self::InDoubt, _) | (_, Self::InDoubt) => Fit::Perhaps,
-            _ if self == other => Fit::Yes,
-            _ => Fit::Perhaps,
-        }
-    }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Fit {
-    No,
-    Perhaps,
-    Yes,
 }
 
 /// A resource id in its parts (`/subscriptions/S/resourceGroups/G/providers/NAMESPACE/TYPE/NAME/TYPE/NAME`).
@@ -155,6 +92,23 @@ impl Identity {
         }
     }
 
+    /// What a reference means, which may be computed.
+    pub fn meant_by(text: &Text) -> Self {
+        let id = Self::referred(&text.text);
+        let reads = |part: Part| match part {
+            Part::Known(text) => Part::Reads(text),
+            part => part,
+        };
+        match text.stands_for {
+            None => id,
+            Some(_) => Self {
+                subscription: reads(id.subscription),
+                group: reads(id.group),
+                ..id
+            },
+        }
+    }
+
     /// Of the resource that it is a child of. Its name is not known if this one was printed without it.
     pub fn parent(&self) -> Self {
         let parent = self.name.as_deref().and_then(|name| name.rsplit_once('/'));
@@ -202,9 +156,12 @@ impl Identity {
 
     /// Name and place, if they are the same for certain as others that read alike.
     fn exact(&self) -> Option<Exact> {
-        let in_doubt = [&self.subscription, &self.group].contains(&&Part::InDoubt);
-        let name = self.key().filter(|_| !in_doubt)?;
-        Some((name, self.subscription.clone(), self.group.clone()))
+        let part = |part: &Part| match part {
+            Part::InDoubt => None,
+            Part::Reads(text) => Some(Part::Known(text.clone())),
+            part => Some(part.clone()),
+        };
+        Some((self.key()?, part(&self.subscription)?, part(&self.group)?))
     }
 }
 
@@ -369,7 +326,7 @@ mod tests {
     #[test]
     fn a_place_in_doubt_is_the_same_as_none_and_different_from_none() {
         let stand_in = |address| Identity {
-            group: Part::StandIn(address),
+            group: Part::StandIn(address, "rg".into()),
             ..at("", "x")
         };
         let in_doubt = Identity {
@@ -380,7 +337,7 @@ mod tests {
         register.add(&stand_in(1), 0);
         assert_eq!(register.meant(&stand_in(1)), Meant::One(0));
         assert_eq!(register.meant(&stand_in(2)), Meant::Perhaps(0));
-        assert_eq!(register.meant(&at("a", "x")), Meant::Perhaps(0));
+        assert_eq!(register.meant(&at("rg", "x")), Meant::Perhaps(0));
         assert_eq!(register.meant(&Identity::referred("x")), Meant::One(0));
         register.add(&stand_in(2), 1);
         assert_eq!(register.meant(&stand_in(2)), Meant::One(1));

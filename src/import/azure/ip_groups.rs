@@ -124,12 +124,15 @@ impl IpGroups {
         let mut names = Vec::with_capacity(items.len());
         for item in items {
             let value = item.get("id").unwrap_or(item);
-            let Some(text) = value.as_str().filter(|text| !text.trim().is_empty()) else {
-                let why = item.as_unknown().map_or("it is no id", |unknown| &unknown.why);
-                draft.missing(format!("an entry of `{key}` is not known: {why}"));
-                continue;
+            let text = match &value.kind {
+                Kind::Text(text) if !text.text.trim().is_empty() => text,
+                _ => {
+                    let why = item.as_unknown().map_or("it is no id", |unknown| &unknown.why);
+                    draft.missing(format!("an entry of `{key}` is not known: {why}"));
+                    continue;
+                }
             };
-            let id = Identity::referred(text);
+            let id = Identity::meant_by(text);
             let name = id.last().unwrap_or_default();
             let known = match self.places.meant(&id) {
                 Meant::One(place) => &self.known[place],

@@ -522,6 +522,19 @@ fn a_resource_group_that_azure_alone_knows_may_be_any_other() {
             ["all/c/r carried".to_owned(), format!("g/c/r {allowed}")]
         );
     }
+    // As Bicep writes a resource of another group.
+    let scope = "format('/subscriptions/{0}/resourceGroups/{1}', subscription().subscriptionId, parameters('one'))";
+    let reference = format!("[extensionResourceId({scope}, 'Microsoft.Network/ipGroups', 's')]");
+    let refers = |place: &str| {
+        let mut refers = group("p/g", "Allow");
+        let rule = &mut refers["properties"]["ruleCollections"][0]["rules"][0];
+        rule["sourceIpGroups"] = json!([reference]);
+        rule.as_object_mut().unwrap().remove("sourceAddresses");
+        let ip_group = resource("ipGroups", "s", json!({"ipAddresses": ["10.0.0.0/8"]}));
+        [in_groups(json!([deployed_to(place, json!([ip_group])), refers]))]
+    };
+    assert_eq!(rules(&refers(one)), ["g/c/r carried"]);
+    assert_eq!(rules(&refers(other)), ["g/c/r absent"]);
     // Two policies that may be one: what the other denies is not passed over.
     let both = in_groups(json!([
         deployed_to(one, json!([policy("p", json!({})), group("p/all", "Allow")])),
