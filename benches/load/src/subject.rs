@@ -142,7 +142,19 @@ impl Drop for Running {
 
 /// A port that was free a moment ago.
 pub fn free_port() -> io::Result<u16> {
-    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
+    free_ports().map(|[port]| port)
+}
+
+/// Ports that were free a moment ago, each another: all are held until the last one is chosen.
+pub fn free_ports<const N: usize>() -> io::Result<[u16; N]> {
+    let mut held = Vec::with_capacity(N);
+    let mut ports = [0; N];
+    for port in &mut ports {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        *port = listener.local_addr()?.port();
+        held.push(listener);
+    }
+    Ok(ports)
 }
 
 /// The folder that this program lies in, where its companions are.

@@ -1,6 +1,6 @@
 //! egret, with the policy that every subject has.
 
-use super::{Recipe, free_port};
+use super::{Recipe, free_ports};
 use crate::world::{DOCUMENTATION, SUFFIXES, World, suffixes};
 use std::{fmt::Write, io, path::Path};
 
@@ -28,7 +28,7 @@ impl Default for Options {
 /// `binary` with the access log in a file. It refuses to dial loopback, so names are an address for documentation, and
 /// `--lab` lets it dial the upstreams instead.
 pub fn recipe(binary: &Path, world: &World, options: &Options) -> io::Result<Recipe> {
-    let (proxy, health, admin) = (free_port()?, free_port()?, free_port()?);
+    let [proxy, health, admin] = free_ports()?;
     Ok(Recipe {
         program: std::path::absolute(binary)?,
         args: ["run", "--lab", "--config", "FOLDER/egret.toml"]
