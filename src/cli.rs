@@ -244,7 +244,7 @@ pub struct ExplainArgs {
     /// Resolve the name with the configured forwarders as well, and judge the addresses
     #[arg(long)]
     pub resolve: bool,
-    /// What a destination FQDN of a network rule stands for, whatever the forwarders say; may be repeated
+    /// Where a name leads, that of a network rule or the one asked for, whatever the forwarders say; may be repeated
     #[arg(long, value_name = "NAME=IP,..", value_parser = name_and_addresses)]
     pub resolved: Vec<NameAndAddresses>,
     /// Take the attempt from a row of this file, and say whether it is decided alike today (0: alike, 1: not)

@@ -470,6 +470,72 @@ fn a_test_that_hangs_on_a_name_that_nobody_resolved_fails() {
     }
 }
 
+/// Names under contoso.test but for what leads to some addresses, and nothing on 8443.
+const BY_ADDRESS: &str = r#"
+explicit_network_rules = true
+[[network_rule_collection]]
+name = "n"
+priority = 100
+action = "Deny"
+[[network_rule_collection.rule]]
+name = "some"
+protocols = ["TCP"]
+source_addresses = ["*"]
+destination_addresses = ["203.0.113.0/24"]
+destination_ports = ["443"]
+[[network_rule_collection.rule]]
+name = "all"
+protocols = ["TCP"]
+source_addresses = ["*"]
+destination_addresses = ["0.0.0.0/0"]
+destination_ports = ["8443"]
+
+[[application_rule_collection]]
+name = "a"
+priority = 100
+action = "Allow"
+[[application_rule_collection.rule]]
+name = "web"
+source_addresses = ["*"]
+destination_fqdns = ["*.contoso.test"]
+protocols = [{ type = "Https", port = 443 }, { type = "Https", port = 8443 }, { type = "Https", port = 444 }]
+"#;
+
+/// As the gateway does it: it denies a name by the addresses that it leads to.
+#[test]
+fn a_name_at_the_proxy_port_is_judged_by_the_addresses_that_the_test_says_it_leads_to() {
+    let policy = config::from_text("p.toml", BY_ADDRESS).expect("it loads").policy;
+    for (resolved, target, decision, passes) in [
+        ("", "https://www.contoso.test:8443", "Allow", false),
+        ("", "https://www.contoso.test:8443", "Deny", true),
+        ("", "www.contoso.test:8443", "Deny", true),
+        ("", "https://www.contoso.test", "Allow", false),
+        ("", "https://www.contoso.test", "Deny", false),
+        ("", "https://www.contoso.test:444", "Allow", true),
+        ("", "https://www.fabrikam.test", "Deny", true),
+        ("\"203.0.113.9\"", "https://www.contoso.test", "Allow", false),
+        ("\"203.0.113.9\"", "https://www.contoso.test", "Deny", true),
+        ("\"203.0.113.9\"", "www.contoso.test:443", "Deny", true),
+        ("\"192.0.2.9\"", "https://www.contoso.test", "Allow", true),
+        // One that is denied is not dialled; the other one is.
+        (
+            "\"203.0.113.9\", \"192.0.2.9\"",
+            "https://www.contoso.test",
+            "Allow",
+            true,
+        ),
+    ] {
+        let resolved = match resolved {
+            "" => String::new(),
+            addresses => format!("[resolved]\n\"www.contoso.test\" = [{addresses}]\n"),
+        };
+        let text = format!("{resolved}[[attempt]]\nname = \"a\"\ntarget = \"{target}\"\ndecision = \"{decision}\"\n");
+        let suite = Suite::parse("t.toml", &text).expect("it loads");
+        let (ran, _) = run(&policy, &suite);
+        assert_eq!(ran.failed.is_empty(), passes, "{text}: {:?}", ran.judged);
+    }
+}
+
 #[test]
 fn what_is_said_of_an_exported_policy_leads_to_its_json() {
     let policy = r#"{ "ruleCollections": [ {

@@ -13,7 +13,7 @@ mod show;
 use super::{Answer, ExplainArgs, print, refuse};
 use crate::{
     config::Checked,
-    policy::{AddressPlan, CompiledPolicy, Reason, Resolved},
+    policy::{AddressPlan, CompiledPolicy, Reason, Resolved, RuleId, Via},
 };
 use asked::Asked;
 use end::End;
@@ -40,8 +40,9 @@ pub fn run(args: &ExplainArgs) -> anyhow::Result<Answer> {
     if let Some(judged) = explanation.judged() {
         judged::certain(&explanation.policy, &judged.evaluation)?;
     }
-    if args.resolve {
-        explanation.resolve(&checked)?;
+    explanation.resolve(&checked, args.resolve)?;
+    if let (Some(rule), Some(name)) = (explanation.by_address(), explanation.asked.target.name()) {
+        return Err(judged::open(&explanation.policy, name, rule));
     }
     if !args.nsg.is_empty() {
         explanation.groups = nsg::judge(args, &checked, &explanation.asked)?;
@@ -91,12 +92,20 @@ impl Explanation {
     }
 
     /// The name's addresses, and what threat intelligence and network rules say of them.
-    fn resolve(&mut self, checked: &Checked) -> anyhow::Result<()> {
+    /// `ask`: the forwarders are asked, unless `--resolved` says where it leads.
+    fn resolve(&mut self, checked: &Checked, ask: bool) -> anyhow::Result<()> {
         let (Some(end), Some(name)) = (&self.end, self.asked.target.name()) else {
             return Ok(());
         };
-        if self.looks_up(end) {
-            self.answer = Some(resolve::look_up(checked, name)?);
+        let told = self
+            .resolved
+            .of(name)
+            .filter(|_| ask || self.asked.via == Via::Explicit);
+        if self.looks_up(end) && (ask || told.is_some()) {
+            self.answer = Some(match told {
+                Some(addresses) => resolve::told(checked, name, addresses),
+                None => resolve::look_up(checked, name)?,
+            });
             self.addresses.own = crate::gateway::own_addresses()?.into();
             self.end = self.end_under(&self.policy);
         }
@@ -106,6 +115,10 @@ impl Explanation {
     /// Whether the flow would get through, as far as was looked.
     fn permitted(&self) -> bool {
         self.end.as_ref().is_some_and(End::permitted) && self.groups.iter().all(|group| group.allows)
+    }
+
+    fn by_address(&self) -> Option<RuleId> {
+        self.end.as_ref().and_then(End::by_address)
     }
 
     fn judged(&self) -> Option<&Judged> {

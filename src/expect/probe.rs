@@ -31,8 +31,18 @@ pub struct Judged {
     pub decision: Decision,
     /// Rules without which it might have been another one.
     pub swayed_by: Vec<RuleId>,
-    /// The rule denies by names of which the tests do not say where they lead: it could not be told.
+    /// A rule denies by where a name leads, and the tests do not say where: it could not be told.
     pub unresolved: bool,
+    /// That rule, if it denies addresses of the name that is asked for.
+    pub by_address: Option<RuleId>,
+}
+
+/// One evaluation of an attempt, at the address that decided it.
+struct End {
+    evaluation: Evaluation,
+    at: Option<IpAddr>,
+    /// Rules that decided, at each address.
+    rules: Vec<RuleId>,
 }
 
 /// A rule that was looked at and came near, and how near.
@@ -84,26 +94,65 @@ impl Probe {
         if let Err(reason) = self.target.host {
             return Judged::refused(reason);
         }
-        let evaluate = |protocol| policy.evaluate(&self.flow(protocol), &mut NoTrace);
-        let (ended, others) = match self.target.speaks {
-            Speaks::Known(protocol) => (evaluate(Some(protocol)), None),
-            Speaks::Neither => (evaluate(None), None),
+        let end = |protocol| self.end(policy, protocol);
+        let (ended, mut swayed_by) = match self.target.speaks {
+            Speaks::Known(protocol) => one(end(Some(protocol))),
+            Speaks::Neither => one(end(None)),
             Speaks::Open => {
-                let (https, http) = (evaluate(Some(Protocol::Https)), evaluate(Some(Protocol::Http)));
-                (both(https, http, self.target.port), Some([https, http]))
+                let (https, http) = (end(Some(Protocol::Https)), end(Some(Protocol::Http)));
+                let rules = [&https.rules[..], &http.rules].concat();
+                (both(https, http, self.target.port).evaluation, rules)
             }
         };
-        let ends = others.into_iter().flatten().chain([ended]);
-        let decided = ends.filter_map(|end| end.decision.rule);
-        let mut swayed_by: Vec<RuleId> = decided.chain(self.excepted_by(policy)).collect();
+        swayed_by.extend(self.excepted_by(policy));
         swayed_by.sort_unstable();
         swayed_by.dedup();
         Judged {
             by: ended.by,
             decision: ended.decision,
             swayed_by,
-            unresolved: ended.unresolved,
+            unresolved: ended.unresolved || ended.by_address.is_some(),
+            by_address: ended.by_address,
         }
+    }
+
+    /// The addresses that the name leads to, of an attempt at the proxy port whose test does not say one of them.
+    fn leads_to(&self) -> &[IpAddr] {
+        let name = self.target.name().filter(|_| self.via == Via::Explicit);
+        let name = name.filter(|_| self.destination.is_none());
+        name.and_then(|name| self.resolved.of(name)).unwrap_or_default()
+    }
+
+    /// As the gateway does it: the name first, then each of its addresses. One on a list in mode `Deny` ends it, one that a rule
+    /// denies is not dialled, and what audit mode alone leaves is told as denied.
+    fn end(&self, policy: &CompiledPolicy, protocol: Option<Protocol>) -> End {
+        let evaluate = |at| policy.evaluate(&self.flow(protocol, at), &mut NoTrace);
+        let by_name = evaluate(None);
+        let mut end = End {
+            evaluation: by_name,
+            at: None,
+            rules: by_name.decision.rule.into_iter().collect(),
+        };
+        let addresses = self.leads_to();
+        if addresses.is_empty() || !by_name.decision.permits() {
+            return end;
+        }
+        let each: Vec<(IpAddr, Evaluation)> = addresses.iter().map(|ip| (*ip, evaluate(Some(*ip)))).collect();
+        end.rules.extend(each.iter().filter_map(|(_, one)| one.decision.rule));
+        let listed = |(_, one): &&(IpAddr, Evaluation)| one.by == DecidedBy::ThreatIntelligence;
+        let denied = |one: &Evaluation| one.by == DecidedBy::Network && one.decision.action == Action::Deny;
+        let kept = || each.iter().filter(|(_, one)| one.decision.permits());
+        let stop = match each.iter().find(listed) {
+            Some(listed) => Some(listed),
+            None if kept().next().is_none() => each.first(),
+            None => kept().next().filter(|_| kept().all(|(_, one)| denied(one))),
+        };
+        end.evaluation.by_address = None;
+        if let Some((ip, evaluation)) = stop {
+            end.evaluation = *evaluation;
+            end.at = Some(*ip);
+        }
+        end
     }
 
     /// The rules that came near, in the order in which they are judged, up to the one that decides.
@@ -113,7 +162,8 @@ impl Probe {
         }
         let traced = |protocol| {
             let mut seen = Seen::default();
-            (policy.evaluate(&self.flow(protocol), &mut seen), seen.0)
+            let evaluation = policy.evaluate(&self.flow(protocol, self.end(policy, protocol).at), &mut seen);
+            (evaluation, seen.up_to(&evaluation))
         };
         match self.target.speaks {
             Speaks::Known(protocol) => traced(Some(protocol)).1,
@@ -130,24 +180,29 @@ impl Probe {
 
     /// The network rules that allow the address of a named target, and so take it out of later denials by address.
     fn excepted_by(&self, policy: &CompiledPolicy) -> Vec<RuleId> {
-        let (Via::Explicit, Some(_), Some(ip)) = (self.via, self.target.name(), self.destination) else {
+        if self.via != Via::Explicit || self.target.name().is_none() {
             return Vec::new();
+        }
+        let at = |ip: IpAddr| {
+            let mut passed = PassedBy::default();
+            policy.network(&self.flow(None, Some(ip)), &mut passed);
+            let leads = move |rule: &RuleId| {
+                let network = policy.network_rule(*rule);
+                policy.action(*rule) == Action::Allow && network.is_some_and(|network| network.destinations.hold(ip))
+            };
+            passed.0.into_iter().filter(leads)
         };
-        let mut passed = PassedBy::default();
-        policy.network(&self.flow(None), &mut passed);
-        let leads = |rule: &RuleId| {
-            let network = policy.network_rule(*rule);
-            policy.action(*rule) == Action::Allow && network.is_some_and(|network| network.destinations.hold(ip))
-        };
-        passed.0.into_iter().filter(leads).collect()
+        let addresses = self.destination.as_slice().iter().chain(self.leads_to());
+        addresses.flat_map(|ip| at(*ip)).collect()
     }
 
-    fn flow(&self, protocol: Option<Protocol>) -> FlowAttempt<'_> {
+    /// `at`: one of the addresses that the name leads to.
+    fn flow(&self, protocol: Option<Protocol>, at: Option<IpAddr>) -> FlowAttempt<'_> {
         FlowAttempt {
             source: self.source,
             via: self.via,
             transport: self.target.transport,
-            destination: self.target.address().or(self.destination),
+            destination: self.target.address().or(self.destination).or(at),
             port: self.target.port,
             name: self.target.name(),
             protocol,
@@ -156,9 +211,13 @@ impl Probe {
     }
 }
 
+fn one(end: End) -> (Evaluation, Vec<RuleId>) {
+    (end.evaluation, end.rules)
+}
+
 /// What stands for a CONNECT, which does not say what will be spoken.
-fn both(https: Evaluation, http: Evaluation, port: u16) -> Evaluation {
-    match Expected::of(https.decision, http.decision, port).0 {
+fn both(https: End, http: End, port: u16) -> End {
+    match Expected::of(https.evaluation.decision, http.evaluation.decision, port).0 {
         Expected::Http => http,
         Expected::Tls | Expected::Either => https,
     }
@@ -179,6 +238,7 @@ impl Judged {
             decision,
             swayed_by: Vec::new(),
             unresolved: false,
+            by_address: None,
         }
     }
 }
@@ -186,6 +246,20 @@ impl Judged {
 /// Gathers the rules that came near.
 #[derive(Default)]
 struct Seen(Vec<(RuleId, Near)>);
+
+impl Seen {
+    /// Up to a network rule that decided: it may do so after the name was judged.
+    fn up_to(mut self, evaluation: &Evaluation) -> Vec<(RuleId, Near)> {
+        let rule = evaluation.decision.rule.filter(|_| !evaluation.unresolved);
+        if let Some(at) = self.0.iter().position(|(seen, _)| Some(*seen) == rule)
+            && evaluation.by == DecidedBy::Network
+        {
+            self.0[at].1 = Near::Packet(Misses::default());
+            self.0.truncate(at + 1);
+        }
+        self.0
+    }
+}
 
 impl Trace for Seen {
     fn rule(&mut self, rule: RuleId, outcome: RuleOutcome) {

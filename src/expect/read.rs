@@ -42,7 +42,7 @@ const REASONS: [Reason; 6] = [
 pub struct FileSuite {
     /// Who asks where an attempt does not say it. Default `127.0.0.1`.
     source: Option<At<String>>,
-    /// Addresses that destination FQDNs of network rules stand for, for transparent attempts: name to addresses.
+    /// Where names lead, name to addresses: destination FQDNs of network rules for transparent attempts, the name asked for else.
     #[serde(default)]
     resolved: BTreeMap<String, At<Vec<At<String>>>>,
     /// The attempts.

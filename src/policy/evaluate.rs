@@ -72,6 +72,11 @@ impl Resolved {
         self.0.insert(name, addresses);
     }
 
+    /// Where a name leads; `None`: nobody says.
+    pub fn of(&self, name: &Fqdn) -> Option<&[IpAddr]> {
+        self.0.get(name).map(Vec::as_slice)
+    }
+
     /// Whether the address is one of the name's; `None`: nobody says where the name leads.
     pub fn leads(&self, name: &Fqdn, to: IpAddr) -> Option<bool> {
         self.0.get(name).map(|addresses| addresses.contains(&to))
@@ -90,6 +95,18 @@ pub struct Evaluation {
     /// The rule denies by destination FQDNs of which nobody says where they lead, and without it the attempt would go
     /// through. It is taken to match, which is the narrow side; who explains or tests a policy must not take that for an answer.
     pub unresolved: bool,
+    /// A name asked for at the proxy port goes through unless it leads where this rule denies, and nobody says where it leads.
+    /// The gateway judges each address once it is looked up; who explains or tests a policy must do so too, or give no answer.
+    pub by_address: Option<RuleId>,
+}
+
+/// Whether a network rule denies where a name leads that nobody looked up.
+#[derive(Clone, Copy)]
+enum Denies {
+    /// Some addresses.
+    Some(RuleId),
+    /// Wherever that is.
+    All(RuleId),
 }
 
 /// Where a rule leads, held against an attempt.
@@ -120,6 +137,7 @@ impl CompiledPolicy {
                 decision: THREAT_DENIED,
                 threat,
                 unresolved: false,
+                by_address: None,
             };
         }
         let mut perhaps = None;
@@ -129,12 +147,48 @@ impl CompiledPolicy {
             .or_else(|| self.application(flow, trace))
             .unwrap_or_else(|| (DecidedBy::Default, self.nothing_matched(flow)));
         let denies = perhaps.filter(|_| decision.permits());
+        let by_address = match decision.permits() {
+            true => self.denied_by_address(flow, decision.rule),
+            false => None,
+        };
+        let (by_address, denied) = match by_address {
+            Some(Denies::Some(rule)) => (Some(rule), denies),
+            Some(Denies::All(rule)) => (None, Some(rule)),
+            None => (None, denies),
+        };
         Evaluation {
-            by: denies.map_or(by, |_| DecidedBy::Network),
-            decision: denies.map_or(decision, |rule| self.matched(rule)),
+            by: denied.map_or(by, |_| DecidedBy::Network),
+            decision: denied.map_or(decision, |rule| self.matched(rule)),
             threat,
             unresolved: denies.is_some(),
+            by_address,
         }
+    }
+
+    /// What network rules deny of the addresses that a name at the proxy port leads to, when none is known: they are judged
+    /// after the name, in the order of the rules, and those before `last` alone if it is a network rule.
+    fn denied_by_address(&self, flow: &FlowAttempt<'_>, last: Option<RuleId>) -> Option<Denies> {
+        let asked = flow.via == Via::Explicit && flow.name.is_some() && flow.destination.is_none();
+        if !asked || !self.model().explicit_network_rules || proof::off(Guard::NetworkRules) {
+            return None;
+        }
+        let rules = self.network_rules().take_while(|rule| Some(*rule) != last);
+        let (mut excepted, mut found) = (false, None);
+        for rule in rules.filter(|rule| self.misses(*rule, flow, false).count() == 0) {
+            let packet = &self.packets[rule.0 as usize];
+            let denies = self.action(rule) == Action::Deny;
+            match (denies, packet.leads_everywhere()) {
+                (false, true) => break,
+                (false, false) => excepted |= packet.has_addresses(),
+                // What an earlier rule may deny is denied alike.
+                (true, true) if !excepted && found.is_none_or(|first| self.mode_of(first) == self.mode_of(rule)) => {
+                    return Some(Denies::All(rule));
+                }
+                (true, _) if packet.has_addresses() => found = found.or(Some(rule)),
+                (true, _) => {}
+            }
+        }
+        found.map(Denies::Some)
     }
 
     /// Whether a list holds what is known of an attempt: its name, or an address at one of its ends.

@@ -122,6 +122,11 @@ pub struct Destinations {
 }
 
 impl Destinations {
+    /// Whether any address is one of these, names apart.
+    pub fn speak_of_addresses(&self) -> bool {
+        self.any || !self.addresses.is_empty() || self.service_tags.iter().any(|tag| !tag.prefixes.is_empty())
+    }
+
     /// Whether an address is one of these, names apart.
     pub fn hold(&self, address: IpAddr) -> bool {
         let tags = self.service_tags.iter().flat_map(|tag| tag.prefixes.iter());

@@ -92,6 +92,11 @@ impl PacketRule {
         self.destinations == AddressSet::Any
     }
 
+    /// Whether it speaks of any address at all.
+    pub(super) fn has_addresses(&self) -> bool {
+        !self.destinations.is_empty()
+    }
+
     pub(super) fn fqdns(&self) -> &[Fqdn] {
         &self.fqdns
     }

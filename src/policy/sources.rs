@@ -40,6 +40,11 @@ impl AddressSet {
         }
     }
 
+    /// Whether it holds no address.
+    pub(super) fn is_empty(&self) -> bool {
+        matches!(self, Self::Ranges { v4, v6 } if v4.is_empty() && v6.is_empty())
+    }
+
     pub(super) fn contains(&self, source: IpAddr) -> bool {
         match (self, source.to_canonical()) {
             (Self::Any, _) => true,

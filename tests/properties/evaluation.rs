@@ -352,7 +352,44 @@ fn naive(policy: &Policy, tried: &Tried) -> Verdict {
     let mut perhaps = None;
     let end = naive_end(policy, tried, &mut perhaps);
     let through = end.1 == Action::Allow || end.3 == Mode::Audit;
+    let perhaps = perhaps.or_else(|| naive_everywhere(policy, tried, &end));
     perhaps.filter(|_| through).unwrap_or(end)
+}
+
+/// The rule that denies a name at the proxy port wherever it leads, if nobody says where: no earlier one allows an address, or
+/// denies some in another mode.
+fn naive_everywhere(policy: &Policy, tried: &Tried, end: &Verdict) -> Option<Verdict> {
+    let asked = tried.via == Via::Explicit && tried.name.is_some() && tried.destination.is_none();
+    let mut modes = Vec::new();
+    for placed in in_order(policy)
+        .into_iter()
+        .filter(|_| asked && policy.explicit_network_rules)
+    {
+        let AnyRule::Network(rule) = placed.rule else { continue };
+        if end.4.as_ref() == Some(&placed.names) && end.0 == DecidedBy::Network {
+            return None;
+        }
+        let to = &rule.destinations;
+        let some = to.any || !to.addresses.is_empty() || to.service_tags.iter().any(|tag| !tag.prefixes.is_empty());
+        if !some || !naive_packet(&rule.sources, &rule.ip_protocols, &rule.destination_ports, tried) {
+            continue;
+        }
+        if placed.action == Action::Allow {
+            return None;
+        }
+        modes.push(placed.mode);
+        if to.any && modes[0] == placed.mode {
+            let names = Some(placed.names);
+            return Some((
+                DecidedBy::Network,
+                Action::Deny,
+                Reason::RuleMatched,
+                placed.mode,
+                names,
+            ));
+        }
+    }
+    None
 }
 
 fn naive_end(policy: &Policy, tried: &Tried, perhaps: &mut Option<Verdict>) -> Verdict {
@@ -576,8 +613,32 @@ proptest! {
             let mut seen = Seen::default();
             let traced = compiled.evaluate(&flow, &mut seen);
             let matched = seen.0.iter().find(|(_, matched)| *matched).map(|(rule, _)| *rule);
-            prop_assert!(traced.unresolved || traced.decision.rule == matched);
+            let later = tried.destination.is_none() && traced.by == DecidedBy::Network;
+            prop_assert!(traced.unresolved || later || traced.decision.rule == matched);
             prop_assert!(seen.0.windows(2).all(|pair| pair[0].0 < pair[1].0 && !pair[0].1), "{:?}", seen.0);
+        }
+    }
+
+    /// What is said of a name before it is looked up holds at every address, unless a rule is named that may deny there.
+    #[test]
+    fn a_name_that_goes_through_does_so_wherever_it_leads_or_it_is_said_which_rule_may_deny(
+        policy in policy(), tried in tried(), addresses in vec(source(), 8..=8),
+    ) {
+        let policy = Policy { threat_intelligence: ThreatIntelligence::default(), ..policy };
+        let compiled = CompiledPolicy::new(policy);
+        let resolved = Resolved::default();
+        let asked = Tried { via: Via::Explicit, transport: Transport::Tcp, destination: None, ..tried };
+        let found = compiled.evaluate(&asked.flow(&resolved), &mut NoTrace);
+        prop_assume!(asked.name.is_some() && found.by_address.is_none());
+        for ip in addresses {
+            let there = Tried { destination: Some(ip), ..asked.clone() };
+            let there = compiled.evaluate(&there.flow(&resolved), &mut NoTrace);
+            if found.decision.permits() {
+                prop_assert!(there.decision.permits(), "{asked:?} to {ip}: {there:?}");
+                prop_assert_eq!(found.decision.action, there.decision.action);
+            } else if found.by == DecidedBy::Network && compiled.network(&asked.flow(&resolved), &mut NoTrace).is_none() {
+                prop_assert!(!there.decision.permits(), "{asked:?} to {ip}: {there:?}");
+            }
         }
     }
 

@@ -124,9 +124,13 @@ impl<'a> Tests<'a> {
             (Action::Deny, Mode::Audit) => ", in audit mode: let through and recorded as denied",
             _ => "",
         };
-        let doubt = match judged.unresolved {
-            true => ", if a name of it leads there: `[resolved]` of the tests does not say",
-            false => "",
+        let doubt = match (judged.unresolved, judged.by_address) {
+            (_, Some(rule)) => format!(
+                ", unless it leads where {} denies: say where, in `[resolved]` or `destination` of the tests",
+                label(&self.policy, rule)
+            ),
+            (true, None) => ", if a name of it leads there: `[resolved]` of the tests does not say".into(),
+            (false, None) => String::new(),
         };
         format!("{:?}, {}{by}{audit}{doubt}", decision.action, decision.reason)
     }
@@ -246,10 +250,15 @@ fn wanted(expected: &Expectation) -> String {
     format!("{:?}{reason}{rule}", expected.decision)
 }
 
-/// What the tests say of names of network rules, which only routed attempts are judged by: for `egret explain`.
+/// What the tests say of names that the attempt is judged by, for `egret explain`: routed it is those of network rules, at the
+/// proxy port its own.
 fn resolved(probe: &Probe) -> String {
     let mut text = String::new();
-    for (name, addresses) in probe.resolved().iter().filter(|_| probe.via == Via::Transparent) {
+    for (name, addresses) in probe.resolved().iter() {
+        if probe.via == Via::Explicit && (probe.destination.is_some() || probe.target().name() != Some(name)) {
+            continue;
+        }
+
         let addresses: Vec<String> = addresses.iter().map(ToString::to_string).collect();
         let _ = write!(text, " --resolved {name}={}", addresses.join(","));
     }

@@ -71,6 +71,9 @@ fn without(it: &Explanation, rule: RuleId) -> Option<End> {
 fn by(it: &Explanation, end: &End) -> String {
     let denied = end.denied().first().map(|(_, judged)| judged.evaluation.decision);
     let decision = end.decision();
+    if let Some(rule) = end.by_address() {
+        return format!("rule {}, if the name leads there,", it.label(rule));
+    }
     match (decision.rule, denied.and_then(|denied| denied.rule)) {
         _ if end.permitted() == decision.permits() => match decision.rule {
             // Nobody says where the names lead by which it denies.

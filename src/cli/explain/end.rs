@@ -6,7 +6,7 @@ use super::{
     judged::{self, Judged},
     resolve::Resolution,
 };
-use crate::policy::{Action, CompiledPolicy, DecidedBy, Decision, Reason, Via};
+use crate::policy::{Action, CompiledPolicy, DecidedBy, Decision, Reason, RuleId, Via};
 use std::net::IpAddr;
 
 /// The end of an attempt, as far as was looked.
@@ -23,10 +23,21 @@ impl End {
         self.judged.evaluation.decision
     }
 
-    /// Whether the flow would get through.
+    /// Whether the flow would get through, for certain.
     pub fn permitted(&self) -> bool {
         let dialled = self.resolution.as_ref().is_none_or(|found| found.vetted.is_ok());
-        self.decision().permits() && !self.never_dialled && dialled
+        self.passes_rules() && dialled && self.by_address().is_none()
+    }
+
+    /// Whether it gets as far as its addresses.
+    fn passes_rules(&self) -> bool {
+        self.decision().permits() && !self.never_dialled
+    }
+
+    /// The rule that may deny where the name leads, if nobody says where that is.
+    pub fn by_address(&self) -> Option<RuleId> {
+        let open = self.judged.evaluation.by_address;
+        open.filter(|_| self.resolution.is_none() && !self.never_dialled)
     }
 
     /// Whether it would get through in every mode: what audit mode lets through is denied.
@@ -61,7 +72,7 @@ impl Explanation {
             never_dialled: false,
             resolution: None,
         };
-        if !end.permitted() {
+        if !end.passes_rules() {
             return Some(end);
         }
         let decision = end.decision();
@@ -83,6 +94,6 @@ impl Explanation {
 
     /// Whether a name is looked up: not before it is allowed, and not for what is translated.
     pub fn looks_up(&self, end: &End) -> bool {
-        end.permitted() && end.judged.evaluation.by != DecidedBy::Nat && self.asked.target.name().is_some()
+        end.passes_rules() && end.judged.evaluation.by != DecidedBy::Nat && self.asked.target.name().is_some()
     }
 }

@@ -3,9 +3,11 @@
 use super::asked::Asked;
 use crate::{
     expect::{label, target::Speaks},
-    policy::{CompiledPolicy, Evaluation, Expected, Misses, Protocol, Resolved, RuleId, RuleOutcome, Trace},
+    policy::{
+        CompiledPolicy, DecidedBy, Evaluation, Expected, Fqdn, Misses, Protocol, Resolved, RuleId, RuleOutcome, Trace,
+    },
 };
-use anyhow::bail;
+use anyhow::{anyhow, bail};
 
 /// What was decided, as what, and on the way where.
 pub struct Judged {
@@ -76,15 +78,33 @@ pub fn certain(policy: &CompiledPolicy, evaluation: &Evaluation) -> anyhow::Resu
     )
 }
 
+/// A rule denies some of the addresses that a name may lead to, and nobody said where it leads: there is no answer.
+pub fn open(policy: &CompiledPolicy, name: &Fqdn, rule: RuleId) -> anyhow::Error {
+    anyhow!(
+        "rule {} denies addresses, and where `{name}` leads is not known: `--resolve` looks it up, `--resolved {name}=IP` or \
+         `--destination IP` says it",
+        label(policy, rule),
+    )
+}
+
 /// The evaluation; CONNECT does not say what will be spoken, so both protocols are judged and the one that stands is told.
 pub fn judge(policy: &CompiledPolicy, asked: &Asked, resolved: &Resolved) -> Judged {
     let judge = |protocol| {
         let mut steps = Steps::default();
         let evaluation = policy.evaluate(&asked.flow(protocol, resolved), &mut steps);
+        let mut steps = steps.0;
+        // A network rule may decide after the name was judged: what was asked for the name does not count then.
+        let rule = evaluation.decision.rule.filter(|_| !evaluation.unresolved);
+        if let Some(at) = steps.iter().position(|step| Some(step.rule) == rule)
+            && evaluation.by == DecidedBy::Network
+        {
+            steps[at].fared = Fared::Packet(Misses::default());
+            steps.truncate(at + 1);
+        }
         Judged {
             protocol,
             evaluation,
-            steps: steps.0,
+            steps,
         }
     };
     match asked.target.speaks {

@@ -4,7 +4,7 @@ use super::{
     Explanation,
     judged::{Fared, Step},
 };
-use crate::policy::{Misses, NetworkRule, PortRange, RuleId, RuleOutcome, Sources, Translated};
+use crate::policy::{Destinations, Misses, NetworkRule, PortRange, RuleId, RuleOutcome, Sources, Translated, Via};
 use std::fmt::Display;
 
 /// Entries of a list that are shown.
@@ -72,6 +72,18 @@ impl Explanation {
             (misses.destination, "destination"),
             (misses.port, "port"),
         ];
+        // The rule is asked again for each address that the name leads to.
+        let asked = &self.asked;
+        let later = asked.via == Via::Explicit && asked.target.name().is_some() && asked.destination.is_none();
+        let network = self.policy.network_rule(rule).map(|network| &network.destinations);
+        if later && misses.destination && misses.count() == 1 && network.is_some_and(Destinations::speak_of_addresses) {
+            return format!(
+                "is asked again where the name leads{}",
+                self.policy
+                    .network_rule(rule)
+                    .map_or_else(String::new, |network| missed(network, misses))
+            );
+        }
         let other: Vec<&str> = words
             .iter()
             .filter(|(missed, _)| *missed)

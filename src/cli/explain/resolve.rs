@@ -4,7 +4,10 @@ use super::{asked::Asked, judged::Judged};
 use crate::{
     config::Checked,
     dns::{ResolveError, Resolver},
-    policy::{AddressPlan, Answer, ApplicationRule, DecidedBy, Fqdn, Reason, Resolved, Rules, Via, vet::RuleScope},
+    policy::{
+        AddressPlan, Answer, AnswerAddress, ApplicationRule, DecidedBy, Fqdn, Reason, Resolved, Rules, Via,
+        vet::RuleScope,
+    },
 };
 use anyhow::bail;
 use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
@@ -34,6 +37,28 @@ pub fn look_up(checked: &Checked, name: &Fqdn) -> anyhow::Result<Looked> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let resolver = Resolver::new(Arc::new(checked.dns.clone()), runtime.handle().clone());
     Ok(runtime.block_on(resolver.resolve(name)))
+}
+
+/// What `--resolved` says of it, as if the servers of its zone had.
+pub fn told(checked: &Checked, name: &Fqdn, addresses: &[IpAddr]) -> Looked {
+    let zone = checked.dns.zone_of(name);
+    let zone = zone.map_or_else(|| ".".into(), |zone| zone.name.clone());
+    if addresses.is_empty() {
+        let name = name.clone();
+        return Err(ResolveError::NoData { name, zone });
+    }
+    let address = |ip: &IpAddr| AnswerAddress {
+        ip: *ip,
+        owner: name.clone(),
+        zone: zone.clone(),
+        server: "--resolved".into(),
+        ttl: 0,
+    };
+    Ok(Arc::new(Answer {
+        name: name.clone(),
+        links: Vec::new(),
+        addresses: addresses.iter().map(address).collect(),
+    }))
 }
 
 impl Resolution {

@@ -231,7 +231,7 @@ fn what_stops_it_after_the_rules_is_what_must_change() {
     let line = "explain https://api.example.com --source 10.1.0.7 --resolve";
     let args = Line::parse_from(line.split(' ')).args;
     let mut found = Explanation::new(&checked, Asked::new(&args).unwrap(), Resolved::default());
-    found.resolve(&checked).unwrap();
+    found.resolve(&checked, true).unwrap();
     assert!(!found.permitted());
     assert_eq!(
         change::changes(&found),
@@ -311,4 +311,78 @@ fn a_denial_that_hangs_on_a_name_is_told_as_such() {
     assert!(permitted);
     let by = "then rule default/by-name/r, if a name of it leads there, denies it";
     assert!(words.contains(by), "{words}");
+}
+
+/// Names under contoso.com, but not at some addresses.
+const BY_ADDRESS: &str = r#"
+explicit_network_rules = true
+[[network_rule_collection]]
+name = "d"
+priority = 100
+action = "Deny"
+[[network_rule_collection.rule]]
+name = "r"
+protocols = ["TCP"]
+source_addresses = ["*"]
+destination_addresses = ["203.0.113.0/24"]
+destination_ports = ["443"]
+[[application_rule_collection]]
+name = "a"
+priority = 100
+action = "Allow"
+[[application_rule_collection.rule]]
+name = "w"
+source_addresses = ["*"]
+destination_fqdns = ["*.contoso.com"]
+protocols = [{ type = "Https", port = 443 }, { type = "Https", port = 444 }]
+"#;
+
+#[test]
+fn a_name_is_judged_by_the_addresses_it_is_said_to_lead_to_and_is_open_without() {
+    for (line, permitted, open) in [
+        ("https://www.contoso.com", false, true),
+        ("https://www.contoso.com:444", true, false),
+        ("https://www.fabrikam.com", false, false),
+        ("https://www.contoso.com --destination 203.0.113.9", false, false),
+        ("https://www.contoso.com --destination 192.0.2.9", true, false),
+        (
+            "https://www.contoso.com --resolved www.contoso.com=203.0.113.9",
+            false,
+            false,
+        ),
+        (
+            "https://www.contoso.com --resolved www.contoso.com=192.0.2.9",
+            true,
+            false,
+        ),
+        (
+            "https://www.contoso.com --resolved www.contoso.com=203.0.113.9,192.0.2.9",
+            true,
+            false,
+        ),
+        (
+            "https://www.contoso.com --resolved www.contoso.com=127.0.0.1",
+            false,
+            false,
+        ),
+        (
+            "https://www.contoso.com --resolved other.contoso.com=192.0.2.9",
+            false,
+            true,
+        ),
+    ] {
+        let checked = config::from_text("test.toml", BY_ADDRESS).unwrap();
+        let args = Line::parse_from(["explain"].into_iter().chain(line.split(' '))).args;
+        let mut resolved = Resolved::default();
+        for (name, addresses) in &args.resolved {
+            resolved.set(name.clone(), addresses.clone());
+        }
+        let mut found = Explanation::new(&checked, Asked::new(&args).unwrap(), resolved);
+        found.resolve(&checked, false).unwrap();
+        assert_eq!(
+            (found.permitted(), found.by_address().is_some()),
+            (permitted, open),
+            "{line}"
+        );
+    }
 }

@@ -420,8 +420,8 @@ fn an_explicit_name_is_allowed_by_exact_name_and_denied_by_address_too() {
             policy(vec![net("net", 100, Action::Deny, &["*"], &[]), app()]),
             &api,
             None,
-            (DecidedBy::Application, Action::Allow),
-            "not resolved yet",
+            (DecidedBy::Network, Action::Deny),
+            "wherever it leads",
         ),
         (
             policy(vec![
@@ -613,4 +613,91 @@ fn a_denial_by_a_name_that_nobody_resolved_is_no_answer_unless_it_makes_no_diffe
         let rule = found.decision.rule.map_or("", |rule| &*compiled.rule_ref(rule).rule);
         assert_eq!((rule, found.unresolved), expected, "{why}");
     }
+}
+
+/// The gateway judges the addresses once the name is looked up: before that nobody may say that it goes through.
+#[test]
+fn a_name_that_nobody_looked_up_is_denied_where_every_address_is_and_open_where_some_are() {
+    let name = fqdn("api.example.com");
+    let rules = |action, rules| collection("net", 100, action, Rules::Network(rules));
+    let web = || {
+        let web = vec![application("web", &["*.example.com"])];
+        collection("app", 100, Action::Allow, Rules::Application(web))
+    };
+    let some = || network("some", &["203.0.113.0/24"], &[]);
+    let mut elsewhere = network("elsewhere", &["*"], &[]);
+    elsewhere.destination_ports = vec![PortRange::one(25)];
+    let mut others = network("others", &["*"], &[]);
+    others.sources = Sources::Nets(vec!["10.2.0.0/16".parse().unwrap()]);
+    let all = || network("all", &["*"], &[]);
+    let deny = |list| rules(Action::Deny, list);
+    let later = |list| collection("later", 200, Action::Deny, Rules::Network(list));
+    for (net, decided, open) in [
+        (vec![deny(vec![all()])], "all", ""),
+        (vec![deny(vec![some()])], "web", "some"),
+        (vec![deny(vec![some(), all()])], "all", ""),
+        // For another port, for other sources, by names alone: an ordinary attempt.
+        (vec![deny(vec![elsewhere, others])], "web", ""),
+        (vec![deny(vec![network("names", &[], &["db.example.com"])])], "web", ""),
+        // What an earlier rule allows is let alone.
+        (
+            vec![rules(Action::Allow, vec![some()]), later(vec![all()])],
+            "web",
+            "all",
+        ),
+        (vec![rules(Action::Allow, vec![all()]), later(vec![some()])], "web", ""),
+        (
+            vec![
+                rules(Action::Allow, vec![network("own", &[], &["api.example.com"])]),
+                later(vec![all()]),
+            ],
+            "own",
+            "",
+        ),
+        (Vec::new(), "web", ""),
+    ] {
+        let model = policy(net.into_iter().chain([web()]).collect());
+        let compiled = CompiledPolicy::new(model.clone());
+        let called = |rule: Option<RuleId>| rule.map_or(String::new(), |rule| compiled.rule_ref(rule).rule.to_string());
+        let found = compiled.evaluate(&asked(Some(&name), None), &mut NoTrace);
+        assert_eq!(
+            (&*called(found.decision.rule), &*called(found.by_address)),
+            (decided, open)
+        );
+        let off = Policy {
+            explicit_network_rules: false,
+            ..model
+        };
+        let found = CompiledPolicy::new(off).evaluate(&asked(Some(&name), None), &mut NoTrace);
+        assert_eq!((found.by, found.by_address), (DecidedBy::Application, None));
+    }
+}
+
+/// In audit mode what the first rule denies is let through, what the second denies is not.
+#[test]
+fn two_modes_are_two_answers() {
+    let name = fqdn("api.example.com");
+    let audited = RuleCollection {
+        mode: Mode::Audit,
+        ..collection(
+            "a",
+            100,
+            Action::Deny,
+            Rules::Network(vec![network("some", &["203.0.113.0/24"], &[])]),
+        )
+    };
+    let web = vec![application("web", &["*.example.com"])];
+    let compiled = CompiledPolicy::new(policy(vec![
+        audited,
+        collection(
+            "b",
+            200,
+            Action::Deny,
+            Rules::Network(vec![network("all", &["*"], &[])]),
+        ),
+        collection("app", 100, Action::Allow, Rules::Application(web)),
+    ]));
+    let found = compiled.evaluate(&asked(Some(&name), None), &mut NoTrace);
+    let open = found.by_address.map(|rule| compiled.rule_ref(rule).rule.to_string());
+    assert_eq!((found.by, open.as_deref()), (DecidedBy::Application, Some("some")));
 }
