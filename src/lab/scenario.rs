@@ -1,7 +1,7 @@
 //! A scenario: a world, egret's configuration in it, who attempts what, and what must come of it.
 //!
 //! In: a TOML file, ours or a user's. Out: a [`Scenario`] in which every name is known and every expectation can be
-//! checked, or every [`Problem`](crate::config::Problem) with file, line and column. `scenarios/core.toml` shows every key in use.
+//! checked, or every [`Problem`] with file, line and column. `scenarios/core.toml` shows every key in use.
 
 mod read;
 pub mod records;
