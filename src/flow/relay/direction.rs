@@ -17,6 +17,13 @@ const READS_PER_TURN: usize = 8;
 /// without such an end, processor time per byte: 2 MiB 1.1 to 1.2 times, 1 MiB 1.3 times.
 pub(super) const BYTES_PER_TURN: u64 = 4 << 20;
 
+/// The same for a direction that has moved less than [`SUSTAINED_BYTES`]: most of them end or stall before that, and there may
+/// be very many, between which a new tunnel should not wait.
+const FIRST_BYTES_PER_TURN: u64 = 256 << 10;
+
+/// Bytes that make bulk sustained: more than the buffers of two sockets take from an origin whose client does not read.
+const SUSTAINED_BYTES: u64 = 16 << 20;
+
 /// Reads that fill the buffer, in a row, after which a direction is bulk.
 const FULL_READS: u8 = 4;
 
@@ -101,7 +108,13 @@ impl Direction {
         if self.has_ended() {
             return Poll::Ready(Ok(()));
         }
-        let until = self.moved + BYTES_PER_TURN;
+        let sustained = self.moved >= SUSTAINED_BYTES;
+        let until = self.moved
+            + if sustained {
+                BYTES_PER_TURN
+            } else {
+                FIRST_BYTES_PER_TURN
+            };
         for _ in 0..READS_PER_TURN {
             ready!(self.poll_write(cx, sink)).map_err(|_| Side::Sink)?;
             if self.end == End::Seen {
