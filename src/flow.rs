@@ -40,7 +40,6 @@ use reach::{begin, charge, charged, named};
 use record::{Attempted, Record};
 use refusal::Refusal;
 use std::net::{IpAddr, SocketAddr, TcpStream as Accepted};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -97,16 +96,16 @@ pub(crate) struct Arrival {
     client: Accepted,
     held: Held,
     record: Record,
-    door: Door,
+    admission: Admission,
 }
 
 /// What a flow has of its listener until its tunnel opens: its place, and where it lingers if it is refused.
-pub(crate) struct Door {
+pub(crate) struct Admission {
     permit: ConnectionPermit,
     lingering: Lingering,
 }
 
-impl Door {
+impl Admission {
     /// Rows, answer, close. Nothing was sent to the client before.
     fn refuse(self, client: Accepted, refusal: Refusal, mut record: Record) {
         let response = refusal.tell(&mut record);
@@ -135,26 +134,20 @@ impl Arrival {
             client,
             held,
             record,
-            door: Door { permit, lingering },
+            admission: Admission { permit, lingering },
         }
     }
 
     /// Look at what has arrived. A head that is whole is judged: a denial is answered here, without a task, a timer or a
     /// registration of its own. What is permitted, or not there yet, goes on in a task.
-    ///
-    /// A panic ends this connection alone, as it would in a task.
-    pub(crate) fn look(self) {
-        let _ = catch_unwind(AssertUnwindSafe(|| self.look_once()));
-    }
-
-    fn look_once(mut self) {
+    pub(crate) fn look(mut self) {
         let arrived = intent::arrived(&self.client, &mut self.held, &self.record.shared.now().settings.limits);
         match arrived
             .map(|intent| ask(intent, &mut self.held, &mut self.record))
             .transpose()
         {
             Ok(asked) => self.spawn(asked),
-            Err(refusal) => self.door.refuse(self.client, *refusal, self.record),
+            Err(refusal) => self.admission.refuse(self.client, *refusal, self.record),
         }
     }
 
@@ -163,11 +156,13 @@ impl Arrival {
             client,
             held,
             mut record,
-            door,
+            admission,
         } = self;
         match TcpStream::from_std(client) {
             // All that judges is larger than what relays, and gone once a tunnel is open: an idle one does not carry it.
-            Ok(client) => drop(tokio::spawn(serve(Box::pin(open(client, held, asked, record, door))))),
+            Ok(client) => drop(tokio::spawn(serve(Box::pin(open(
+                client, held, asked, record, admission,
+            ))))),
             // The kernel has no room for another registration.
             Err(_) => record.denied(&Denial::new(Reason::LimitFiles, Stage::Accept)),
         }
@@ -187,7 +182,7 @@ async fn open(
     mut held: Held,
     asked: Option<Asked>,
     mut record: Record,
-    door: Door,
+    admission: Admission,
 ) -> Option<Open> {
     let asked = match asked {
         Some(asked) => Ok(asked),
@@ -202,22 +197,22 @@ async fn open(
         }
     };
     match asked {
-        Ok(Asked::Tunnel(asked)) => return tunnel(client, held, asked, record, door).await,
+        Ok(Asked::Tunnel(asked)) => return tunnel(client, held, asked, record, admission).await,
         Ok(Asked::Http) => {
-            let _permit = door.permit;
+            let _permit = admission.permit;
             // Boxed, so that a tunnel does not carry the size of what it never does.
             Box::pin(http::serve_absolute(client, held, record)).await;
         }
-        Err(refusal) => refuse(client, *refusal, record, door),
+        Err(refusal) => refuse(client, *refusal, record, admission),
     }
     None
 }
 
 /// Row, answer, close. Nothing was sent to the client before.
-fn refuse(client: TcpStream, refusal: Refusal, record: Record, door: Door) {
+fn refuse(client: TcpStream, refusal: Refusal, record: Record, admission: Admission) {
     // Fails only on a socket that is gone already.
     if let Ok(client) = client.into_std() {
-        door.refuse(client, refusal, record);
+        admission.refuse(client, refusal, record);
     }
 }
 
@@ -299,7 +294,7 @@ mod tests {
     /// Until it is open, or denied, a flow is larger; how many there are is limited.
     #[test]
     fn a_flow_that_is_judged_fits_in_a_few_kilobytes() {
-        fn size<F>(_: impl FnOnce(TcpStream, Held, Option<Asked>, Record, Door) -> F) -> usize {
+        fn size<F>(_: impl FnOnce(TcpStream, Held, Option<Asked>, Record, Admission) -> F) -> usize {
             size_of::<F>()
         }
         let bytes = size(open);

@@ -20,6 +20,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use std::fs::File;
 use std::io::{Error, ErrorKind};
 use std::net::{SocketAddr, TcpListener as StdListener, TcpStream as Accepted};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -99,7 +100,7 @@ pub(crate) async fn accept(door: Door, passed: bool, shared: Arc<Shared>, linger
         let turn = tokio::select! {
             biased;
             () = &mut draining => break,
-            turn = door.turn(|client, source| arrive(client, source, &shared, &lingering)) => turn,
+            turn = door.turn(|client, source| arrive_alone(client, source, &shared, &lingering)) => turn,
         };
         match turn {
             Ok(()) => {}
@@ -121,7 +122,8 @@ pub(crate) async fn accept(door: Door, passed: bool, shared: Arc<Shared>, linger
     if passed {
         return;
     }
-    loop {
+    // No more than could wait when it began: who comes later must not keep egret from its end.
+    for _ in 0..BACKLOG {
         match door.accept_waiting() {
             Ok((client, source)) => {
                 shared.metrics.accepted();
@@ -206,6 +208,11 @@ fn out_of_files(error: &Error) -> bool {
     const ENOBUFS: i32 = 105;
     const ENOMEM: i32 = 12;
     matches!(error.raw_os_error(), Some(ENFILE | EMFILE | ENOBUFS | ENOMEM))
+}
+
+/// A panic ends this connection alone, as it would in a task.
+fn arrive_alone(client: Accepted, source: SocketAddr, shared: &Arc<Shared>, lingering: &Lingering) {
+    let _ = catch_unwind(AssertUnwindSafe(|| arrive(client, source, shared, lingering)));
 }
 
 fn arrive(client: Accepted, source: SocketAddr, shared: &Arc<Shared>, lingering: &Lingering) {

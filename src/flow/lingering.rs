@@ -21,7 +21,7 @@ const LOOKS: usize = 9;
 /// Connections looked at in a row before the thread turns to others. Each look reads 32 KiB at most.
 const LOOKS_PER_TURN: usize = 32;
 
-/// Least time between two looks at all of them for want of a place.
+/// Least time between two looks for want of a place.
 const EARLY_LOOKS: Duration = Duration::from_millis(1);
 
 const _: () = assert!(FIRST_LOOK.as_millis() << LOOKS > LINGER.as_millis());
@@ -39,8 +39,8 @@ pub(crate) struct Lingering {
 struct Inner {
     /// By the number of looks so far. All that wait for the same look wait equally long, so the first is always due first.
     waiting: Mutex<Queues>,
-    /// When all were looked at because there was no place left.
-    looked_at_all: Mutex<Option<Instant>>,
+    /// When some were looked at because there was no place left.
+    looked_early: Mutex<Option<Instant>>,
     /// Somebody came while nobody waited.
     came: Notify,
 }
@@ -58,7 +58,7 @@ impl Lingering {
     pub(crate) fn refuse(&self, client: TcpStream, source: IpAddr, response: &[u8], limits: &Arc<Limits>) {
         let place = limits.linger(source).or_else(|| {
             // Some may have closed since they were looked at.
-            self.look_at_all();
+            self.look_early();
             limits.linger(source)
         });
         let Some(place) = place else {
@@ -80,13 +80,20 @@ impl Lingering {
         waiting[0].push_back(refused);
     }
 
-    /// Whoever has closed leaves now. Not oftener than every [`EARLY_LOOKS`].
-    fn look_at_all(&self) {
-        let mut last = self.inner.looked_at_all.lock().unwrap_or_else(PoisonError::into_inner);
-        if last.is_none_or(|last| last.elapsed() >= EARLY_LOOKS) {
-            *last = Some(Instant::now());
-            let mut waiting = self.waiting();
-            waiting.iter_mut().for_each(|queue| queue.retain_mut(Refused::is_open));
+    /// Of those that came first, whoever has closed leaves now. Not oftener than every [`EARLY_LOOKS`], and no more than a turn.
+    fn look_early(&self) {
+        let mut last = self.inner.looked_early.lock().unwrap_or_else(PoisonError::into_inner);
+        if last.is_some_and(|last| last.elapsed() < EARLY_LOOKS) {
+            return;
+        }
+        *last = Some(Instant::now());
+        let mut turn = LOOKS_PER_TURN;
+        for queue in self.waiting().iter_mut() {
+            queue.retain_mut(|refused| {
+                let looked_at = turn > 0;
+                turn = turn.saturating_sub(1);
+                !looked_at || refused.is_open()
+            });
         }
     }
 

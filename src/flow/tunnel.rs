@@ -15,7 +15,7 @@ use super::record::{Attempted, Record};
 use super::refusal::Refusal;
 use super::relay::{self, Transfer};
 use super::tunnels::{Registered, Tunnel};
-use super::{Denial, Door, answer, http, refuse};
+use super::{Admission, Denial, answer, http, refuse};
 use crate::config::settings::SniMismatch;
 use crate::log::{FlowEndKind, NameSource, Stage};
 use crate::policy::{Expected, Fqdn, Host, Protocol, Reason};
@@ -58,7 +58,7 @@ pub(super) async fn tunnel(
     mut held: Held,
     asked: Box<Asked>,
     mut record: Record,
-    door: Door,
+    admission: Admission,
 ) -> Option<Open> {
     let Asked {
         target,
@@ -77,12 +77,12 @@ pub(super) async fn tunnel(
     let mut upstream = match opened.unwrap_or_else(left) {
         Ok(upstream) => upstream,
         Err(denial) => {
-            refuse(client, Refusal { denial, attempted }, record, door);
+            refuse(client, Refusal { denial, attempted }, record, admission);
             return None;
         }
     };
     let expected = judged.expected;
-    let Door { permit, .. } = door;
+    let Admission { permit, .. } = admission;
     let settings = record.shared.now().settings.clone();
     if !matches!(
         timeout(ESTABLISHED_TIME, client.write_all(answer::ESTABLISHED)).await,
