@@ -3,12 +3,66 @@
 mod diff;
 mod show;
 
-use super::{Answer, CatalogueArgs, CatalogueCommand, print, say};
+use super::{
+    Answer,
+    output::{print, say},
+};
 use crate::{
     catalogue::{Binding, Catalogue, Endpoint, FqdnTag},
     config::{nearest::nearest, targets},
 };
 use anyhow::{anyhow, bail};
+use clap::{Args, Subcommand};
+use std::path::PathBuf;
+
+const EXAMPLES: &str = "\
+Examples:
+  egret catalogue AzureMonitor --feature agent
+  egret catalogue AzureOpenAI --bind resource=contoso-ai,contoso-eu
+  egret catalogue diff --folder tags
+
+Exit codes: 0 something is printed, or nothing differs; 1 nothing is left, or something differs; 2 it could not run.";
+
+/// `egret catalogue`
+#[derive(Clone, Debug, Args)]
+#[command(args_conflicts_with_subcommands = true, disable_help_subcommand = true, after_help = EXAMPLES)]
+pub struct CatalogueArgs {
+    /// Something else than printing.
+    #[command(subcommand)]
+    pub command: Option<CatalogueCommand>,
+    /// The tag to show; without it, all of them
+    pub tag: Option<String>,
+    /// Only entries of this cloud
+    #[arg(long, value_parser = ["public", "usgov", "china"])]
+    pub cloud: Option<String>,
+    /// Only entries of this need
+    #[arg(long, value_parser = ["required", "conditional", "optional"], conflicts_with = "bind")]
+    pub need: Option<String>,
+    /// Only entries of this feature; with --bind, these beside the required ones. May be repeated
+    #[arg(long, value_name = "FEATURE")]
+    pub feature: Vec<String>,
+    /// Show what the tag comes to when it is bound so; may be repeated
+    ///
+    /// `resource=contoso-ai,contoso-eu` binds the main placeholder of any tag.
+    #[arg(long, value_name = "PLACEHOLDER=NAME,..", requires = "tag")]
+    pub bind: Vec<String>,
+    /// Keep this wildcard, which a bound tag would drop; may be repeated
+    #[arg(long, value_name = "PATTERN", requires = "bind")]
+    pub keep: Vec<String>,
+    /// Tag files of your own, beside those that are built in
+    #[arg(long, value_name = "FOLDER")]
+    pub folder: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What else there is to do with the catalogue.
+#[derive(Clone, Debug, Subcommand)]
+pub enum CatalogueCommand {
+    /// What a folder changes of the built-in tags: exit code 0 nothing, 1 something.
+    Diff(diff::DiffArgs),
+}
 
 /// Prints tags, or what a binding yields. The answer is no if nothing is left of them, or if two catalogues differ.
 pub fn run(args: &CatalogueArgs) -> anyhow::Result<Answer> {

@@ -3,13 +3,56 @@
 mod expected;
 mod show;
 
-use super::{Answer, AzurePolicyArgs, COMMAND_LINE, CheckArgs, print, quoted, refuse};
+use super::{
+    Answer,
+    azure::AzurePolicyArgs,
+    config::COMMAND_LINE,
+    output::{print, quoted, refuse},
+};
 use crate::{
     config::{self, Checked, Problem},
     expect::Suite,
 };
+use clap::Args;
 use expected::Tests;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+const EXAMPLES: &str = "\
+Examples:
+  egret check egret.toml
+  egret check egret.toml --expect egret-tests.toml --min-coverage 100
+
+Exit codes: 0 everything loads and every test passes; 1 not so; 2 the tests themselves could not be read.";
+
+/// `egret check`
+#[derive(Clone, Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct CheckArgs {
+    /// Configuration files
+    #[arg(required_unless_present = "azure_policy", value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// A policy of Azure Firewall.
+    #[command(flatten)]
+    pub azure: AzurePolicyArgs,
+    /// Policy tests (TOML; `egret schema tests` describes it): attempts and the decisions expected of them; may be repeated
+    #[arg(long, value_name = "FILE")]
+    pub expect: Vec<PathBuf>,
+    /// Fail if the attempts reach less than this part of the rules, in per cent
+    #[arg(long, value_name = "PERCENT", requires = "expect", value_parser = per_cent)]
+    pub min_coverage: Option<f64>,
+    /// Fail if the tests notice less than this part of the changes tried on the rules they reach, in per cent
+    #[arg(long, value_name = "PERCENT", requires = "expect", value_parser = per_cent)]
+    pub min_mutation: Option<f64>,
+    /// Print JSON lines, one a configuration file
+    #[arg(long)]
+    pub json: bool,
+}
+
+fn per_cent(text: &str) -> Result<f64, String> {
+    let number = text.trim_end_matches('%').parse().ok();
+    let number = number.filter(|number| (0.0..=100.0).contains(number));
+    number.ok_or_else(|| "a number from 0 to 100 was expected".to_owned())
+}
 
 /// Checks each file. The answer is no if one of them would not load, or does not pass its tests.
 pub fn run(args: &CheckArgs) -> anyhow::Result<Answer> {

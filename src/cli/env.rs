@@ -1,12 +1,15 @@
 //! `egret env`: the proxy variables in both cases, so that every client reads them.
 
-use super::{Answer, EnvArgs, print, refuse};
+use super::{
+    Answer,
+    output::{print, refuse},
+};
 use crate::config::{self, settings::Listeners};
-use clap::ValueEnum;
+use clap::{Args, ValueEnum};
 use std::{
     fmt::Write,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 /// Never through the proxy: the instance metadata service and the platform's own address, which no proxy may speak to for
@@ -36,6 +39,20 @@ pub enum Shell {
     Docker,
     /// A container's `env:` list
     K8s,
+}
+
+/// `egret env`
+#[derive(Clone, Debug, Args)]
+pub struct EnvArgs {
+    /// Configuration file; without it, the default listener
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Name this file of certificate authorities (PEM) as well: for a lab, whose sites no public authority signs for
+    #[arg(long, value_name = "FILE")]
+    pub ca: Option<PathBuf>,
+    /// Form of the output
+    #[arg(long, value_enum, default_value_t = Shell::Sh)]
+    pub shell: Shell,
 }
 
 /// Prints the variables for the first proxy listener that a client on this machine can reach.

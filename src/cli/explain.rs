@@ -10,16 +10,95 @@ mod resolve;
 mod row;
 mod show;
 
-use super::{Answer, ExplainArgs, print, refuse};
+use super::{
+    Answer,
+    config::ConfigArgs,
+    output::{print, refuse},
+};
 use crate::{
     config::Checked,
-    policy::{AddressPlan, CompiledPolicy, Reason, Resolved, RuleId, Via},
+    policy::{AddressPlan, CompiledPolicy, Fqdn, Reason, Resolved, RuleId, Via},
 };
 use asked::Asked;
+use clap::{Args, ValueEnum};
 use end::End;
+use ipnet::IpNet;
 use judged::Judged;
 use resolve::{Looked, Resolution};
-use std::sync::Arc;
+use std::{
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+    sync::Arc,
+};
+
+/// `egret explain`
+#[derive(Clone, Debug, Args)]
+pub struct ExplainArgs {
+    /// What is asked for: `https://host[:port]`, `http://host[:port]`, `host:port` as a CONNECT names it, `tcp://ip:port`,
+    /// `udp://ip:port` or `icmp://ip`
+    #[arg(required_unless_present = "row")]
+    pub target: Option<String>,
+    /// Who asks
+    #[arg(long, value_name = "IP", default_value = "127.0.0.1")]
+    pub source: IpAddr,
+    /// How it comes: to the proxy port, or routed [default: explicit; transparent for tcp://, udp:// and icmp://]
+    #[arg(long, value_enum)]
+    pub via: Option<Road>,
+    /// The address that its packets carry, or that its name leads to
+    #[arg(long, value_name = "IP")]
+    pub destination: Option<IpAddr>,
+    /// Where the rules come from.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// Resolve the name with the configured forwarders as well, and judge the addresses
+    #[arg(long)]
+    pub resolve: bool,
+    /// Where a name leads, that of a network rule or the one asked for, whatever the forwarders say; may be repeated
+    #[arg(long, value_name = "NAME=IP,..", value_parser = name_and_addresses)]
+    pub resolved: Vec<NameAndAddresses>,
+    /// Take the attempt from a row of this file, and say whether it is decided alike today (0: alike, 1: not)
+    #[arg(long, value_name = "FILE:LINE", conflicts_with_all = ["target", "source", "via", "destination", "resolve", "resolved", "nsg"])]
+    pub row: Option<String>,
+    /// Put the network security groups of this file (ARM template, or `az network nsg show`) before the firewall; may be repeated
+    #[arg(long, value_name = "FILE")]
+    pub nsg: Vec<PathBuf>,
+    /// For --nsg: where the workload reaches the proxy port [default: the first listener with an address of its own]
+    #[arg(long, value_name = "IP:PORT", requires = "nsg")]
+    pub proxy: Option<SocketAddr>,
+    /// For --nsg: what `VirtualNetwork` stands for; may be repeated [default: 10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16]
+    #[arg(long, value_name = "NET", requires = "nsg")]
+    pub virtual_network: Vec<IpNet>,
+    /// For --nsg: Microsoft's list of service tags
+    #[arg(long, value_name = "FILE", requires = "nsg")]
+    pub nsg_service_tags: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// How an attempt comes to egret.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Road {
+    /// To the proxy port
+    Explicit,
+    /// Routed, or redirected
+    Transparent,
+}
+
+/// What a destination FQDN stands for.
+pub type NameAndAddresses = (Fqdn, Vec<IpAddr>);
+
+/// `name=address[,address..]`; no address: the name leads nowhere.
+fn name_and_addresses(text: &str) -> Result<NameAndAddresses, String> {
+    let (name, addresses) = text.split_once('=').ok_or("expected `name=address,..`")?;
+    let name = Fqdn::parse(name).map_err(|_| format!("`{name}` is no host name"))?;
+    let addresses = addresses.split(',').filter(|address| !address.is_empty());
+    let read = addresses.map(|address| match address.parse::<IpAddr>() {
+        Ok(ip) => Ok(ip.to_canonical()),
+        Err(_) => Err(format!("`{address}` is no address")),
+    });
+    Ok((name, read.collect::<Result<_, _>>()?))
+}
 
 /// Explains one attempt, or one row. The answer is yes if it would get through; of a row: if it is decided alike.
 pub fn run(args: &ExplainArgs) -> anyhow::Result<Answer> {

@@ -1,9 +1,41 @@
 //! `egret export`: the policy as another firewall's, to deploy what was proven here.
 
-use super::{Answer, ExportArgs, ExportCommand, count, print, refuse, say};
+use super::{
+    Answer,
+    config::ConfigArgs,
+    output::{count, print, refuse, say},
+};
 use crate::{export, printable::steers};
 use anyhow::{Context, bail};
-use std::fs;
+use clap::{Args, Subcommand};
+use std::{fs, path::PathBuf};
+
+/// `egret export`
+#[derive(Clone, Debug, Args)]
+#[command(disable_help_subcommand = true)]
+pub struct ExportArgs {
+    /// Whose policy is written.
+    #[command(subcommand)]
+    pub command: ExportCommand,
+}
+
+/// Whose policy is written.
+#[derive(Clone, Debug, Subcommand)]
+pub enum ExportCommand {
+    /// Azure Firewall: an ARM template of the policy, its parents and IP groups, within Azure's limits
+    AzureFirewall(ExportAzureArgs),
+}
+
+/// `egret export azure-firewall`
+#[derive(Clone, Debug, Args)]
+pub struct ExportAzureArgs {
+    /// Where the rules come from.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// Write the template here instead of to standard output
+    #[arg(long, short, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+}
 
 /// Exports. Fails if the configuration does not load or the policy exceeds a limit of Azure's.
 pub fn run(args: &ExportArgs) -> anyhow::Result<Answer> {

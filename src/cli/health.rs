@@ -1,11 +1,17 @@
 //! `egret health`: one request to the health listener, for exec probes in images that have no curl.
 
-use super::{Answer, HealthArgs, env::reachable, print, refuse};
+use super::{
+    Answer,
+    env::reachable,
+    output::{print, refuse},
+};
 use crate::config::{self, settings::Listeners};
 use anyhow::Context;
+use clap::Args;
 use std::{
     io::{Read, Write},
     net::{SocketAddr, TcpStream},
+    path::PathBuf,
     time::Duration,
 };
 
@@ -14,6 +20,17 @@ const PATIENCE: Duration = Duration::from_millis(900);
 
 /// Longest answer that is read, in bytes.
 const LONGEST_ANSWER: u64 = 16 << 10;
+
+/// `egret health`
+#[derive(Clone, Debug, Args)]
+pub struct HealthArgs {
+    /// Health listener of the egret that is asked [default: 127.0.0.1:9181]
+    #[arg(value_name = "ADDRESS:PORT")]
+    pub address: Option<SocketAddr>,
+    /// Ask the first health listener of this configuration file
+    #[arg(long, value_name = "FILE", conflicts_with = "address")]
+    pub config: Option<PathBuf>,
+}
 
 /// Asks `/readyz`. The answer is no unless it is 200; what was said is printed.
 pub fn run(args: &HealthArgs) -> anyhow::Result<Answer> {

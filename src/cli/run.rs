@@ -1,6 +1,10 @@
 //! `egret run`: start a gateway, carry signals and changes of the file to it, drain it.
 
-use super::{Answer, RunArgs, refuse, say, tell};
+use super::{
+    Answer,
+    config::{COMMAND_LINE, ConfigArgs},
+    output::{refuse, say, tell},
+};
 use crate::{
     config::{
         self, Checked, Problem,
@@ -12,6 +16,7 @@ use crate::{
     printable::printable,
 };
 use anyhow::{Context, bail};
+use clap::Args;
 use listenfd::ListenFd;
 use std::{
     collections::BTreeSet,
@@ -28,6 +33,23 @@ use tokio::{
 
 /// How often the file is looked at. A change is taken up at the second look, so within two of these.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// `egret run`
+#[derive(Clone, Debug, Default, Args)]
+pub struct RunArgs {
+    /// Where the rules come from.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// Listen here instead of `127.0.0.1:3128` and `[::1]:3128`; may be repeated
+    #[arg(long, value_name = "ADDRESS:PORT", conflicts_with = "config")]
+    pub listen: Vec<String>,
+    /// Who --allow speaks of: address, prefix or `*`; needed when others than this machine can reach --listen
+    #[arg(long, value_name = "NET", conflicts_with_all = ["config", "azure_policy"])]
+    pub clients: Vec<String>,
+    /// Honour [[dial.override]], which leads vetted addresses elsewhere: for labs, never for production
+    #[arg(long)]
+    pub lab: bool,
+}
 
 /// Runs until SIGTERM or SIGINT. Fails if it could not start.
 pub fn run(args: &RunArgs) -> anyhow::Result<Answer> {
@@ -88,7 +110,7 @@ fn watch(args: &RunArgs, checked: &Checked) -> Option<Watch> {
         Some(path) => Some(Watch::new(path.clone(), hash, sources)),
         None if args.config.azure.is_given() => {
             let text = args.config.azure.toml(&args.listen);
-            Some(Watch::of_text(super::COMMAND_LINE, text, hash, sources))
+            Some(Watch::of_text(COMMAND_LINE, text, hash, sources))
         }
         None => None,
     }

@@ -146,7 +146,7 @@ impl Attempt {
 }
 
 /// Authority and path of `http://authority/path`.
-pub(super) fn split_url(url: &str) -> (&str, &str) {
+pub(crate) fn split_url(url: &str) -> (&str, &str) {
     let rest = url.strip_prefix("http://").unwrap_or(url);
     rest.find('/').map_or((rest, "/"), |at| rest.split_at(at))
 }

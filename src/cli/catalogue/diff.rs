@@ -3,11 +3,26 @@
 use super::show::{paragraph, spoken};
 use crate::{
     catalogue::{Catalogue, Endpoint, FqdnTag},
-    cli::{Answer, DiffArgs, count, print},
+    cli::{
+        Answer,
+        output::{count, print},
+    },
     policy::FqdnPattern,
 };
+use clap::Args;
 use serde_json::{Value, json};
-use std::fmt::Write;
+use std::{fmt::Write, path::PathBuf};
+
+/// `egret catalogue diff`
+#[derive(Clone, Debug, Args)]
+pub struct DiffArgs {
+    /// Tag files of your own
+    #[arg(long, value_name = "FOLDER")]
+    pub folder: PathBuf,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
 
 /// What became of one tag.
 struct Change<'a> {

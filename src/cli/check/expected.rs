@@ -1,7 +1,10 @@
 //! The policy tests of one configuration: which failed and why, what they do not reach, what they would not notice.
 
 use crate::{
-    cli::{CheckArgs, count, quoted},
+    cli::{
+        check::CheckArgs,
+        output::{count, quoted},
+    },
     config::{Checked, nearest::nearest, problem::printable},
     expect::{Expectation, Judged, Near, Probe, Run, Suite, Survivor, is_called, label},
     policy::{Action, CompiledPolicy, Misses, Mode, RuleId, RuleOutcome, Via, compile::Mutation},

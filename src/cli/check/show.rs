@@ -2,7 +2,7 @@
 
 use super::{Found, expected::Tests};
 use crate::{
-    cli::count,
+    cli::output::count,
     config::{Problem, Severity},
     policy::{Mode, Policy, Rules},
 };

@@ -1,7 +1,7 @@
 //! What `explain` is asked, taken apart but not yet judged.
 
 use crate::{
-    cli::{ExplainArgs, Road},
+    cli::explain::{ExplainArgs, Road},
     expect::target::Target,
     policy::{FlowAttempt, Protocol, Resolved, Via},
 };

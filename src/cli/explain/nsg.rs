@@ -2,7 +2,7 @@
 
 use super::asked::Asked;
 use crate::{
-    cli::ExplainArgs,
+    cli::explain::ExplainArgs,
     config::{Checked, read},
     policy::{
         ServiceTags, Transport, Via,

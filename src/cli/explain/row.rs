@@ -10,7 +10,7 @@ mod read;
 mod sentence;
 
 use crate::{
-    cli::{Answer, print},
+    cli::{Answer, output::print},
     config::{Checked, problem::printable},
     policy::{Action, CompiledPolicy, DecidedBy, RuleId, ThreatMode, Translated, Via},
 };

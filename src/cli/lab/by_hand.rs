@@ -1,12 +1,12 @@
 //! How to go on by hand in a lab that stays up: files for other programs, and what to type.
 
-use super::{
-    course::Course,
-    mocks::Serves,
-    scenario::{Attempt, Speaks, split_url},
-};
 use crate::{
     cli::env,
+    lab::{
+        course::Course,
+        mocks::Serves,
+        scenario::{Attempt, Speaks, split_url},
+    },
     policy::{self, Action, Fqdn, NoTrace, Protocol},
 };
 use anyhow::Context;
