@@ -6,7 +6,7 @@
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use egret::policy::{
     Action, ApplicationRule, Attempt, CompiledPolicy, Fqdn, FqdnPattern, Mode, NoTrace, Policy, Priority, Protocol,
-    ProtocolPort, RuleCollection, RuleCollectionGroup, Rules, Sources, TargetFqdn,
+    ProtocolPort, RuleCollection, RuleCollectionGroup, RuleId, Rules, Sources, TargetFqdn,
 };
 use std::{
     collections::HashSet,
@@ -191,7 +191,7 @@ fn overlap(c: &mut Criterion) {
     rules.push(rule("last", &pattern, Sources::Any { written: true }));
     let policy = compiled(rules);
     let decision = policy.decide(&attempt(&name), &mut NoTrace);
-    assert_eq!(decision.rule.map(|rule| rule.0), Some(9_999));
+    assert_eq!(decision.rule.map(RuleId::index), Some(9_999));
     c.bench_function("decide/overlap/10000", |b| {
         b.iter(|| policy.decide(black_box(&attempt(&name)), &mut NoTrace));
     });

@@ -6,6 +6,7 @@
 mod address;
 pub mod analysis;
 pub mod answer;
+pub mod audit;
 pub mod compile;
 pub mod decide;
 pub mod evaluate;
@@ -23,6 +24,7 @@ pub mod vet;
 
 pub use address::is_never_dialled;
 pub use answer::{Answer, AnswerAddress, Link};
+pub use audit::Audited;
 pub use compile::CompiledPolicy;
 pub use decide::{Attempt, Decision, Expected, NoTrace, RuleOutcome, Trace};
 pub use evaluate::{DecidedBy, Evaluation, FlowAttempt, Resolved, Via};
@@ -36,7 +38,7 @@ pub use threat::{Threat, ThreatIntelligence, ThreatMode};
 pub use vet::{AddressPlan, Refusal, Vetted};
 
 use ipnet::IpNet;
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, num::NonZeroU32, sync::Arc};
 
 /// What a rule collection does with what its rules match (Azure: `action.type`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -257,4 +259,16 @@ pub struct RuleRef {
 
 /// Index of a rule in its [`CompiledPolicy`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct RuleId(pub u32);
+pub struct RuleId(NonZeroU32);
+
+impl RuleId {
+    /// The rule of this rank, from 0. Rules are counted in 31 bits.
+    pub const fn new(index: u32) -> Self {
+        Self(NonZeroU32::MIN.saturating_add(index))
+    }
+
+    /// Its rank, from 0.
+    pub const fn index(self) -> usize {
+        self.0.get() as usize - 1
+    }
+}

@@ -3,7 +3,7 @@
 use crate::config::{DialOverride, Settings};
 use crate::dns::Resolver;
 use crate::policy::vet::RuleScope;
-use crate::policy::{Action, AddressPlan, CompiledPolicy, Decision};
+use crate::policy::{AddressPlan, CompiledPolicy, Decision};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -27,10 +27,10 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
-    /// What the deciding rule adds to vetting. A denial that audit mode lets through has none: only what all names get.
+    /// What the rule that allows adds to vetting. What the audit mode of the whole policy lets through has none: only what all
+    /// names get.
     pub fn rule_scope(&self, decision: Decision) -> RuleScope<'_> {
-        let allowing = decision.rule.filter(|_| decision.action == Action::Allow);
-        match allowing.and_then(|rule| self.policy.application_rule(rule)) {
+        match decision.allowing().and_then(|rule| self.policy.application_rule(rule)) {
             Some(rule) => RuleScope {
                 resolves_into: &rule.resolves_into,
                 private_endpoints: rule.private_endpoints,

@@ -434,6 +434,23 @@ fn rules_that_all_name_the_same_for_others_are_bounded_work() {
 }
 
 /// Public names of ECH providers, which no star that allows stands for.
+/// A collection in audit mode takes nothing from the rules behind it.
+#[test]
+fn what_only_records_leaves_the_later_rules_all() {
+    for (mode, left) in [(Mode::Audit, true), (Mode::Enforce, false)] {
+        let rule = app_rule("".into(), Sources::Any { written: true }, &["a.test".into()]);
+        let mut policy = one_collection(vec![rule]);
+        let collections = &mut policy.groups[0].collections;
+        collections.push(RuleCollection {
+            name: "later".into(),
+            priority: Priority::new(60_000).expect("in range"),
+            ..collections[0].clone()
+        });
+        (collections[0].action, collections[0].mode) = (Action::Deny, mode);
+        assert_eq!(analyse(&policy).is_empty(), left, "{:?}", analyse(&policy));
+    }
+}
+
 #[test]
 fn a_star_that_denies_is_left_something_by_the_same_star_that_allows() {
     for (star, left) in [("*", true), ("*.com", true), ("*.test", false)] {

@@ -158,7 +158,7 @@ fn the_changes_that_nobody_notices_are_those_that_no_test_of_a_rewritten_policy_
     let mut wanted = BTreeSet::new();
     for rule in &run.reached {
         for mutation in [Mutation::Deleted, Mutation::Turned] {
-            let changed = CompiledPolicy::new(rewritten(&policy, rule.0 as usize, mutation));
+            let changed = CompiledPolicy::new(rewritten(&policy, rule.index(), mutation));
             let holds = |expected: &Expectation| {
                 let judged = expected.probe.judge(&changed);
                 judged.decision.action == expected.decision

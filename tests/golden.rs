@@ -57,6 +57,18 @@ const CASES: &[(&str, &str)] = &[
         "explain paste.example:443 --source 10.1.0.7 --config explain.toml",
     ),
     (
+        "explain-audit-denied",
+        "explain crash.example:443 --source 10.1.0.7 --config explain.toml",
+    ),
+    (
+        "explain-where-it-leads",
+        "explain https://www.contoso.com --source 10.1.0.7 --config addresses.toml",
+    ),
+    (
+        "explain-hidden-behind-a-star",
+        "explain https://cloudflare-ech.com --source 10.1.0.7 --allow *ech.com",
+    ),
+    (
         "explain-connect-80",
         "explain deb.example.org:80 --source 10.1.0.7 --config explain.toml",
     ),

@@ -383,7 +383,7 @@ pub struct Collection<R> {
     /// What a match means.
     #[schemars(required)]
     pub action: Option<Action>,
-    /// `audit` for this collection alone. Default: the global mode.
+    /// `audit` for this collection alone: what it denies is recorded, and judged on. Default: the global mode.
     pub mode: Option<At<Mode>>,
     /// Its rules, judged top down.
     #[serde(default)]

@@ -353,13 +353,6 @@ impl<'a> Maker<'a> {
             self.report
                 .add(finding.hint("leave the global `mode` out, and write `mode = \"audit\"` where it is meant"));
         }
-        let denies = action(written.action) == Action::Deny;
-        if let Some(own) = own.filter(|own| denies && self.mode == Mode::Enforce && ***own == file::Mode::Audit) {
-            let found = "in audit mode this collection lets through whatever it names, also what no rule allows";
-            let finding = Finding::warning(own.span, found);
-            self.report
-                .add(finding.hint("enforced, or left out, it would not: narrow it to what other rules allow"));
-        }
         let mode = own.map_or(self.mode, |own| mode(Some(&own.value)));
         collection(&written.name, &written.priority, action(written.action), mode, rules)
     }

@@ -1188,7 +1188,7 @@ fn audit_is_global_or_a_collection_s() {
     let trial = text
         .replace("priority = 100", "priority = 100\nmode = \"audit\"")
         .replace("Allow", "Deny");
-    assert!(told(&trial).contains("4:8 warning: in audit mode this collection lets through whatever it names"));
+    assert_eq!(load_text(&trial).policy.groups[0].collections[0].mode, Mode::Audit);
 }
 
 #[test]

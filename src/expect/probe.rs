@@ -2,7 +2,7 @@
 
 use super::target::{Speaks, Target};
 use crate::policy::{
-    Action, CompiledPolicy, DecidedBy, Decision, Evaluation, Expected, FlowAttempt, Misses, Mode, NoTrace, Protocol,
+    Action, Audited, CompiledPolicy, DecidedBy, Decision, Evaluation, Expected, FlowAttempt, Misses, Mode, NoTrace, Protocol,
     Reason, Resolved, RuleId, RuleOutcome, Trace, Via,
 };
 use std::{net::IpAddr, sync::Arc};
@@ -131,14 +131,14 @@ impl Probe {
         let mut end = End {
             evaluation: by_name,
             at: None,
-            rules: by_name.decision.rule.into_iter().collect(),
+            rules: rules_of(&by_name).collect(),
         };
         let addresses = self.leads_to();
         if addresses.is_empty() || !by_name.decision.permits() {
             return end;
         }
         let each: Vec<(IpAddr, Evaluation)> = addresses.iter().map(|ip| (*ip, evaluate(Some(*ip)))).collect();
-        end.rules.extend(each.iter().filter_map(|(_, one)| one.decision.rule));
+        end.rules.extend(each.iter().flat_map(|(_, one)| rules_of(one)));
         let listed = |(_, one): &&(IpAddr, Evaluation)| one.by == DecidedBy::ThreatIntelligence;
         let denied = |one: &Evaluation| one.by == DecidedBy::Network && one.decision.action == Action::Deny;
         let kept = || each.iter().filter(|(_, one)| one.decision.permits());
@@ -185,7 +185,7 @@ impl Probe {
         }
         let at = |ip: IpAddr| {
             let mut passed = PassedBy::default();
-            policy.network(&self.flow(None, Some(ip)), &mut passed);
+            policy.network(&self.flow(None, Some(ip)), Audited::Passed, &mut passed);
             let leads = move |rule: &RuleId| {
                 let network = policy.network_rule(*rule);
                 policy.action(*rule) == Action::Allow && network.is_some_and(|network| network.destinations.hold(ip))
@@ -211,6 +211,12 @@ impl Probe {
     }
 }
 
+/// The rule that is told, and the one that lets it through behind it.
+fn rules_of(evaluation: &Evaluation) -> impl Iterator<Item = RuleId> + use<> {
+    let decision = evaluation.decision;
+    [decision.rule, decision.behind].into_iter().flatten()
+}
+
 fn one(end: End) -> (Evaluation, Vec<RuleId>) {
     (end.evaluation, end.rules)
 }
@@ -230,6 +236,7 @@ impl Judged {
             action: Action::Deny,
             reason,
             rule: None,
+            behind: None,
             mode: Mode::Enforce,
             wide: false,
         };
@@ -250,7 +257,8 @@ struct Seen(Vec<(RuleId, Near)>);
 impl Seen {
     /// Up to a network rule that decided: it may do so after the name was judged.
     fn up_to(mut self, evaluation: &Evaluation) -> Vec<(RuleId, Near)> {
-        let rule = evaluation.decision.rule.filter(|_| !evaluation.unresolved);
+        let ends = !evaluation.unresolved && evaluation.decision.behind.is_none();
+        let rule = evaluation.decision.rule.filter(|_| ends);
         if let Some(at) = self.0.iter().position(|(seen, _)| Some(*seen) == rule)
             && evaluation.by == DecidedBy::Network
         {

@@ -7,7 +7,7 @@ use super::reach::named_address;
 use super::record::{Attempted, Record};
 use crate::log::Stage;
 use crate::policy::{
-    Action, Attempt, DecidedBy, Decision, Expected, FlowAttempt, Fqdn, Host, NoTrace, Protocol, Reason, Resolved,
+    Action, Attempt, Audited, DecidedBy, Decision, Expected, FlowAttempt, Fqdn, Host, NoTrace, Protocol, Reason, Resolved,
     ThreatMode, Transport, Vetted, Via,
 };
 use crate::snapshot::Snapshot;
@@ -24,11 +24,18 @@ pub(crate) struct Judged {
 /// CONNECT does not say what will be spoken, so both protocols are judged. A tunnel that a network rule allows may carry
 /// anything; one that only audit mode lets through is gated as far as there is a name to hold it to.
 pub(crate) fn connect(snapshot: &Snapshot, source: IpAddr, host: &Host, port: u16) -> Judged {
+    let judge = |audited| connect_as(snapshot, source, host, port, audited);
+    let Judged { decision, expected } = judge(Audited::Passed);
+    let decision = snapshot.policy.told(decision, || judge(Audited::Ends).decision);
+    Judged { decision, expected }
+}
+
+fn connect_as(snapshot: &Snapshot, source: IpAddr, host: &Host, port: u16, audited: Audited) -> Judged {
     let by_name = |name: &Fqdn| {
-        let judge = |protocol| decide(snapshot, source, protocol, name, port);
+        let judge = |protocol| decide(snapshot, source, protocol, name, port, audited);
         Expected::of(judge(Protocol::Https), judge(Protocol::Http), port)
     };
-    let by_rule = network(snapshot, source, host, None, port);
+    let by_rule = network(snapshot, source, host, None, port, audited);
     let (expected, decision) = match (host, by_rule) {
         (Host::Name(_), Some(decision)) if decision.action == Action::Allow => (None, decision),
         (Host::Name(name), Some(decision)) => (Some(by_name(name).0), decision),
@@ -46,14 +53,15 @@ pub(crate) fn connect(snapshot: &Snapshot, source: IpAddr, host: &Host, port: u1
 
 /// One attempt whose protocol is known: a request, or the name in a ClientHello.
 pub(crate) fn request(snapshot: &Snapshot, source: IpAddr, protocol: Protocol, host: &Host, port: u16) -> Decision {
-    match (host, network(snapshot, source, host, None, port)) {
+    let judge = |audited| match (host, network(snapshot, source, host, None, port, audited)) {
         (_, Some(decision)) => decision,
-        (Host::Name(name), None) => decide(snapshot, source, protocol, name, port),
+        (Host::Name(name), None) => decide(snapshot, source, protocol, name, port, audited),
         (Host::Address(ip), None) => {
             let flow = explicit(source, host, Some(*ip), port, None);
             snapshot.policy.evaluate(&flow, &mut NoTrace).decision
         }
-    }
+    };
+    snapshot.policy.told(judge(Audited::Passed), || judge(Audited::Ends))
 }
 
 /// The whole evaluation of what leads to a known address: an open tunnel. `protocol`: what its gate held it to.
@@ -121,8 +129,12 @@ pub(crate) fn screen(
         threat(snapshot, host, Some(candidate.ip), attempted, record, Stage::Vet)?;
     }
     let source = record.source.ip();
-    let denial =
-        |ip| network(snapshot, source, host, Some(ip), port).filter(|decision| decision.action == Action::Deny);
+    let denied = |ip, audited| {
+        let said = network(snapshot, source, host, Some(ip), port, audited);
+        said.filter(|decision| decision.action == Action::Deny)
+    };
+    // What is in force goes before what is recorded alone.
+    let denial = |ip| denied(ip, Audited::Passed).or_else(|| denied(ip, Audited::Ends));
     let Some(denied) = vetted.addresses().iter().find_map(|candidate| denial(candidate.ip)) else {
         return Ok(vetted);
     };
@@ -142,15 +154,19 @@ pub(crate) fn screen(
 }
 
 /// What the network rules say, if they are asked at all.
-fn network(snapshot: &Snapshot, source: IpAddr, host: &Host, to: Option<IpAddr>, port: u16) -> Option<Decision> {
+fn network(
+    snapshot: &Snapshot,
+    source: IpAddr,
+    host: &Host,
+    to: Option<IpAddr>,
+    port: u16,
+    audited: Audited,
+) -> Option<Decision> {
     if !snapshot.policy.model().explicit_network_rules {
         return None;
     }
     let flow = explicit(source, host, to.or(named_address(host)), port, None);
-    snapshot
-        .policy
-        .network(&flow, &mut NoTrace)
-        .map(|(_, decision)| decision)
+    snapshot.policy.network(&flow, audited, &mut NoTrace)
 }
 
 fn explicit(source: IpAddr, host: &Host, to: Option<IpAddr>, port: u16, protocol: Option<Protocol>) -> FlowAttempt<'_> {
@@ -174,12 +190,19 @@ fn name_of(host: &Host) -> Option<&Fqdn> {
 }
 
 /// The application rules alone.
-fn decide(snapshot: &Snapshot, source: IpAddr, protocol: Protocol, name: &Fqdn, port: u16) -> Decision {
+fn decide(
+    snapshot: &Snapshot,
+    source: IpAddr,
+    protocol: Protocol,
+    name: &Fqdn,
+    port: u16,
+    audited: Audited,
+) -> Decision {
     let attempt = Attempt {
         source: source.to_canonical(),
         protocol,
         name,
         port,
     };
-    snapshot.policy.decide(&attempt, &mut NoTrace)
+    snapshot.policy.decide_as(&attempt, audited, &mut NoTrace)
 }

@@ -8,7 +8,7 @@ use super::record::{Attempted, Record, column};
 use super::{Denial, judge};
 use crate::dns::ResolveError;
 use crate::log::Stage;
-use crate::policy::{Action, Answer, Decision, Fqdn, Host, Reason, Vetted};
+use crate::policy::{Answer, Decision, Fqdn, Host, Reason, Vetted};
 use crate::snapshot::Snapshot;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -105,7 +105,7 @@ pub(crate) async fn resolve(
     let vetted = match host {
         Host::Address(ip) => snapshot
             .addresses
-            .vet_address(*ip, port, decision.action == Action::Allow),
+            .vet_address(*ip, port, decision.allowing().is_some()),
         Host::Name(name) => {
             let answer = ask(snapshot, name, deadline, attempted).await?;
             attempted.answer = Some(answer.clone());

@@ -6,7 +6,7 @@
 use crate::flow::{FlowId, judge};
 use crate::log::FlowEndKind;
 use crate::policy::vet::Candidate;
-use crate::policy::{Action, Decision, Host, Protocol, Reason, Threat};
+use crate::policy::{Decision, Host, Protocol, Reason, Threat};
 use crate::proof::{Guard, off};
 use crate::snapshot::Snapshot;
 use std::collections::HashMap;
@@ -183,7 +183,7 @@ impl Tunnel {
         let addresses = &snapshot.addresses;
         match &self.host {
             Host::Name(name) => addresses.vet_again(name, &self.candidate, snapshot.rule_scope(decision)),
-            Host::Address(ip) => addresses.judge_address(*ip, decision.action == Action::Allow),
+            Host::Address(ip) => addresses.judge_address(*ip, decision.allowing().is_some()),
         }
     }
 }

@@ -33,6 +33,8 @@ pub struct CompiledPolicy {
     infrastructure_from: usize,
     infrastructure: ApplicationRule,
     pub(super) threats: Option<Threats>,
+    /// Some collection is in audit mode, and the policy as a whole is not.
+    pub(super) audits: bool,
     pub(super) names: NameIndex,
     sources: Vec<AddressSet>,
     ports: Vec<PortSet>,
@@ -78,6 +80,7 @@ impl CompiledPolicy {
         build.add_infrastructure(&policy, &infrastructure);
         Self {
             names: build.names.build(),
+            audits: policy.mode == Mode::Enforce && build.rules.iter().any(|rule| rule.mode == Mode::Audit),
             rules: build.rules,
             refs: build.refs,
             packets: build.packets,
@@ -95,7 +98,7 @@ impl CompiledPolicy {
     /// The names of a rule of this policy, for rows. Panics on the rule of a larger one: a `RuleId` never outlives its
     /// snapshot.
     pub fn rule_ref(&self, rule: RuleId) -> &RuleRef {
-        &self.refs[rule.0 as usize]
+        &self.refs[rule.index()]
     }
 
     /// The application rule itself (`resolves_into`, `private_endpoints`). `None` for network and DNAT rules.
@@ -127,10 +130,10 @@ impl CompiledPolicy {
 
     /// The rules of the collection that holds a rule, and its number among them.
     fn place(&self, rule: RuleId) -> Option<(&Rules, usize)> {
-        if rule.0 as usize >= self.infrastructure_from {
+        if rule.index() >= self.infrastructure_from {
             return None;
         }
-        let place = self.rules.get(rule.0 as usize)?.place;
+        let place = self.rules.get(rule.index())?.place;
         let (_, groups) = self.model.chain().nth(place.policy as usize)?;
         let collection = &groups[place.group as usize].collections[place.collection as usize];
         Some((&collection.rules, place.rule as usize))
@@ -138,7 +141,7 @@ impl CompiledPolicy {
 
     /// `Nat`, `Network`, `Application` or `Infrastructure`; `None`: no such rule.
     pub fn kind(&self, rule: RuleId) -> Option<DecidedBy> {
-        match rule.0 as usize {
+        match rule.index() {
             rule if rule >= self.rules.len() => None,
             rule if rule < self.networks_from => Some(DecidedBy::Nat),
             rule if rule < self.applications_from => Some(DecidedBy::Network),
@@ -169,12 +172,12 @@ impl CompiledPolicy {
 
     /// What a match of this rule means.
     pub fn action(&self, rule: RuleId) -> Action {
-        self.rules[rule.0 as usize].action
+        self.rules[rule.index()].action
     }
 
     /// The mode of this rule: audit if the policy or its collection says so.
     pub fn mode_of(&self, rule: RuleId) -> Mode {
-        self.rules[rule.0 as usize].mode
+        self.rules[rule.index()].mode
     }
 
     /// The model this was compiled from.
@@ -199,11 +202,11 @@ impl CompiledPolicy {
     }
 
     pub(super) fn sources(&self, candidate: Candidate) -> &AddressSet {
-        self.sources_of(RuleId(candidate.rule()))
+        self.sources_of(RuleId::new(candidate.rule()))
     }
 
     pub(super) fn sources_of(&self, rule: RuleId) -> &AddressSet {
-        &self.sources[self.rules[rule.0 as usize].sources as usize]
+        &self.sources[self.rules[rule.index()].sources as usize]
     }
 
     pub(super) fn ports(&self, candidate: Candidate) -> &[ProtocolPort] {
@@ -212,7 +215,7 @@ impl CompiledPolicy {
 }
 
 fn ids(from: usize, to: usize) -> impl Iterator<Item = RuleId> + use<> {
-    (from as u32..to as u32).map(RuleId)
+    (from as u32..to as u32).map(RuleId::new)
 }
 
 fn kind_of(rules: &Rules) -> DecidedBy {
@@ -482,13 +485,13 @@ mod tests {
             ..Policy::default()
         };
         let compiled = CompiledPolicy::new(policy);
-        let order: Vec<&str> = (0..8).map(|i| &*compiled.rule_ref(RuleId(i)).rule).collect();
+        let order: Vec<&str> = (0..8).map(|i| &*compiled.rule_ref(RuleId::new(i)).rule).collect();
         assert_eq!(order, ["n1", "n2", "cn1", "a2", "c1", "c2", "c3", "c4"]);
-        assert_eq!(compiled.application_rules().next(), Some(RuleId(3)));
-        assert_eq!(&*compiled.application_rule(RuleId(4)).unwrap().name, "c1");
-        assert!(compiled.application_rule(RuleId(1)).is_none(), "a network rule");
-        assert!(compiled.application_rule(RuleId(8)).is_none(), "no such rule");
-        let names = compiled.rule_ref(RuleId(3));
+        assert_eq!(compiled.application_rules().next(), Some(RuleId::new(3)));
+        assert_eq!(&*compiled.application_rule(RuleId::new(4)).unwrap().name, "c1");
+        assert!(compiled.application_rule(RuleId::new(1)).is_none(), "a network rule");
+        assert!(compiled.application_rule(RuleId::new(8)).is_none(), "no such rule");
+        let names = compiled.rule_ref(RuleId::new(3));
         assert_eq!((&*names.policy, &*names.group), ("base", "base2"));
     }
 

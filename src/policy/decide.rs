@@ -1,6 +1,6 @@
 //! `decide`: one attempt against the compiled policy. Pure, allocates nothing, generic over a trace sink.
 
-use super::{Action, CompiledPolicy, Fqdn, Misses, Mode, Protocol, ProtocolPort, Reason, RuleId, names::Candidate};
+use super::{Action, Audited, CompiledPolicy, Fqdn, Misses, Mode, Protocol, ProtocolPort, Reason, RuleId, names::Candidate};
 use std::net::IpAddr;
 
 /// What one source asks, as far as an application rule can see it.
@@ -25,6 +25,8 @@ pub struct Decision {
     pub reason: Reason,
     /// The rule that ended the evaluation.
     pub rule: Option<RuleId>,
+    /// The rule that lets it through all the same, if `rule` denies in a collection in audit mode.
+    pub behind: Option<RuleId>,
     /// `Audit`: a denial here is recorded and not carried out.
     pub mode: Mode,
     /// The pattern that matched admits every tenant's resource.
@@ -35,6 +37,22 @@ impl Decision {
     /// Whether the flow may go on: allowed, or denied in audit mode.
     pub fn permits(&self) -> bool {
         self.action == Action::Allow || self.mode == Mode::Audit
+    }
+
+    /// The rule that allows it, be it behind one that denies in audit mode.
+    pub fn allowing(&self) -> Option<RuleId> {
+        match self.action {
+            Action::Allow => self.rule,
+            Action::Deny => self.behind,
+        }
+    }
+
+    /// What the rules in force say.
+    fn in_force(&self) -> Action {
+        match self.behind {
+            Some(_) => Action::Allow,
+            None => self.action,
+        }
     }
 }
 
@@ -52,7 +70,7 @@ pub enum Expected {
 impl Expected {
     /// From what the policy says of a CONNECT's target for each protocol; with the decision that stands for both.
     pub fn of(https: Decision, http: Decision, port: u16) -> (Self, Decision) {
-        match (https.action, http.action) {
+        match (https.in_force(), http.in_force()) {
             (Action::Allow, Action::Allow) => (Self::Either, https),
             (Action::Allow, Action::Deny) => (Self::Tls, https),
             (Action::Deny, Action::Allow) => (Self::Http, http),
@@ -118,6 +136,12 @@ impl CompiledPolicy {
     /// order; of the rules that also match source and port the first one wins. Cost: the labels of the name, and the
     /// rules that admit it. Allocates only for a trace.
     pub fn decide<T: Trace>(&self, attempt: &Attempt<'_>, trace: &mut T) -> Decision {
+        let in_force = self.decide_as(attempt, Audited::Passed, trace);
+        self.told(in_force, || self.decide_as(attempt, Audited::Ends, &mut NoTrace))
+    }
+
+    /// The part of [`CompiledPolicy::decide`] that sees rules in audit mode in one way.
+    pub fn decide_as<T: Trace>(&self, attempt: &Attempt<'_>, audited: Audited, trace: &mut T) -> Decision {
         let mut winner: Option<Candidate> = None;
         let mut seen = Vec::new();
         let exact_only = is_ech_public_name(attempt.name);
@@ -131,9 +155,9 @@ impl CompiledPolicy {
                 }
                 let outcome = self.outcome(candidate, attempt);
                 if T::ACTIVE {
-                    seen.push((RuleId(candidate.rule()), outcome));
+                    seen.push((RuleId::new(candidate.rule()), outcome));
                 }
-                if outcome == RuleOutcome::Matched {
+                if outcome == RuleOutcome::Matched && !self.passes(audited, RuleId::new(candidate.rule())) {
                     winner = Some(candidate);
                     break;
                 }
@@ -164,7 +188,8 @@ impl CompiledPolicy {
         Decision {
             action: rule.action,
             reason: Reason::RuleMatched,
-            rule: Some(RuleId(winner.rule())),
+            rule: Some(RuleId::new(winner.rule())),
+            behind: None,
             mode: rule.mode,
             wide: winner.wide(),
         }
@@ -175,6 +200,7 @@ impl CompiledPolicy {
             action: Action::Deny,
             reason: Reason::NoRuleMatched,
             rule: None,
+            behind: None,
             mode: self.mode(),
             wide: false,
         }
@@ -193,7 +219,7 @@ impl CompiledPolicy {
                     .max()
                     .unwrap_or(RuleOutcome::NameDiffers),
             );
-            if winner.is_some_and(|winner| winner.rule() == rule.0) {
+            if winner.is_some_and(|winner| winner.rule() as usize == rule.index()) {
                 return;
             }
         }

@@ -1,7 +1,7 @@
 //! `evaluate`: the whole order of one attempt, of which [`CompiledPolicy::decide`] is the part for names. Pure.
 
 use super::{
-    Action, Attempt, CompiledPolicy, Decision, Fqdn, Misses, Mode, Protocol, Reason, RuleId, Threat, ThreatMode, Trace,
+    Action, Attempt, Audited, CompiledPolicy, Decision, Fqdn, Misses, Mode, Protocol, Reason, RuleId, Threat, ThreatMode, Trace,
     Transport, address::embedded,
 };
 use crate::proof::{self, Guard};
@@ -119,17 +119,8 @@ struct Leads {
 }
 
 impl CompiledPolicy {
-    /// Threat intelligence, DNAT, network, application, infrastructure, default deny: always in this order of kinds. Inside a
-    /// kind the parent policies first, then group priority, then collection priority, low first, rules top down; the first
-    /// match ends it (Azure Firewall, rule processing).
-    ///
-    /// - A DNAT rule translates and allows: no network rule is asked any more, as the page has it since 2023; an older
-    ///   edition let a Deny network rule override it. Explicit attempts have no DNAT.
-    /// - Network rules are asked for transparent attempts, and for explicit ones if `explicit_network_rules` is on. An
-    ///   explicit attempt by name is allowed by exact `destination_fqdns` alone, and denied by these or, once it is resolved,
-    ///   by address; a rule that allows the address lets later denials of it alone, and leaves the decision to application rules.
-    /// - Application rules are asked if there is a name and HTTP or TLS over TCP.
-    pub fn evaluate<T: Trace>(&self, flow: &FlowAttempt<'_>, trace: &mut T) -> Evaluation {
+    /// The part of [`CompiledPolicy::evaluate`] that sees rules in audit mode in one way.
+    pub(super) fn evaluate_as<T: Trace>(&self, flow: &FlowAttempt<'_>, audited: Audited, trace: &mut T) -> Evaluation {
         let threat = self.threat(flow.source, flow.name, flow.destination);
         if threat.is_some_and(|threat| threat.mode == ThreatMode::Deny) {
             return Evaluation {
@@ -143,12 +134,12 @@ impl CompiledPolicy {
         let mut perhaps = None;
         let (by, decision) = self
             .nat(flow, trace)
-            .or_else(|| self.first_network(flow, trace, &mut perhaps))
-            .or_else(|| self.application(flow, trace))
+            .or_else(|| self.first_network(flow, audited, trace, &mut perhaps))
+            .or_else(|| self.application(flow, audited, trace))
             .unwrap_or_else(|| (DecidedBy::Default, self.nothing_matched(flow)));
         let denies = perhaps.filter(|_| decision.permits());
         let by_address = match decision.permits() {
-            true => self.denied_by_address(flow, decision.rule),
+            true => self.denied_by_address(flow, audited, decision.rule),
             false => None,
         };
         let (by_address, denied) = match by_address {
@@ -167,15 +158,16 @@ impl CompiledPolicy {
 
     /// What network rules deny of the addresses that a name at the proxy port leads to, when none is known: they are judged
     /// after the name, in the order of the rules, and those before `last` alone if it is a network rule.
-    fn denied_by_address(&self, flow: &FlowAttempt<'_>, last: Option<RuleId>) -> Option<Denies> {
+    fn denied_by_address(&self, flow: &FlowAttempt<'_>, audited: Audited, last: Option<RuleId>) -> Option<Denies> {
         let asked = flow.via == Via::Explicit && flow.name.is_some() && flow.destination.is_none();
         if !asked || !self.model().explicit_network_rules || proof::off(Guard::NetworkRules) {
             return None;
         }
         let rules = self.network_rules().take_while(|rule| Some(*rule) != last);
+        let rules = rules.filter(|rule| !self.passes(audited, *rule));
         let (mut excepted, mut found) = (false, None);
         for rule in rules.filter(|rule| self.misses(*rule, flow, false).count() == 0) {
-            let packet = &self.packets[rule.0 as usize];
+            let packet = &self.packets[rule.index()];
             let denies = self.action(rule) == Action::Deny;
             match (denies, packet.leads_everywhere()) {
                 (false, true) => break,
@@ -205,14 +197,16 @@ impl CompiledPolicy {
     }
 
     /// What the network rules say of an attempt; `None`: nothing, so that application rules are asked.
-    pub fn network<T: Trace>(&self, flow: &FlowAttempt<'_>, trace: &mut T) -> Option<(DecidedBy, Decision)> {
-        self.first_network(flow, trace, &mut None)
+    pub fn network<T: Trace>(&self, flow: &FlowAttempt<'_>, audited: Audited, trace: &mut T) -> Option<Decision> {
+        let found = self.first_network(flow, audited, trace, &mut None);
+        found.map(|(_, decision)| decision)
     }
 
     /// `perhaps`: the first rule before the one that matches which denies if a name of it leads where the packets go.
     fn first_network<T: Trace>(
         &self,
         flow: &FlowAttempt<'_>,
+        audited: Audited,
         trace: &mut T,
         perhaps: &mut Option<RuleId>,
     ) -> Option<(DecidedBy, Decision)> {
@@ -231,6 +225,9 @@ impl CompiledPolicy {
             let misses = self.misses(rule, flow, !decides);
             if T::ACTIVE {
                 trace.packet_rule(rule, misses);
+            }
+            if self.passes(audited, rule) {
+                continue;
             }
             if misses.count() == 0 && (allows || !proof::off(Guard::NetworkRules)) {
                 return Some((DecidedBy::Network, self.matched(rule)));
@@ -257,7 +254,7 @@ impl CompiledPolicy {
         })
     }
 
-    fn application<T: Trace>(&self, flow: &FlowAttempt<'_>, trace: &mut T) -> Option<(DecidedBy, Decision)> {
+    fn application<T: Trace>(&self, flow: &FlowAttempt<'_>, audited: Audited, trace: &mut T) -> Option<(DecidedBy, Decision)> {
         let (name, protocol) = (flow.name?, flow.protocol.filter(|_| flow.transport == Transport::Tcp)?);
         let attempt = Attempt {
             source: flow.source,
@@ -265,7 +262,7 @@ impl CompiledPolicy {
             name,
             port: flow.port,
         };
-        let decision = self.decide(&attempt, trace);
+        let decision = self.decide_as(&attempt, audited, trace);
         decision.rule.and_then(|rule| Some((self.kind(rule)?, decision)))
     }
 
@@ -285,7 +282,7 @@ impl CompiledPolicy {
     /// Whether a DNAT or network rule speaks of the destination. What denies an address denies it in every form that
     /// embeds it too; what allows it speaks of the very address.
     fn leads(&self, rule: RuleId, flow: &FlowAttempt<'_>) -> Leads {
-        let packet = &self.packets[rule.0 as usize];
+        let packet = &self.packets[rule.index()];
         let denies = self.action(rule) == Action::Deny;
         let holds = |ip| packet.admits_address(ip);
         let mut leads = Leads {
@@ -306,7 +303,7 @@ impl CompiledPolicy {
     }
 
     fn misses(&self, rule: RuleId, flow: &FlowAttempt<'_>, destination: bool) -> Misses {
-        let packet = &self.packets[rule.0 as usize];
+        let packet = &self.packets[rule.index()];
         Misses {
             source: !self.sources_of(rule).contains(flow.source),
             protocol: !packet.admits_protocol(flow.transport),
@@ -320,6 +317,7 @@ impl CompiledPolicy {
             action: self.action(rule),
             reason: Reason::RuleMatched,
             rule: Some(rule),
+            behind: None,
             mode: self.mode_of(rule),
             wide: false,
         }
@@ -345,6 +343,7 @@ const THREAT_DENIED: Decision = Decision {
     action: Action::Deny,
     reason: Reason::ThreatIntelligence,
     rule: None,
+    behind: None,
     mode: Mode::Enforce,
     wide: false,
 };

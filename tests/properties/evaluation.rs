@@ -1,8 +1,8 @@
 //! The whole evaluation against one that looks at every rule in order, knows no index and compares addresses one by one.
 
-use super::{mode, naive_contains, naive_match, net, port, priority, source, sources};
+use super::{in_force, mode, naive_contains, naive_match, net, port, priority, source, sources};
 use egret::policy::{
-    Action, ApplicationRule, Attempt, CompiledPolicy, DecidedBy, Destinations, FlowAttempt, Fqdn, FqdnPattern,
+    Action, ApplicationRule, Attempt, Audited, CompiledPolicy, DecidedBy, Destinations, FlowAttempt, Fqdn, FqdnPattern,
     IpProtocol, Misses, Mode, NatRule, NetworkRule, NoTrace, ParentPolicy, Policy, PortRange, Protocol, Reason,
     Resolved, RuleCollection, RuleCollectionGroup, RuleId, RuleOutcome, RuleRef, Rules, ServiceTag, Sources,
     TargetFqdn, ThreatIntelligence, ThreatMode, Trace, Translated, Transport, Via,
@@ -347,8 +347,16 @@ fn in_order(policy: &Policy) -> Vec<Placed<'_>> {
     rules.into_iter().map(|(_, placed)| placed).collect()
 }
 
-/// A rule that denies names of which nobody says where they lead stands for the end, if that would let it through.
+/// What would be denied is told of what gets through.
 fn naive(policy: &Policy, tried: &Tried) -> Verdict {
+    match naive_view(&in_force(policy), tried) {
+        denied @ (_, Action::Deny, _, Mode::Enforce, _) => denied,
+        _ => naive_view(policy, tried),
+    }
+}
+
+/// A rule that denies names of which nobody says where they lead stands for the end, if that would let it through.
+fn naive_view(policy: &Policy, tried: &Tried) -> Verdict {
     let mut perhaps = None;
     let end = naive_end(policy, tried, &mut perhaps);
     let through = end.1 == Action::Allow || end.3 == Mode::Audit;
@@ -612,10 +620,13 @@ proptest! {
             // The trace tells the same story: rules in order, none after the one that matched.
             let mut seen = Seen::default();
             let traced = compiled.evaluate(&flow, &mut seen);
-            let matched = seen.0.iter().find(|(_, matched)| *matched).map(|(rule, _)| *rule);
+            let ends = |(rule, matched): &&(RuleId, bool)| *matched && !compiled.records_only(*rule);
+            let matched = seen.0.iter().find(ends).map(|(rule, _)| *rule);
             let later = tried.destination.is_none() && traced.by == DecidedBy::Network;
-            prop_assert!(traced.unresolved || later || traced.decision.rule == matched);
-            prop_assert!(seen.0.windows(2).all(|pair| pair[0].0 < pair[1].0 && !pair[0].1), "{:?}", seen.0);
+            let ended = traced.decision.behind.or(traced.decision.rule);
+            prop_assert!(traced.unresolved || later || ended == matched);
+            let goes_on = |(rule, matched): (RuleId, bool)| !matched || compiled.records_only(rule);
+            prop_assert!(seen.0.windows(2).all(|pair| pair[0].0 < pair[1].0 && goes_on(pair[0])), "{:?}", seen.0);
         }
     }
 
@@ -636,10 +647,23 @@ proptest! {
             if found.decision.permits() {
                 prop_assert!(there.decision.permits(), "{asked:?} to {ip}: {there:?}");
                 prop_assert_eq!(found.decision.action, there.decision.action);
-            } else if found.by == DecidedBy::Network && compiled.network(&asked.flow(&resolved), &mut NoTrace).is_none() {
+            } else if found.by == DecidedBy::Network && compiled.network(&asked.flow(&resolved), Audited::Passed, &mut NoTrace).is_none() {
                 prop_assert!(!there.decision.permits(), "{asked:?} to {ip}: {there:?}");
             }
         }
+    }
+
+    /// A collection that denies in audit mode opens nothing and closes nothing.
+    #[test]
+    fn what_gets_through_is_the_same_without_the_collections_that_only_record(policy in policy(), tried in tried()) {
+        let policy = Policy { mode: Mode::Enforce, ..policy };
+        let (with, without) = (CompiledPolicy::new(policy.clone()), CompiledPolicy::new(in_force(&policy)));
+        let resolved = tried.resolved();
+        let evaluate = |policy: &CompiledPolicy| policy.evaluate(&tried.flow(&resolved), &mut NoTrace).decision;
+        let (with_decision, without_decision) = (evaluate(&with), evaluate(&without));
+        prop_assert_eq!(with_decision.permits(), without_decision.permits());
+        let names = |policy: &CompiledPolicy, rule: Option<RuleId>| rule.map(|rule| policy.rule_ref(rule).clone());
+        prop_assert_eq!(names(&with, with_decision.allowing()), names(&without, without_decision.allowing()));
     }
 
     #[test]

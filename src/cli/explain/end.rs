@@ -78,11 +78,11 @@ impl Explanation {
         let decision = end.decision();
         // Vetting holds whatever network rules allow; a private address is vouched for by the rule that allows it.
         if let Some(ip) = self.asked.target.address().filter(|_| self.asked.via == Via::Explicit) {
-            let allowed = decision.action == Action::Allow;
+            let allowed = decision.allowing().is_some();
             end.never_dialled = self.addresses.vet_address(ip, self.asked.target.port, allowed).is_err();
         }
         if let Some(answer) = self.answer.as_ref().filter(|_| self.looks_up(&end)) {
-            let scope = decision.rule.and_then(|rule| policy.application_rule(rule));
+            let scope = decision.allowing().and_then(|rule| policy.application_rule(rule));
             let mut resolution = Resolution::vetted(answer, &self.addresses, self.asked.target.port, scope);
             if self.asked.via == Via::Explicit {
                 resolution.judge(|ip| judged::judge(policy, &self.asked.leading_to(ip), &self.resolved));

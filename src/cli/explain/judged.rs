@@ -94,7 +94,8 @@ pub fn judge(policy: &CompiledPolicy, asked: &Asked, resolved: &Resolved) -> Jud
         let evaluation = policy.evaluate(&asked.flow(protocol, resolved), &mut steps);
         let mut steps = steps.0;
         // A network rule may decide after the name was judged: what was asked for the name does not count then.
-        let rule = evaluation.decision.rule.filter(|_| !evaluation.unresolved);
+        let ends = !evaluation.unresolved && evaluation.decision.behind.is_none();
+        let rule = evaluation.decision.rule.filter(|_| ends);
         if let Some(at) = steps.iter().position(|step| Some(step.rule) == rule)
             && evaluation.by == DecidedBy::Network
         {

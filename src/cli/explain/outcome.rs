@@ -4,11 +4,17 @@ use super::{
     Explanation,
     judged::{Fared, Step},
 };
-use crate::policy::{Destinations, Misses, NetworkRule, PortRange, RuleId, RuleOutcome, Sources, Translated, Via};
+use crate::policy::{
+    Action, Destinations, Misses, NetworkRule, PortRange, RuleId, RuleOutcome, Sources, Translated, Via,
+    decide::is_ech_public_name,
+};
 use std::fmt::Display;
 
 /// Entries of a list that are shown.
 const SHOWN: usize = 3;
+
+/// Of a rule that denies in a collection in audit mode.
+const RECORDED: &str = "matches: recorded in audit mode, and judged on";
 
 impl Explanation {
     /// `group/collection/rule`, with the policy in front where it is a parent's.
@@ -29,9 +35,12 @@ impl Explanation {
         }
     }
 
-    fn application(&self, rule: RuleId, outcome: RuleOutcome) -> String {
-        let rule = self.policy.application_rule(rule);
+    fn application(&self, step: RuleId, outcome: RuleOutcome) -> String {
+        let rule = self.policy.application_rule(step);
         match outcome {
+            RuleOutcome::NameDiffers if self.hides(step) => {
+                "names it by a star, which does not stand for a public name of Encrypted Client Hello: name it exactly".into()
+            }
             RuleOutcome::NameDiffers => "does not name it".into(),
             RuleOutcome::SourceDiffers => match rule.map(|rule| &rule.sources) {
                 Some(Sources::Nets(nets)) if nets.is_empty() => "names it, for nobody: its sources are empty".into(),
@@ -46,8 +55,17 @@ impl Explanation {
                     .collect();
                 format!("names it, on other ports: {}", shown.join(", "))
             }
+            RuleOutcome::Matched if self.policy.records_only(step) => RECORDED.into(),
             RuleOutcome::Matched => "matches: the evaluation ends here".into(),
         }
+    }
+
+    /// Whether a star of a rule that allows would admit the name, which hides others.
+    fn hides(&self, rule: RuleId) -> bool {
+        let name = self.asked.target.name().filter(|name| is_ech_public_name(name));
+        let targets = self.policy.application_rule(rule).map(|rule| &rule.targets);
+        let admits = |name| targets.is_some_and(|targets| targets.iter().any(|target| target.pattern.matches(name)));
+        self.policy.action(rule) == Action::Allow && name.is_some_and(admits)
     }
 
     fn packet(&self, rule: RuleId, misses: Misses) -> String {
@@ -63,6 +81,7 @@ impl Explanation {
                         nat.translated_port
                     )
                 }
+                None if self.policy.records_only(rule) => RECORDED.into(),
                 None => "matches: the evaluation ends here".into(),
             };
         }

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     expect::target::Speaks,
-    policy::{Action, DecidedBy, Mode, Protocol, Transport, Via, threat::Listed},
+    policy::{Action, DecidedBy, Evaluation, Mode, Protocol, Transport, Via, threat::Listed},
     printable::printable,
 };
 use std::fmt::Write;
@@ -77,9 +77,9 @@ fn asked(it: &Explanation) -> String {
     let host = match &target.host {
         Ok(_) if target.speaks == Speaks::Open => written.rsplit_once(':').map_or(written, |(host, _)| host),
         Ok(host) => return format!("{way} {}", with_port(&host.to_string(), target.port, target.transport)),
-        Err(_) => return format!("{way} {}", escaped(written)),
+        Err(_) => return format!("{way} {}", printable(written)),
     };
-    format!("{way} {}", with_port(&escaped(host), target.port, target.transport))
+    format!("{way} {}", with_port(&printable(host), target.port, target.transport))
 }
 
 fn with_port(host: &str, port: u16, transport: Transport) -> String {
@@ -168,7 +168,8 @@ fn stages(it: &Explanation, judged: &Judged, text: &mut String) {
     };
     let model = it.policy.model();
     let explicit = it.asked.via == Via::Explicit;
-    let by = judged.evaluation.by;
+    let Evaluation { by, decision, .. } = judged.evaluation;
+    let by = decision.behind.and_then(|rule| it.policy.kind(rule)).unwrap_or(by);
     stage(it, "DNAT rules", &of(DecidedBy::Nat), text, || match () {
         () if by < DecidedBy::Nat => "not asked",
         () if explicit => "not asked: what comes to the proxy port has no address to translate",
@@ -265,7 +266,9 @@ fn decision(it: &Explanation, text: &mut String) {
         let _ = writeln!(text, "           {}", it.reason().row().meaning);
     }
     if action == Action::Deny && judged.is_some_and(|decision| decision.mode == Mode::Audit) {
-        text.push_str("           audit: it is let through all the same, and recorded as denied\n");
+        let behind = judged.and_then(|decision| decision.behind);
+        let by = behind.map_or_else(String::new, |rule| format!(" by {}", it.label(rule)));
+        let _ = writeln!(text, "           audit: it is let through all the same{by}, and recorded as denied");
     }
     if judged.is_some_and(|decision| decision.wide) {
         text.push_str("           wide: the rule admits every tenant's resource of this kind\n");
@@ -273,11 +276,9 @@ fn decision(it: &Explanation, text: &mut String) {
     if it.never_dialled() {
         text.push_str("           denied all the same: this address is never dialled, or no rule vouches for it (AddressDenied)\n");
     }
+    let allowing = judged.and_then(|decision| decision.allowing());
     let ungated = it.asked.via == Via::Explicit
-        && it
-            .judged()
-            .is_some_and(|judged| judged.evaluation.by == DecidedBy::Network)
-        && action == Action::Allow;
+        && allowing.and_then(|rule| it.policy.kind(rule)) == Some(DecidedBy::Network);
     if ungated {
         text.push_str("           not gated: whatever is spoken in the tunnel passes\n");
     }
@@ -324,17 +325,4 @@ fn resolved(it: &Explanation, resolution: &Resolution, text: &mut String) {
     if resolution.public_resolution {
         text.push_str("           public: a private endpoint was expected for this name\n");
     }
-}
-
-/// A host that came from the command line may hold anything.
-fn escaped(text: &str) -> String {
-    text.chars()
-        .flat_map(|c| {
-            if c.is_control() {
-                c.escape_default().collect::<Vec<_>>()
-            } else {
-                vec![c]
-            }
-        })
-        .collect()
 }

@@ -82,7 +82,9 @@ impl<'a> Seen<'a> {
                 Some(takers) => taken.push((target, takers)),
                 None => left = true,
             }
-            self.earlier.add(&ranked.rule.targets[target], met);
+            if !ranked.records {
+                self.earlier.add(&ranked.rule.targets[target], met);
+            }
         }
         match copy {
             Some(of) => findings.push(self.copied(number, of)),
@@ -112,7 +114,7 @@ impl<'a> Seen<'a> {
             let other = self.rules[*other].rule;
             same_targets(rule, other) && self.sources.number(&other.sources) == sources
         });
-        if found.is_none() {
+        if found.is_none() && !self.rules[number].records {
             alike.push(number);
         }
         found

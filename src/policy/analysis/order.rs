@@ -1,7 +1,7 @@
 //! Rules in the order in which they are judged, each with its place in the model.
 
 use crate::policy::{
-    Action, ApplicationRule, NatRule, NetworkRule, Policy, RuleCollection, RuleCollectionGroup, Rules,
+    Action, ApplicationRule, Mode, NatRule, NetworkRule, Policy, RuleCollection, RuleCollectionGroup, Rules,
 };
 
 /// The place of a rule in its [`Policy`]: numbers from 0, as written.
@@ -21,6 +21,8 @@ pub struct RuleAt {
 pub(super) struct Ranked<'a, R> {
     pub(super) at: RuleAt,
     pub(super) action: Action,
+    /// It only records what it would deny: it takes nothing from later rules.
+    pub(super) records: bool,
     pub(super) rule: &'a R,
 }
 
@@ -51,6 +53,7 @@ pub(super) fn nat_rules(policy: &Policy) -> Vec<Ranked<'_, NatRule>> {
 /// The rules of one kind: parent policies first, then by the priority of groups, then of collections, equal ones as written.
 fn ranked<'a, R>(policy: &'a Policy, of_kind: impl Fn(&'a Rules) -> &'a [R]) -> Vec<Ranked<'a, R>> {
     let mut ranked = Vec::new();
+    let records = policy.mode == Mode::Enforce;
     for (number, (_, groups)) in policy.chain().enumerate() {
         let mut groups: Vec<(usize, &RuleCollectionGroup)> = groups.iter().enumerate().collect();
         groups.sort_by_key(|(_, group)| group.priority);
@@ -67,6 +70,7 @@ fn ranked<'a, R>(policy: &'a Policy, of_kind: impl Fn(&'a Rules) -> &'a [R]) -> 
                         rule: rule as u32,
                     },
                     action: written.action,
+                    records: records && written.action == Action::Deny && written.mode == Mode::Audit,
                     rule: written_rule,
                 }));
             }

@@ -43,6 +43,7 @@ pub(super) fn analyse(policy: &Policy, budget: &mut Budget) -> Vec<Finding> {
                 fault: Fault::Everywhere,
             }),
     );
+    let network: Vec<Packets<'_>> = network.into_iter().filter(|rule| !rule.records).collect();
     if !network.is_empty() {
         let by_address: Vec<Taker<'_>> = network.iter().map(|rule| (rule.at, rule.addresses())).collect();
         let before = Before {
@@ -63,6 +64,8 @@ pub(super) fn analyse(policy: &Policy, budget: &mut Budget) -> Vec<Finding> {
 struct Packets<'a> {
     at: RuleAt,
     action: Action,
+    /// It only records what it would deny.
+    records: bool,
     sources: Rc<Ranges>,
     destinations: Rc<Ranges>,
     /// Ascending, each once.
@@ -91,6 +94,7 @@ impl<'a> Packets<'a> {
         Self {
             at: ranked.at,
             action: ranked.action,
+            records: ranked.records,
             sources: shared.one(Ranges::of_sources(&rule.sources)),
             destinations: shared.one(Ranges::of_nets(&rule.destination_addresses)),
             fqdns: Vec::new(),
@@ -108,6 +112,7 @@ impl<'a> Packets<'a> {
         Self {
             at: ranked.at,
             action: ranked.action,
+            records: ranked.records,
             sources: shared.one(Ranges::of_sources(&rule.sources)),
             destinations: shared.one(match written.any {
                 true => Ranges::all(),
@@ -263,6 +268,9 @@ fn within(rules: &[Packets<'_>], explicit: bool, budget: &mut Budget, findings: 
             None => shadow(rule, rules, &by_address, &by_name, explicit, budget).map(|by| Fault::Shadowed { by }),
         };
         findings.extend(fault.map(|fault| Finding { rule: rule.at, fault }));
+        if rule.records {
+            continue;
+        }
         if copy.is_none() {
             alike.push(number);
         }

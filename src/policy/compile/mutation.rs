@@ -15,7 +15,7 @@ pub enum Mutation {
 impl CompiledPolicy {
     /// What is seen of the policy while one of its rules is changed. Panics on the rule of a larger policy.
     pub fn mutated<R>(&mut self, rule: RuleId, mutation: Mutation, see: impl FnOnce(&Self) -> R) -> R {
-        let at = rule.0 as usize;
+        let at = rule.index();
         let kept = self.rules[at];
         match mutation {
             // A rule that speaks of nobody never matches.
@@ -36,7 +36,7 @@ impl CompiledPolicy {
     /// such rule, or one that stands in no collection.
     pub fn edited(&self, rule: RuleId, edit: impl FnOnce(&mut Rules, usize)) -> Option<Self> {
         self.place(rule)?;
-        let place = self.rules[rule.0 as usize].place;
+        let place = self.rules[rule.index()].place;
         let mut model = self.model.clone();
         let parents = model.parents.iter_mut().map(|parent| &mut parent.groups);
         let groups = parents.chain([&mut model.groups]).nth(place.policy as usize)?;

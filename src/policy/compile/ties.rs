@@ -22,7 +22,7 @@ impl CompiledPolicy {
 
     fn find_ties(&self, rule: RuleId) -> Option<Ties<'_>> {
         let (rules, _) = self.place(rule)?;
-        let place = self.rules.get(rule.0 as usize)?.place;
+        let place = self.rules.get(rule.index())?.place;
         let (_, groups) = self.model.chain().nth(place.policy as usize)?;
         let (own_group, own_collection) = (place.group as usize, place.collection as usize);
         let (group, collection) = (&groups[own_group], &groups[own_group].collections[own_collection]);

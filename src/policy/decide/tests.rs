@@ -185,7 +185,7 @@ fn n_16_a_near_miss_looks_at_no_rule_however_many_there_are() {
         let last = ask(&policy, &host(count - 1));
         assert_eq!(
             last.rule,
-            Some(RuleId(u32::try_from(count - 1).unwrap())),
+            Some(RuleId::new(u32::try_from(count - 1).unwrap())),
             "the hit among them"
         );
     }
@@ -206,7 +206,7 @@ fn n15_a_denied_name_is_denied_in_every_spelling() {
         let decision = ask(&policy, name);
         assert_eq!(
             (decision.action, decision.rule),
-            (Action::Deny, Some(RuleId(0))),
+            (Action::Deny, Some(RuleId::new(0))),
             "{name}"
         );
     }
@@ -289,7 +289,9 @@ fn l12_audit_lets_through_what_it_would_deny_and_nothing_else_changes() {
     let global = CompiledPolicy::new(global);
     let mut audited = deny();
     audited.mode = Mode::Audit;
-    let one = compiled(vec![audited, allow()]);
+    let one = compiled(vec![audited.clone(), allow()]);
+    let behind = compiled(vec![audited.clone(), collection(300, Action::Deny, vec![rule(&["*.test"])])]);
+    let alone = compiled(vec![audited]);
 
     for (policy, name, action, permits, why) in [
         (
@@ -309,10 +311,16 @@ fn l12_audit_lets_through_what_it_would_deny_and_nothing_else_changes() {
             false,
             "a collection's audit does not widen the default",
         ),
+        (&alone, "bad.test", Action::Deny, false, "nor lets through what no rule allows"),
+        (&behind, "bad.test", Action::Deny, false, "nor what another rule denies"),
     ] {
         let decision = ask(policy, name);
         assert_eq!((decision.action, decision.permits()), (action, permits), "{why}");
     }
+    let told = |policy: &CompiledPolicy, rule: Option<RuleId>| rule.map(|rule| policy.rule_ref(rule).collection.clone());
+    let recorded = ask(&one, "bad.test");
+    assert_ne!(told(&one, recorded.rule), told(&one, recorded.allowing()), "both are kept");
+    assert_eq!(ask(&alone, "bad.test").reason, Reason::NoRuleMatched);
 }
 
 #[test]
@@ -354,7 +362,7 @@ fn network_rules_are_numbered_and_not_asked() {
     assert_eq!(ask(&policy, "a.test").action, Action::Deny);
     assert_eq!(
         ask(&policy, "b.test").rule,
-        Some(RuleId(1)),
+        Some(RuleId::new(1)),
         "the network rule is number 0"
     );
 }
@@ -365,7 +373,7 @@ struct Seen(Vec<(u32, RuleOutcome)>);
 
 impl Trace for Seen {
     fn rule(&mut self, rule: RuleId, outcome: RuleOutcome) {
-        self.0.push((rule.0, outcome));
+        self.0.push((rule.index() as u32, outcome));
     }
 }
 

@@ -176,9 +176,9 @@ fn the_documented_example_is_processed_in_the_documented_order() {
     assert_eq!(order.join(", "), documented);
     let name = fqdn("a.example.com");
     let by = compiled.evaluate(&routed("192.0.2.1", Some(&name)), &mut NoTrace);
-    assert_eq!((by.by, by.decision.rule), (DecidedBy::Nat, Some(RuleId(0))));
+    assert_eq!((by.by, by.decision.rule), (DecidedBy::Nat, Some(RuleId::new(0))));
     let by = compiled.evaluate(&routed("192.0.2.9", Some(&name)), &mut NoTrace);
-    assert_eq!((by.by, by.decision.rule), (DecidedBy::Network, Some(RuleId(3))));
+    assert_eq!((by.by, by.decision.rule), (DecidedBy::Network, Some(RuleId::new(3))));
 }
 
 #[test]
@@ -673,9 +673,9 @@ fn a_name_that_nobody_looked_up_is_denied_where_every_address_is_and_open_where_
     }
 }
 
-/// In audit mode what the first rule denies is let through, what the second denies is not.
+/// What the first rule would deny is recorded alone, and the second denies it all the same.
 #[test]
-fn two_modes_are_two_answers() {
+fn what_denies_behind_a_collection_in_audit_mode_denies() {
     let name = fqdn("api.example.com");
     let audited = RuleCollection {
         mode: Mode::Audit,
@@ -698,6 +698,7 @@ fn two_modes_are_two_answers() {
         collection("app", 100, Action::Allow, Rules::Application(web)),
     ]));
     let found = compiled.evaluate(&asked(Some(&name), None), &mut NoTrace);
-    let open = found.by_address.map(|rule| compiled.rule_ref(rule).rule.to_string());
-    assert_eq!((found.by, open.as_deref()), (DecidedBy::Application, Some("some")));
+    let rule = found.decision.rule.map(|rule| compiled.rule_ref(rule).rule.to_string());
+    assert_eq!((found.by, rule.as_deref()), (DecidedBy::Network, Some("all")));
+    assert!(!found.decision.permits());
 }

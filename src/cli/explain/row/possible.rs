@@ -36,7 +36,7 @@ pub fn answers(policy: &CompiledPolicy, flow: &FlowAttempt<'_>) -> (Vec<Possible
             rule: Some(rule),
             reason: Reason::RuleMatched,
         });
-        if holds == Holds::Whatever && !excepted {
+        if holds == Holds::Whatever && !excepted && !policy.records_only(rule) {
             return (found, evaluation);
         }
     }
