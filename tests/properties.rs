@@ -172,8 +172,7 @@ fn in_force(policy: &Policy) -> Policy {
     let enforced = policy.mode == Mode::Enforce;
     let parents = policy.parents.iter_mut().flat_map(|parent| &mut parent.groups);
     for group in parents.chain(&mut policy.groups) {
-        let stays =
-            |one: &RuleCollection| !enforced || one.action == Action::Allow || one.mode == Mode::Enforce;
+        let stays = |one: &RuleCollection| !enforced || one.action == Action::Allow || one.mode == Mode::Enforce;
         group.collections.retain(stays);
     }
     policy

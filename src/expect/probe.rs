@@ -2,8 +2,8 @@
 
 use super::target::{Speaks, Target};
 use crate::policy::{
-    Action, Audited, CompiledPolicy, DecidedBy, Decision, Evaluation, Expected, FlowAttempt, Misses, Mode, NoTrace, Protocol,
-    Reason, Resolved, RuleId, RuleOutcome, Trace, Via,
+    Action, Audited, CompiledPolicy, DecidedBy, Decision, Evaluation, Expected, FlowAttempt, Misses, Mode, NoTrace,
+    Protocol, Reason, Resolved, RuleId, RuleOutcome, Trace, Via,
 };
 use std::{net::IpAddr, sync::Arc};
 

@@ -7,8 +7,8 @@ use super::reach::named_address;
 use super::record::{Attempted, Record};
 use crate::log::Stage;
 use crate::policy::{
-    Action, Attempt, Audited, DecidedBy, Decision, Expected, FlowAttempt, Fqdn, Host, NoTrace, Protocol, Reason, Resolved,
-    ThreatMode, Transport, Vetted, Via,
+    Action, Attempt, Audited, DecidedBy, Decision, Expected, FlowAttempt, Fqdn, Host, NoTrace, Protocol, Reason,
+    Resolved, ThreatMode, Transport, Vetted, Via,
 };
 use crate::snapshot::Snapshot;
 use std::net::IpAddr;

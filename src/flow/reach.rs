@@ -103,9 +103,7 @@ pub(crate) async fn resolve(
 ) -> Result<Vetted, Denial> {
     let port = attempted.port;
     let vetted = match host {
-        Host::Address(ip) => snapshot
-            .addresses
-            .vet_address(*ip, port, decision.allowing().is_some()),
+        Host::Address(ip) => snapshot.addresses.vet_address(*ip, port, decision.allowing().is_some()),
         Host::Name(name) => {
             let answer = ask(snapshot, name, deadline, attempted).await?;
             attempted.answer = Some(answer.clone());

@@ -1,6 +1,8 @@
 //! `decide`: one attempt against the compiled policy. Pure, allocates nothing, generic over a trace sink.
 
-use super::{Action, Audited, CompiledPolicy, Fqdn, Misses, Mode, Protocol, ProtocolPort, Reason, RuleId, names::Candidate};
+use super::{
+    Action, Audited, CompiledPolicy, Fqdn, Misses, Mode, Protocol, ProtocolPort, Reason, RuleId, names::Candidate,
+};
 use std::net::IpAddr;
 
 /// What one source asks, as far as an application rule can see it.

@@ -1,8 +1,8 @@
 //! `evaluate`: the whole order of one attempt, of which [`CompiledPolicy::decide`] is the part for names. Pure.
 
 use super::{
-    Action, Attempt, Audited, CompiledPolicy, Decision, Fqdn, Misses, Mode, Protocol, Reason, RuleId, Threat, ThreatMode, Trace,
-    Transport, address::embedded,
+    Action, Attempt, Audited, CompiledPolicy, Decision, Fqdn, Misses, Mode, Protocol, Reason, RuleId, Threat,
+    ThreatMode, Trace, Transport, address::embedded,
 };
 use crate::proof::{self, Guard};
 use std::{collections::BTreeMap, net::IpAddr};
@@ -254,7 +254,12 @@ impl CompiledPolicy {
         })
     }
 
-    fn application<T: Trace>(&self, flow: &FlowAttempt<'_>, audited: Audited, trace: &mut T) -> Option<(DecidedBy, Decision)> {
+    fn application<T: Trace>(
+        &self,
+        flow: &FlowAttempt<'_>,
+        audited: Audited,
+        trace: &mut T,
+    ) -> Option<(DecidedBy, Decision)> {
         let (name, protocol) = (flow.name?, flow.protocol.filter(|_| flow.transport == Transport::Tcp)?);
         let attempt = Attempt {
             source: flow.source,

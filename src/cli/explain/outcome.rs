@@ -39,7 +39,8 @@ impl Explanation {
         let rule = self.policy.application_rule(step);
         match outcome {
             RuleOutcome::NameDiffers if self.hides(step) => {
-                "names it by a star, which does not stand for a public name of Encrypted Client Hello: name it exactly".into()
+                "names it by a star, which does not stand for a public name of Encrypted Client Hello: name it exactly"
+                    .into()
             }
             RuleOutcome::NameDiffers => "does not name it".into(),
             RuleOutcome::SourceDiffers => match rule.map(|rule| &rule.sources) {

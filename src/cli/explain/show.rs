@@ -268,7 +268,10 @@ fn decision(it: &Explanation, text: &mut String) {
     if action == Action::Deny && judged.is_some_and(|decision| decision.mode == Mode::Audit) {
         let behind = judged.and_then(|decision| decision.behind);
         let by = behind.map_or_else(String::new, |rule| format!(" by {}", it.label(rule)));
-        let _ = writeln!(text, "           audit: it is let through all the same{by}, and recorded as denied");
+        let _ = writeln!(
+            text,
+            "           audit: it is let through all the same{by}, and recorded as denied"
+        );
     }
     if judged.is_some_and(|decision| decision.wide) {
         text.push_str("           wide: the rule admits every tenant's resource of this kind\n");
@@ -277,8 +280,8 @@ fn decision(it: &Explanation, text: &mut String) {
         text.push_str("           denied all the same: this address is never dialled, or no rule vouches for it (AddressDenied)\n");
     }
     let allowing = judged.and_then(|decision| decision.allowing());
-    let ungated = it.asked.via == Via::Explicit
-        && allowing.and_then(|rule| it.policy.kind(rule)) == Some(DecidedBy::Network);
+    let ungated =
+        it.asked.via == Via::Explicit && allowing.and_then(|rule| it.policy.kind(rule)) == Some(DecidedBy::Network);
     if ungated {
         text.push_str("           not gated: whatever is spoken in the tunnel passes\n");
     }

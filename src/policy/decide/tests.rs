@@ -290,7 +290,10 @@ fn l12_audit_lets_through_what_it_would_deny_and_nothing_else_changes() {
     let mut audited = deny();
     audited.mode = Mode::Audit;
     let one = compiled(vec![audited.clone(), allow()]);
-    let behind = compiled(vec![audited.clone(), collection(300, Action::Deny, vec![rule(&["*.test"])])]);
+    let behind = compiled(vec![
+        audited.clone(),
+        collection(300, Action::Deny, vec![rule(&["*.test"])]),
+    ]);
     let alone = compiled(vec![audited]);
 
     for (policy, name, action, permits, why) in [
@@ -311,15 +314,26 @@ fn l12_audit_lets_through_what_it_would_deny_and_nothing_else_changes() {
             false,
             "a collection's audit does not widen the default",
         ),
-        (&alone, "bad.test", Action::Deny, false, "nor lets through what no rule allows"),
+        (
+            &alone,
+            "bad.test",
+            Action::Deny,
+            false,
+            "nor lets through what no rule allows",
+        ),
         (&behind, "bad.test", Action::Deny, false, "nor what another rule denies"),
     ] {
         let decision = ask(policy, name);
         assert_eq!((decision.action, decision.permits()), (action, permits), "{why}");
     }
-    let told = |policy: &CompiledPolicy, rule: Option<RuleId>| rule.map(|rule| policy.rule_ref(rule).collection.clone());
+    let told =
+        |policy: &CompiledPolicy, rule: Option<RuleId>| rule.map(|rule| policy.rule_ref(rule).collection.clone());
     let recorded = ask(&one, "bad.test");
-    assert_ne!(told(&one, recorded.rule), told(&one, recorded.allowing()), "both are kept");
+    assert_ne!(
+        told(&one, recorded.rule),
+        told(&one, recorded.allowing()),
+        "both are kept"
+    );
     assert_eq!(ask(&alone, "bad.test").reason, Reason::NoRuleMatched);
 }
 
