@@ -12,7 +12,6 @@ pub mod dns;
 pub mod file;
 pub mod flags;
 pub mod nearest;
-pub mod nets;
 pub mod overlap;
 pub mod problem;
 pub mod rules;

@@ -34,6 +34,7 @@ pub mod log;
 #[doc(hidden)]
 pub mod measure;
 pub mod metrics;
+mod nets;
 pub mod policy;
 mod printable;
 pub mod proof;

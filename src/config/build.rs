@@ -7,13 +7,13 @@ use super::{
     azure_limits, dns, file,
     file::FileConfig,
     nearest::nearest,
-    nets,
     problem::{Finding, Report},
     rules,
     settings::{Azure, FileLog, Limits, Listeners, LogSettings, OnFull, Proxy, Settings},
 };
 use crate::{
     dns::DnsPlan,
+    nets,
     policy::{AddressPlan, FqdnPattern, Policy, PrivateEndpoints, Rules},
 };
 use std::{

@@ -6,9 +6,10 @@ use super::{
     at::{At, Span},
     checked,
     file::{self, ApplicationRule, Collection, FileConfig},
-    fingerprint, nets,
+    fingerprint,
     problem::{Finding, Report},
 };
+use crate::nets;
 use std::collections::BTreeMap;
 
 /// What the flags said, word for word.

@@ -4,9 +4,9 @@ use super::{
     at::{At, Span},
     file::Texts,
     nearest::nearest,
-    nets,
     problem::{Finding, Report},
 };
+use crate::nets;
 use crate::policy::Sources;
 use ipnet::IpNet;
 use std::{collections::BTreeMap, sync::Arc};

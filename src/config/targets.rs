@@ -1,6 +1,8 @@
 //! The names that a rule admits: its own patterns, and those of its FQDN tags, bound or not.
 
+mod bound;
 mod mistakes;
+mod unknown;
 
 use super::{
     at::{At, Span},
@@ -9,19 +11,18 @@ use super::{
     problem::{Finding, Report},
 };
 use crate::{
-    catalogue::{self, Catalogue, FqdnTag, Narrowed, TagError, TemplateFault, WhyLeftOut},
+    catalogue::{Catalogue, FqdnTag},
     policy::{Action, FqdnPattern, TargetFqdn},
 };
+use bound::{binding, entries, to_bind};
 use mistakes::{bad_pattern, odd_letter};
 use std::{
     borrow::Cow,
     collections::{BTreeMap, HashMap, HashSet},
     path::Path,
 };
-
-/// The keys of a `[fqdn_tag.X]` section that are no placeholders.
-const KEEP: &str = "keep";
-const FEATURES: &str = "features";
+pub use unknown::no_tag_hint;
+use unknown::service_tag;
 
 /// The catalogue, what the file binds of it, and what each tag came to.
 pub struct Tags<'a> {
@@ -223,202 +224,4 @@ pub(super) fn pattern(text: &At<String>, report: &mut Report) -> Option<FqdnPatt
     FqdnPattern::parse(text)
         .map_err(|fault| report.add(bad_pattern(text, &fault.to_string())))
         .ok()
-}
-
-/// What to do when there is no tag of this name, nor one nearly so.
-pub fn no_tag_hint(name: &str) -> String {
-    if let Some((service, tags)) = service_tag(name) {
-        let known = tags.iter().map(|tag| format!("`{tag}`")).collect::<Vec<_>>().join(", ");
-        let instead = if known.is_empty() {
-            String::new()
-        } else {
-            format!("; its names are in {known}")
-        };
-        return format!(
-            "`{service}` is a service tag: it stands for addresses, and belongs in `destination_addresses` of a network \
-             rule{instead}"
-        );
-    }
-    if Catalogue::unpublished(name) {
-        "Azure has this tag and does not publish what it holds: name the hosts that are needed".into()
-    } else {
-        "`egret catalogue` lists the tags".into()
-    }
-}
-
-/// Azure's service tags that people write where an FQDN tag belongs (Microsoft: Virtual network service tags), each with the
-/// FQDN tags that hold the names of the same service.
-const SERVICE_TAGS: [(&str, &[&str]); 20] = [
-    ("ApiManagement", &["AzureApiManagement"]),
-    ("AppConfiguration", &["AzureAppConfiguration"]),
-    ("AppService", &["AzureAppService"]),
-    ("AzureActiveDirectory", &["EntraID"]),
-    ("AzureBotService", &["AzureBotService"]),
-    ("AzureCloud", &[]),
-    ("AzureContainerRegistry", &["AzureContainerRegistry"]),
-    ("AzureCosmosDB", &["AzureCosmosDB"]),
-    ("AzureEventGrid", &["AzureEventGrid"]),
-    ("AzureFrontDoor", &["AzureFrontDoor"]),
-    ("AzureKeyVault", &["AzureKeyVault"]),
-    ("AzureMachineLearning", &["AzureMachineLearning"]),
-    ("AzureMonitor", &["AzureMonitor"]),
-    ("AzureResourceManager", &["AzureResourceManager"]),
-    ("CognitiveServicesManagement", &["AzureAIServices", "AzureOpenAI"]),
-    ("EventHub", &["AzureEventHubs"]),
-    ("MicrosoftContainerRegistry", &["MicrosoftContainerRegistry"]),
-    ("ServiceBus", &["AzureServiceBus"]),
-    ("Sql", &[]),
-    ("Storage", &["AzureStorage"]),
-];
-
-/// The service tag that a name is, with a region behind it or not, and the FQDN tags for its names.
-fn service_tag(name: &str) -> Option<(&str, &'static [&'static str])> {
-    let (service, _) = name.split_once('.').unwrap_or((name, ""));
-    let known = SERVICE_TAGS.iter().find(|(tag, _)| tag.eq_ignore_ascii_case(service));
-    known.map(|(_, tags)| (name, *tags))
-}
-
-/// What a tag comes to as it is bound; `used` is where a rule names it.
-fn entries(tag: &FqdnTag, used: Span, section: Option<&Binding>, report: &mut Report) -> Vec<TargetFqdn> {
-    let binding = section.map(binding).unwrap_or_default();
-    match tag.narrow(&binding) {
-        Ok(narrowed) => {
-            warn_of_nothing(tag, used, &narrowed, report);
-            if let Some(section) = section {
-                warn_of_empty(tag, section, report);
-                warn_of_idle(tag, section, &narrowed, report);
-            }
-            narrowed.targets
-        }
-        Err(error) => {
-            let place = section.and_then(|section| place_of(&error, section));
-            let finding = Finding::error(place.unwrap_or(used), error.to_string());
-            report.add(match (instead(&error), &error) {
-                (Some(text), _) => finding.expected(format!("`{text}`")),
-                (None, TagError::UnknownKeep { .. }) => {
-                    finding.hint("a name of your own belongs in `destination_fqdns`")
-                }
-                (None, _) => finding,
-            });
-            Vec::new()
-        }
-    }
-}
-
-fn binding(section: &Binding) -> catalogue::Binding {
-    let texts = |list: &At<Vec<At<String>>>| list.iter().map(|text| text.value.clone()).collect();
-    let list = |key: &str| section.get(key).map(texts).unwrap_or_default();
-    catalogue::Binding {
-        values: placeholders(section)
-            .map(|(key, list)| (key.clone(), texts(list)))
-            .collect(),
-        keep: list(KEEP),
-        features: list(FEATURES),
-    }
-}
-
-fn placeholders(section: &Binding) -> impl Iterator<Item = (&String, &At<Vec<At<String>>>)> {
-    let keys = section.value.iter();
-    keys.filter(|(key, _)| *key != KEEP && *key != FEATURES)
-}
-
-fn warn_of_empty(tag: &FqdnTag, section: &Binding, report: &mut Report) {
-    for (key, values) in placeholders(section) {
-        if report.says_nothing(values) {
-            let found = format!("`{key}` of tag {} is empty: its names match nothing", tag.name());
-            let finding = Finding::warning(values.span, found);
-            report.add(finding.hint("write the names of your resources, or leave the tag out of the rule"));
-        }
-    }
-}
-
-/// What is bound or asked for and does nothing: a region without the feature that needs it, a feature whose entries are all
-/// left out.
-fn warn_of_idle(tag: &FqdnTag, section: &Binding, narrowed: &Narrowed, report: &mut Report) {
-    let name = tag.name();
-    let place = |key: &str| section.get(key).map_or(section.span, |list| list.span);
-    for unused in &narrowed.unused {
-        let placeholder = &unused.placeholder;
-        let found = format!("tag `{name}` holds no entry with `{placeholder}`, which is bound");
-        let hint = format!("its entries come with `features`: {}", unused.features.join(", "));
-        report.add(Finding::warning(place(placeholder), found).hint(hint));
-    }
-    for feature in &narrowed.idle {
-        let found = format!("feature `{feature}` adds nothing to tag `{name}` as it is bound");
-        let hint = format!("`egret catalogue {name} --feature {feature}` shows its entries");
-        report.add(Finding::warning(place(FEATURES), found).hint(hint));
-    }
-}
-
-/// What was probably meant by a bad binding.
-fn instead(error: &TagError) -> Option<&str> {
-    let (written, known) = match error {
-        TagError::UnknownPlaceholder { placeholder, known, .. } => (placeholder, known),
-        TagError::UnknownKeep { keep, known, .. } => (keep, known),
-        TagError::UnknownFeature { feature, known, .. } => (feature, known),
-        // The whole name of a resource where its first label belongs.
-        TagError::BadValue {
-            value,
-            fault: TemplateFault::Label,
-            ..
-        } => {
-            let (_, rest) = value.split_once("://").unwrap_or(("", value));
-            let label = rest.split('.').next();
-            return label.filter(|label| !label.is_empty() && *label != value);
-        }
-        _ => return None,
-    };
-    nearest(written, known.iter().map(String::as_str))
-}
-
-/// A tag of TCP entries, or of hosts that nobody has named.
-fn warn_of_nothing(tag: &FqdnTag, used: Span, narrowed: &Narrowed, report: &mut Report) {
-    let (true, Some(left)) = (narrowed.targets.is_empty(), narrowed.left_out.first()) else {
-        return;
-    };
-    let found = format!("tag `{}` admits nothing: `{}` {}", tag.name(), left.pattern, left.why);
-    let finding = Finding::warning(used, found);
-    report.add(match to_bind(tag, &[]) {
-        Some(hint) if left.why == WhyLeftOut::HostNotBound => finding.hint(hint),
-        _ => finding,
-    });
-}
-
-/// The section that would bind what a tag with these features leaves open.
-fn to_bind(tag: &FqdnTag, features: &[String]) -> Option<String> {
-    let main = tag.placeholder()?;
-    let open = tag.open(features);
-    let others: Vec<String> = open
-        .iter()
-        .filter(|name| **name != main)
-        .map(|name| format!("`{name}`"))
-        .collect();
-    let others = if others.is_empty() {
-        String::new()
-    } else {
-        format!(" and values for {}", others.join(", "))
-    };
-    let name = tag.name();
-    Some(format!(
-        "write `[fqdn_tag.{name}]` with `resource = [\"your-resource\"]`{others}"
-    ))
-}
-
-/// The text of the section that an error speaks of.
-fn place_of(error: &TagError, binding: &Binding) -> Option<Span> {
-    let text = |key: &str, value: &str| {
-        binding
-            .get(key)?
-            .iter()
-            .find(|text| text.value == value)
-            .map(|text| text.span)
-    };
-    let found = match error {
-        TagError::BadValue { value, .. } => binding.value.keys().find_map(|key| text(key, value)),
-        TagError::UnknownPlaceholder { placeholder, .. } => binding.get(placeholder).map(|list| list.span),
-        TagError::UnknownKeep { keep, .. } => text(KEEP, keep),
-        TagError::UnknownFeature { feature, .. } => text(FEATURES, feature),
-        _ => None,
-    };
-    Some(found.unwrap_or(binding.span))
 }

@@ -2,12 +2,13 @@
 
 use super::{
     at::{At, Span},
-    file, nets,
+    file,
     problem::{Finding, Report},
     read,
     sources::networks,
     targets,
 };
+use crate::nets;
 use crate::policy::{FqdnPattern, ThreatIntelligence, ThreatMode};
 use ipnet::IpNet;
 use std::path::Path;

@@ -1,7 +1,7 @@
 //! What an attempt asks for, as people write it.
 
 use crate::{
-    config::nets,
+    nets,
     policy::{Fqdn, Host, HostError, Protocol, Reason, Transport, Via},
 };
 use std::net::IpAddr;

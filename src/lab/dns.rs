@@ -5,44 +5,31 @@
 //! lacks does not exist. Questions are counted before they are answered, so that a test can show that a denied name was never
 //! asked for.
 
+mod serve;
+mod table;
+
 use hickory_proto::{
     op::{Message, ResponseCode},
     rr::{
-        Name, RData, Record, RecordType,
-        rdata::{A, AAAA, CNAME, SOA},
+        RData, RecordType,
+        rdata::{A, AAAA, CNAME},
     },
 };
+use serve::{serve_tcp, serve_udp};
 use std::{
-    collections::{HashMap, VecDeque},
     fmt, io,
     net::{IpAddr, Ipv4Addr, SocketAddr},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex},
     time::Duration,
 };
+use table::{Table, lock, plain, wire_name};
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpStream, UdpSocket},
+    net::{TcpListener, UdpSocket},
     task::AbortHandle,
-    time::{sleep, timeout},
 };
 
 /// TTL of records that do not say otherwise, in seconds.
 pub const TTL: u32 = 60;
-
-/// How long a negative answer stands, in seconds.
-const NEGATIVE_TTL: u32 = 30;
-
-/// Links of a chain that are followed at most: more than any resolver follows.
-const MAX_CHASE: usize = 32;
-
-/// Names counted apart at most; questions beyond are counted in the total only.
-const MAX_NAMES: usize = 100_000;
-
-/// Questions remembered with their details at most: the latest.
-const MAX_ASKED: usize = 10_000;
-
-/// An idle TCP connection is closed after this.
-const TCP_IDLE: Duration = Duration::from_secs(30);
 
 /// What a server does with questions for one name instead of reading its table.
 #[derive(Clone)]
@@ -107,23 +94,6 @@ pub struct LabDns {
     address: SocketAddr,
     table: Arc<Mutex<Table>>,
     tasks: [AbortHandle; 2],
-}
-
-#[derive(Debug, Default)]
-struct Table {
-    records: HashMap<String, Vec<(u32, RData)>>,
-    behaviours: HashMap<String, Behaviour>,
-    counts: HashMap<String, usize>,
-    total: usize,
-    asked: VecDeque<Asked>,
-}
-
-/// What is sent for one question.
-enum Reaction {
-    Nothing,
-    Send(Vec<Vec<u8>>),
-    Later(Duration, Vec<u8>),
-    FromAnotherPort(Vec<u8>),
 }
 
 impl LabDns {
@@ -219,218 +189,4 @@ impl Drop for LabDns {
     fn drop(&mut self) {
         self.tasks.iter().for_each(AbortHandle::abort);
     }
-}
-
-fn lock(table: &Mutex<Table>) -> MutexGuard<'_, Table> {
-    table.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Lower case, no trailing dot.
-fn plain(name: &str) -> String {
-    name.trim_end_matches('.').to_ascii_lowercase()
-}
-
-/// A name of the lab, which is written in code or in a scenario.
-fn wire_name(text: &str) -> Name {
-    Name::from_ascii(format!("{}.", plain(text))).expect("names of the lab are DNS names")
-}
-
-async fn serve_udp(socket: UdpSocket, table: Arc<Mutex<Table>>) {
-    let socket = Arc::new(socket);
-    let mut packet = vec![0; 4096];
-    loop {
-        // an error here is an ICMP message about an earlier answer
-        let Ok((len, from)) = socket.recv_from(&mut packet).await else {
-            continue;
-        };
-        let Ok(question) = Message::from_vec(&packet[..len]) else {
-            continue;
-        };
-        match react(&table, &question, from, false) {
-            Reaction::Nothing => {}
-            Reaction::Send(packets) => {
-                for packet in packets {
-                    let _ = socket.send_to(&packet, from).await;
-                }
-            }
-            Reaction::Later(time, packet) => {
-                let socket = socket.clone();
-                tokio::spawn(async move {
-                    sleep(time).await;
-                    let _ = socket.send_to(&packet, from).await;
-                });
-            }
-            Reaction::FromAnotherPort(packet) => {
-                if let Ok(other) = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await {
-                    let _ = other.send_to(&packet, from).await;
-                }
-            }
-        }
-    }
-}
-
-async fn serve_tcp(listener: TcpListener, table: Arc<Mutex<Table>>) {
-    loop {
-        match listener.accept().await {
-            Ok((stream, from)) => {
-                tokio::spawn(timeout(TCP_IDLE, serve_stream(stream, from, table.clone())));
-            }
-            Err(_) => sleep(Duration::from_millis(10)).await,
-        }
-    }
-}
-
-async fn serve_stream(mut stream: TcpStream, from: SocketAddr, table: Arc<Mutex<Table>>) -> io::Result<()> {
-    loop {
-        let mut packet = vec![0; stream.read_u16().await?.into()];
-        stream.read_exact(&mut packet).await?;
-        let question = Message::from_vec(&packet).map_err(io::Error::other)?;
-        let packets = match react(&table, &question, from, true) {
-            Reaction::Nothing => continue,
-            Reaction::Send(packets) => packets,
-            Reaction::FromAnotherPort(packet) => vec![packet],
-            Reaction::Later(time, packet) => {
-                sleep(time).await;
-                vec![packet]
-            }
-        };
-        for packet in packets {
-            let length = u16::try_from(packet.len()).map_err(io::Error::other)?;
-            stream.write_all(&[&length.to_be_bytes()[..], &packet].concat()).await?;
-        }
-    }
-}
-
-/// Counts a question and says what to send.
-fn react(table: &Mutex<Table>, question: &Message, from: SocketAddr, tcp: bool) -> Reaction {
-    let Some(query) = question.queries.first() else {
-        return Reaction::Nothing;
-    };
-    let (name, kind) = (plain(&query.name().to_ascii()), query.query_type());
-    let mut table = lock(table);
-    let payload = question.edns.as_ref().map(|edns| edns.max_payload());
-    table.count(Asked {
-        name: name.clone(),
-        kind,
-        tcp,
-        from,
-        id: question.id,
-        payload,
-    });
-    let behaviour = table
-        .behaviours
-        .get(&name)
-        .or_else(|| table.behaviours.get("*"))
-        .cloned();
-    let right = table.answer(question, &name, kind);
-    drop(table);
-    let code = |code| {
-        let mut answer = blank(question);
-        answer.metadata.response_code = code;
-        Reaction::Send(vec![bytes(&answer)])
-    };
-    match behaviour {
-        Some(Behaviour::Silent) => Reaction::Nothing,
-        Some(Behaviour::Only(wanted)) if wanted != kind => Reaction::Nothing,
-        Some(Behaviour::Code(wanted)) => code(wanted),
-        Some(Behaviour::NoEdns) if payload.is_some() => code(ResponseCode::FormErr),
-        Some(Behaviour::Late(time)) => Reaction::Later(time, fitted(right, question, tcp)),
-        Some(Behaviour::AnotherPort) => Reaction::FromAnotherPort(fitted(right, question, tcp)),
-        Some(Behaviour::Packets(packets)) => Reaction::Send(packets(question, right)),
-        Some(Behaviour::Truncated) if !tcp => {
-            let mut cut = right;
-            cut.metadata.truncation = true;
-            cut.answers.truncate(1);
-            Reaction::Send(vec![bytes(&cut)])
-        }
-        _ => Reaction::Send(vec![fitted(right, question, tcp)]),
-    }
-}
-
-/// An answer without records: id, question and flags of a recursive server.
-fn blank(question: &Message) -> Message {
-    let mut answer = Message::response(question.id, question.op_code);
-    answer.metadata.recursion_desired = question.recursion_desired;
-    answer.metadata.recursion_available = true;
-    answer.add_queries(question.queries.iter().cloned());
-    answer
-}
-
-fn bytes(message: &Message) -> Vec<u8> {
-    message.to_vec().expect("what the lab writes can be encoded")
-}
-
-/// The answer as bytes; over UDP an empty one with TC if it exceeds what the asker takes.
-fn fitted(answer: Message, question: &Message, tcp: bool) -> Vec<u8> {
-    let whole = bytes(&answer);
-    if tcp || whole.len() <= question.max_payload().into() {
-        return whole;
-    }
-    bytes(&answer.truncate())
-}
-
-impl Table {
-    fn count(&mut self, asked: Asked) {
-        self.total += 1;
-        if self.counts.len() < MAX_NAMES || self.counts.contains_key(&asked.name) {
-            *self.counts.entry(asked.name.clone()).or_default() += 1;
-        }
-        if self.asked.len() == MAX_ASKED {
-            self.asked.pop_front();
-        }
-        self.asked.push_back(asked);
-    }
-
-    /// Records of a name: its own, else those of the nearest `*.` above it.
-    fn records_of(&self, name: &str) -> Option<&Vec<(u32, RData)>> {
-        self.records.get(name).or_else(|| {
-            let parents = name.match_indices('.').map(|(at, _)| &name[at..]);
-            parents
-                .filter_map(|parent| self.records.get(&format!("*{parent}")))
-                .next()
-        })
-    }
-
-    /// The right answer: the chain as far as this table knows it, and an SOA if it leads nowhere.
-    fn answer(&self, question: &Message, name: &str, kind: RecordType) -> Message {
-        let mut answer = blank(question);
-        let mut end = name.to_owned();
-        for _ in 0..MAX_CHASE {
-            let Some(records) = self.records_of(&end) else {
-                answer.metadata.response_code = ResponseCode::NXDomain;
-                break;
-            };
-            let mut next = None;
-            for (ttl, data) in records {
-                if data.record_type() == kind || data.record_type() == RecordType::CNAME {
-                    answer.add_answer(Record::from_rdata(wire_name(&end), *ttl, data.clone()));
-                }
-                if let RData::CNAME(target) = data {
-                    next = Some(plain(&target.to_ascii()));
-                }
-            }
-            let Some(next) = next else { break };
-            end = next;
-            if self.records_of(&end).is_none() {
-                // what lies beyond this table is for the asker to look up, unless the table denies it
-                let Some(Behaviour::Code(code)) = self.behaviours.get(&end) else {
-                    return answer;
-                };
-                answer.metadata.response_code = *code;
-                break;
-            }
-        }
-        if !answer.answers.iter().any(|record| record.record_type() == kind) {
-            answer.add_authority(soa_over(&end));
-        }
-        answer
-    }
-}
-
-/// The SOA of the domain of two labels that holds a name.
-fn soa_over(name: &str) -> Record {
-    let labels: Vec<&str> = name.split('.').collect();
-    let zone = wire_name(&labels[labels.len().saturating_sub(2)..].join("."));
-    let soa = SOA::new(zone.clone(), zone.clone(), 1, 3600, 600, 86400, NEGATIVE_TTL);
-    Record::from_rdata(zone, NEGATIVE_TTL, RData::SOA(soa))
 }

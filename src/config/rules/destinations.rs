@@ -6,11 +6,11 @@ use crate::{
         at::At,
         file,
         nearest::nearest,
-        nets::looks_like_service_tag,
         problem::{Finding, Report},
         read,
         sources::read_nets,
     },
+    nets::looks_like_service_tag,
     policy::{Action, Destinations, ServiceTag, ServiceTags},
 };
 use std::path::Path;

@@ -6,10 +6,10 @@ use crate::{
         at::At,
         dns::fqdn,
         file::{self, Texts},
-        nets,
         problem::Finding,
         sources::{networks, read_nets},
     },
+    nets,
     policy::{Action, Destinations, IpProtocol, NatRule, NetworkRule, PortRange, Translated},
 };
 use ipnet::IpNet;

@@ -2,7 +2,8 @@
 
 use super::{Maker, span_of, text_of};
 use crate::{
-    config::{at::At, file, nets, problem::Finding},
+    config::{at::At, file, problem::Finding},
+    nets,
     policy::{Action, Sources},
 };
 use ipnet::IpNet;

@@ -1,7 +1,8 @@
 //! What people write where a host name belongs.
 
 use crate::{
-    config::{at::At, nets, problem::Finding},
+    config::{at::At, problem::Finding},
+    nets,
     policy::FqdnPattern,
 };
 

@@ -10,13 +10,13 @@ use super::{
     shapes::IP_GROUP,
 };
 use crate::{
-    config::nets,
     import::{
         arm::Resource,
         model::IpGroup,
         report::{Item, ItemKind},
         value::{Kind, Value},
     },
+    nets,
 };
 
 /// An IP group of the files.

@@ -7,12 +7,12 @@ use super::{
     ip_groups::address,
 };
 use crate::{
-    config::nets,
     import::{
         json::shown,
         model::{NatRule, NetworkRule, Origin, Sources},
         value::Value,
     },
+    nets,
     policy::Fqdn,
 };
 use std::net::IpAddr;

@@ -1,8 +1,10 @@
-//! A scenario file as written, and what makes a [`Scenario`] of it: all problems at once, each with its place.
+//! What makes a [`Scenario`] of a file: all problems at once, each with its place.
 
+mod attempt;
 mod views;
+mod written;
 
-use super::{Attempt, EgretConfig, Expect, Request, Scenario, Speaks};
+use super::{EgretConfig, Scenario};
 use crate::{
     config::{
         self, Problem,
@@ -10,112 +12,16 @@ use crate::{
         nearest::nearest,
         problem::{Finding, Report},
     },
-    lab::{mocks::Serves, site::SiteSpec},
-    policy::{Action, Reason},
+    lab::site::SiteSpec,
 };
-use schemars::JsonSchema;
-use serde::Deserialize;
+use attempt::Known;
 use std::{
     collections::BTreeMap,
     net::{IpAddr, Ipv4Addr, SocketAddr},
     path::Path,
     sync::Arc,
 };
-
-/// A scenario file, field for field.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct FileScenario {
-    title: String,
-    config: Option<At<String>>,
-    config_file: Option<At<String>>,
-    clients: BTreeMap<String, At<String>>,
-    dns: BTreeMap<String, Vec<At<String>>>,
-    site: Vec<FileSite>,
-    #[serde(default)]
-    attempt: Vec<FileAttempt>,
-}
-
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct FileSite {
-    name: At<String>,
-    #[serde(default)]
-    hosts: Vec<String>,
-    addresses: Vec<At<String>>,
-    #[serde(default)]
-    ports: Vec<u16>,
-    #[serde(default)]
-    serves: Serves,
-    #[serde(default)]
-    forbidden: bool,
-}
-
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct FileAttempt {
-    name: At<String>,
-    #[serde(default)]
-    why: String,
-    #[serde(default)]
-    mend: String,
-    client: At<String>,
-    connect: Option<At<String>>,
-    #[serde(default)]
-    unset_proxy: bool,
-    sni: Option<String>,
-    split_hello: Option<SplitHello>,
-    #[serde(default)]
-    post_quantum: bool,
-    raw: Option<String>,
-    #[serde(default)]
-    request: Vec<FileRequest>,
-    forbidden: Option<Vec<At<String>>>,
-    expect: FileExpect,
-}
-
-/// Bytes of a ClientHello in one record.
-#[derive(Clone, Copy, Deserialize, JsonSchema)]
-#[serde(transparent)]
-struct SplitHello(#[schemars(range(min = 1, max = 16384))] u16);
-
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct FileRequest {
-    #[serde(default = "get")]
-    method: String,
-    target: At<String>,
-    host: Option<String>,
-    #[serde(default)]
-    headers: BTreeMap<String, String>,
-    #[serde(default)]
-    body: String,
-    reaches: Option<At<String>>,
-    #[serde(default)]
-    events: u16,
-}
-
-fn get() -> String {
-    "GET".to_owned()
-}
-
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct FileExpect {
-    decision: At<FileDecision>,
-    reason: Option<At<String>>,
-    rule: Option<String>,
-    #[serde(default)]
-    audit: bool,
-    address: Option<At<String>>,
-}
-
-#[derive(Clone, Copy, Default, PartialEq, Deserialize, JsonSchema)]
-enum FileDecision {
-    #[default]
-    Allow,
-    Deny,
-}
+use written::{FileScenario, FileSite};
 
 impl Scenario {
     /// Reads a scenario from its text; `file` is its name in problems, and `config_file` is looked for beside it.
@@ -294,160 +200,11 @@ impl Check<'_> {
         }
         parsed
     }
-
-    fn attempt(&mut self, written: FileAttempt, known: &Known<'_>) -> Option<Attempt> {
-        let at = written.name.span;
-        let source = known.clients.get(&written.client.value).copied();
-        if source.is_none() {
-            self.unknown(&written.client, "client", known.clients.keys().map(String::as_str));
-        }
-        if written.request.is_empty() && written.raw.is_none() {
-            self.say(at, "it asks nothing: add [[attempt.request]] or `raw`");
-        }
-        let speaks = self.speaks(&written);
-        let tunnel = written.connect.is_some();
-        let requests: Vec<Request> = written
-            .request
-            .into_iter()
-            .map(|r| self.request(r, tunnel, known))
-            .collect();
-        let denied = written.expect.decision.value == FileDecision::Deny && !written.expect.audit;
-        let expect = self.expect(written.expect, written.unset_proxy);
-        let forbidden = match written.forbidden {
-            Some(named) => named.into_iter().map(|name| self.site(name, known)).collect(),
-            None if denied => known
-                .sites
-                .iter()
-                .filter(|s| s.forbidden)
-                .map(|s| s.name.clone())
-                .collect(),
-            None => Vec::new(),
-        };
-        if denied && forbidden.is_empty() {
-            self.say(at, "a denial keeps some site from being reached: mark one `forbidden`");
-        }
-        if !denied && requests.last().is_none_or(|r| r.reaches.is_none()) {
-            self.say(at, "it is let through: say in the last request which site it `reaches`");
-        }
-        Some(Attempt {
-            name: written.name.value,
-            why: written.why,
-            mend: written.mend,
-            client: written.client.value,
-            source: source?,
-            connect: written.connect.map(|c| c.value),
-            unset_proxy: written.unset_proxy,
-            speaks: speaks?,
-            requests,
-            forbidden,
-            expect: expect?,
-        })
-    }
-
-    fn speaks(&mut self, written: &FileAttempt) -> Option<Speaks> {
-        let Some(connect) = &written.connect else {
-            if written.sni.is_some() || written.raw.is_some() || written.split_hello.is_some() || written.post_quantum {
-                self.say(
-                    written.name.span,
-                    "`sni`, `raw`, `split_hello` and `post_quantum` need `connect`",
-                );
-            }
-            return Some(Speaks::Http);
-        };
-        let Some((host, port)) = connect.rsplit_once(':').filter(|(_, port)| port.parse::<u16>().is_ok()) else {
-            self.say(connect.span, "expected `host:port`");
-            return None;
-        };
-        if let Some(raw) = &written.raw {
-            return Some(Speaks::Raw(raw.clone().into_bytes()));
-        }
-        if port == "80" {
-            return Some(Speaks::Http);
-        }
-        let sni = written.sni.as_deref().unwrap_or(host);
-        Some(Speaks::Tls {
-            sni: (!sni.is_empty()).then(|| sni.to_owned()),
-            split: written.split_hello.map(|size| usize::from(size.0)),
-            post_quantum: written.post_quantum,
-        })
-    }
-
-    fn request(&mut self, written: FileRequest, tunnel: bool, known: &Known<'_>) -> Request {
-        match tunnel {
-            true if !written.target.starts_with('/') => {
-                self.say(written.target.span, "expected a path: it is in a tunnel")
-            }
-            false if !written.target.starts_with("http://") => {
-                self.say(written.target.span, "expected `http://host/path`: it is in no tunnel");
-            }
-            _ => {}
-        }
-        Request {
-            method: written.method,
-            target: written.target.value,
-            host: written.host,
-            headers: written.headers,
-            body: written.body,
-            reaches: written.reaches.map(|name| self.site(name, known)),
-            events: usize::from(written.events),
-        }
-    }
-
-    fn expect(&mut self, written: FileExpect, unset_proxy: bool) -> Option<Expect> {
-        let decision = match written.decision.value {
-            FileDecision::Allow => Action::Allow,
-            FileDecision::Deny => Action::Deny,
-        };
-        let reason = match &written.reason {
-            _ if unset_proxy => {
-                if decision == Action::Allow || written.reason.is_some() || written.rule.is_some() {
-                    self.say(
-                        written.decision.span,
-                        "egret never hears of an attempt with `unset_proxy`: expect `{ decision = \"Deny\" }` and no more",
-                    );
-                }
-                None
-            }
-            Some(name) => {
-                let found = Reason::ALL.into_iter().find(|r| r.name() == name.value);
-                if found.is_none() {
-                    self.unknown(name, "reason", Reason::ALL.into_iter().map(Reason::name));
-                }
-                Some(found?)
-            }
-            None if decision == Action::Allow => Some(Reason::RuleMatched),
-            None => {
-                self.say(written.decision.span, "a denial needs its `reason`");
-                return None;
-            }
-        };
-        let address = written.address.as_ref().and_then(|a| self.address(a));
-        Some(Expect {
-            decision,
-            reason,
-            rule: written.rule,
-            audit: written.audit,
-            address,
-        })
-    }
-
-    fn site(&mut self, name: At<String>, known: &Known<'_>) -> String {
-        if !known.sites.iter().any(|s| s.name == name.value) {
-            self.unknown(&name, "site", known.sites.iter().map(|s| s.name.as_str()));
-        }
-        name.value
-    }
-}
-
-/// What attempts may speak of.
-struct Known<'a> {
-    clients: &'a BTreeMap<String, IpAddr>,
-    sites: &'a [SiteSpec],
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::CORE;
+    use super::super::{Attempt, CORE};
     use super::*;
 
     #[test]
