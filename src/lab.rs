@@ -6,6 +6,7 @@
 
 pub mod client;
 pub mod course;
+pub mod decision;
 pub mod diff;
 pub mod dns;
 pub mod internet;

@@ -40,6 +40,25 @@ fn once_plays_every_shipped_scenario_and_adds_them_up() {
     assert!(lines.iter().all(|line| line["ok"] == true));
 }
 
+/// What `--json` prints of every shipped scenario is what `--diff` reads, audit mode included.
+#[test]
+fn a_run_of_every_shipped_scenario_is_the_same_as_itself() {
+    let path = env::temp_dir().join(format!("egret-run-{}.ndjson", std::process::id()));
+    let file = path.to_str().unwrap();
+    let run = lab(&["--scenario", "all", "--once", "--json"]);
+    fs::write(&path, &run.stdout).unwrap();
+    let done = lab(&["--diff", file, file]);
+    fs::remove_file(&path).unwrap();
+    let attempts = text(&run.stdout).lines().count();
+    let said = text(&done.stdout);
+    assert_eq!(done.status.code(), Some(0), "{said}{}", text(&done.stderr));
+    assert!(
+        said.contains(&format!("\n{attempts} the same, 0 different, 0 missing.")),
+        "{said}"
+    );
+    assert!(text(&run.stdout).contains("\"decision\":\"audit: Deny\""));
+}
+
 #[test]
 fn several_scenarios_are_played_in_order_and_none_stays_up() {
     let done = lab(&["--scenario", "locked-down", "core"]);

@@ -4,6 +4,7 @@
 //! the same, different (decision, rule, reason), or missing. Rule and reason are compared where both runs have rows: another
 //! proxy has none.
 
+use super::decision::Decision;
 use crate::config::problem::printable;
 use anyhow::{Context, bail};
 use serde_json::{Value, json};
@@ -23,7 +24,7 @@ type Key = (String, String, String, usize);
 /// What came of one attempt in one run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Outcome {
-    decision: String,
+    decision: Decision,
     /// `None`: no row.
     rule: Option<String>,
     reason: Option<String>,
@@ -170,7 +171,7 @@ fn compare(a: &Outcome, b: &Outcome) -> Verdict {
             values: [a.to_owned(), b.to_owned()],
         })
     };
-    let mut found: Vec<Difference> = difference("decision", &a.decision, &b.decision).into_iter().collect();
+    let mut found: Vec<Difference> = difference("decision", a.decision.text(), b.decision.text()).into_iter().collect();
     if let (Some(reason_a), Some(reason_b)) = (&a.reason, &b.reason) {
         let rule = |outcome: &Outcome| outcome.rule.clone().unwrap_or_else(|| "none".to_owned());
         found.extend(difference("rule", &rule(a), &rule(b)));
@@ -207,10 +208,10 @@ fn outcomes(file: &str, text: &str) -> anyhow::Result<BTreeMap<Key, Outcome>> {
         let properties = &line["row"]["properties"];
         let names =
             ["RuleCollectionGroup", "RuleCollection", "Rule"].map(|name| properties[name].as_str().unwrap_or_default());
-        let decision = text("decision")?;
-        if !["Allow", "Deny"].contains(&decision.as_str()) {
-            bail!("{}: `decision` is neither Allow nor Deny", not_ours());
-        }
+        let decision = Decision::parse(&text("decision")?).with_context(|| {
+            let known = Decision::ALL.map(Decision::text).join("`, `");
+            format!("{}: `decision` is none of `{known}`", not_ours())
+        })?;
         let outcome = Outcome {
             decision,
             rule: Some(names.join("/")).filter(|rule| rule != "//"),

@@ -2,6 +2,7 @@
 
 use super::{
     course::{Course, Finding, Way},
+    decision::Decision,
     row::Row,
     scenario::{SHIPPED, Scenario},
 };
@@ -173,7 +174,7 @@ fn egret_table(findings: &[Finding]) -> Table {
 
 /// The decision with its reason, if it is a denial, and its rule without the group, if there is one.
 fn decided(row: &Row) -> String {
-    let mut text = decision(row).to_owned();
+    let mut text = decision(row).text().to_owned();
     if row.action == Action::Deny {
         let _ = write!(text, " {}", row.reason);
     }
@@ -225,11 +226,11 @@ fn mark(finding: &Finding) -> &'static str {
     if finding.faults.is_empty() { "ok" } else { "NOT OK" }
 }
 
-fn decision(row: &Row) -> &'static str {
+fn decision(row: &Row) -> Decision {
     match (row.action, row.audit) {
-        (Action::Allow, _) => "Allow",
-        (Action::Deny, false) => "Deny",
-        (Action::Deny, true) => "audit: Deny",
+        (Action::Allow, _) => Decision::Allow,
+        (Action::Deny, false) => Decision::Deny,
+        (Action::Deny, true) => Decision::Audited,
     }
 }
 
@@ -247,11 +248,11 @@ fn controls(finding: &Finding) -> String {
 }
 
 /// What was decided: by egret's row, or, where a proxy has none, by whether a site answered.
-fn outcome(finding: &Finding) -> &'static str {
+fn outcome(finding: &Finding) -> Decision {
     match &finding.row {
         Some(row) => decision(row),
-        None if finding.played.site().is_some() => "Allow",
-        None => "Deny",
+        None if finding.played.site().is_some() => Decision::Allow,
+        None => Decision::Deny,
     }
 }
 
@@ -270,7 +271,7 @@ pub fn json(course: &Course, findings: &[Finding]) -> String {
             "mend": finding.attempt.mend,
             "ok": finding.faults.is_empty(),
             "faults": finding.faults,
-            "decision": outcome(finding),
+            "decision": outcome(finding).text(),
             "told": finding.played.told(),
             "milliseconds": finding.played.took.as_secs_f64() * 1000.0,
             "controls": controls.collect::<Vec<_>>(),
@@ -292,7 +293,7 @@ pub fn line(row: &Row) -> String {
     format!(
         "{}  {}  {name}:{}  {}{rule}{path}\n",
         row.source.ip(),
-        decision(row),
+        decision(row).text(),
         row.json["properties"]["DestinationPort"],
         row.reason
     )
