@@ -171,7 +171,9 @@ fn compare(a: &Outcome, b: &Outcome) -> Verdict {
             values: [a.to_owned(), b.to_owned()],
         })
     };
-    let mut found: Vec<Difference> = difference("decision", a.decision.text(), b.decision.text()).into_iter().collect();
+    let mut found: Vec<Difference> = difference("decision", a.decision.text(), b.decision.text())
+        .into_iter()
+        .collect();
     if let (Some(reason_a), Some(reason_b)) = (&a.reason, &b.reason) {
         let rule = |outcome: &Outcome| outcome.rule.clone().unwrap_or_else(|| "none".to_owned());
         found.extend(difference("rule", &rule(a), &rule(b)));
