@@ -1,12 +1,10 @@
-//! What must hold for every input: the compiled policy answers as a naive evaluator does, and names have one normal form.
+//! The compiled policy decides requests as a naive evaluator does.
 
-#[path = "properties/evaluation.rs"]
-mod evaluation;
-
+use super::generate::{self, mode, numbered, port, source, sources};
 use egret::policy::{
-    Action, ApplicationRule, Attempt, CompiledPolicy, Destinations, Fqdn, FqdnPattern, Host, IpProtocol, Mode,
-    NetworkRule, NoTrace, ParentPolicy, Policy, PortRange, Priority, Protocol, ProtocolPort, Reason, RuleCollection,
-    RuleCollectionGroup, RuleId, RuleOutcome, RuleRef, Rules, Sources, TargetFqdn, Trace,
+    Action, ApplicationRule, Attempt, CompiledPolicy, Destinations, Fqdn, FqdnPattern, IpProtocol, Mode, NetworkRule,
+    NoTrace, Policy, PortRange, ProtocolPort, Reason, RuleCollection, RuleCollectionGroup, RuleId, RuleOutcome,
+    RuleRef, Rules, Sources, TargetFqdn, Trace,
 };
 use ipnet::IpNet;
 use proptest::{collection::vec, prelude::*, sample::select};
@@ -31,11 +29,6 @@ fn pattern() -> impl Strategy<Value = FqdnPattern> {
     text.prop_map(|text| FqdnPattern::parse(&text).expect("a pattern"))
 }
 
-fn port() -> impl Strategy<Value = ProtocolPort> {
-    let protocol = select(vec![Protocol::Http, Protocol::Https]);
-    (protocol, select(vec![80_u16, 443])).prop_map(|(protocol, port)| ProtocolPort { protocol, port })
-}
-
 fn target() -> impl Strategy<Value = TargetFqdn> {
     let ports = proptest::option::weighted(0.3, vec(port(), 0..3));
     (pattern(), ports, any::<bool>()).prop_map(|(pattern, ports, wide)| TargetFqdn {
@@ -46,50 +39,9 @@ fn target() -> impl Strategy<Value = TargetFqdn> {
     })
 }
 
-fn net() -> impl Strategy<Value = IpNet> {
-    let nets = [
-        "10.0.0.0/24",
-        "10.0.0.128/25",
-        "10.0.1.0/24",
-        "10.0.0.5/32",
-        "0.0.0.0/0",
-        "fd00::/64",
-        "::ffff:10.0.1.0/120",
-    ];
-    select(nets.map(|net| net.parse().expect("a prefix")).to_vec())
-}
-
-fn source() -> impl Strategy<Value = IpAddr> {
-    select(
-        [
-            "10.0.0.5",
-            "10.0.0.200",
-            "10.0.1.9",
-            "172.16.0.1",
-            "fd00::1",
-            "64:ff9b::10.0.0.5",
-        ]
-        .map(|ip| ip.parse().expect("an address"))
-        .to_vec(),
-    )
-}
-
-fn sources() -> impl Strategy<Value = Sources> {
-    prop_oneof![
-        Just(Sources::Any { written: true }),
-        vec(net(), 0..4).prop_map(Sources::Nets),
-    ]
-}
-
 fn application_rule() -> impl Strategy<Value = ApplicationRule> {
-    (sources(), vec(port(), 0..3), vec(target(), 0..4)).prop_map(|(sources, protocols, targets)| ApplicationRule {
-        name: "".into(),
-        sources,
-        protocols,
-        targets,
-        resolves_into: Vec::new(),
-        private_endpoints: None,
-    })
+    (sources(), vec(port(), 0..3), vec(target(), 0..4))
+        .prop_map(|(sources, protocols, targets)| generate::application_rule(sources, protocols, targets))
 }
 
 fn rules() -> impl Strategy<Value = Rules> {
@@ -109,57 +61,15 @@ fn rules() -> impl Strategy<Value = Rules> {
     ]
 }
 
-fn priority() -> impl Strategy<Value = Priority> {
-    select(vec![100_u16, 200, 300, 65000]).prop_map(|value| Priority::new(value).expect("in range"))
-}
-
-fn mode() -> impl Strategy<Value = Mode> {
-    prop_oneof![4 => Just(Mode::Enforce), 1 => Just(Mode::Audit)]
-}
-
-fn groups() -> impl Strategy<Value = Vec<RuleCollectionGroup>> {
-    let action = select(vec![Action::Allow, Action::Deny]);
-    let collection = (priority(), action, mode(), rules()).prop_map(|(priority, action, mode, rules)| RuleCollection {
-        name: "".into(),
-        priority,
-        action,
-        mode,
-        rules,
-    });
-    let group = (priority(), vec(collection, 0..4)).prop_map(|(priority, collections)| RuleCollectionGroup {
-        name: "".into(),
-        priority,
-        collections,
-    });
-    vec(group, 0..4)
-}
+/// Those that stand in each other's way, and the last one there is.
+pub(crate) const PRIORITIES: [u16; 4] = [100, 200, 300, 65000];
 
 /// A policy in which every rule, collection and group has a name of its own.
 fn policy() -> impl Strategy<Value = Policy> {
-    (mode(), groups(), groups()).prop_map(|(mode, parent, groups)| {
-        let mut policy = Policy {
-            name: "p".into(),
-            mode,
-            parents: vec![ParentPolicy {
-                name: "base".into(),
-                groups: parent,
-            }],
-            groups,
-            ..Policy::default()
-        };
-        let parents = policy.parents.iter_mut().flat_map(|parent| &mut parent.groups);
-        for (g, group) in parents.chain(&mut policy.groups).enumerate() {
-            group.name = format!("g{g}").into();
-            for (c, collection) in group.collections.iter_mut().enumerate() {
-                collection.name = format!("c{c}").into();
-                if let Rules::Application(rules) = &mut collection.rules {
-                    for (r, rule) in rules.iter_mut().enumerate() {
-                        rule.name = format!("r{r}").into();
-                    }
-                }
-            }
-        }
-        policy
+    let groups = || generate::groups(&PRIORITIES, mode(), rules(), 0..4, 0..4);
+    (mode(), groups(), groups()).prop_map(|(mode, parent, groups)| Policy {
+        mode,
+        ..numbered(parent, groups)
     })
 }
 
@@ -167,7 +77,7 @@ fn policy() -> impl Strategy<Value = Policy> {
 type Verdict = (Action, Reason, Mode, Option<RuleRef>, bool);
 
 /// The policy without the collections that deny in audit mode: what is in force.
-fn in_force(policy: &Policy) -> Policy {
+pub(crate) fn in_force(policy: &Policy) -> Policy {
     let mut policy = policy.clone();
     let enforced = policy.mode == Mode::Enforce;
     let parents = policy.parents.iter_mut().flat_map(|parent| &mut parent.groups);
@@ -217,7 +127,7 @@ fn naive_view(policy: &Policy, attempt: &Attempt<'_>) -> Verdict {
 }
 
 /// `None`: no match. Else whether it takes a wide pattern.
-fn naive_match(rule: &ApplicationRule, attempt: &Attempt<'_>) -> Option<bool> {
+pub(crate) fn naive_match(rule: &ApplicationRule, attempt: &Attempt<'_>) -> Option<bool> {
     let asked = ProtocolPort {
         protocol: attempt.protocol,
         port: attempt.port,
@@ -238,7 +148,7 @@ fn naive_match(rule: &ApplicationRule, attempt: &Attempt<'_>) -> Option<bool> {
     wide.filter(|_| source && rule.protocols.contains(&asked))
 }
 
-fn naive_contains(net: &IpNet, source: IpAddr) -> bool {
+pub(crate) fn naive_contains(net: &IpNet, source: IpAddr) -> bool {
     match (net, source) {
         (IpNet::V6(net), IpAddr::V4(ip)) => net.prefix_len() >= 96 && net.contains(&ip.to_ipv6_mapped()),
         _ => net.contains(&source),
@@ -278,29 +188,6 @@ proptest! {
             let matched = seen.0.iter().position(ends);
             prop_assert_eq!(matched.map(|at| seen.0[at].0), decision.behind.or(decision.rule));
             prop_assert!(matched.is_none_or(|at| at + 1 == seen.0.len()), "nothing after the match");
-        }
-    }
-
-    #[test]
-    fn normalising_twice_is_once(text in "[a-zA-Z0-9_.-]{1,40}") {
-        if let Ok(name) = Fqdn::parse(&text) {
-            prop_assert_eq!(Fqdn::parse(name.as_str()), Ok(name.clone()));
-            prop_assert_eq!(Fqdn::parse(&text.to_ascii_uppercase()), Ok(name.clone()));
-            prop_assert_eq!(Fqdn::from_config(&text), Ok(name));
-        }
-    }
-
-    #[test]
-    fn a_host_prints_as_it_is_read_and_no_bytes_make_it_panic(bytes in vec(any::<u8>(), 0..300)) {
-        if let Ok(host) = Host::parse(&bytes) {
-            prop_assert_eq!(Host::parse(host.to_string().as_bytes()), Ok(host));
-        }
-    }
-
-    #[test]
-    fn a_pattern_prints_as_it_is_read(text in "\\*?\\.?[a-zA-Z0-9ü_-]{1,8}(\\.[a-zA-Z0-9-]{1,8}){0,3}\\.?") {
-        if let Ok(pattern) = FqdnPattern::parse(&text) {
-            prop_assert_eq!(FqdnPattern::parse(&pattern.to_string()), Ok(pattern));
         }
     }
 }

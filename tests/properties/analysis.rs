@@ -3,9 +3,10 @@
 //! The universe holds a name, a port and a source of each kind that the generated rules can tell apart, so "no attempt
 //! reaches the rule" there is "no attempt reaches it" at all, and what is told must be all there is to tell.
 
+use super::generate::{allowing, application_rule, at, groups, holding, kinds_of_faults, numbered, target};
 use egret::policy::{
-    Action, ApplicationRule, Attempt, CompiledPolicy, Decision, Fqdn, FqdnPattern, Mode, NoTrace, ParentPolicy, Policy,
-    Priority, Protocol, ProtocolPort, RuleCollection, RuleCollectionGroup, RuleRef, Rules, Sources, TargetFqdn,
+    Action, ApplicationRule, Attempt, CompiledPolicy, Decision, Fqdn, FqdnPattern, Mode, NoTrace, Policy, Priority,
+    Protocol, ProtocolPort, RuleCollection, RuleCollectionGroup, Rules, Sources, TargetFqdn,
     analysis::{Fault, RuleAt, analyse},
 };
 use ipnet::IpNet;
@@ -99,36 +100,17 @@ fn rule() -> impl Strategy<Value = ApplicationRule> {
         ports,
         wide: false,
     });
-    (sources(), ports(), vec(target, 0..4)).prop_map(|(sources, protocols, targets)| ApplicationRule {
-        name: "".into(),
-        sources,
-        protocols,
-        targets,
-        resolves_into: Vec::new(),
-        private_endpoints: None,
-    })
+    (sources(), ports(), vec(target, 0..4))
+        .prop_map(|(sources, protocols, targets)| application_rule(sources, protocols, targets))
 }
 
-fn groups() -> impl Strategy<Value = Vec<RuleCollectionGroup>> {
-    let priority = || select(vec![100_u16, 200, 300]).prop_map(|value| Priority::new(value).expect("in range"));
-    let action = select(vec![Action::Allow, Action::Deny]);
-    let collection = (priority(), action, vec(rule(), 1..4)).prop_map(|(priority, action, rules)| RuleCollection {
-        name: "".into(),
-        priority,
-        action,
-        mode: Mode::Enforce,
-        rules: Rules::Application(rules),
-    });
-    let group = (priority(), vec(collection, 1..3)).prop_map(|(priority, collections)| RuleCollectionGroup {
-        name: "".into(),
-        priority,
-        collections,
-    });
-    vec(group, 0..3)
+fn rules() -> impl Strategy<Value = Rules> {
+    vec(rule(), 1..4).prop_map(Rules::Application)
 }
 
 /// Half of the policies get a copy of one of their rules, as it stands or turned round: chance alone makes few.
 fn policy() -> impl Strategy<Value = Policy> {
+    let groups = || groups(&[100, 200, 300], Just(Mode::Enforce), rules(), 1..3, 0..3);
     (groups(), groups(), proptest::option::of(any::<(u16, bool)>())).prop_map(|(parent_groups, mut groups, copied)| {
         let rules: Vec<ApplicationRule> = groups
             .iter()
@@ -147,10 +129,7 @@ fn policy() -> impl Strategy<Value = Policy> {
                 rules.push(rule);
             }
         }
-        Policy {
-            name: "p".into(),
-            ..named(parent_groups, groups)
-        }
+        numbered(parent_groups, groups)
     })
 }
 
@@ -159,44 +138,6 @@ fn rules_of(group: &RuleCollectionGroup) -> impl Iterator<Item = &ApplicationRul
         Rules::Application(rules) => rules.as_slice(),
         _ => &[],
     })
-}
-
-/// Names say where a rule stands, so that a decision leads back to it.
-fn named(mut parent_groups: Vec<RuleCollectionGroup>, mut groups: Vec<RuleCollectionGroup>) -> Policy {
-    for (p, groups) in [&mut parent_groups, &mut groups].into_iter().enumerate() {
-        for (g, group) in groups.iter_mut().enumerate() {
-            group.name = format!("{p}.{g}").into();
-            for (c, collection) in group.collections.iter_mut().enumerate() {
-                collection.name = c.to_string().into();
-                if let Rules::Application(rules) = &mut collection.rules {
-                    rules
-                        .iter_mut()
-                        .enumerate()
-                        .for_each(|(r, rule)| rule.name = r.to_string().into());
-                }
-            }
-        }
-    }
-    let parent = ParentPolicy {
-        name: "base".into(),
-        groups: parent_groups,
-    };
-    Policy {
-        parents: vec![parent],
-        groups,
-        ..Policy::default()
-    }
-}
-
-fn at(names: &RuleRef) -> RuleAt {
-    let number = |text: &str| text.parse::<u32>().expect("a number");
-    let (policy, group) = names.group.split_once('.').expect("policy.group");
-    RuleAt {
-        policy: number(policy),
-        group: number(group),
-        collection: number(&names.collection),
-        rule: number(&names.rule),
-    }
 }
 
 fn collection_at(policy: &mut Policy, at: RuleAt) -> &mut RuleCollection {
@@ -272,12 +213,7 @@ impl Universe {
         let rule = rule_at(&mut alone, at).clone();
         let mut collection = collection_at(&mut alone, at).clone();
         collection.rules = Rules::Application(vec![rule]);
-        let group = RuleCollectionGroup {
-            name: "".into(),
-            priority: Priority::new(100).expect("in range"),
-            collections: vec![collection],
-        };
-        let decisions = self.decisions(&named(Vec::new(), vec![group]));
+        let decisions = self.decisions(&numbered(Vec::new(), vec![holding(collection)]));
         decisions.into_iter().map(|(_, rule)| rule.is_some()).collect()
     }
 }
@@ -336,51 +272,20 @@ proptest! {
 
 #[test]
 fn the_generator_makes_every_fault() {
-    use proptest::{strategy::ValueTree, test_runner::TestRunner};
-    let mut runner = TestRunner::deterministic();
-    let mut met = HashSet::new();
-    for _ in 0..300 {
-        let policy = policy().new_tree(&mut runner).expect("a policy").current();
-        met.extend(
-            analyse(&policy)
-                .iter()
-                .map(|finding| std::mem::discriminant(&finding.fault)),
-        );
-    }
-    assert_eq!(met.len(), 5, "Shadowed, Duplicate, Contradiction, NoPort, Taken");
+    let kinds = kinds_of_faults(policy(), 300);
+    assert_eq!(kinds, 5, "Shadowed, Duplicate, Contradiction, NoPort, Taken");
 }
 
-fn app_rule(name: String, sources: Sources, targets: &[String]) -> ApplicationRule {
-    let target = |text: &String| TargetFqdn {
-        pattern: FqdnPattern::parse(text).expect("a pattern"),
-        tag: None,
-        ports: None,
-        wide: false,
-    };
-    ApplicationRule {
-        name: name.into(),
+fn app_rule(sources: Sources, targets: &[String]) -> ApplicationRule {
+    application_rule(
         sources,
-        protocols: vec![PORTS[0]],
-        targets: targets.iter().map(target).collect(),
-        resolves_into: Vec::new(),
-        private_endpoints: None,
-    }
+        vec![PORTS[0]],
+        targets.iter().map(|text| target(text)).collect(),
+    )
 }
 
 fn one_collection(rules: Vec<ApplicationRule>) -> Policy {
-    let collection = RuleCollection {
-        name: "".into(),
-        priority: Priority::new(100).expect("in range"),
-        action: Action::Allow,
-        mode: Mode::Enforce,
-        rules: Rules::Application(rules),
-    };
-    let group = RuleCollectionGroup {
-        name: "".into(),
-        priority: Priority::new(100).expect("in range"),
-        collections: vec![collection],
-    };
-    named(Vec::new(), vec![group])
+    numbered(Vec::new(), vec![allowing(Rules::Application(rules))])
 }
 
 #[test]
@@ -391,20 +296,10 @@ fn of_ten_thousand_rules_the_one_in_the_shadow_is_found() {
         ])
     };
     let mut rules: Vec<ApplicationRule> = (0..10_000_u32)
-        .map(|i| {
-            app_rule(
-                i.to_string(),
-                net(i),
-                &[format!("n{i}.contoso.test"), format!("*.z{i}.test")],
-            )
-        })
+        .map(|i| app_rule(net(i), &[format!("n{i}.contoso.test"), format!("*.z{i}.test")]))
         .collect();
     assert_eq!(analyse(&one_collection(rules.clone())), []);
-    rules.push(app_rule(
-        "".into(),
-        net(7),
-        &["x.z7.test".into(), "n7.contoso.test".into()],
-    ));
+    rules.push(app_rule(net(7), &["x.z7.test".into(), "n7.contoso.test".into()]));
     let findings = analyse(&one_collection(rules));
     let [finding] = findings.as_slice() else {
         panic!("{findings:?}")
@@ -427,18 +322,15 @@ fn rules_that_all_name_the_same_for_others_are_bounded_work() {
         Sources::Nets(nets.collect())
     };
     let names: Vec<String> = (0..20).map(|n| format!("n{n}.test")).collect();
-    let rules = (0..500_u32)
-        .map(|i| app_rule(i.to_string(), scattered(i), &names))
-        .collect();
+    let rules = (0..500_u32).map(|i| app_rule(scattered(i), &names)).collect();
     assert_eq!(analyse(&one_collection(rules)), [], "no two of them share a source");
 }
 
-/// Public names of ECH providers, which no star that allows stands for.
 /// A collection in audit mode takes nothing from the rules behind it.
 #[test]
 fn what_only_records_leaves_the_later_rules_all() {
     for (mode, left) in [(Mode::Audit, true), (Mode::Enforce, false)] {
-        let rule = app_rule("".into(), Sources::Any { written: true }, &["a.test".into()]);
+        let rule = app_rule(Sources::Any { written: true }, &["a.test".into()]);
         let mut policy = one_collection(vec![rule]);
         let collections = &mut policy.groups[0].collections;
         collections.push(RuleCollection {
@@ -451,10 +343,11 @@ fn what_only_records_leaves_the_later_rules_all() {
     }
 }
 
+/// Public names of ECH providers, which no star that allows stands for.
 #[test]
 fn a_star_that_denies_is_left_something_by_the_same_star_that_allows() {
     for (star, left) in [("*", true), ("*.com", true), ("*.test", false)] {
-        let rule = app_rule("".into(), Sources::Any { written: true }, &[star.into()]);
+        let rule = app_rule(Sources::Any { written: true }, &[star.into()]);
         let mut policy = one_collection(vec![rule]);
         let collections = &mut policy.groups[0].collections;
         collections.push(RuleCollection {

@@ -1,10 +1,11 @@
 //! What `check` says of network and DNAT rules against brute force: every attempt of a small universe is judged by the whole
-//! evaluation itself. See `tests/analysis.rs` for application rules.
+//! evaluation itself. See `analysis` for application rules.
 
+use super::generate::{self, allowing, at, groups, holding, kinds_of_faults, numbered, target};
 use egret::policy::{
-    Action, ApplicationRule, CompiledPolicy, DecidedBy, Destinations, FlowAttempt, Fqdn, FqdnPattern, IpProtocol, Mode,
-    NatRule, NetworkRule, NoTrace, ParentPolicy, Policy, PortRange, Priority, Protocol, ProtocolPort, Resolved,
-    RuleCollection, RuleCollectionGroup, RuleRef, Rules, Sources, TargetFqdn, Translated, Transport, Via,
+    ApplicationRule, CompiledPolicy, DecidedBy, Destinations, FlowAttempt, Fqdn, IpProtocol, Mode, NatRule,
+    NetworkRule, NoTrace, Policy, PortRange, Protocol, ProtocolPort, Resolved, Rules, Sources, Translated, Transport,
+    Via,
     analysis::{Fault, RuleAt, analyse},
 };
 use ipnet::IpNet;
@@ -106,95 +107,25 @@ fn application_rule() -> impl Strategy<Value = ApplicationRule> {
         (Protocol::Https, 8443),
     ]);
     let spoken = spoken.prop_map(|(protocol, port)| ProtocolPort { protocol, port });
-    let target = select(vec!["sql.test", "web.test", "*.test"]).prop_map(|text| TargetFqdn {
-        pattern: FqdnPattern::parse(text).expect("a pattern"),
-        tag: None,
-        ports: None,
-        wide: false,
-    });
-    (sources(), vec(spoken, 1..3), vec(target, 1..3)).prop_map(|(sources, protocols, targets)| ApplicationRule {
-        name: "".into(),
-        sources,
-        protocols,
-        targets,
-        resolves_into: Vec::new(),
-        private_endpoints: None,
-    })
+    let target = select(vec!["sql.test", "web.test", "*.test"]).prop_map(target);
+    (sources(), vec(spoken, 1..3), vec(target, 1..3))
+        .prop_map(|(sources, protocols, targets)| generate::application_rule(sources, protocols, targets))
 }
 
-fn groups() -> impl Strategy<Value = Vec<RuleCollectionGroup>> {
-    let priority = || select(vec![100_u16, 200, 300]).prop_map(|value| Priority::new(value).expect("in range"));
-    let rules = prop_oneof![
+fn rules() -> impl Strategy<Value = Rules> {
+    prop_oneof![
         4 => vec(network_rule(), 1..4).prop_map(Rules::Network),
         1 => vec(nat_rule(), 1..4).prop_map(Rules::Nat),
         1 => vec(application_rule(), 1..3).prop_map(Rules::Application),
-    ];
-    let action = select(vec![Action::Allow, Action::Deny]);
-    let collection = (priority(), action, rules).prop_map(|(priority, action, rules)| RuleCollection {
-        name: "".into(),
-        priority,
-        action: if matches!(rules, Rules::Nat(_)) {
-            Action::Allow
-        } else {
-            action
-        },
-        mode: Mode::Enforce,
-        rules,
-    });
-    let group = (priority(), vec(collection, 1..4)).prop_map(|(priority, collections)| RuleCollectionGroup {
-        name: "".into(),
-        priority,
-        collections,
-    });
-    vec(group, 0..3)
+    ]
 }
 
 fn policy() -> impl Strategy<Value = Policy> {
-    (groups(), groups(), any::<bool>()).prop_map(|(parent, groups, explicit_network_rules)| {
-        let parents = vec![ParentPolicy {
-            name: "0".into(),
-            groups: parent,
-        }];
-        let mut policy = Policy {
-            name: "1".into(),
-            parents,
-            groups,
-            explicit_network_rules,
-            ..Policy::default()
-        };
-        number(&mut policy.parents[0].groups);
-        number(&mut policy.groups);
-        policy
+    let groups = || groups(&[100, 200, 300], Just(Mode::Enforce), rules(), 1..4, 0..3);
+    (groups(), groups(), any::<bool>()).prop_map(|(parent, groups, explicit_network_rules)| Policy {
+        explicit_network_rules,
+        ..numbered(parent, groups)
     })
-}
-
-/// Names say where a rule stands, so that a decision leads back to it.
-fn number(groups: &mut [RuleCollectionGroup]) {
-    for (g, group) in groups.iter_mut().enumerate() {
-        group.name = g.to_string().into();
-        for (c, collection) in group.collections.iter_mut().enumerate() {
-            collection.name = c.to_string().into();
-            match &mut collection.rules {
-                Rules::Network(rules) => (0..).zip(rules).for_each(|(r, rule)| rule.name = number_of(r)),
-                Rules::Nat(rules) => (0..).zip(rules).for_each(|(r, rule)| rule.name = number_of(r)),
-                Rules::Application(rules) => (0..).zip(rules).for_each(|(r, rule)| rule.name = number_of(r)),
-            }
-        }
-    }
-}
-
-fn number_of(rule: u32) -> std::sync::Arc<str> {
-    rule.to_string().into()
-}
-
-fn at(names: &RuleRef) -> RuleAt {
-    let number = |text: &str| text.parse::<u32>().expect("a number");
-    RuleAt {
-        policy: number(&names.policy),
-        group: number(&names.group),
-        collection: number(&names.collection),
-        rule: number(&names.rule),
-    }
 }
 
 /// One attempt of the universe.
@@ -305,19 +236,10 @@ fn alone(policy: &Policy, at: RuleAt) -> Policy {
         Rules::Nat(rules) => Rules::Nat(vec![rules[rule].clone()]),
         Rules::Application(rules) => Rules::Application(vec![rules[rule].clone()]),
     };
-    let group = RuleCollectionGroup {
-        name: "".into(),
-        priority: Priority::new(100).expect("in range"),
-        collections: vec![collection],
-    };
-    let mut alone = Policy {
-        name: "1".into(),
-        groups: vec![group],
+    Policy {
         explicit_network_rules: policy.explicit_network_rules,
-        ..Policy::default()
-    };
-    number(&mut alone.groups);
-    alone
+        ..numbered(Vec::new(), vec![holding(collection)])
+    }
 }
 
 proptest! {
@@ -387,20 +309,9 @@ proptest! {
 
 #[test]
 fn the_generator_makes_every_fault() {
-    use proptest::{strategy::ValueTree, test_runner::TestRunner};
-    let mut runner = TestRunner::deterministic();
-    let mut met = HashSet::new();
-    for _ in 0..3000 {
-        let policy = policy().new_tree(&mut runner).expect("a policy").current();
-        met.extend(
-            analyse(&policy)
-                .iter()
-                .map(|finding| std::mem::discriminant(&finding.fault)),
-        );
-    }
+    let kinds = kinds_of_faults(policy(), 3000);
     assert_eq!(
-        met.len(),
-        7,
+        kinds, 7,
         "Shadowed, Duplicate, Contradiction, Everywhere, BehindNetwork, BehindNames, Taken"
     );
 }
@@ -409,7 +320,7 @@ fn the_generator_makes_every_fault() {
 fn thousands_of_network_rules_are_bounded_work() {
     let net = |i: u32| -> IpNet { IpNet::new(IpAddr::from((i << 12).to_be_bytes()), 20).expect("a prefix") };
     let rule = |i: u32, ports: u16| NetworkRule {
-        name: number_of(i),
+        name: "".into(),
         sources: Sources::Nets(vec![net(i % 50), net(i % 50 + 100)]),
         ip_protocols: vec![IpProtocol::Tcp],
         destinations: Destinations {
@@ -423,23 +334,7 @@ fn thousands_of_network_rules_are_bounded_work() {
         sources: Sources::Nets(vec![net(7)]),
         ..rule(1007, 443)
     });
-    let collection = RuleCollection {
-        name: "0".into(),
-        priority: Priority::new(100).expect("in range"),
-        action: Action::Allow,
-        mode: Mode::Enforce,
-        rules: Rules::Network(rules),
-    };
-    let group = RuleCollectionGroup {
-        name: "0".into(),
-        priority: Priority::new(100).expect("in range"),
-        collections: vec![collection],
-    };
-    let findings = analyse(&Policy {
-        name: "0".into(),
-        groups: vec![group],
-        ..Policy::default()
-    });
+    let findings = analyse(&numbered(Vec::new(), vec![allowing(Rules::Network(rules))]));
     let [finding] = findings.as_slice() else {
         panic!("{findings:?}")
     };
