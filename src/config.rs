@@ -25,7 +25,7 @@ mod threats;
 mod trusted;
 pub mod watch;
 
-pub(crate) use azure::service_tags;
+pub(crate) use azure::{empty_lists, service_tags};
 pub use flags::{Flags, from_flags};
 pub use problem::{Problem, Severity};
 pub use settings::Settings;

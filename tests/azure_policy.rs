@@ -71,6 +71,44 @@ fn the_strictest_mode_of_threat_intelligence_of_parents_and_child_holds() {
     }
 }
 
+/// Lists that deny nothing do not stand for Microsoft's, and it is said why.
+#[test]
+fn lists_that_deny_nothing_are_no_threat_intelligence() {
+    let folder = Folder::new("no-lists");
+    fs::write(folder.0.join("empty.txt"), "\u{feff}# nothing yet\n\n").unwrap();
+    let deny = [policy("p", json!({ "threatIntelMode": "Deny" })), group_of("p")];
+    let done = folder.import(&deny, &["--threat-intelligence", "empty.txt"]);
+    assert_eq!(done.status.code(), Some(2));
+    assert!(text(&done.stderr).contains("the lists that are given are empty"), "{}", text(&done.stderr));
+    let lists = ["--threat-intelligence", "empty.txt", "--threat-intelligence", "lists.txt"];
+    assert_eq!(folder.import(&deny, &lists).status.code(), Some(0));
+    for (section, code, word) in [
+        ("files = [\"empty.txt\"]", Some(1), "the lists that are given are empty"),
+        ("mode = \"Alert\"\nfiles = [\"lists.txt\"]", Some(1), "`mode` of `[threat_intelligence]` keeps"),
+        ("mode = \"Off\"\nfiles = [\"lists.txt\"]", Some(1), "`mode` of `[threat_intelligence]` keeps"),
+        ("mode = \"Off\"", Some(1), "give lists of your own"),
+        ("files = [\"lists.txt\"]", Some(0), ""),
+    ] {
+        let file = format!("[policy]\nazure_firewall = [\"policy.json\"]\n[threat_intelligence]\n{section}\n");
+        fs::write(folder.0.join("egret.toml"), file).unwrap();
+        let mut egret = Command::new(env!("CARGO_BIN_EXE_egret"));
+        let done = egret.args(["check", "egret.toml"]).current_dir(&folder.0).output().unwrap();
+        let told = text(&done.stdout) + &text(&done.stderr);
+        assert_eq!(done.status.code(), code, "{section}: {told}");
+        assert!(told.contains(word), "{section}: {told}");
+    }
+}
+
+/// A group with a rule that allows.
+fn group_of(policy: &str) -> Value {
+    let rule = json!({"ruleType": "ApplicationRule", "name": "r", "sourceAddresses": ["*"],
+        "protocols": [{"protocolType": "Https", "port": 443}], "targetFqdns": ["a.example"]});
+    let collection = json!({"ruleCollectionType": "FirewallPolicyFilterRuleCollection", "name": "c", "priority": 200,
+        "action": {"type": "Allow"}, "rules": [rule]});
+    json!({"type": "Microsoft.Network/firewallPolicies/ruleCollectionGroups", "name": format!("{policy}/g"),
+        "properties": {"priority": 200, "ruleCollections": [collection]}})
+}
+
 #[test]
 fn settings_that_egret_has_no_part_for_are_told_of() {
     let folder = Folder::new("settings");

@@ -82,6 +82,7 @@ impl AzureArgs {
             policy: self.policy.clone(),
             service_tags,
             threat_intelligence: self.threat_intelligence.iter().map(|path| text(path)).collect(),
+            lists_deny_nothing: config::empty_lists(&self.threat_intelligence),
             ..import::Options::default()
         };
         import::azure_firewall(&files, parameters.as_ref(), &options).map_err(|faults| faulty(&faults))

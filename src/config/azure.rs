@@ -60,7 +60,7 @@ pub(super) fn with_policy(
         }
     }
     let parameters = file.policy.parameters.as_ref().and_then(|_| loaded.pop());
-    let mut options = options(&file);
+    let mut options = options(&file, base);
     if let Some(written) = &file.service_tags.file {
         match service_tags(&base.join(written.as_str())) {
             Ok(tags) => options.service_tags = Some((written.value.clone(), tags)),
@@ -118,12 +118,24 @@ pub fn service_tags(path: &Path) -> Result<ServiceTags, Vec<Problem>> {
     parsed.map_err(|error| vec![Problem::unplaced(path.display().to_string(), error.to_string(), "")])
 }
 
-fn options(file: &FileConfig) -> import::Options<'static> {
+/// Why lists of threat intelligence do not stand for Microsoft's in mode `Deny`; `None`: they do, or there are none.
+pub(crate) fn empty_lists(files: &[PathBuf]) -> Option<&'static str> {
+    let empty = !files.is_empty() && !super::threats::say_something(files);
+    empty.then_some("the lists that are given are empty")
+}
+
+fn options(file: &FileConfig, base: &Path) -> import::Options<'static> {
     let section = &file.policy;
     let text = |text: &super::at::At<String>| text.value.clone();
     let lists = &file.threat_intelligence;
+    let named = || lists.files.iter().flat_map(|list| list.iter());
+    let files: Vec<PathBuf> = named().map(|file| base.join(file.as_str())).collect();
     // Lists that are not meant to deny do not stand for a mode that does.
     let denying = lists.mode.is_none_or(|mode| mode == file::ThreatMode::Deny);
+    let lists_deny_nothing = match denying || files.is_empty() {
+        true => empty_lists(&files),
+        false => Some("`mode` of `[threat_intelligence]` keeps those that are given from denying: leave it out"),
+    };
     import::Options {
         set: section
             .set
@@ -134,9 +146,10 @@ fn options(file: &FileConfig) -> import::Options<'static> {
         sni: section.uninspected == Some(file::Uninspected::Sni),
         policy: section.name.as_ref().map(text),
         threat_intelligence: match denying {
-            true => lists.files.iter().flat_map(|list| list.iter()).map(text).collect(),
+            true => named().map(text).collect(),
             false => Vec::new(),
         },
+        lists_deny_nothing,
         ..import::Options::default()
     }
 }

@@ -11,7 +11,7 @@ use super::{
 use crate::nets;
 use crate::policy::{FqdnPattern, ThreatIntelligence, ThreatMode};
 use ipnet::IpNet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Most entries of all lists together: about 100 MB of memory.
 const MOST_ENTRIES: usize = 1_000_000;
@@ -50,6 +50,16 @@ pub(super) fn lists(written: &file::ThreatIntelligence, base: &Path, report: &mu
         );
     }
     lists
+}
+
+/// Whether lists hold anything but blanks and comments. One that cannot be read may: it is an error where it is used.
+pub(super) fn say_something(files: &[PathBuf]) -> bool {
+    let entry = |line: &str| !line.split('#').next().unwrap_or_default().trim().is_empty();
+    let says = |bytes: Vec<u8>| match String::from_utf8(bytes) {
+        Ok(text) => text.trim_start_matches('\u{feff}').lines().any(entry),
+        Err(_) => true,
+    };
+    files.iter().any(|path| read(path).map_or(true, says))
 }
 
 fn add(lists: &mut ThreatIntelligence, file: &At<String>, base: &Path, report: &mut Report) {

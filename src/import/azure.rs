@@ -45,6 +45,8 @@ pub struct Options<'a> {
     pub service_tags: Option<(String, ServiceTags)>,
     /// Files of threat intelligence as the configuration will name them.
     pub threat_intelligence: Vec<String>,
+    /// Why lists that are given do not stand for Microsoft's: they are empty, or not to deny.
+    pub lists_deny_nothing: Option<&'static str>,
     /// The FQDN tags that there are.
     pub catalogue: &'a Catalogue,
 }
@@ -58,6 +60,7 @@ impl Default for Options<'_> {
             policy: None,
             service_tags: None,
             threat_intelligence: Vec::new(),
+            lists_deny_nothing: None,
             catalogue: Catalogue::embedded(),
         }
     }

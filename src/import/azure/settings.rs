@@ -69,7 +69,8 @@ fn threat_mode(value: &Value, options: &Options<'_>) -> Draft {
         .as_str()
         .filter(|_| value.doubt().is_none())
         .map(str::to_ascii_lowercase);
-    let lists = !options.threat_intelligence.is_empty();
+    let nothing = options.lists_deny_nothing;
+    let lists = !options.threat_intelligence.is_empty() && nothing.is_none();
     let mut draft = Draft::new(match mode.as_deref() {
         Some("alert" | "off") => Effect::Allow,
         Some("deny") => Effect::Deny,
@@ -82,9 +83,10 @@ fn threat_mode(value: &Value, options: &Options<'_>) -> Draft {
         Some("alert") => {
             draft.void("Microsoft's lists are not published: nothing is alerted without lists of one's own")
         }
-        Some("deny") => {
-            draft.void("Microsoft's lists are not published: give lists of your own (`threat_intelligence.files`)")
-        }
+        Some("deny") => draft.void(format!(
+            "Microsoft's lists are not published: {}",
+            nothing.unwrap_or("give lists of your own (`threat_intelligence.files`)")
+        )),
         _ => draft.void("the mode is not known"),
     }
     draft

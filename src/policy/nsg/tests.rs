@@ -255,6 +255,25 @@ fn a_group_whose_rules_cannot_be_read_is_named_and_not_passed_over() {
     );
 }
 
+/// A deployment beside a group may hold rules of it.
+#[test]
+fn a_deployment_of_which_the_template_is_elsewhere_is_named_and_not_passed_over() {
+    let group =
+        r#"{"type": "Microsoft.Network/networkSecurityGroups", "name": "n", "properties": {"securityRules": []}}"#;
+    let deployment = |more: &str, properties: &str| {
+        let kind = r#""type": "Microsoft.Resources/deployments", "name": "more""#;
+        of_template(&format!(r#"{group}, {{{kind}{more}, "properties": {properties}}}"#))
+    };
+    let link = r#"{"templateLink": {"uri": "https://x.example"}}"#;
+    let found = deployment("", link).unwrap_err();
+    assert!(found.starts_with("deployment `more`: its template is in another file"), "{found}");
+    let conditional = deployment(r#", "condition": "[parameters('x')]""#, link).unwrap_err();
+    assert!(conditional.contains("has a condition"), "{conditional}");
+    for (more, properties) in [(r#", "condition": false"#, link), ("", r#"{"template": {"resources": []}}"#)] {
+        assert_eq!(deployment(more, properties).as_deref(), Ok("allowed"));
+    }
+}
+
 #[test]
 fn fields_of_a_rule_are_read_in_every_form_or_not_at_all() {
     let rule = |from: &str, to: &str| {

@@ -8,6 +8,9 @@ use serde_json::Value;
 const GROUP: &str = "microsoft.network/networksecuritygroups";
 const RULE: &str = "microsoft.network/networksecuritygroups/securityrules";
 
+/// What deploys a template, in lower case.
+const DEPLOYMENTS: [&str; 2] = ["microsoft.resources/deployments", "microsoft.resources/deploymentstacks"];
+
 /// What to do about what cannot be known from a template.
 const EXPORT: &str = "export the deployed group instead";
 
@@ -17,6 +20,8 @@ pub(super) struct Found<'a> {
     groups: Vec<Group<'a>>,
     /// Rules as resources of their own, `group/rule`.
     children: Vec<&'a Value>,
+    /// Deployments of which the template is in another file.
+    linked: Vec<&'a Value>,
 }
 
 /// A group with its rules, those of its own lists and the child resources.
@@ -34,6 +39,9 @@ impl<'a> Found<'a> {
 
     /// The groups, once every child has found its own.
     pub(super) fn with_children(mut self) -> Result<Vec<Group<'a>>, NsgError> {
+        if let Some(linked) = self.linked.first().filter(|_| !self.groups.is_empty()) {
+            return Err(NsgError::Linked(printable(name_of(linked))));
+        }
         for child in self.children {
             let name = name_of(child);
             let mut owners = self.groups.iter_mut().filter(|group| is_child(name, group.name));
@@ -65,12 +73,18 @@ impl<'a> Found<'a> {
                     self.groups.extend(deployed(value)?.then(|| group(value)).transpose()?);
                     return Ok(());
                 }
-                let before = (self.groups.len(), self.children.len());
+                let template = get(fields(value), "template").is_some_and(Value::is_object);
+                if DEPLOYMENTS.contains(&&*kind) && !template {
+                    self.linked.extend(deployed(value)?.then_some(value));
+                    return Ok(());
+                }
+                let before = (self.groups.len(), self.children.len(), self.linked.len());
                 items.values().try_for_each(|item| self.walk(item, depth + 1))?;
                 // A deployment with groups in it.
-                if before != (self.groups.len(), self.children.len()) && !deployed(value)? {
+                if before != (self.groups.len(), self.children.len(), self.linked.len()) && !deployed(value)? {
                     self.groups.truncate(before.0);
                     self.children.truncate(before.1);
+                    self.linked.truncate(before.2);
                 }
                 Ok(())
             }
