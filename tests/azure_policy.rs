@@ -79,20 +79,41 @@ fn lists_that_deny_nothing_are_no_threat_intelligence() {
     let deny = [policy("p", json!({ "threatIntelMode": "Deny" })), group_of("p")];
     let done = folder.import(&deny, &["--threat-intelligence", "empty.txt"]);
     assert_eq!(done.status.code(), Some(2));
-    assert!(text(&done.stderr).contains("the lists that are given are empty"), "{}", text(&done.stderr));
-    let lists = ["--threat-intelligence", "empty.txt", "--threat-intelligence", "lists.txt"];
+    assert!(
+        text(&done.stderr).contains("the lists that are given are empty"),
+        "{}",
+        text(&done.stderr)
+    );
+    let lists = [
+        "--threat-intelligence",
+        "empty.txt",
+        "--threat-intelligence",
+        "lists.txt",
+    ];
     assert_eq!(folder.import(&deny, &lists).status.code(), Some(0));
     for (section, code, word) in [
         ("files = [\"empty.txt\"]", Some(1), "the lists that are given are empty"),
-        ("mode = \"Alert\"\nfiles = [\"lists.txt\"]", Some(1), "`mode` of `[threat_intelligence]` keeps"),
-        ("mode = \"Off\"\nfiles = [\"lists.txt\"]", Some(1), "`mode` of `[threat_intelligence]` keeps"),
+        (
+            "mode = \"Alert\"\nfiles = [\"lists.txt\"]",
+            Some(1),
+            "`mode` of `[threat_intelligence]` keeps",
+        ),
+        (
+            "mode = \"Off\"\nfiles = [\"lists.txt\"]",
+            Some(1),
+            "`mode` of `[threat_intelligence]` keeps",
+        ),
         ("mode = \"Off\"", Some(1), "give lists of your own"),
         ("files = [\"lists.txt\"]", Some(0), ""),
     ] {
         let file = format!("[policy]\nazure_firewall = [\"policy.json\"]\n[threat_intelligence]\n{section}\n");
         fs::write(folder.0.join("egret.toml"), file).unwrap();
         let mut egret = Command::new(env!("CARGO_BIN_EXE_egret"));
-        let done = egret.args(["check", "egret.toml"]).current_dir(&folder.0).output().unwrap();
+        let done = egret
+            .args(["check", "egret.toml"])
+            .current_dir(&folder.0)
+            .output()
+            .unwrap();
         let told = text(&done.stdout) + &text(&done.stderr);
         assert_eq!(done.status.code(), code, "{section}: {told}");
         assert!(told.contains(word), "{section}: {told}");

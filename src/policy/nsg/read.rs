@@ -39,7 +39,9 @@ pub enum NsgError {
         what: String,
     },
     /// A deployment beside a group, which may hold rules of it.
-    #[error("deployment `{0}`: its template is in another file, and may hold rules of a group: export the deployed group instead")]
+    #[error(
+        "deployment `{0}`: its template is in another file, and may hold rules of a group: export the deployed group instead"
+    )]
     Linked(String),
     /// A rule that cannot be read: judging on without it would be guessing.
     #[error("rule `{rule}`: {what}")]

@@ -266,10 +266,16 @@ fn a_deployment_of_which_the_template_is_elsewhere_is_named_and_not_passed_over(
     };
     let link = r#"{"templateLink": {"uri": "https://x.example"}}"#;
     let found = deployment("", link).unwrap_err();
-    assert!(found.starts_with("deployment `more`: its template is in another file"), "{found}");
+    assert!(
+        found.starts_with("deployment `more`: its template is in another file"),
+        "{found}"
+    );
     let conditional = deployment(r#", "condition": "[parameters('x')]""#, link).unwrap_err();
     assert!(conditional.contains("has a condition"), "{conditional}");
-    for (more, properties) in [(r#", "condition": false"#, link), ("", r#"{"template": {"resources": []}}"#)] {
+    for (more, properties) in [
+        (r#", "condition": false"#, link),
+        ("", r#"{"template": {"resources": []}}"#),
+    ] {
         assert_eq!(deployment(more, properties).as_deref(), Ok("allowed"));
     }
 }

@@ -9,7 +9,10 @@ const GROUP: &str = "microsoft.network/networksecuritygroups";
 const RULE: &str = "microsoft.network/networksecuritygroups/securityrules";
 
 /// What deploys a template, in lower case.
-const DEPLOYMENTS: [&str; 2] = ["microsoft.resources/deployments", "microsoft.resources/deploymentstacks"];
+const DEPLOYMENTS: [&str; 2] = [
+    "microsoft.resources/deployments",
+    "microsoft.resources/deploymentstacks",
+];
 
 /// What to do about what cannot be known from a template.
 const EXPORT: &str = "export the deployed group instead";
