@@ -3,6 +3,7 @@
 use super::{
     Budget, Exhausted, MAX_EVAL_DEPTH,
     functions::{self, Fail},
+    parameters::as_declared,
     parse::{Expression, Written, written},
     scope::{Bind, Env, Scope},
     too_deep,
@@ -330,12 +331,17 @@ impl<'a> Evaluator<'a> {
         };
         let mut bound = Vec::with_capacity(arguments.len());
         for (index, argument) in arguments.iter().enumerate() {
-            let name = parameters.get(index).and_then(|one| one.get("name")?.as_str());
-            let Some(name) = name else {
+            let definition = parameters.get(index);
+            let name = definition.and_then(|one| one.get("name")?.as_str());
+            let (Some(definition), Some(name)) = (definition, name) else {
                 return Err(Fail::Bad(format!("takes {} arguments", parameters.len())));
             };
             self.scope.budget.steps(name.len() / 16, at)?;
-            bound.push((name.to_owned(), self.expression(argument, env, at)?));
+            let value = as_declared(&self.expression(argument, env, at)?, definition);
+            bound.push((
+                name.to_owned(),
+                value.map_err(|why| Fail::Bad(format!("`{name}` {why}")))?,
+            ));
         }
         if bound.len() < parameters.len() {
             return Err(Fail::Bad(format!("takes {} arguments", parameters.len())));

@@ -16,8 +16,8 @@ pub(crate) struct Given {
 }
 
 impl Given {
-    /// Takes the values of a parameters file: `{ "parameters": { "name": { "value": .. } } }`, or bare `{ "name": .. }`.
-    /// Fails with what is wrong and where.
+    /// Takes the values of a parameters file: `{ "parameters": { "name": { "value": .. } } }`, the same without `parameters` around
+    /// it, or bare `{ "name": .. }`. Fails with what is wrong and where.
     pub fn add_file(&mut self, document: &Value) -> Result<(), (Place, String)> {
         let Some(object) = document.as_object() else {
             return Err((document.at, "a parameters file is an object".into()));
@@ -30,15 +30,15 @@ impl Given {
                 None => return Err((section.at, "`parameters` is no object".into())),
             },
         };
+        let wrapped = section.is_some() || entries.iter().any(|(_, entry)| is_wrapped(entry));
         for (name, entry) in entries {
-            let wrapped = entry.as_object().filter(|_| section.is_some());
-            let value = match wrapped.map(|entry| (entry.get("value"), entry.get("reference"))) {
-                None => entry.clone(),
-                Some((Some(value), _)) => value.clone(),
-                Some((None, Some(_))) => {
+            let value = match (wrapped, entry.written("value"), entry.get("reference")) {
+                (false, ..) => entry.clone(),
+                (true, Some(value), _) => value.clone(),
+                (true, None, Some(_)) => {
                     Value::unknown(format!("parameter `{name}` is a secret of a Key Vault"), entry.at)
                 }
-                Some((None, None)) => return Err((entry.at, format!("parameter `{name}` has no `value`"))),
+                (true, None, None) => return Err((entry.at, format!("parameter `{name}` has no `value`"))),
             };
             self.file.insert(name.to_ascii_lowercase(), value);
         }
@@ -69,27 +69,86 @@ impl Given {
 /// A text read by the parameter's type. Of a type that is defined elsewhere, what reads as a list or an object is one.
 fn typed(name: &str, text: &str, definition: &Value) -> Value {
     let at = definition.at;
-    let kind = definition.get("type").and_then(Value::as_str).unwrap_or_default();
+    let kind = kind_of(definition).unwrap_or_default();
     let as_json = || {
         let mut documents = json::parse(text, at.file).ok()?;
         (documents.len() == 1).then(|| documents.remove(0))
     };
-    let fits = |value: &Value| match kind.to_ascii_lowercase().as_str() {
-        "int" => matches!(value.kind, Kind::Int(_)),
-        "bool" => matches!(value.kind, Kind::Bool(_)),
-        "array" => matches!(value.kind, Kind::List(_)),
-        "object" | "secureobject" => matches!(value.kind, Kind::Object(_)),
-        "string" | "securestring" => false,
-        _ => matches!(value.kind, Kind::List(_) | Kind::Object(_)),
+    let fits = |value: &Value| match &*kind {
+        "string" => false,
+        "" => matches!(value.kind, Kind::List(_) | Kind::Object(_)),
+        kind => kind == kind_of_value(value),
     };
     match as_json().filter(fits) {
         Some(value) => value,
-        None if matches!(kind.to_ascii_lowercase().as_str(), "" | "string" | "securestring") => Value::text(text, at),
+        None if matches!(&*kind, "" | "string") => Value::text(text, at),
         // A list of one is often written bare.
-        None if kind.eq_ignore_ascii_case("array") && !text.trim_start().starts_with('[') => {
+        None if kind == "array" && !text.trim_start().starts_with('[') => {
             let items = text.split(',').map(|item| Value::text(item.trim(), at));
             Value::list(items.collect(), at).unwrap_or_else(|_| Value::null(at))
         }
         None => Value::unknown(format!("parameter `{name}` is set to what is no {kind}"), at),
     }
+}
+
+/// What a parameters file has for a parameter, and nothing else has: `{ "value": .. }`, and what tools print beside it.
+fn is_wrapped(entry: &Value) -> bool {
+    const KEYS: [&str; 4] = ["value", "reference", "type", "metadata"];
+    let entries = entry.as_object().map_or(&[][..], |object| &object.entries);
+    let known = entries
+        .iter()
+        .all(|(key, _)| KEYS.iter().any(|known| key.eq_ignore_ascii_case(known)));
+    known && (entry.written("value").is_some() || entry.written("reference").is_some())
+}
+
+/// The type of a parameter, in lower case; `None` if it is defined elsewhere. What is secure is of the same type.
+pub(super) fn kind_of(definition: &Value) -> Option<String> {
+    let kind = definition
+        .get("type")
+        .and_then(Value::as_str)?
+        .trim()
+        .to_ascii_lowercase();
+    Some(kind.strip_prefix("secure").map_or(kind.clone(), str::to_owned))
+}
+
+pub(super) fn is_nullable(definition: &Value) -> bool {
+    definition.get("nullable").and_then(Value::as_bool) == Some(true)
+}
+
+fn kind_of_value(value: &Value) -> &'static str {
+    match &value.kind {
+        Kind::Null | Kind::Unknown(_) => "",
+        Kind::Bool(_) => "bool",
+        Kind::Int(_) => "int",
+        Kind::Float(_) => "float",
+        Kind::Text(_) => "string",
+        Kind::List(_) => "array",
+        Kind::Object(_) => "object",
+    }
+}
+
+/// A value as the parameter's type has it. Azure converts what reads as another type or refuses it; it never goes on with a value
+/// of another type. Fails with why the value is not known.
+pub(super) fn as_declared(value: &Value, definition: &Value) -> Result<Value, String> {
+    let kind = kind_of(definition);
+    let at = value.at;
+    let made = match (kind.as_deref(), &value.kind) {
+        (_, Kind::Null) if is_nullable(definition) => return Ok(value.clone()),
+        (_, Kind::Null) => return Err("has no value".into()),
+        (_, Kind::Unknown(_)) | (None, _) => return Ok(value.clone()),
+        (Some(kind), _) if kind == kind_of_value(value) => return Ok(value.clone()),
+        (Some("bool"), Kind::Text(_)) => value.as_bool().map(Kind::Bool),
+        (Some("int"), Kind::Text(_) | Kind::Float(_)) => value.as_int().map(Kind::Int),
+        (Some("string"), Kind::Int(number)) => return Ok(Value::text(number.to_string(), at)),
+        _ => None,
+    };
+    let no_other = || match value.doubt() {
+        Some(doubt) => format!("is not known: {}", doubt.why),
+        None => format!(
+            "has a value that is no {}: it is {}",
+            kind.as_deref().unwrap_or_default(),
+            value.type_name()
+        ),
+    };
+    made.map(|kind| Value::new(kind, at)).ok_or_else(no_other)
 }

@@ -1,6 +1,11 @@
 //! [`Scope`]: the names that one template defines, and [`Env`]: those that a loop or a function binds on the way.
 
-use super::{Budget, Exhausted, eval::Evaluator, parameters::Given, too_deep};
+use super::{
+    Budget, Exhausted,
+    eval::Evaluator,
+    parameters::{self, Given},
+    too_deep,
+};
 use crate::import::{
     json::shown,
     value::{Kind, Object, Place, Unknown, Value},
@@ -107,21 +112,25 @@ impl<'a> Scope<'a> {
                 Err(unknown) => return Ok(typed(name, definition, unknown, at)),
             };
             let default = definition.written("defaultValue");
-            match (given, default) {
-                (Some(given), _) if !matches!(given.kind, Kind::Null) => return Ok(given.clone()),
+            let value = match (given, default) {
                 // A null counts as not given where Bicep compiled a module call, and as null elsewhere.
-                (Some(given), Some(_)) => {
+                (Some(given), Some(_)) if matches!(given.kind, Kind::Null) => {
                     let why = format!("parameter `{name}` is given null, for which its default may stand");
                     return Ok(typed(name, definition, &Unknown::new(why, given.at), at));
                 }
-                (None, Some(default)) => return self.evaluator(depth).value(default, None),
-                (_, None) => {}
-            }
-            if definition.get("nullable").and_then(Value::as_bool) == Some(true) {
-                return Ok(Value::null(definition.at));
-            }
-            let unknown = Unknown::new(format!("parameter `{name}` has no value"), at);
-            Ok(typed(name, definition, &unknown, at))
+                (Some(given), _) => given.clone(),
+                (None, Some(default)) => self.evaluator(depth).value(default, None)?,
+                (None, None) => Value::null(definition.at),
+            };
+            Ok(match parameters::as_declared(&value, definition) {
+                Ok(value) => value,
+                Err(why) => typed(
+                    name,
+                    definition,
+                    &Unknown::new(format!("parameter `{name}` {why}"), at),
+                    at,
+                ),
+            })
         })
     }
 
@@ -209,9 +218,7 @@ impl<'a> Scope<'a> {
 
 /// A parameter whose value is not known. A text stands in for itself by name, so that what is named after it can be told apart.
 fn typed(name: &str, definition: &Value, unknown: &Arc<Unknown>, at: Place) -> Value {
-    let kind = definition.get("type").and_then(Value::as_str).unwrap_or_default();
-    let nullable = definition.get("nullable").and_then(Value::as_bool) == Some(true);
-    match kind.eq_ignore_ascii_case("string") && !nullable {
+    match parameters::kind_of(definition).as_deref() == Some("string") && !parameters::is_nullable(definition) {
         true => Value::text(name, at).stand_in(unknown),
         false => Value::in_doubt(unknown, at),
     }

@@ -1,3 +1,4 @@
+mod declared;
 mod doubt;
 
 use super::*;
@@ -133,7 +134,7 @@ fn functions_answer_as_documented() {
         ),
         ("[equals('a', 'A')]", "false"),
         ("[greaterOrEquals(5, 3)]", "true"),
-        ("[less('A', 'a')]", "true"),
+        ("[less('a', 'b')]", "true"),
         ("[and(bool('true'), not(false()))]", "true"),
         ("[or(false(), bool(1))]", "true"),
         ("[if(equals('a', 'a'), 'yes', div(1, 0))]", "yes"),

@@ -44,7 +44,10 @@ impl Written {
         let mut draft = Draft::new(Effect::Allow);
         let mut members = Vec::new();
         match content(&resource.body) {
-            Ok(content) => members = list(content, "ipAddresses", &mut draft, address).unwrap_or_default(),
+            Ok(content) => match list(content, "ipAddresses", &mut draft, address) {
+                Some(addresses) => members = addresses,
+                None => draft.missing("it has no `ipAddresses`: a query may have left them out"),
+            },
             Err(unknown) => draft.missing(format!("its addresses are not known: {}", unknown.why)),
         }
         let in_part = draft.missing_parts() > 0;
@@ -166,6 +169,11 @@ impl IpGroups {
                 known => {
                     if known.in_part {
                         draft.missing(format!("IP group `{name}`: some of its addresses are not known"));
+                    }
+                    // It is nobody: a rule that names it alone names no source.
+                    if known.group.members.is_empty() {
+                        draft.remark(format!("IP group `{name}` is empty"));
+                        continue;
                     }
                     names.push(known.group.name.clone());
                 }

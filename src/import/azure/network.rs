@@ -248,7 +248,8 @@ fn ip_protocols(rule: &Value, draft: &mut Draft) -> Vec<&'static str> {
 fn ports(rule: &Value, draft: &mut Draft) -> Vec<String> {
     let before = draft.missing_parts();
     let read = list(rule, "destinationPorts", draft, |text| {
-        let text: String = text.split_whitespace().collect();
+        // Blanks belong around the dash of a range alone: elsewhere they stand between two ports.
+        let text = text.split('-').map(str::trim).collect::<Vec<_>>().join("-");
         // Port 0 is none. The whole range is not `*`, which with protocol Any stands for protocols without ports as well.
         let text = text.strip_prefix("0-").map_or(text.clone(), |last| format!("1-{last}"));
         match nets::ports(&text) {

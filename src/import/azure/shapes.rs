@@ -7,7 +7,7 @@ use super::{
 };
 use crate::import::{
     arm::{self, Budget, Exhausted, Given, Resource, evaluate},
-    value::{Kind, Place, Value},
+    value::{Kind, Object, Place, Value},
 };
 use std::collections::HashSet;
 
@@ -142,35 +142,48 @@ fn is_next(name: &str) -> bool {
 
 const UNCLAIMED: &str = "it is nothing that is read, and may be a rule or a collection";
 
+/// Words that the names of what rules, collections and groups need begin with.
+const WORDS: [&str; 5] = ["action", "priority", "protocol", "rule", "target"];
+
+fn begins_with(name: &str, words: &[&str]) -> bool {
+    let name = name.to_ascii_lowercase();
+    words.iter().any(|word| name.starts_with(word))
+}
+
 /// What stands beside what is read under another name (tags, dates, parameters) and nowhere says a word that rules, collections
 /// and groups need.
 fn says_no_rule(value: &Value) -> bool {
-    const WORDS: [&str; 7] = ["action", "name", "priority", "properties", "protocol", "rule", "target"];
-    let says = |name: &str| WORDS.iter().any(|word| name.to_ascii_lowercase().starts_with(word));
+    let says = |name: &str| begins_with(name, &WORDS) || begins_with(name, &["name", "properties"]);
     match &value.kind {
         Kind::Text(text) => !cut_off(&text.text),
         Kind::List(list) => list.items.iter().all(says_no_rule),
         Kind::Object(object) => {
-            is_foreign(value)
-                || object
-                    .entries
-                    .iter()
-                    .all(|(name, inner)| !says(name) && says_no_rule(inner))
+            let mut entries = object.entries.iter();
+            is_foreign(value) || entries.all(|(name, inner)| !says(name) && says_no_rule(inner))
         }
         _ => true,
     }
 }
 
-/// Nothing, or of another type: neither rules nor collections say a `type`.
+/// Nothing, or a thing of another type. A `type` that is none of a resource may be an action, or what another tool calls a rule.
 fn is_foreign(value: &Value) -> bool {
     match &value.kind {
         Kind::Null => true,
         Kind::List(list) => list.items.iter().all(is_foreign),
         Kind::Object(object) => {
-            object.entries.is_empty() || value.get("type").is_some_and(|kind| kind.as_str().is_some())
+            let kind = value.get("type").and_then(Value::as_str);
+            object.entries.is_empty() || kind.is_some_and(|kind| is_other(kind, object))
         }
         _ => false,
     }
+}
+
+fn is_other(kind: &str, object: &Object) -> bool {
+    let is_resource = kind.split_once('/').is_some_and(|(space, _)| space.contains('.'));
+    let kind = kind.to_ascii_lowercase();
+    let says_rule = kind.contains("firewall") || kind.contains("rule");
+    let mut names = object.entries.iter().map(|(name, _)| name);
+    is_resource || !(says_rule || names.any(|name| begins_with(name, &WORDS)))
 }
 
 /// A deployment, or a resource with others inside, that was cut out of its template.

@@ -188,15 +188,17 @@ impl Sources {
     fn firewalls(&mut self, import: &Import<'_>, resources: &[&Resource], alone: bool) {
         for (id, members) in distinct(resources) {
             let groups: Vec<GroupSource> = members.iter().filter_map(|member| groups::classic(member)).collect();
-            if groups.is_empty()
-                && !(alone
-                    && members
-                        .iter()
-                        .all(|one| property(&one.body, "firewallPolicy").is_none()))
-            {
+            let base_of = |member: &Resource| property(&member.body, "firewallPolicy").map_or(Base::None, base);
+            let has_policy = members.iter().any(|one| !matches!(base_of(one), Base::None));
+            if has_policy || (groups.is_empty() && !alone) {
+                // Azure takes its policy's rules or refuses the two together, but never lets its own through.
+                self.strays.extend(groups.into_iter().map(|group| GroupSource {
+                    void: Some("its firewall has a policy, whose rules count alone".to_owned()),
+                    ..group
+                }));
                 self.users.extend(members.into_iter().map(|member| User {
                     name: id.last().unwrap_or(NO_NAME).to_owned(),
-                    policy: property(&member.body, "firewallPolicy").map_or(Base::None, base),
+                    policy: base_of(member),
                     origin: origin(member),
                     certain: member.doubt.is_none(),
                 }));

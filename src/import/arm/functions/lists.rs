@@ -1,6 +1,6 @@
 //! Array and object functions, and those that take arrays, objects and texts alike.
 
-use super::{Call, Fail, Made, bad, same};
+use super::{Call, Fail, Made, bad, numbers::order, same};
 use crate::import::{
     arm::eval::{Member, element, member},
     value::{Kind, Object, Value},
@@ -362,13 +362,18 @@ fn index_of(call: &Call<'_>, last: bool) -> Made {
     call.number(found.map_or(-1, |index| i64::try_from(index).unwrap_or(i64::MAX)))
 }
 
-/// Members as a list of `{ key, value }`, in the order of the keys.
+/// Members as a list of `{ key, value }`, in the order of the keys: unknown where Azure's may be another.
 fn items(call: &Call<'_>) -> Made {
     let mut entries: Vec<_> = object(call, 0)?.entries.iter().collect();
     // Sorting compares names byte by byte.
     let bytes: usize = entries.iter().map(|(key, _)| key.len()).sum();
     call.budget.steps(bytes / 16, call.at)?;
     entries.sort_by(|(one, _), (other, _)| one.cmp(other));
+    let in_order = |(one, other): (&str, &str)| order(one, other) == Some(Ordering::Less);
+    let pairs = entries.iter().zip(entries.iter().skip(1));
+    if !pairs.map(|(one, other)| (&*one.0, &*other.0)).all(in_order) {
+        return bad("in which order Azure puts such names is not known");
+    }
     let mut items = Vec::with_capacity(entries.len());
     for (key, value) in entries {
         let key = Value::text(key.clone(), call.at);

@@ -45,8 +45,29 @@ fn compare(call: &Call<'_>, fits: fn(Ordering) -> bool) -> Made {
     let [one, other] = call.exactly()?;
     let order = match (&one.kind, &other.kind) {
         (Kind::Int(one), Kind::Int(other)) => one.cmp(other),
-        (Kind::Text(one), Kind::Text(other)) => one.text.cmp(&other.text),
+        (Kind::Text(one), Kind::Text(other)) => match order(&one.text, &other.text) {
+            Some(order) => order,
+            None => return bad("in which order Azure puts two such texts is not known"),
+        },
         _ => return bad("takes two numbers or two texts"),
     };
     call.yes(fits(order))
+}
+
+/// The order of two texts, where every way of comparing that Azure may have gives the same: by bytes, without regard to case, by
+/// the rules of a language. The last puts `a` before `A` (the example of `less` in Azure's documentation), and passes over
+/// hyphens or not, by the system that it runs on. `None` if they may differ.
+pub(super) fn order(one: &str, other: &str) -> Option<Ordering> {
+    let pairs = one.chars().zip(other.chars());
+    let common: usize = pairs.take_while(|(a, b)| a == b).map(|(a, _)| a.len_utf8()).sum();
+    let (ours, theirs) = (&one[common..], &other[common..]);
+    let by_bytes = ours.cmp(theirs);
+    let plain = |text: &str| text.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    let printable = |text: &str| text.bytes().all(|byte| byte.is_ascii_graphic());
+    let is_start = ours.is_empty() || theirs.is_empty();
+    let by_letters = ours.to_ascii_lowercase().cmp(&theirs.to_ascii_lowercase());
+    match is_start {
+        true => (printable(ours) && printable(theirs)).then_some(by_bytes),
+        false => (plain(ours) && plain(theirs) && by_bytes == by_letters).then_some(by_bytes),
+    }
 }

@@ -165,10 +165,23 @@ fn substring(call: &Call<'_>) -> Made {
     call.text(text.chars().skip(start).take(length).collect())
 }
 
-/// `uri(base, relative)`: the two with one slash between.
+/// `uri(base, relative)`: the base up to its last slash, then the other, with one slash between. Of a base without a path the
+/// documentation says that nothing comes between, and .NET puts a slash there; what begins or is written otherwise than as a
+/// plain path .NET works out as a URI.
 fn uri(call: &Call<'_>) -> Made {
     let (base, relative) = (call.str(0)?, call.str(1)?);
-    let kept = base.rfind('/').map_or("", |slash| &base[..=slash]);
+    let path = base.find("://").map_or(0, |scheme| scheme + 3);
+    let plain = |text: &str| {
+        let parts = text.split('/').all(|part| !matches!(part, "." | ".."));
+        parts && !text.contains(['?', '#', '\\', ' ']) && !text.starts_with("//")
+    };
+    let Some(slash) = base[path..].rfind('/') else {
+        return bad("what Azure makes of a base without a path is not known");
+    };
+    if path == 0 || !plain(&base[path..]) || !plain(relative) || relative.contains(':') {
+        return bad("what Azure makes of these is not known");
+    }
+    let kept = &base[..=path + slash];
     call.text(format!("{kept}{}", relative.strip_prefix('/').unwrap_or(relative)))
 }
 

@@ -716,3 +716,40 @@ fn the_policy_that_a_firewall_of_the_files_uses_is_the_one() {
         "its rule collections are not known",
     );
 }
+
+#[test]
+fn a_firewall_with_a_policy_has_no_rules_of_its_own_that_count() {
+    let classic = json!({"name": "c", "properties": {"priority": 100, "action": {"type": "Allow"},
+        "rules": [rule()]}});
+    let firewall = |action: &str| {
+        let mut collection = classic.clone();
+        collection["properties"]["action"]["type"] = action.into();
+        resource(
+            "azureFirewalls",
+            "fw",
+            json!({"firewallPolicy": {"id": id("a", "firewallPolicies/p")},
+            "applicationRuleCollections": [collection]}),
+        )
+    };
+    let policy = policy("p", json!({}));
+    let files = |action| [json!([firewall(action), policy, group("p/g", "Deny")])];
+    assert_eq!(rules(&files("Allow")), ["default/c/r absent", "g/c/r carried"]);
+    stops(&files("Deny"), "its firewall has a policy");
+}
+
+#[test]
+fn what_stands_beside_under_a_type_that_is_no_resource_type_is_not_passed_over() {
+    let deny = json!({"type": "Deny", "name": "deny", "priority": 50, "rules": [rule()]});
+    stops(&[json!([group("p/g", "Allow"), deny])], "may be a rule or a collection");
+    let state = json!({"type": "azurerm_firewall_policy_rule_collection_group", "name": "x", "instances": [{"attributes": {}}]});
+    stops(
+        &[json!([group("p/g", "Allow"), state])],
+        "may be a rule or a collection",
+    );
+    let network = json!({"type": "Microsoft.Network/virtualNetworks", "name": "vnet", "properties": {}});
+    let block = json!({"type": "VirtualNetwork", "name": "x", "settings": [{"name": "y"}]});
+    assert_eq!(
+        rules(&[json!([group("p/g", "Allow"), network, block])]),
+        ["g/c/r carried"]
+    );
+}

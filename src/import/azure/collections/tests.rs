@@ -270,3 +270,51 @@ fn what_threat_intelligence_lets_pass_is_accounted_for() {
     let wanted = "allowlist = { ip_addresses = [\"192.0.2.1\"], fqdns = [\"a.example\"] }";
     assert!(imported.toml.contains(wanted), "{}", imported.toml);
 }
+
+#[test]
+fn a_port_is_not_made_of_two() {
+    let ports = |action: &str, ports: Value| {
+        let rule = network(&json!({"destinationPorts": ports}));
+        import(&json!([policy(&json!({})), collection(filter(action), &rule)]), false)
+    };
+    for two in [json!("443 80"), json!(["443 80"]), json!(["44 3-80"])] {
+        let faults = ports("Deny", two.clone()).unwrap_err();
+        assert!(faults[0].found.contains("is no port"), "{faults:?}");
+        let allowed = ports("Allow", two).unwrap();
+        assert_eq!(outcome(&allowed, "g/c/r").0, Outcome::Absent);
+    }
+    let range = ports("Deny", json!(["80 - 90", " 443 "])).unwrap();
+    assert!(range.toml.contains("\"80-90\", \"443\""), "{}", range.toml);
+}
+
+#[test]
+fn an_ip_group_without_addresses_is_not_known_and_an_empty_one_is_nobody() {
+    let rule = |action: &str, key: &str, properties: Value| {
+        let fields = json!({"sourceIpGroups": ["e"], "sourceAddresses": [], "destinationIpGroups": []});
+        let mut rule = network(&fields);
+        if key == "destinationIpGroups" {
+            rule = network(&json!({key: ["e"], "destinationAddresses": []}));
+        }
+        let ip_group = json!({"type": "Microsoft.Network/ipGroups", "name": "e", "properties": properties});
+        import(
+            &json!([policy(&json!({})), ip_group, collection(filter(action), &rule)]),
+            false,
+        )
+    };
+    for (properties, word) in [
+        (json!({}), "has no `ipAddresses`"),
+        (json!({"ipAddresses": []}), "come to nothing"),
+    ] {
+        for key in ["sourceIpGroups", "destinationIpGroups"] {
+            let faults = rule("Deny", key, properties.clone()).unwrap_err();
+            let found: Vec<_> = faults.iter().map(|fault| &fault.found).collect();
+            let known = found
+                .iter()
+                .any(|found| found.contains(word) || found.contains("none of its addresses is known"));
+            assert!(known, "{key}: {found:?}");
+            let allowed = rule("Allow", key, properties.clone()).unwrap();
+            assert!(!allowed.toml.contains("ip_groups = "), "{}", allowed.toml);
+        }
+    }
+    assert!(rule("Deny", "sourceIpGroups", json!({"ipAddresses": ["10.0.0.0/8"]})).is_ok());
+}
