@@ -170,9 +170,9 @@ impl Probe {
             Speaks::Neither => traced(None).1,
             Speaks::Open => {
                 let (https, http) = (traced(Some(Protocol::Https)), traced(Some(Protocol::Http)));
-                match Expected::of(https.0.decision, http.0.decision, self.target.port).0 {
-                    Expected::Http => http.1,
-                    Expected::Tls | Expected::Either => https.1,
+                match Expected::of(https.0.decision, http.0.decision, self.target.port).1 {
+                    Protocol::Http => http.1,
+                    Protocol::Https => https.1,
                 }
             }
         }
@@ -223,9 +223,9 @@ fn one(end: End) -> (Evaluation, Vec<RuleId>) {
 
 /// What stands for a CONNECT, which does not say what will be spoken.
 fn both(https: End, http: End, port: u16) -> End {
-    match Expected::of(https.evaluation.decision, http.evaluation.decision, port).0 {
-        Expected::Http => http,
-        Expected::Tls | Expected::Either => https,
+    match Expected::of(https.evaluation.decision, http.evaluation.decision, port).1 {
+        Protocol::Http => http,
+        Protocol::Https => https,
     }
 }
 

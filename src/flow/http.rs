@@ -33,7 +33,7 @@ use super::shared::Phase;
 use crate::log::FlowEndKind;
 use crate::policy::{Fqdn, Host, Reason};
 use client::{Arrived, Bounds, Client};
-use conversation::{Conversation, End, Route};
+use conversation::{Conversation, End, Inside, Route};
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::task::Poll;
@@ -53,17 +53,22 @@ pub(crate) async fn serve_absolute(client: TcpStream, held: Held, record: Record
 }
 
 /// Serve origin-form requests inside a tunnel for `name`, whose CONNECT has had its 200. `upstream` was opened for it under
-/// a rule for plain HTTP, or there is none. `held` came with or behind the CONNECT.
+/// a rule for plain HTTP, or there is none. `held` came with or behind the CONNECT, whose target was `requested`.
 pub(crate) async fn serve_tunnel(
     client: TcpStream,
     held: Held,
     name: Fqdn,
     upstream: Option<Upstream>,
+    requested: Vec<u8>,
     record: Record,
 ) {
     let bounds = Bounds::from(&record.shared.now().settings.limits);
     let client = Client::new(client, held, bounds).hurried();
-    let route = Route::Tunnel(name.clone(), record.port);
+    let route = Route::Tunnel(Box::new(Inside {
+        name: name.clone(),
+        port: record.port,
+        requested,
+    }));
     let mut conversation = Conversation::new(record, route);
     if let Some(upstream) = upstream {
         // Where it fails, the first request opens a connection of its own, or is told why not.

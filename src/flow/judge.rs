@@ -5,10 +5,10 @@
 use super::Denial;
 use super::reach::named_address;
 use super::record::{Attempted, Record};
-use crate::log::Stage;
+use crate::log::{NameSource, Stage};
 use crate::policy::{
     Action, Attempt, Audited, DecidedBy, Decision, Expected, FlowAttempt, Fqdn, Host, NoTrace, Protocol, Reason,
-    Resolved, ThreatMode, Transport, Vetted, Via,
+    Resolved, ThreatMode, Transport, Vetted, Via, vet::Candidate,
 };
 use crate::snapshot::Snapshot;
 use std::net::IpAddr;
@@ -17,43 +17,48 @@ use std::net::IpAddr;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Judged {
     pub decision: Decision,
-    /// What the tunnel must carry. `None`: it is not gated, because no application rule opens it.
-    pub expected: Option<Expected>,
+    /// What the tunnel must carry, and for which protocol `decision` is. `None`: it is not gated, because no application rule
+    /// opens it.
+    pub expected: Option<(Expected, Protocol)>,
 }
 
 /// CONNECT does not say what will be spoken, so both protocols are judged. A tunnel that a network rule allows may carry
 /// anything; one that only audit mode lets through is gated as far as there is a name to hold it to.
 pub(crate) fn connect(snapshot: &Snapshot, source: IpAddr, host: &Host, port: u16) -> Judged {
-    let judge = |audited| connect_as(snapshot, source, host, port, audited);
-    let Judged { decision, expected } = judge(Audited::Passed);
-    let decision = snapshot.policy.told(decision, || judge(Audited::Ends).decision);
-    Judged { decision, expected }
-}
-
-fn connect_as(snapshot: &Snapshot, source: IpAddr, host: &Host, port: u16, audited: Audited) -> Judged {
-    let by_name = |name: &Fqdn| {
-        let judge = |protocol| decide(snapshot, source, protocol, name, port, audited);
-        Expected::of(judge(Protocol::Https), judge(Protocol::Http), port)
-    };
-    let by_rule = network(snapshot, source, host, None, port, audited);
-    let (expected, decision) = match (host, by_rule) {
-        (Host::Name(_), Some(decision)) if decision.action == Action::Allow => (None, decision),
-        (Host::Name(name), Some(decision)) => (Some(by_name(name).0), decision),
-        (Host::Name(name), None) => {
-            let (expected, decision) = by_name(name);
-            (Some(expected), decision)
-        }
-        (Host::Address(ip), _) => {
-            let flow = explicit(source, host, Some(*ip), port, None);
-            (None, snapshot.policy.evaluate(&flow, &mut NoTrace).decision)
-        }
-    };
-    Judged { decision, expected }
+    let by_rule = network(snapshot, source, host, None, port, Audited::Passed);
+    let judge = |protocol| told(snapshot, source, protocol, host, port, by_rule);
+    let https = judge(Protocol::Https);
+    let allowed_by_rule = by_rule.is_some_and(|decision| decision.action == Action::Allow);
+    if allowed_by_rule || matches!(host, Host::Address(_)) {
+        return Judged {
+            decision: https,
+            expected: None,
+        };
+    }
+    let http = judge(Protocol::Http);
+    let expected = Expected::of(https, http, port);
+    Judged {
+        decision: if expected.1 == Protocol::Http { http } else { https },
+        expected: Some(expected),
+    }
 }
 
 /// One attempt whose protocol is known: a request, or the name in a ClientHello.
 pub(crate) fn request(snapshot: &Snapshot, source: IpAddr, protocol: Protocol, host: &Host, port: u16) -> Decision {
-    let judge = |audited| match (host, network(snapshot, source, host, None, port, audited)) {
+    let by_rule = network(snapshot, source, host, None, port, Audited::Passed);
+    told(snapshot, source, protocol, host, port, by_rule)
+}
+
+/// `by_rule`: what the network rules in force say.
+fn told(
+    snapshot: &Snapshot,
+    source: IpAddr,
+    protocol: Protocol,
+    host: &Host,
+    port: u16,
+    by_rule: Option<Decision>,
+) -> Decision {
+    let judge = |by_rule, audited| match (host, by_rule) {
         (_, Some(decision)) => decision,
         (Host::Name(name), None) => decide(snapshot, source, protocol, name, port, audited),
         (Host::Address(ip), None) => {
@@ -61,7 +66,8 @@ pub(crate) fn request(snapshot: &Snapshot, source: IpAddr, protocol: Protocol, h
             snapshot.policy.evaluate(&flow, &mut NoTrace).decision
         }
     };
-    snapshot.policy.told(judge(Audited::Passed), || judge(Audited::Ends))
+    let recorded = || network(snapshot, source, host, None, port, Audited::Ends);
+    (snapshot.policy).told(judge(by_rule, Audited::Passed), || judge(recorded(), Audited::Ends))
 }
 
 /// The whole evaluation of what leads to a known address: an open tunnel. `protocol`: what its gate held it to.
@@ -75,6 +81,31 @@ pub(crate) fn whole(
 ) -> Decision {
     let flow = explicit(source, host, Some(to), port, protocol);
     snapshot.policy.evaluate(&flow, &mut NoTrace).decision
+}
+
+/// TLS in a tunnel that was opened for plain HTTP: what the policy of this moment says of it, and whether the rule that counts
+/// now lets the name lead where the tunnel does.
+pub(crate) fn tls_instead(
+    name: &Fqdn,
+    there: &Candidate,
+    attempted: &mut Attempted,
+    record: &mut Record,
+) -> Result<(), Denial> {
+    let (snapshot, host) = (record.shared.snapshot(), Host::Name(name.clone()));
+    let protocol = Protocol::Https;
+    (attempted.protocol, record.protocol) = (Some(protocol), Some(protocol));
+    attempted.name_source = Some(NameSource::Connect);
+    let decision = request(&snapshot, record.source.ip(), protocol, &host, attempted.port);
+    attempted.decided(&snapshot, &host, decision);
+    let judged = match decision.permits() {
+        true => snapshot
+            .addresses
+            .vet_again(name, there, snapshot.rule_scope(decision))
+            .map_err(|reason| Denial::new(reason, Stage::Vet).refused(vec![there.ip])),
+        false => Err(Denial::new(decision.reason, Stage::Decide)),
+    };
+    attempted.snapshot = Some(snapshot);
+    judged
 }
 
 /// Whether an attempt is judged as packets, so that its row is that of network rules: a network rule decided, or no other

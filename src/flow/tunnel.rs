@@ -92,7 +92,7 @@ pub(super) async fn tunnel(
         return None;
     }
     record.stage = Stage::Gate;
-    let (name, expected) = match (target.host, expected) {
+    let (name, (expected, opened_for)) = match (target.host, expected) {
         (Host::Name(name), Some(expected)) => (name, expected),
         // A network rule opened it: what it carries is not judged.
         (host, _) => {
@@ -119,17 +119,22 @@ pub(super) async fn tunnel(
         Expected::Either => gate::first_byte(&mut client, &mut held, &settings.limits).await,
     };
     if matches!(spoken, Ok(Spoken::Http)) {
+        let requested = std::mem::take(&mut attempted.requested);
         drop(attempted);
-        // Where either may be spoken, the connection was vetted under the rule for TLS, which may trust other addresses.
-        let upstream = (expected == Expected::Http).then_some(upstream);
-        Box::pin(http::serve_tunnel(client, held, name, upstream, record)).await;
+        // What was vetted under the rule for TLS may lead elsewhere.
+        let upstream = (opened_for == Protocol::Http).then_some(upstream);
+        Box::pin(http::serve_tunnel(client, held, name, upstream, requested, record)).await;
         return None;
     }
     attempted.protocol = Some(Protocol::Https);
     record.protocol = Some(Protocol::Https);
     let first = held.bytes.first().copied();
+    let spoken = spoken.and_then(|_| match opened_for {
+        Protocol::Https => Ok(()),
+        Protocol::Http => judge::tls_instead(&name, &upstream.candidate, &mut attempted, &mut record),
+    });
     let gate = match spoken {
-        Ok(_) => {
+        Ok(()) => {
             open_gate(
                 &mut client,
                 &mut held,

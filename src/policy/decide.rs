@@ -48,17 +48,9 @@ impl Decision {
             Action::Deny => self.behind,
         }
     }
-
-    /// What the rules in force say.
-    fn in_force(&self) -> Action {
-        match self.behind {
-            Some(_) => Action::Allow,
-            None => self.action,
-        }
-    }
 }
 
-/// What the first bytes of a tunnel must be: the protocol, or protocols, that the policy allows in it.
+/// What the first bytes of a tunnel must be: the protocol, or protocols, that the policy lets through in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Expected {
     /// A ClientHello.
@@ -70,18 +62,20 @@ pub enum Expected {
 }
 
 impl Expected {
-    /// From what the policy says of a CONNECT's target for each protocol; with the decision that stands for both.
-    pub fn of(https: Decision, http: Decision, port: u16) -> (Self, Decision) {
-        match (https.in_force(), http.in_force()) {
-            (Action::Allow, Action::Allow) => (Self::Either, https),
-            (Action::Allow, Action::Deny) => (Self::Tls, https),
-            (Action::Deny, Action::Allow) => (Self::Http, http),
-            (Action::Deny, Action::Deny) if port == 80 && http.permits() => (Self::Http, http),
-            // A Deny rule for the other protocol says more than that no rule matched.
-            (Action::Deny, Action::Deny) if !https.permits() && https.rule.is_none() && http.rule.is_some() => {
-                (Self::Http, http)
+    /// From what the policy says of a CONNECT's target for each protocol; with the one whose decision stands for both until
+    /// the first bytes tell which is spoken. What audit mode lets through may be spoken like what is allowed, but a rule that
+    /// allows stands before it: a name leads where that rule says.
+    pub fn of(https: Decision, http: Decision, port: u16) -> (Self, Protocol) {
+        match (https.permits(), http.permits()) {
+            (true, true) => {
+                let only_http = https.allowing().is_none() && (http.allowing().is_some() || port == 80);
+                (Self::Either, if only_http { Protocol::Http } else { Protocol::Https })
             }
-            (Action::Deny, Action::Deny) => (Self::Tls, https),
+            (true, false) => (Self::Tls, Protocol::Https),
+            (false, true) => (Self::Http, Protocol::Http),
+            // A Deny rule for the other protocol says more than that no rule matched.
+            (false, false) if https.rule.is_none() && http.rule.is_some() => (Self::Http, Protocol::Http),
+            (false, false) => (Self::Tls, Protocol::Https),
         }
     }
 }

@@ -349,8 +349,8 @@ static ROWS: [ReasonRow; 48] = [
         403,
         "http_request_denied",
         Actor::Workload,
-        "The tunnel was admitted for plain HTTP and something else was spoken in it.",
-        "Speak HTTP/1.1; TLS needs an Https rule for this port.",
+        "Something was spoken in a tunnel for plain HTTP that is neither HTTP nor TLS.",
+        "Speak HTTP/1.1; other protocols need a network rule.",
     ),
     row(
         Reason::EchDenied,

@@ -691,24 +691,22 @@ async fn connect_to_an_http_rule_carries_requests_for_its_host_alone() {
 async fn s_21_an_http_tunnel_that_carries_another_protocol_is_closed() {
     let world = World::hello().await;
     let hello = [22, 3, 1, 0, 50, 1, 0, 0, 46, 3, 3];
-    for (why, bytes, answer) in [
-        ("SSH", &b"SSH-2.0-OpenSSH_9.2\r\n"[..], &b""[..]),
-        ("SMTP", b"EHLO mail.example\r\n", b""),
-        ("SOCKS5", &[5, 1, 0], b""),
+    for (why, bytes, answer, reason) in [
+        ("SSH", &b"SSH-2.0-OpenSSH_9.2\r\n"[..], &b""[..], "NotHttp"),
+        ("SMTP", b"EHLO mail.example\r\n", b"", "NotHttp"),
+        ("SOCKS5", &[5, 1, 0], b"", "NotHttp"),
         (
-            "TLS: with an alert that it understands",
+            "TLS: with an alert that it understands, and what the rules say of it",
             &hello,
             &[21, 3, 3, 0, 2, 2, 49],
+            "NoRuleMatched",
         ),
     ] {
         let mut client = world.tunnel("api.example.com:80").await;
         client.say(bytes).await;
         assert_eq!(client.whole().await.unwrap(), answer, "{why}");
-        assert_eq!(
-            world.decisions().pop().unwrap(),
-            "api.example.com Deny NotHttp",
-            "{why}"
-        );
+        let expected = format!("api.example.com Deny {reason}");
+        assert_eq!(world.decisions().pop().unwrap(), expected, "{why}");
     }
     let mut client = world.tunnel("api.example.com:80").await;
     client.say("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await;

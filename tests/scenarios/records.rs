@@ -158,8 +158,8 @@ fn refused_on_the_way() -> Vec<Deed> {
 /// At the gate, and behind it.
 fn in_tunnels() -> Vec<Deed> {
     use Reason::{
-        EchDenied, NotHttp, NotTls, RuleMatched, SniInvalid, SniIpLiteral, SniMismatch, SniMissing, TlsIncomplete,
-        TlsMalformed, TlsSslv2, TlsTooLarge,
+        EchDenied, NoRuleMatched, NotHttp, NotTls, RuleMatched, SniInvalid, SniIpLiteral, SniMismatch, SniMissing,
+        TlsIncomplete, TlsMalformed, TlsSslv2, TlsTooLarge,
     };
     let api = || hello(Some("api.example.com"));
     vec![
@@ -178,7 +178,11 @@ fn in_tunnels() -> Vec<Deed> {
         inside(NotTls, 443, "EHLO me\r\n"),
         Deed {
             stage: Stage::Intent,
-            ..inside(NotHttp, 80, api().record())
+            ..inside(NotHttp, 80, "EHLO me\r\n")
+        },
+        Deed {
+            stage: Stage::Decide,
+            ..inside(NoRuleMatched, 80, api().record())
         },
         inside(
             EchDenied,
@@ -322,7 +326,7 @@ fn check_row(row: &Value, end: &Value, deed: &Deed) {
     let target = deed.head.split(|byte| *byte == b' ').nth(1).unwrap();
     let target = String::from_utf8_lossy(target);
     let unread = matches!(deed.reason, Reason::HeadTimeout | Reason::HeadTooLarge);
-    let by_request = matches!(deed.reason, Reason::HostMismatch | Reason::NotHttp);
+    let by_request = deed.reason == Reason::HostMismatch;
     if deed.head.starts_with(b"CONNECT") && !unread && !by_request {
         assert_eq!(ours["requested"], *target, "raw: {row}");
         // A client does not write the column that queries group by.

@@ -217,7 +217,8 @@ async fn l_12_audit_of_all_softens_the_rules_and_nothing_else() {
             .unwrap(),
             "SniMissing",
         ),
-        (b"SSH-2.0-x\r\n".to_vec(), "NotTls"),
+        // Audit mode lets HTTP through as well as TLS, and it is neither.
+        (b"SSH-2.0-x\r\n".to_vec(), "NotHttp"),
     ] {
         let mut tunnel = world.tunnel("to-sink.test:443").await;
         tunnel.send(&flight).await.unwrap();
@@ -228,6 +229,123 @@ async fn l_12_audit_of_all_softens_the_rules_and_nothing_else() {
     }
     assert_eq!(sink.bytes().await, 0);
     assert_eq!(world.upstream_bytes(), before);
+}
+
+/// A name that is for plain HTTP, where its rule trusts a private address, and one whose TLS a rule denies.
+const HTTP_ALONE: &str = r#"
+[[application_rule_collection]]
+name = "tls"
+priority = 100
+action = "Deny"
+  [[application_rule_collection.rule]]
+  name = "tls"
+  source_addresses = ["*"]
+  protocols = [{ type = "Https", port = 8443 }]
+  destination_fqdns = ["x.openai.example.com"]
+[[application_rule_collection]]
+name = "plain"
+priority = 200
+action = "Allow"
+  [[application_rule_collection.rule]]
+  name = "plain"
+  source_addresses = ["*"]
+  protocols = [{ type = "Http", port = 80 }, { type = "Http", port = 8443 }]
+  destination_fqdns = ["*.openai.example.com"]
+  resolves_into = ["10.1.2.0/24"]
+"#;
+
+#[tokio::test]
+async fn l_12_audit_lets_tls_through_where_only_plain_http_is_allowed_and_the_other_way_round() {
+    let world = World::builder()
+        .key("mode = \"audit\"")
+        .policy(HTTP_ALONE)
+        .start()
+        .await;
+    for (target, reason, rule) in [
+        ("a.openai.example.com:80", "NoRuleMatched", ""),
+        ("a.openai.example.com:8443", "NoRuleMatched", ""),
+        ("x.openai.example.com:8443", "RuleMatched", "tls"),
+        ("evil.test:80", "NoRuleMatched", ""),
+    ] {
+        let name = target.split(':').next().unwrap();
+        let hello = Hello::to(name).bytes(&world.lab.authority).unwrap();
+        let before = world.upstream_bytes();
+        let mut tunnel = world.tunnel(target).await;
+        tunnel.send(&hello).await.unwrap();
+        until(target, || world.upstream_bytes() >= before + hello.len() as u64).await;
+        let row = world.row_of(&tunnel);
+        let told = ["Protocol", "Action", "Rule"].map(|column| row["properties"][column].as_str().unwrap());
+        assert_eq!(told, ["HTTPS", "Allow", rule], "{target}");
+        assert_eq!(egret(&row)["reason"], reason, "{target}");
+        assert_eq!(egret(&row)["audit"], json!({ "action": "Deny" }), "{target}");
+    }
+    // Plain HTTP where TLS or nothing is allowed.
+    for target in ["evil.test:443", "x.openai.example.com:443"] {
+        let mut tunnel = world.tunnel(target).await;
+        let get = format!("GET / HTTP/1.1\r\nHost: {target}\r\n\r\n");
+        tunnel.send(get.as_bytes()).await.unwrap();
+        until(target, || world.find_row(&tunnel).is_some()).await;
+        let row = world.row_of(&tunnel);
+        assert_eq!(row["properties"]["Protocol"], "HTTP", "{target}");
+        assert_eq!(egret(&row)["audit"], json!({ "action": "Deny" }), "{target}");
+    }
+}
+
+#[tokio::test]
+async fn tls_that_audit_lets_through_leads_nowhere_that_the_rule_for_plain_http_alone_trusts() {
+    let world = World::builder()
+        .key("mode = \"audit\"")
+        .policy(HTTP_ALONE)
+        .record("private.openai.example.com A 10.1.2.3")
+        .start()
+        .await;
+    let before = world.upstream_bytes();
+    let mut tunnel = world.tunnel("private.openai.example.com:8443").await;
+    let hello = Hello::to("private.openai.example.com")
+        .bytes(&world.lab.authority)
+        .unwrap();
+    tunnel.send(&hello).await.unwrap();
+    tunnel.to_end().await;
+    let row = world.row_of(&tunnel);
+    assert_eq!(
+        (&row["properties"]["Action"], &egret(&row)["reason"]),
+        (&json!("Deny"), &json!("AddressDenied"))
+    );
+    assert_eq!(egret(&row)["refused"], json!(["10.1.2.3"]));
+    assert_eq!(world.upstream_bytes(), before);
+    // What is allowed is not hurt by what is not.
+    let mut tunnel = world.tunnel("private.openai.example.com:8443").await;
+    let get = "GET / HTTP/1.1\r\nHost: private.openai.example.com:8443\r\n\r\n";
+    tunnel.send(get.as_bytes()).await.unwrap();
+    until("the request", || world.upstream_bytes() > before).await;
+    assert_eq!(world.row_of(&tunnel)["properties"]["Rule"], "plain");
+}
+
+#[tokio::test]
+async fn tls_in_a_tunnel_for_plain_http_is_told_as_the_rules_decide_it() {
+    let world = World::builder().policy(HTTP_ALONE).start().await;
+    for (name, reason, rule) in [
+        ("x.openai.example.com", "RuleMatched", "tls"),
+        ("a.openai.example.com", "NoRuleMatched", ""),
+    ] {
+        let mut tunnel = world.tunnel(&format!("{name}:8443")).await;
+        let hello = Hello::to(name).bytes(&world.lab.authority).unwrap();
+        tunnel.send(&hello).await.unwrap();
+        tunnel.to_end().await;
+        let row = world.row_of(&tunnel);
+        let told = ["Protocol", "Action", "Rule"].map(|column| row["properties"][column].as_str().unwrap());
+        assert_eq!(told, ["HTTPS", "Deny", rule], "{name}");
+        assert_eq!(egret(&row)["reason"], reason, "{name}");
+        assert_eq!(
+            world
+                .rule_rows()
+                .iter()
+                .filter(|row| row["properties"]["Fqdn"] == name)
+                .count(),
+            1
+        );
+    }
+    assert_eq!(world.upstream_bytes(), 0);
 }
 
 #[tokio::test]

@@ -113,9 +113,9 @@ pub fn judge(policy: &CompiledPolicy, asked: &Asked, resolved: &Resolved) -> Jud
         Speaks::Open if asked.target.name().is_some() => {
             let (https, http) = (judge(Some(Protocol::Https)), judge(Some(Protocol::Http)));
             let port = asked.target.port;
-            match Expected::of(https.evaluation.decision, http.evaluation.decision, port).0 {
-                Expected::Http => http,
-                Expected::Tls | Expected::Either => https,
+            match Expected::of(https.evaluation.decision, http.evaluation.decision, port).1 {
+                Protocol::Http => http,
+                Protocol::Https => https,
             }
         }
         Speaks::Open | Speaks::Neither => judge(None),

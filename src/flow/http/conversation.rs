@@ -15,6 +15,7 @@ use super::request::RequestHead;
 use super::upstream::Connection;
 use crate::flow::Denial;
 use crate::flow::connect::Upstream;
+use crate::flow::judge::tls_instead;
 use crate::flow::reach::{charged, reach};
 use crate::flow::record::{Attempted, Record};
 use crate::flow::tunnel::enter;
@@ -33,8 +34,17 @@ use tokio::time::timeout;
 pub(super) enum Route {
     /// Absolute-form on the proxy port.
     Absolute,
-    /// Origin-form inside a tunnel that was opened for this name and port.
-    Tunnel(Fqdn, u16),
+    /// Origin-form inside a tunnel.
+    Tunnel(Box<Inside>),
+}
+
+/// The tunnel that requests come in. Boxed: a connection carries it for as long as it is open.
+#[derive(Clone, Debug)]
+pub(super) struct Inside {
+    pub name: Fqdn,
+    pub port: u16,
+    /// The target of its CONNECT, as it was sent.
+    pub requested: Vec<u8>,
 }
 
 /// How a client connection ends.
@@ -107,12 +117,26 @@ impl Conversation {
         self.attempted = self.attempt();
         self.asked(shown_target(bytes));
         if violation.reason == Reason::NotHttp {
-            if let (Route::Tunnel(..), None) = (&self.route, self.first) {
-                let denial = charged(denial_of(violation), &mut self.record);
+            if let (Route::Tunnel(inside), None) = (&self.route, self.first) {
+                let tls = bytes.first() == Some(&22);
+                self.attempted.requested.clone_from(&inside.requested);
+                let mut denial = charged(denial_of(violation), &mut self.record);
+                if let Some(open) = self
+                    .connection
+                    .as_ref()
+                    .filter(|_| tls && denial.reason == Reason::NotHttp)
+                {
+                    // It is not let in here whatever the answer is, but the rules have one.
+                    let judged = tls_instead(
+                        &inside.name,
+                        &open.entry.tunnel.candidate,
+                        &mut self.attempted,
+                        &mut self.record,
+                    );
+                    denial = judged.err().unwrap_or(denial);
+                }
                 self.write_denial(&denial);
-                return End::NotHttp {
-                    tls: bytes.first() == Some(&22),
-                };
+                return End::NotHttp { tls };
             }
             violation.reason = Reason::BadRequest;
         }

@@ -442,3 +442,42 @@ fn a_wildcard_does_not_allow_an_ech_providers_public_name() {
     assert_eq!(decide(&["cloudflare-ech.com"]), Action::Allow);
     assert_eq!(decide(&["*", "cloudflare-ech.com"]), Action::Allow);
 }
+
+#[test]
+fn a_tunnel_carries_what_each_protocol_is_let_through_for_and_nothing_else() {
+    let base = compiled(vec![]).default_decision();
+    let decisions = [
+        (Action::Allow, Mode::Enforce, None),
+        (Action::Allow, Mode::Audit, None),
+        (Action::Deny, Mode::Enforce, None),
+        (Action::Deny, Mode::Audit, None),
+        (Action::Deny, Mode::Audit, Some(RuleId::new(0))),
+    ]
+    .map(|(action, mode, behind)| Decision {
+        action,
+        mode,
+        rule: (action == Action::Allow).then_some(RuleId::new(0)),
+        behind,
+        ..base
+    });
+    for (https, http, port) in decisions
+        .iter()
+        .flat_map(|https| decisions.iter().map(move |http| (*https, *http)))
+        .flat_map(|(https, http)| [80, 443].map(|port| (https, http, port)))
+    {
+        let (expected, stands) = Expected::of(https, http, port);
+        let of = |protocol| if protocol == Protocol::Http { http } else { https };
+        let either = https.permits() || http.permits();
+        assert_eq!(of(stands).permits(), either, "{https:?} {http:?}");
+        if either {
+            let carries = [expected != Expected::Http, expected != Expected::Tls];
+            assert_eq!(carries, [https.permits(), http.permits()], "{https:?} {http:?}");
+        }
+        let allowed = https.allowing().or(http.allowing());
+        assert_eq!(
+            of(stands).allowing(),
+            allowed,
+            "it leads where a rule says: {https:?} {http:?}"
+        );
+    }
+}

@@ -35,7 +35,7 @@ impl Conversation {
     pub(super) fn attempt(&self) -> Attempted {
         let (name, port) = match &self.route {
             Route::Absolute => (String::new(), 80),
-            Route::Tunnel(name, port) => (name.as_str().to_string(), *port),
+            Route::Tunnel(inside) => (inside.name.as_str().to_string(), inside.port),
         };
         Attempted {
             name,
@@ -92,7 +92,7 @@ impl Conversation {
         let host = head.fields.host;
         let wanted = match &self.route {
             Route::Absolute => target::absolute(head.target, head.method),
-            Route::Tunnel(name, port) => target::origin(head.target, head.method, host, (name, *port)),
+            Route::Tunnel(inside) => target::origin(head.target, head.method, host, (&inside.name, inside.port)),
         };
         if wanted.as_ref().ok().map(|wanted| wanted.authority) != host {
             self.attempted.host_header = host.map(<[u8]>::to_vec);
