@@ -24,6 +24,9 @@ pub mod dns;
 pub mod expect;
 pub mod export;
 pub mod flow;
+#[cfg(test)]
+#[path = "../tests/support/folder.rs"]
+mod folder;
 #[doc(hidden)]
 pub mod fuzz;
 pub mod gateway;

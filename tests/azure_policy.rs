@@ -1,22 +1,16 @@
 //! A policy in JSON where a user meets it: settings of a whole policy (`egret import`), and what a failing test tells (`check`).
 
+#[path = "support/folder.rs"]
+mod folder;
+
+use folder::Folder;
 use serde_json::{Value, json};
 use std::{
-    env, fs,
-    path::PathBuf,
+    fs,
     process::{Command, Output},
 };
 
-/// A folder that goes with the test.
-struct Folder(PathBuf);
-
 impl Folder {
-    fn new(name: &str) -> Self {
-        let path = env::temp_dir().join(format!("egret-{name}-{}", std::process::id()));
-        fs::create_dir_all(&path).unwrap();
-        Self(path)
-    }
-
     /// Imports a template of these policies.
     fn import(&self, policies: &[Value], more: &[&str]) -> Output {
         let template = json!({
@@ -29,12 +23,6 @@ impl Folder {
         let mut egret = Command::new(env!("CARGO_BIN_EXE_egret"));
         egret.args(["import", "azure-firewall", "policy.json"]).args(more);
         egret.current_dir(&self.0).output().unwrap()
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
     }
 }
 

@@ -3,6 +3,10 @@
 //! A build with the feature `proof` does not run: `tests/proof.rs`.
 #![cfg(not(feature = "proof"))]
 
+#[path = "support/folder.rs"]
+mod folder;
+
+use folder::Folder;
 use rustix::process::{Pid, Signal, kill_process};
 use std::{
     env, fs,
@@ -19,28 +23,12 @@ use std::{
 /// Longest wait for anything: the file is looked at once a second, and the machine may be busy.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A folder of this test's own, gone with it.
-struct Folder(PathBuf);
-
 impl Folder {
-    fn new(name: &str) -> Self {
-        let path = env::temp_dir().join(format!("egret-{name}-{}", std::process::id()));
-        let _ = fs::remove_dir_all(&path);
-        fs::create_dir_all(&path).unwrap();
-        Self(path)
-    }
-
     /// Writes a file and names it.
     fn file(&self, name: &str, text: &str) -> PathBuf {
         let path = self.0.join(name);
         fs::write(&path, text).unwrap();
         path
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
     }
 }
 

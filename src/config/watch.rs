@@ -174,28 +174,14 @@ impl Watch {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::folder::Folder;
     use std::os::unix::fs::symlink;
 
-    struct Folder(PathBuf);
-
     impl Folder {
-        fn new(name: &str) -> Self {
-            let path = std::env::temp_dir().join(format!("egret-watch-{name}-{}", std::process::id()));
-            let _ = fs::remove_dir_all(&path);
-            fs::create_dir_all(&path).unwrap();
-            Self(path)
-        }
-
         fn watch(&self, name: &str) -> Watch {
             let path = self.0.join(name);
             let hash = fingerprint(&fs::read(&path).unwrap());
             Watch::new(path, hash, Vec::new())
-        }
-    }
-
-    impl Drop for Folder {
-        fn drop(&mut self) {
-            let _ = fs::remove_dir_all(&self.0);
         }
     }
 

@@ -196,6 +196,7 @@ fn cut_unfinished(file: &mut File, size: u64) -> io::Result<u64> {
 mod tests {
     use super::*;
     use crate::config::settings::{Azure, Limits, LogSettings, OnFull};
+    use crate::folder::Folder;
     use crate::log::{FlowEnd, FlowEndKind, FlowId, Log, Row, Stage};
     use crate::policy::Reason;
     use std::os::unix::fs::PermissionsExt;
@@ -204,17 +205,7 @@ mod tests {
     use std::thread;
     use std::time::{Duration, Instant};
 
-    /// A folder of this test's own.
-    struct Folder(PathBuf);
-
     impl Folder {
-        fn new(name: &str) -> Self {
-            let path = std::env::temp_dir().join(format!("egret-{name}-{}", std::process::id()));
-            let _ = fs::remove_dir_all(&path);
-            fs::create_dir_all(&path).unwrap();
-            Self(path)
-        }
-
         fn log(&self) -> PathBuf {
             self.0.join("egret.ndjson")
         }
@@ -223,12 +214,6 @@ mod tests {
         fn rows(&self) -> Vec<serde_json::Value> {
             let files = fs::read_dir(&self.0).unwrap().map(|entry| entry.unwrap().path());
             files.flat_map(|path| rows(&path)).collect()
-        }
-    }
-
-    impl Drop for Folder {
-        fn drop(&mut self) {
-            let _ = fs::remove_dir_all(&self.0);
         }
     }
 

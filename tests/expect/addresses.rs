@@ -1,0 +1,165 @@
+//! Where a name leads, and what hangs on it.
+
+use super::*;
+
+#[test]
+fn a_transparent_attempt_by_name_says_where_it_leads() {
+    let attempt =
+        "[[attempt]]\nname = \"a\"\nvia = \"transparent\"\ntarget = \"https://a.test\"\ndecision = \"Deny\"\n";
+    let told = |text: &str| Suite::parse("t.toml", text).expect_err("a mistake")[0].one_line();
+    assert!(
+        told(attempt).starts_with("t.toml:4:10: packets lead to an address"),
+        "{}",
+        told(attempt)
+    );
+    let twice = attempt.replace("https://a.test", "tcp://10.0.0.1:1") + "destination = \"10.0.0.2\"\n";
+    assert!(
+        told(&twice).contains("the target is an address already"),
+        "{}",
+        told(&twice)
+    );
+}
+
+/// Private addresses are open on 443, but for one host by its name.
+const PRIVATE: &str = r#"
+[[network_rule_collection]]
+name = "n"
+priority = 100
+action = "Deny"
+[[network_rule_collection.rule]]
+name = "sql"
+protocols = ["TCP"]
+source_addresses = ["*"]
+destination_fqdns = ["sql.contoso.test"]
+destination_ports = ["443"]
+
+[[network_rule_collection]]
+name = "a"
+priority = 200
+action = "Allow"
+[[network_rule_collection.rule]]
+name = "private"
+protocols = ["TCP", "UDP"]
+source_addresses = ["*"]
+destination_addresses = ["10.0.0.0/8"]
+destination_ports = ["443"]
+"#;
+
+/// As `egret explain` takes them: what no proxy port carries must not be judged as if it came to one.
+#[test]
+fn packets_are_routed_unless_the_test_says_otherwise() {
+    let policy = config::from_text("p.toml", PRIVATE).expect("it loads").policy;
+    let tests = |via: &str, target: &str, decision: &str| {
+        format!(
+            "source = \"10.1.0.4\"\n[[attempt]]\nname = \"a\"\n{via}target = \"{target}\"\ndecision = \"{decision}\"\n"
+        )
+    };
+    for (via, target, decision, passes) in [
+        ("", "udp://10.9.9.9:443", "Allow", true),
+        ("", "udp://10.9.9.9:443", "Deny", false),
+        ("", "icmp://10.9.9.9", "Deny", true),
+        ("via = \"explicit\"\n", "tcp://10.9.9.9:443", "Deny", true),
+        ("", "10.9.9.9:443", "Deny", true),
+    ] {
+        let suite = Suite::parse("t.toml", &tests(via, target, decision)).expect("it loads");
+        let (ran, _) = run(&policy, &suite);
+        assert_eq!(
+            ran.failed.is_empty(),
+            passes,
+            "{via}{target} {decision}: {:?}",
+            ran.judged
+        );
+    }
+    for target in ["udp://10.9.9.9:443", "icmp://10.9.9.9"] {
+        let text = tests("via = \"explicit\"\n", target, "Deny");
+        let told = Suite::parse("t.toml", &text).expect_err("a mistake")[0].one_line();
+        assert!(
+            told.starts_with("t.toml:4:7: the proxy port carries TCP alone"),
+            "{told}"
+        );
+    }
+}
+
+/// Neither green nor silent: whether the rule matches is not known.
+#[test]
+fn a_test_that_hangs_on_a_name_that_nobody_resolved_fails() {
+    let policy = config::from_text("p.toml", PRIVATE).expect("it loads").policy;
+    let attempt = "[[attempt]]\nname = \"a\"\ntarget = \"tcp://10.9.9.9:443\"\ndecision = ";
+    let resolved = |to: &str| format!("[resolved]\n\"sql.contoso.test\" = [{to}]\n{attempt}");
+    for (text, passes) in [
+        (format!("{attempt}\"Allow\""), false),
+        (format!("{attempt}\"Deny\""), false),
+        (resolved("\"10.9.9.9\"") + "\"Deny\"", true),
+        (resolved("\"10.9.9.1\"") + "\"Allow\"", true),
+    ] {
+        let suite = Suite::parse("t.toml", &text).expect("it loads");
+        let (ran, _) = run(&policy, &suite);
+        assert_eq!(ran.failed.is_empty(), passes, "{text}: {:?}", ran.judged);
+    }
+}
+
+/// Names under contoso.test but for what leads to some addresses, and nothing on 8443.
+const BY_ADDRESS: &str = r#"
+explicit_network_rules = true
+[[network_rule_collection]]
+name = "n"
+priority = 100
+action = "Deny"
+[[network_rule_collection.rule]]
+name = "some"
+protocols = ["TCP"]
+source_addresses = ["*"]
+destination_addresses = ["203.0.113.0/24"]
+destination_ports = ["443"]
+[[network_rule_collection.rule]]
+name = "all"
+protocols = ["TCP"]
+source_addresses = ["*"]
+destination_addresses = ["0.0.0.0/0"]
+destination_ports = ["8443"]
+
+[[application_rule_collection]]
+name = "a"
+priority = 100
+action = "Allow"
+[[application_rule_collection.rule]]
+name = "web"
+source_addresses = ["*"]
+destination_fqdns = ["*.contoso.test"]
+protocols = [{ type = "Https", port = 443 }, { type = "Https", port = 8443 }, { type = "Https", port = 444 }]
+"#;
+
+/// As the gateway does it: it denies a name by the addresses that it leads to.
+#[test]
+fn a_name_at_the_proxy_port_is_judged_by_the_addresses_that_the_test_says_it_leads_to() {
+    let policy = config::from_text("p.toml", BY_ADDRESS).expect("it loads").policy;
+    for (resolved, target, decision, passes) in [
+        ("", "https://www.contoso.test:8443", "Allow", false),
+        ("", "https://www.contoso.test:8443", "Deny", true),
+        ("", "www.contoso.test:8443", "Deny", true),
+        ("", "https://www.contoso.test", "Allow", false),
+        ("", "https://www.contoso.test", "Deny", false),
+        ("", "https://www.contoso.test:444", "Allow", true),
+        ("", "https://www.fabrikam.test", "Deny", true),
+        ("\"203.0.113.9\"", "https://www.contoso.test", "Allow", false),
+        ("\"203.0.113.9\"", "https://www.contoso.test", "Deny", true),
+        ("\"203.0.113.9\"", "www.contoso.test:443", "Deny", true),
+        ("\"192.0.2.9\"", "https://www.contoso.test", "Allow", true),
+        // One that is denied is not dialled; the other one is.
+        (
+            "\"203.0.113.9\", \"192.0.2.9\"",
+            "https://www.contoso.test",
+            "Allow",
+            true,
+        ),
+    ] {
+        let resolved = match resolved {
+            "" => String::new(),
+            addresses => format!("[resolved]\n\"www.contoso.test\" = [{addresses}]\n"),
+        };
+        let text = format!("{resolved}[[attempt]]\nname = \"a\"\ntarget = \"{target}\"\ndecision = \"{decision}\"\n");
+        let suite = Suite::parse("t.toml", &text).expect("it loads");
+        let (ran, _) = run(&policy, &suite);
+        assert_eq!(ran.failed.is_empty(), passes, "{text}: {:?}", ran.judged);
+    }
+}
