@@ -18,6 +18,15 @@ pub(super) struct Policy {
     pub groups: Vec<Group>,
 }
 
+impl Policy {
+    /// Whether any collection denies.
+    pub fn denies(&self) -> bool {
+        let collections = self.groups.iter().flat_map(|group| &group.collections);
+        let denies = |rules: &Rules| matches!(rules, Rules::Network(Action::Deny, _) | Rules::Application(Action::Deny, _));
+        collections.into_iter().any(|collection| denies(&collection.rules))
+    }
+}
+
 #[derive(Debug)]
 pub(super) struct Group {
     pub name: String,

@@ -75,18 +75,26 @@ impl<'a> Gather<'a> {
             .iter()
             .enumerate()
             .filter(|(index, _)| !chain.contains(index));
-        for (_, source) in others {
+        let also = self.also_in_force(&sources, &chain);
+        for (index, source) in others {
             if chain.iter().any(|link| sources.all[*link].id.may_be(&source.id)) {
                 let why = "a policy of this name is in force, and whether this is the same one is not known: its resource group is not";
                 self.not_read(&source.name, &source.origin, why);
             }
             let before = self.items.len();
-            self.policy(source, &ip_groups, &mut Names::default());
+            let policy = self.policy(source, &ip_groups, &mut Names::default());
+            let denies = policy.denies() || self.items[before..].iter().any(|item| item.not_enforced);
             let chosen = &sources.all[chosen].name;
-            self.aside(
-                before,
-                &format!("of another policy than `{chosen}`: `--policy` names the one that is meant"),
-            );
+            let meant = "`--policy` names the one that is meant";
+            if !also.contains(&index) {
+                self.aside(before, &format!("of another policy than `{chosen}`: {meant}"));
+                continue;
+            }
+            self.aside(before, &format!("in force at another firewall than `{chosen}`, which is taken: {meant}"));
+            if denies {
+                let why = format!("a firewall of the files uses it, another uses `{chosen}`, which is taken: {meant}");
+                self.not_read(&source.name, &source.origin, why);
+            }
         }
         self.beside(&sources, &ip_groups);
         let bodies = chain.iter().flat_map(|link| &sources.all[*link].bodies);

@@ -13,6 +13,23 @@ use crate::import::{
 use std::collections::BTreeSet;
 
 impl Gather<'_> {
+    /// What firewalls of the files use beside the chain that is taken, with parents. Nothing if somebody named the one that is meant.
+    pub(super) fn also_in_force(&self, sources: &Sources, chain: &[usize]) -> BTreeSet<usize> {
+        let mut found = BTreeSet::new();
+        if self.import.options.policy.is_some() {
+            return found;
+        }
+        let users = sources.users.iter();
+        let mut open: Vec<usize> = users.filter_map(|user| meant(sources, &user.policy)).collect();
+        while let Some(place) = open.pop() {
+            if !chain.contains(&place) && found.insert(place) {
+                let bodies = sources.all[place].bodies.iter();
+                open.extend(bodies.filter_map(|body| meant(sources, &body.base)));
+            }
+        }
+        found
+    }
+
     /// The policy that is meant: by name or id; or the first that a firewall of the files uses; or the first that is nobody's
     /// parent, but one whose parent is not known before those which that may be.
     pub(super) fn choose(&mut self, sources: &Sources) -> Result<usize, Box<ImportFault>> {

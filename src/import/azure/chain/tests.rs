@@ -753,3 +753,34 @@ fn what_stands_beside_under_a_type_that_is_no_resource_type_is_not_passed_over()
         ["g/c/r carried"]
     );
 }
+
+#[test]
+fn what_another_firewall_s_policy_denies_is_not_lost() {
+    let fw = |name: &str, policy: &str| {
+        let id = format!("[resourceId('Microsoft.Network/firewallPolicies', '{policy}')]");
+        resource("azureFirewalls", name, json!({"firewallPolicy": {"id": id}}))
+    };
+    let both = |action: &str| {
+        let (p, q) = (policy("p", json!({})), policy("q", json!({})));
+        let groups = [group("p/g", "Allow"), group("q/g", action)];
+        template(json!([p, q, groups[0], groups[1], fw("a", "p"), fw("b", "q")]))
+    };
+    stops(&[both("Deny")], "a firewall of the files uses it, another uses `p`");
+    assert_eq!(rules(&[both("Allow")]), ["g/c/r carried", "g/c/r absent"]);
+    let file = [("0.json".to_owned(), both("Deny").to_string().into_bytes())];
+    let named = Options {
+        policy: Some("p".into()),
+        ..Options::default()
+    };
+    assert!(azure_firewall(&file, None, &named).is_ok());
+}
+
+#[test]
+fn an_unknown_child_of_a_policy_is_called_what_it_is() {
+    for kind in ["firewallPolicies/ruleCollectionGroups/", "firewallPolicies/ruleCollectionGroups@2023-04-01"] {
+        let odd = resource(kind, "p/g", content("Deny"));
+        stops(&[template(json!([policy("p", json!({})), odd]))], "is not known to egret");
+    }
+    let spaced = resource("firewallPolicies/ruleCollectionGroups ", "p/g", content("Deny"));
+    assert_eq!(rules(&[template(json!([policy("p", json!({})), spaced]))]), ["g/c/r carried"]);
+}
