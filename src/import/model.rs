@@ -22,7 +22,12 @@ impl Policy {
     /// Whether any collection denies.
     pub fn denies(&self) -> bool {
         let collections = self.groups.iter().flat_map(|group| &group.collections);
-        let denies = |rules: &Rules| matches!(rules, Rules::Network(Action::Deny, _) | Rules::Application(Action::Deny, _));
+        let denies = |rules: &Rules| {
+            matches!(
+                rules,
+                Rules::Network(Action::Deny, _) | Rules::Application(Action::Deny, _)
+            )
+        };
         collections.into_iter().any(|collection| denies(&collection.rules))
     }
 }

@@ -90,7 +90,10 @@ impl<'a> Gather<'a> {
                 self.aside(before, &format!("of another policy than `{chosen}`: {meant}"));
                 continue;
             }
-            self.aside(before, &format!("in force at another firewall than `{chosen}`, which is taken: {meant}"));
+            self.aside(
+                before,
+                &format!("in force at another firewall than `{chosen}`, which is taken: {meant}"),
+            );
             if denies {
                 let why = format!("a firewall of the files uses it, another uses `{chosen}`, which is taken: {meant}");
                 self.not_read(&source.name, &source.origin, why);

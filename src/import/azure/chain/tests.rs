@@ -777,10 +777,19 @@ fn what_another_firewall_s_policy_denies_is_not_lost() {
 
 #[test]
 fn an_unknown_child_of_a_policy_is_called_what_it_is() {
-    for kind in ["firewallPolicies/ruleCollectionGroups/", "firewallPolicies/ruleCollectionGroups@2023-04-01"] {
+    for kind in [
+        "firewallPolicies/ruleCollectionGroups/",
+        "firewallPolicies/ruleCollectionGroups@2023-04-01",
+    ] {
         let odd = resource(kind, "p/g", content("Deny"));
-        stops(&[template(json!([policy("p", json!({})), odd]))], "is not known to egret");
+        stops(
+            &[template(json!([policy("p", json!({})), odd]))],
+            "is not known to egret",
+        );
     }
     let spaced = resource("firewallPolicies/ruleCollectionGroups ", "p/g", content("Deny"));
-    assert_eq!(rules(&[template(json!([policy("p", json!({})), spaced]))]), ["g/c/r carried"]);
+    assert_eq!(
+        rules(&[template(json!([policy("p", json!({})), spaced]))]),
+        ["g/c/r carried"]
+    );
 }
