@@ -7,6 +7,34 @@ use crate::policy::Host;
 
 pub use crate::flow::http::fuzz::{request as http_request, response as http_response};
 
+/// What separates, counts or repeats in HTTP: put where it does not belong, it spoils heads and chunks.
+pub const SPOILS: [&str; 24] = [
+    "\r\n",
+    "\n",
+    "\r",
+    " ",
+    "\t",
+    "\0",
+    ":",
+    ",",
+    ";",
+    "0",
+    "5",
+    "F",
+    "x",
+    "-",
+    "+",
+    "#",
+    "\\",
+    "\u{b}",
+    "\u{e9}",
+    "Host: b\r\n",
+    "Content-Length: 5\r\n",
+    "Transfer-Encoding: chunked\r\n",
+    "0\r\n\r\n",
+    "HTTP/1.1",
+];
+
 /// The target of a CONNECT: what is read, written down again, reads the same.
 pub fn authority(bytes: &[u8]) {
     let Ok(target) = parse_authority(bytes) else { return };

@@ -10,6 +10,8 @@
 //! Diagnostics are separate: they go through `tracing`.
 
 mod azfw;
+#[cfg(test)]
+mod counted;
 mod diagnostics;
 mod escape;
 mod file;

@@ -8,6 +8,8 @@
 
 mod invariants;
 mod mutate;
+#[path = "../../tests/support/random.rs"]
+mod random;
 
 use hickory_proto::{
     op::{Edns, Message, OpCode, Query, ResponseCode},
@@ -16,7 +18,7 @@ use hickory_proto::{
         rdata::{A, AAAA, CNAME, SOA},
     },
 };
-use mutate::Rng;
+use random::Random;
 use std::{
     fs,
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
@@ -28,7 +30,7 @@ use std::{
 struct Target {
     name: &'static str,
     seeds: fn() -> Vec<Vec<u8>>,
-    mutate: fn(&mut Rng, &mut Vec<u8>, &[Vec<u8>]),
+    mutate: fn(&mut Random, &mut Vec<u8>, &[Vec<u8>]),
     check: fn(&[u8]),
 }
 
@@ -102,7 +104,7 @@ fn usage() -> ! {
 
 fn run(target: &Target, time: Duration, seed: u64) {
     let seeds = (target.seeds)();
-    let mut rng = Rng::new(seed);
+    let mut rng = Random::new(seed);
     let started = Instant::now();
     let mut inputs = 0_u64;
     while started.elapsed() < time {

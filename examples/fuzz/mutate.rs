@@ -1,40 +1,19 @@
 //! How inputs are spoilt: bytes at random, and what TLS and HTTP are built of.
 
-/// A small generator (xorshift64*, Vigna 2016): the same seed gives the same run.
-pub struct Rng(u64);
+use crate::random::Random;
 
-impl Rng {
-    pub fn new(seed: u64) -> Self {
-        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
-    }
-
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
-    }
-
-    /// 0 to `bound` - 1; 0 for a bound of 0.
-    pub fn below(&mut self, bound: usize) -> usize {
-        ((u128::from(self.next()) * bound as u128) >> 64) as usize
-    }
-
-    pub fn pick<'a, T>(&mut self, from: &'a [T]) -> &'a T {
-        &from[self.below(from.len())]
-    }
-
+impl Random {
     fn byte(&mut self) -> u8 {
         // lengths, types and separators live at the small and the extreme values
         match self.below(4) {
             0 => *self.pick(&[0, 1, 2, 3, 22, 0x7f, 0x80, 0xff, b'\r', b'\n', b' ', b':']),
-            _ => self.next() as u8,
+            _ => self.bits() as u8,
         }
     }
 }
 
 /// One change that knows nothing of the format.
-pub fn bytes(rng: &mut Rng, input: &mut Vec<u8>, seeds: &[Vec<u8>]) {
+pub fn bytes(rng: &mut Random, input: &mut Vec<u8>, seeds: &[Vec<u8>]) {
     let at = rng.below(input.len() + 1);
     let other = rng.pick(seeds);
     match rng.below(7) {
@@ -57,7 +36,7 @@ pub fn bytes(rng: &mut Rng, input: &mut Vec<u8>, seeds: &[Vec<u8>]) {
 }
 
 /// One change to a first flight: half of them keep the lengths around it right, so that they reach the inner fields.
-pub fn client_hello(rng: &mut Rng, input: &mut Vec<u8>, seeds: &[Vec<u8>]) {
+pub fn client_hello(rng: &mut Random, input: &mut Vec<u8>, seeds: &[Vec<u8>]) {
     match rng.below(6) {
         0 => recut(rng, input),
         1 | 2 => {
@@ -79,7 +58,7 @@ pub fn client_hello(rng: &mut Rng, input: &mut Vec<u8>, seeds: &[Vec<u8>]) {
 }
 
 /// The same message in records of other sizes.
-fn recut(rng: &mut Rng, input: &mut Vec<u8>) {
+fn recut(rng: &mut Random, input: &mut Vec<u8>) {
     let message = join(input);
     *input = cut(rng, &message, 1);
 }
@@ -95,7 +74,7 @@ fn join(records: &[u8]) -> Vec<u8> {
     message
 }
 
-fn cut(rng: &mut Rng, message: &[u8], records: usize) -> Vec<u8> {
+fn cut(rng: &mut Random, message: &[u8], records: usize) -> Vec<u8> {
     let mut out = Vec::new();
     let mut rest = message;
     let most = 1 + rng.below(message.len() / records.max(1) + 1);
@@ -109,7 +88,7 @@ fn cut(rng: &mut Rng, message: &[u8], records: usize) -> Vec<u8> {
 }
 
 /// Extensions dropped, doubled, moved, or taken from another hello, with every length around them put right.
-fn extensions(rng: &mut Rng, input: &mut Vec<u8>, seeds: &[Vec<u8>]) -> Option<()> {
+fn extensions(rng: &mut Random, input: &mut Vec<u8>, seeds: &[Vec<u8>]) -> Option<()> {
     let message = join(input);
     let block = block_start(&message)?;
     let mut list = split(message.get(block + 2..)?);
@@ -239,7 +218,7 @@ const WORDS: [&str; 26] = [
 ];
 
 /// One change to a text protocol.
-pub fn http(rng: &mut Rng, input: &mut Vec<u8>, seeds: &[Vec<u8>]) {
+pub fn http(rng: &mut Random, input: &mut Vec<u8>, seeds: &[Vec<u8>]) {
     if rng.below(2) == 0 {
         return bytes(rng, input, seeds);
     }
@@ -300,7 +279,7 @@ const JSON: [&str; 28] = [
 ];
 
 /// One change to a policy.
-pub fn json(rng: &mut Rng, input: &mut Vec<u8>, seeds: &[Vec<u8>]) {
+pub fn json(rng: &mut Random, input: &mut Vec<u8>, seeds: &[Vec<u8>]) {
     if rng.below(3) == 0 {
         return bytes(rng, input, seeds);
     }

@@ -197,13 +197,13 @@ mod tests {
     use super::*;
     use crate::config::settings::{Azure, Limits, LogSettings, OnFull};
     use crate::folder::Folder;
-    use crate::log::{FlowEnd, FlowEndKind, FlowId, Log, Row, Stage};
-    use crate::policy::Reason;
+    use crate::log::Log;
+    use crate::log::counted::{until, write};
     use std::os::unix::fs::PermissionsExt;
     use std::path::Path;
     use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
     use std::thread;
-    use std::time::{Duration, Instant};
+    use std::time::Duration;
 
     impl Folder {
         fn log(&self) -> PathBuf {
@@ -252,25 +252,6 @@ mod tests {
         Log::start(&settings, &Azure::default(), &limits)
     }
 
-    fn write(log: &Log, number: u64) {
-        log.write(&Row::FlowEnd(FlowEnd {
-            time: SystemTime::now(),
-            flow: FlowId::next(),
-            source: ([10, 0, 0, 1], 1).into(),
-            fqdn: "api.example.com",
-            port: 443,
-            address: None,
-            protocol: None,
-            sent: number,
-            received: 0,
-            duration: Duration::ZERO,
-            end: FlowEndKind::Refused,
-            stage: Stage::Decide,
-            reason: Reason::NoRuleMatched,
-            generation: 1,
-        }));
-    }
-
     fn numbers(rows: &[serde_json::Value]) -> Vec<u64> {
         let mut numbers: Vec<_> = rows
             .iter()
@@ -278,14 +259,6 @@ mod tests {
             .collect();
         numbers.sort_unstable();
         numbers
-    }
-
-    fn until(what: &str, mut holds: impl FnMut() -> bool) {
-        let deadline = Instant::now() + Duration::from_secs(10);
-        while !holds() {
-            assert!(Instant::now() < deadline, "{what}");
-            thread::sleep(Duration::from_millis(5));
-        }
     }
 
     #[test]
@@ -297,7 +270,7 @@ mod tests {
             for _ in 0..4 {
                 scope.spawn(|| {
                     for _ in 0..2000 {
-                        write(&log, next.fetch_add(1, Relaxed));
+                        write(&log, 1, next.fetch_add(1, Relaxed));
                         while !log.accepts_new_flows() {
                             thread::sleep(Duration::from_millis(1));
                         }
@@ -325,7 +298,7 @@ mod tests {
         })
         .unwrap();
         for n in 0..2000 {
-            write(&log, n);
+            write(&log, 1, n);
             if n % 50 == 0 {
                 log.flush();
             }
@@ -354,7 +327,7 @@ mod tests {
             })
             .unwrap();
             for n in 0..200 {
-                write(&log, n);
+                write(&log, 1, n);
                 log.flush();
             }
             log.close();
@@ -372,10 +345,10 @@ mod tests {
             ..settings(folder.log())
         })
         .unwrap();
-        write(&log, 0);
+        write(&log, 1, 0);
         log.flush();
         thread::sleep(Duration::from_millis(150));
-        write(&log, 1);
+        write(&log, 1, 1);
         log.close();
         assert_eq!(numbers(&rows(&folder.0.join("egret.ndjson.1"))), [0]);
         assert_eq!(numbers(&rows(&folder.log())), [1]);
@@ -385,14 +358,14 @@ mod tests {
     fn g_03_a_file_that_was_removed_is_made_again_and_a_folder_that_went_away_refuses_new_flows() {
         let folder = Folder::new("removed");
         let log = start(settings(folder.log())).unwrap();
-        write(&log, 0);
+        write(&log, 1, 0);
         log.flush();
         fs::remove_file(folder.log()).unwrap();
-        write(&log, 1);
+        write(&log, 1, 1);
         log.flush();
         assert_eq!(numbers(&rows(&folder.log())), [1]);
         fs::remove_dir_all(&folder.0).unwrap();
-        write(&log, 2);
+        write(&log, 1, 2);
         until("new flows are refused", || !log.accepts_new_flows());
         fs::create_dir(&folder.0).unwrap();
         until("flows are admitted again", || log.accepts_new_flows());
@@ -409,14 +382,14 @@ mod tests {
             "{\"category\":\"EgretFlow\",\"time\":\"2026-11-24T",
         ] {
             let log = start(settings(folder.log())).unwrap();
-            write(&log, 0);
+            write(&log, 1, 0);
             log.close();
             drop(log);
             let mut file = OpenOptions::new().append(true).open(folder.log()).unwrap();
             file.write_all(torn.as_bytes()).unwrap();
             drop(file);
             let log = start(settings(folder.log())).unwrap();
-            write(&log, 1);
+            write(&log, 1, 1);
             log.close();
             let found = rows(&folder.log());
             assert_eq!(numbers(&found), [0, 1], "{torn}");
@@ -432,7 +405,7 @@ mod tests {
         let folder = Folder::new("foreign");
         fs::write(folder.log(), "someone's note without a line end").unwrap();
         let log = start(settings(folder.log())).unwrap();
-        write(&log, 0);
+        write(&log, 1, 0);
         log.close();
         let text = fs::read_to_string(folder.log()).unwrap();
         assert!(

@@ -198,14 +198,10 @@ fn write_lines(output: &mut dyn Output, bytes: &[u8], at: &mut usize) -> io::Res
 
 #[cfg(test)]
 mod tests {
-    use super::super::{
-        Log,
-        row::{FlowEnd, FlowEndKind, FlowId, Stage},
-        start_sink,
-    };
+    use super::super::{Log, start_sink};
     use super::*;
     use crate::config::settings::{Azure, Limits, LogFormat, OnFull};
-    use crate::policy::Reason;
+    use crate::log::counted::{until, write};
     use std::sync::{Condvar, Mutex};
     use std::time::Instant;
 
@@ -284,26 +280,6 @@ mod tests {
         Log::of(form, vec![sink], None)
     }
 
-    /// A row that says who wrote it and its number.
-    fn write(log: &Log, writer: u16, number: u64) {
-        log.write(&Row::FlowEnd(FlowEnd {
-            time: SystemTime::now(),
-            flow: FlowId::next(),
-            source: ([10, 0, 0, 1], writer).into(),
-            fqdn: "api.example.com",
-            port: 443,
-            address: None,
-            protocol: None,
-            sent: number,
-            received: 0,
-            duration: Duration::ZERO,
-            end: FlowEndKind::Refused,
-            stage: Stage::Decide,
-            reason: Reason::NoRuleMatched,
-            generation: 1,
-        }));
-    }
-
     fn numbers(lines: &[serde_json::Value], writer: u16) -> Vec<u64> {
         let rows = lines.iter().map(|line| &line["properties"]);
         rows.filter(|row| row["SourcePort"] == writer)
@@ -317,14 +293,6 @@ mod tests {
             .filter(|line| line["category"] == "EgretLogLoss")
             .map(|l| l["properties"]["Rows"].as_u64().unwrap())
             .sum()
-    }
-
-    fn until(what: &str, mut holds: impl FnMut() -> bool) {
-        let deadline = Instant::now() + Duration::from_secs(10);
-        while !holds() {
-            assert!(Instant::now() < deadline, "{what}");
-            thread::sleep(Duration::from_millis(5));
-        }
     }
 
     #[test]

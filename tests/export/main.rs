@@ -4,6 +4,8 @@
 mod folder;
 mod limits;
 mod policies;
+#[path = "../support/random.rs"]
+mod random;
 mod round_trip;
 
 use egret::{

@@ -1,7 +1,10 @@
 //! An export that is imported again decides alike.
 
 use super::*;
-use crate::policies::{HOSTS, NAMES, PORTS, Random, policy};
+use crate::{
+    policies::{HOSTS, NAMES, PORTS, policy},
+    random::Random,
+};
 
 /// Policies that are generated; `EGRET_ROUND_TRIPS` asks for more.
 const ROUND_TRIPS: u64 = 500;
@@ -49,7 +52,7 @@ fn an_export_that_is_imported_again_decides_alike() {
     let names: Vec<Fqdn> = NAMES.iter().map(|name| Fqdn::parse(name).unwrap()).collect();
     let mut matched = 0;
     for seed in 1..=rounds {
-        let mut random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        let mut random = Random::new(seed);
         let own = policy(&mut random);
         let (one, other) = (CompiledPolicy::new(own.clone()), CompiledPolicy::new(round_trip(&own)));
         for _ in 0..60 {

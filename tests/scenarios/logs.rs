@@ -215,19 +215,21 @@ pub(crate) fn golden(file: &str, text: &str) {
     assert_eq!(text, expected, "{file} differs; EGRET_GOLDEN=write rewrites it");
 }
 
+/// Rows in every form against `tests/golden/{name}-*`.
+pub(crate) fn golden_rows(name: &str, rows: &[Row<'_>]) {
+    for (format, ending) in [
+        (LogFormat::Azure, "azure.ndjson"),
+        (LogFormat::AzureDiagnostics, "diagnostics.ndjson"),
+        (LogFormat::Text, "text.txt"),
+    ] {
+        let lines = rows.iter().map(|row| Log::line(format, &Azure::default(), row));
+        golden(&format!("tests/golden/{name}-{ending}"), &lines.collect::<String>());
+    }
+}
+
 #[test]
 fn rows_of_every_form_are_as_the_golden_files_show() {
-    for (format, file) in [
-        (LogFormat::Azure, "rows-azure.ndjson"),
-        (LogFormat::AzureDiagnostics, "rows-diagnostics.ndjson"),
-        (LogFormat::Text, "rows-text.txt"),
-    ] {
-        let lines: String = gallery()
-            .iter()
-            .map(|row| Log::line(format, &Azure::default(), row))
-            .collect();
-        golden(&format!("tests/golden/{file}"), &lines);
-    }
+    golden_rows("rows", &gallery());
 }
 
 #[test]

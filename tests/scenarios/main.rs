@@ -20,6 +20,8 @@ mod plain_http;
 mod private_endpoints;
 #[cfg(not(feature = "proof"))]
 mod process;
+#[path = "../support/random.rs"]
+mod random;
 mod recorded;
 mod records;
 mod reload;

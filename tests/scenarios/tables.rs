@@ -2,7 +2,7 @@
 //!
 //! `EGRET_GOLDEN=write cargo test --test scenarios golden` rewrites `tests/golden/tables-*`.
 
-use crate::logs::golden;
+use crate::logs::golden_rows;
 use egret::config::settings::{Azure, LogFormat};
 use egret::log::{
     ApplicationAggregate, ApplicationRow, DnsQueryRow, FatFlowRow, FlowId, FlowTraceRow, IdpsRow, Log, NatAggregate,
@@ -336,17 +336,7 @@ fn azure(row: &Row<'_>) -> Value {
 
 #[test]
 fn rows_of_every_table_are_as_the_golden_files_show() {
-    for (format, file) in [
-        (LogFormat::Azure, "tables-azure.ndjson"),
-        (LogFormat::AzureDiagnostics, "tables-diagnostics.ndjson"),
-        (LogFormat::Text, "tables-text.txt"),
-    ] {
-        let lines: String = gallery()
-            .iter()
-            .map(|row| Log::line(format, &Azure::default(), row))
-            .collect();
-        golden(&format!("tests/golden/{file}"), &lines);
-    }
+    golden_rows("tables", &gallery());
 }
 
 #[test]

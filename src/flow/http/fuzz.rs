@@ -232,6 +232,7 @@ fn values<'a>(fields: &[httparse::Header<'a>], name: &str) -> Vec<&'a [u8]> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fuzz::SPOILS;
     use proptest::prelude::*;
 
     const REQUESTS: [&str; 5] = [
@@ -249,34 +250,6 @@ mod tests {
         "HTTP/1.1 200\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\nHTTP/1.1 200 OK\r\n\r\n",
         "HTTP/1.0 404 Not Found\r\n\r\nuntil the end",
         "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n",
-    ];
-
-    /// What spoils heads and chunks.
-    const SPOILS: [&str; 24] = [
-        "\r\n",
-        "\n",
-        "\r",
-        " ",
-        "\t",
-        "\0",
-        ":",
-        ",",
-        ";",
-        "0",
-        "5",
-        "F",
-        "x",
-        "-",
-        "+",
-        "#",
-        "\\",
-        "\u{b}",
-        "\u{e9}",
-        "Host: b\r\n",
-        "Content-Length: 5\r\n",
-        "Transfer-Encoding: chunked\r\n",
-        "0\r\n\r\n",
-        "HTTP/1.1",
     ];
 
     fn spoilt(seeds: &'static [&'static str]) -> impl Strategy<Value = Vec<u8>> {
