@@ -141,12 +141,12 @@ impl CompiledPolicy {
         let mut winner: Option<Candidate> = None;
         let mut seen = Vec::new();
         let exact_only = is_ech_public_name(attempt.name);
-        for (exact, list) in self.names.lists(attempt.name.as_str()) {
-            for &candidate in list {
+        for found in self.names.lists(attempt.name.as_str()) {
+            for &candidate in found.candidates {
                 if winner.is_some_and(|winner| !candidate.precedes(winner)) {
                     break;
                 }
-                if exact_only && !exact && self.compiled(candidate).action == Action::Allow {
+                if exact_only && !found.exact && self.compiled(candidate).action == Action::Allow {
                     continue;
                 }
                 let outcome = self.outcome(candidate, attempt);
@@ -157,6 +157,9 @@ impl CompiledPolicy {
                     winner = Some(candidate);
                     break;
                 }
+            }
+            if winner.is_some_and(|winner| found.ends_with(winner)) {
+                break;
             }
         }
         if T::ACTIVE {

@@ -4,12 +4,11 @@
 //! suffixes on a label border, so its cost grows with the labels of the name and not with the number of patterns.
 //! `*name` patterns are few and cut labels, so they have a table of their own that is asked once per distinct length.
 
+mod hash;
+
 use super::FqdnPattern;
-use std::{
-    collections::HashMap,
-    hash::{BuildHasher, Hasher, RandomState},
-    sync::Arc,
-};
+use hash::NameHash;
+use std::{collections::HashMap, slice, sync::Arc};
 
 /// One pattern of one rule. Lower key first: earlier rules win, and inside a rule a pattern that is not wide.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -43,40 +42,68 @@ impl Candidate {
     }
 }
 
-/// Patterns by name. About 70 bytes a pattern; the text is shared with the model.
-#[derive(Debug)]
-pub(super) struct NameIndex {
-    names: Table,
-    /// Endings of `*name` patterns; the empty one is `*`.
-    endings: Table,
-    /// Distinct lengths of the endings, ascending.
-    lengths: Vec<u8>,
-    /// Each list of a [`Node`] is a run of these, ascending.
-    candidates: Box<[Candidate]>,
+/// What one probe has found.
+pub(super) struct Found<'t> {
+    /// The patterns are the very name.
+    pub(super) exact: bool,
+    /// Ascending.
+    pub(super) candidates: &'t [Candidate],
+    later: u32,
 }
 
-type Table = HashMap<Arc<str>, Node, NameHash>;
+impl Found<'_> {
+    /// Whether no list that follows holds one that would win over `candidate`.
+    pub(super) fn ends_with(&self, candidate: Candidate) -> bool {
+        candidate.key <= self.later
+    }
+}
 
-/// Where the candidates of one text are: those of the name itself, then those of names below it (or ending so).
-#[derive(Clone, Copy, Debug, Default)]
+/// Patterns by name. About 60 bytes a pattern; the text is shared with the model.
+#[derive(Debug)]
+pub(super) struct NameIndex {
+    names: Table<Node>,
+    /// Endings of `*name` patterns; the empty one is `*`.
+    endings: Table<Node>,
+    /// Distinct lengths of the endings, ascending.
+    lengths: Vec<u8>,
+    /// Of the texts that have several.
+    lists: Vec<Lists>,
+}
+
+type Table<T> = HashMap<Arc<str>, T, NameHash>;
+
+/// What one text stands for. Two of them with their texts are one line of the processor's cache.
+#[derive(Clone, Copy, Debug)]
 struct Node {
-    /// While the index is built: its number.
-    start: u32,
-    exact: u32,
-    below: u32,
+    candidates: Candidates,
+    /// The least key of all patterns that are asked after this text: stars of its parents, endings.
+    later: u32,
+}
+
+/// Most texts have one, which is then at hand.
+#[derive(Clone, Copy, Debug)]
+enum Candidates {
+    Exact(Candidate),
+    Below(Candidate),
+    /// By number.
+    Several(u32),
+}
+
+/// Candidates of one text, ascending.
+#[derive(Debug)]
+struct Lists {
+    /// Whose pattern is the name itself.
+    exact: Box<[Candidate]>,
+    /// Whose pattern is a star above it, or its ending.
+    below: Box<[Candidate]>,
 }
 
 impl NameIndex {
-    /// All lists of candidates whose patterns admit the name, and whether they name it exactly. Allocates nothing.
-    pub(super) fn lists<'t>(&'t self, name: &str) -> impl Iterator<Item = (bool, &'t [Candidate])> {
-        let exact = self
-            .names
-            .get(name)
-            .map(|node| (true, self.run(node.start, node.exact)));
-        let parents = std::iter::successors(parent(name), |zone| parent(zone));
-        let below = parents
-            .filter_map(|zone| self.names.get(zone))
-            .map(|node| self.below(node));
+    /// All lists of candidates whose patterns admit the name, the longest pattern first. Allocates nothing.
+    pub(super) fn lists<'t>(&'t self, name: &str) -> impl Iterator<Item = Found<'t>> {
+        let exact = self.names.get(name).map(|node| self.exact(node));
+        let zones = parents(name).filter_map(|zone| self.names.get(zone));
+        let below = zones.map(|node| self.below(node));
         let lengths = self.lengths.iter().map(|&length| usize::from(length));
         let endings = lengths
             .take_while(|&length| length <= name.len())
@@ -84,39 +111,60 @@ impl NameIndex {
         let ending = endings
             .filter_map(|ending| self.endings.get(ending))
             .map(|node| self.below(node));
-        exact.into_iter().chain(below.chain(ending).map(|list| (false, list)))
+        exact.into_iter().chain(below).chain(ending)
     }
 
-    fn below(&self, node: &Node) -> &[Candidate] {
-        self.run(node.start + node.exact, node.below)
+    fn exact<'t>(&'t self, node: &'t Node) -> Found<'t> {
+        let candidates = match &node.candidates {
+            Candidates::Exact(one) => slice::from_ref(one),
+            Candidates::Below(_) => &[],
+            Candidates::Several(number) => &self.lists[*number as usize].exact,
+        };
+        Found {
+            exact: true,
+            candidates,
+            later: node.later,
+        }
     }
 
-    fn run(&self, start: u32, length: u32) -> &[Candidate] {
-        &self.candidates[start as usize..(start + length) as usize]
+    fn below<'t>(&'t self, node: &'t Node) -> Found<'t> {
+        let candidates = match &node.candidates {
+            Candidates::Exact(_) => &[],
+            Candidates::Below(one) => slice::from_ref(one),
+            Candidates::Several(number) => &self.lists[*number as usize].below,
+        };
+        Found {
+            exact: false,
+            candidates,
+            later: node.later,
+        }
     }
 }
 
-fn parent(name: &str) -> Option<&str> {
-    name.split_once('.').map(|(_, zone)| zone)
+/// What a name is below of, the longest first.
+fn parents(name: &str) -> impl Iterator<Item = &str> {
+    fn parent(name: &str) -> Option<&str> {
+        name.split_once('.').map(|(_, zone)| zone)
+    }
+    std::iter::successors(parent(name), |zone| parent(zone))
 }
 
 /// Gathers patterns, in any order.
 #[derive(Debug)]
 pub(super) struct NameIndexBuilder {
-    names: Table,
-    endings: Table,
-    nodes: u32,
-    /// List number (twice the node's, plus one for its second list) and candidate.
-    found: Vec<(u32, Candidate)>,
+    /// The texts by number; both kinds are counted in one.
+    names: Table<u32>,
+    endings: Table<u32>,
+    /// Number of the text, whether the pattern is not the name itself, and candidate.
+    found: Vec<(u32, bool, Candidate)>,
 }
 
 impl Default for NameIndexBuilder {
     fn default() -> Self {
-        let hash = NameHash(RandomState::new().hash_one(0_u8));
+        let hash = NameHash::seeded();
         Self {
             names: Table::with_hasher(hash.clone()),
             endings: Table::with_hasher(hash),
-            nodes: 0,
             found: Vec::new(),
         }
     }
@@ -124,102 +172,83 @@ impl Default for NameIndexBuilder {
 
 impl NameIndexBuilder {
     pub(super) fn add(&mut self, pattern: &FqdnPattern, candidate: Candidate) {
-        let (table, text, second) = match pattern {
-            FqdnPattern::Exact(name) => (&mut self.names, name.shared(), 0),
-            FqdnPattern::Below(zone) => (&mut self.names, zone.shared(), 1),
-            FqdnPattern::EndsWith(ending) => (&mut self.endings, Arc::clone(ending), 1),
-            FqdnPattern::Any => (&mut self.endings, Arc::from(""), 1),
+        let next = (self.names.len() + self.endings.len()) as u32;
+        let (table, text, below) = match pattern {
+            FqdnPattern::Exact(name) => (&mut self.names, name.shared(), false),
+            FqdnPattern::Below(zone) => (&mut self.names, zone.shared(), true),
+            FqdnPattern::EndsWith(ending) => (&mut self.endings, Arc::clone(ending), true),
+            FqdnPattern::Any => (&mut self.endings, Arc::from(""), true),
         };
-        let node = table.entry(text).or_insert_with(|| {
-            self.nodes += 1;
-            Node {
-                start: self.nodes - 1,
-                ..Node::default()
-            }
-        });
-        self.found.push((node.start * 2 + second, candidate));
+        let number = *table.entry(text).or_insert(next);
+        self.found.push((number, below, candidate));
     }
 
     pub(super) fn build(mut self) -> NameIndex {
         self.found.sort_unstable();
         self.found.dedup();
-        let mut nodes = vec![Node::default(); self.nodes as usize];
-        for (list, _) in &self.found {
-            let node = &mut nodes[*list as usize / 2];
-            *(if list % 2 == 0 {
-                &mut node.exact
-            } else {
-                &mut node.below
-            }) += 1;
-        }
-        let mut start = 0;
-        for node in &mut nodes {
-            node.start = start;
-            start += node.exact + node.below;
-        }
-        for node in self.names.values_mut().chain(self.endings.values_mut()) {
-            *node = nodes[node.start as usize];
-        }
-        // A name has at most 253 bytes; a longer ending matches nothing and the parser lets none through.
-        let mut lengths: Vec<u8> = self
-            .endings
-            .keys()
-            .filter_map(|ending| ending.len().try_into().ok())
-            .collect();
-        lengths.sort_unstable();
-        lengths.dedup();
-        self.names.shrink_to_fit();
+        let mut lists = Vec::new();
+        // Each number has its run.
+        let runs = self.found.chunk_by(|one, next| one.0 == next.0);
+        let candidates: Vec<Candidates> = runs.map(|run| Candidates::of(run, &mut lists)).collect();
+        let least = |number: &u32| candidates[*number as usize].least_below(&lists);
+        let least_ending = self.endings.values().map(least).min().unwrap_or(u32::MAX);
+        let node = |number: u32, least_zone: Option<u32>| Node {
+            candidates: candidates[number as usize],
+            later: least_zone.unwrap_or(u32::MAX).min(least_ending),
+        };
+        let mut names = Table::with_capacity_and_hasher(self.names.len(), self.names.hasher().clone());
+        names.extend(self.names.iter().map(|(name, number)| {
+            let zones = parents(name).filter_map(|zone| self.names.get(zone));
+            (Arc::clone(name), node(*number, zones.map(least).min()))
+        }));
+        let mut endings = Table::with_capacity_and_hasher(self.endings.len(), self.endings.hasher().clone());
+        endings.extend(
+            self.endings
+                .into_iter()
+                .map(|(ending, number)| (ending, node(number, None))),
+        );
         NameIndex {
-            names: self.names,
-            endings: self.endings,
-            lengths,
-            candidates: self.found.into_iter().map(|(_, candidate)| candidate).collect(),
+            lengths: lengths(&endings),
+            names,
+            endings,
+            lists,
         }
     }
 }
 
-/// A seeded multiply-and-fold hash: names come from outside, so it must not be predictable, and a lookup hashes every
-/// suffix, so it must be fast on 10 to 60 bytes; the standard one takes about three times as long there.
-#[derive(Clone, Debug)]
-struct NameHash(u64);
-
-impl BuildHasher for NameHash {
-    type Hasher = NameHasher;
-
-    fn build_hasher(&self) -> NameHasher {
-        NameHasher(self.0)
-    }
-}
-
-struct NameHasher(u64);
-
-impl NameHasher {
-    fn mix(&mut self, word: u64) {
-        /// 2^64 divided by the golden ratio: odd, with its bits well spread.
-        const FACTOR: u128 = 0x9e37_79b9_7f4a_7c15;
-        let product = u128::from(self.0 ^ word) * FACTOR;
-        self.0 = (product ^ (product >> 64)) as u64;
-    }
-}
-
-impl Hasher for NameHasher {
-    fn write(&mut self, bytes: &[u8]) {
-        let (words, rest) = bytes.as_chunks::<8>();
-        for word in words {
-            self.mix(u64::from_le_bytes(*word));
+impl Candidates {
+    /// Of a run of those of one text, ascending.
+    fn of(run: &[(u32, bool, Candidate)], lists: &mut Vec<Lists>) -> Self {
+        if let [(_, below, one)] = run {
+            return if *below { Self::Below(*one) } else { Self::Exact(*one) };
         }
-        let mut last = [0; 8];
-        last[..rest.len()].copy_from_slice(rest);
-        last[7] = rest.len() as u8;
-        self.mix(u64::from_le_bytes(last));
+        let (exact, below) = run.split_at(run.partition_point(|(_, below, _)| !below));
+        let list = |run: &[(u32, bool, Candidate)]| run.iter().map(|(_, _, candidate)| *candidate).collect();
+        lists.push(Lists {
+            exact: list(exact),
+            below: list(below),
+        });
+        Self::Several(lists.len() as u32 - 1)
     }
 
-    /// The mark that `str` puts at its end: the length of the rest is mixed in already.
-    fn write_u8(&mut self, _: u8) {}
-
-    fn finish(&self) -> u64 {
-        self.0
+    /// The least key of those whose pattern is not the name itself.
+    fn least_below(self, lists: &[Lists]) -> u32 {
+        let first = match self {
+            Self::Exact(_) => None,
+            Self::Below(one) => Some(one),
+            Self::Several(number) => lists[number as usize].below.first().copied(),
+        };
+        first.map_or(u32::MAX, |first| first.key)
     }
+}
+
+/// A name has at most 253 bytes; a longer ending matches nothing and the parser lets none through.
+fn lengths(endings: &Table<Node>) -> Vec<u8> {
+    let lengths = endings.keys().filter_map(|ending| ending.len().try_into().ok());
+    let mut lengths: Vec<u8> = lengths.collect();
+    lengths.sort_unstable();
+    lengths.dedup();
+    lengths
 }
 
 #[cfg(test)]
@@ -238,7 +267,11 @@ mod tests {
     }
 
     fn found(index: &NameIndex, name: &str) -> Vec<u32> {
-        let mut rules: Vec<u32> = index.lists(name).flat_map(|(_, list)| list).map(|c| c.rule()).collect();
+        let mut rules: Vec<u32> = index
+            .lists(name)
+            .flat_map(|found| found.candidates)
+            .map(|c| c.rule())
+            .collect();
         rules.sort_unstable();
         rules
     }
@@ -259,9 +292,36 @@ mod tests {
         let index = index(&["*.a.b", "x.a.b", "*.a.b", "x.a.b", "*.a.b"]);
         let lists: Vec<Vec<u32>> = index
             .lists("x.a.b")
-            .map(|(_, l)| l.iter().map(|c| c.rule()).collect())
+            .map(|found| found.candidates.iter().map(|c| c.rule()).collect())
             .collect();
         assert_eq!(lists, [vec![1, 3], vec![0, 2, 4]]);
+    }
+
+    #[test]
+    fn a_list_ends_the_search_only_for_what_no_later_list_wins_over() {
+        let lookups = |patterns: &[&str]| {
+            let index = index(patterns);
+            let ends = |found: Found<'_>| found.candidates.iter().map(|c| found.ends_with(*c)).collect();
+            index.lists("x.a.b").map(ends).collect::<Vec<Vec<bool>>>()
+        };
+        assert_eq!(lookups(&["x.a.b", "*.a.b", "*.b"]), [[true], [true], [true]]);
+        assert_eq!(lookups(&["*.b", "*.a.b", "x.a.b"]), [[false], [false], [true]]);
+        assert_eq!(lookups(&["*.a.b", "x.a.b", "*.b"]), [[false], [true], [true]]);
+        assert_eq!(lookups(&["*", "x.a.b"]), [[false], [true]]);
+        assert_eq!(lookups(&["x.a.b", "*"]), [[true], [true]]);
+        assert_eq!(
+            lookups(&["*a.b", "x.a.b", "*b"]),
+            [[false], [false], [true]],
+            "endings share a bound"
+        );
+        let others = lookups(&["*.x.a.b", "a.b", "b", "*.c", "x.a.b"]);
+        assert_eq!(
+            others,
+            [vec![true], vec![], vec![]],
+            "patterns that do not admit the name"
+        );
+        let stops = lookups(&["x.a.b", "*.b", "x.a.b"]);
+        assert_eq!(stops, [vec![true, false], vec![true]]);
     }
 
     #[test]
@@ -283,15 +343,5 @@ mod tests {
             );
         }
         assert_eq!(found(&index, &format!("a.z49999.{suffix}")), [99_999]);
-    }
-
-    #[test]
-    fn names_that_differ_in_the_last_bytes_hash_apart() {
-        let hash = NameHash(7);
-        let names = ["a", "aa", "a\0", "aaaaaaaa", "aaaaaaaaa", "aaaaaaaa\0", ""];
-        let mut hashes: Vec<u64> = names.iter().map(|name| hash.hash_one(name)).collect();
-        hashes.sort_unstable();
-        hashes.dedup();
-        assert_eq!(hashes.len(), names.len());
     }
 }

@@ -192,7 +192,7 @@ impl ZoneSet {
         let candidates = self
             .index
             .lists(name.as_str())
-            .flat_map(|(_, list)| list)
+            .flat_map(|found| found.candidates)
             .map(|candidate| candidate.rule() as usize);
         candidates.filter_map(|number| {
             Some(Held {

@@ -86,8 +86,9 @@ impl Threats {
     /// destination there takes out itself alone, because a name is judged before anybody knows where it leads: it must not
     /// depend on the moment whether a listed name is one.
     pub(super) fn find(&self, source: IpAddr, name: Option<&Fqdn>, destination: Option<IpAddr>) -> Option<Threat> {
-        let named =
-            |names: &NameIndex| name.is_some_and(|name| names.lists(name.as_str()).any(|(_, found)| !found.is_empty()));
+        let named = |names: &NameIndex| {
+            name.is_some_and(|name| names.lists(name.as_str()).any(|found| !found.candidates.is_empty()))
+        };
         if named(&self.allowed_names) || self.allowed_addresses.contains(source) {
             return None;
         }

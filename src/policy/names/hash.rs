@@ -1,0 +1,99 @@
+//! [`NameHash`]: the hash of names, whole or cut at a label.
+
+use std::hash::{BuildHasher, Hasher, RandomState};
+
+/// A seeded multiply-and-fold hash: names come from outside, so it must not be predictable, and a lookup hashes every
+/// suffix, so it must be fast on 10 to 60 bytes; the standard one takes about three times as long there.
+#[derive(Clone, Debug)]
+pub(super) struct NameHash(u64);
+
+impl NameHash {
+    /// Of a seed that nobody knows.
+    pub(super) fn seeded() -> Self {
+        Self(RandomState::new().hash_one(0_u8))
+    }
+}
+
+impl BuildHasher for NameHash {
+    type Hasher = NameHasher;
+
+    fn build_hasher(&self) -> NameHasher {
+        NameHasher(self.0)
+    }
+}
+
+pub(super) struct NameHasher(u64);
+
+impl NameHasher {
+    fn mix(&mut self, word: u64) {
+        /// 2^64 divided by the golden ratio: odd, with its bits well spread.
+        const FACTOR: u128 = 0x9e37_79b9_7f4a_7c15;
+        let product = u128::from(self.0 ^ word) * FACTOR;
+        self.0 = (product ^ (product >> 64)) as u64;
+    }
+}
+
+impl Hasher for NameHasher {
+    /// The length first, then eight bytes at a time, the last eight whether or not they overlap with those before.
+    fn write(&mut self, bytes: &[u8]) {
+        self.0 = self.0.wrapping_add(bytes.len() as u64);
+        let Some(last) = bytes.last_chunk() else {
+            return self.mix(short(bytes));
+        };
+        let (words, _) = bytes[..bytes.len() - 1].as_chunks();
+        for word in words {
+            self.mix(u64::from_le_bytes(*word));
+        }
+        self.mix(u64::from_le_bytes(*last));
+    }
+
+    /// The mark that `str` puts at its end: the length is mixed in already.
+    fn write_u8(&mut self, _: u8) {}
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
+/// Up to seven bytes as a number.
+fn short(bytes: &[u8]) -> u64 {
+    let Some((first, last)) = bytes.first_chunk().zip(bytes.last_chunk()) else {
+        return bytes.iter().fold(0, |word, &byte| word << 8 | u64::from(byte));
+    };
+    u64::from(u32::from_le_bytes(*first)) << 32 | u64::from(u32::from_le_bytes(*last))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_differ_in_the_last_bytes_hash_apart() {
+        let hash = NameHash(7);
+        let names = [
+            "",
+            "\0",
+            "a",
+            "aa",
+            "a\0",
+            "aaa",
+            "aaaa",
+            "aaaaa",
+            "aaaaaaaa",
+            "aaaaaaaaa",
+            "aaaaaaaa\0",
+            "aaaaaaaaaaaaaaaa",
+            "abcdefg",
+            "abcdefh",
+            "abcdxfg",
+            "bbcdefg",
+            "abcdefghi",
+            "abcdefghx",
+            "xbcdefghi",
+        ];
+        let mut hashes: Vec<u64> = names.iter().map(|name| hash.hash_one(name)).collect();
+        hashes.sort_unstable();
+        hashes.dedup();
+        assert_eq!(hashes.len(), names.len());
+    }
+}
