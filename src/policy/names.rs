@@ -58,7 +58,7 @@ impl Found<'_> {
     }
 }
 
-/// Patterns by name. About 60 bytes a pattern; the text is shared with the model.
+/// Patterns by name. 40 to 75 bytes a pattern; the text is shared with the model.
 #[derive(Debug)]
 pub(super) struct NameIndex {
     names: Table<Node>,
