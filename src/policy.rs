@@ -158,6 +158,17 @@ pub enum Rules {
     Application(Vec<ApplicationRule>),
 }
 
+impl Rules {
+    /// Of which kind they are.
+    pub fn kind(&self) -> DecidedBy {
+        match self {
+            Self::Nat(_) => DecidedBy::Nat,
+            Self::Network(_) => DecidedBy::Network,
+            Self::Application(_) => DecidedBy::Application,
+        }
+    }
+}
+
 /// A rule collection: rules of one kind with one action.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RuleCollection {
@@ -215,7 +226,7 @@ pub struct Policy {
     /// IP groups by name, for rows and `explain`; rules hold their members already.
     pub ip_groups: BTreeMap<Arc<str>, Vec<IpNet>>,
     /// What rules say beside what they match: an export says it again.
-    pub wording: BTreeMap<RuleRef, Wording>,
+    pub wording: BTreeMap<(DecidedBy, RuleRef), Wording>,
 }
 
 /// What a rule says beside what it matches.

@@ -5,6 +5,7 @@ use clap::Parser;
 use egret::{
     cli::Cli,
     config::{self, Checked, Problem},
+    policy::PrivateLinkZones,
 };
 use std::{collections::BTreeSet, env, fs, path::PathBuf, process::Command};
 
@@ -293,4 +294,27 @@ fn the_socket_unit_has_the_addresses_of_the_proxy_listeners() {
     let listens: BTreeSet<_> = listens.map(str::to_owned).collect();
     let proxy = configuration("systemd/egret.toml").settings.listeners.proxy;
     assert_eq!(listens, proxy.iter().map(ToString::to_string).collect());
+}
+
+/// `private-endpoint-leaks-azure.kql` asks for every public zone that has a private-link zone.
+#[test]
+fn the_query_for_leaks_past_private_endpoints_knows_every_zone() {
+    let table = PrivateLinkZones::embedded();
+    let placeholder = |part: &str| {
+        part.split_once('}')
+            .map_or(String::new(), |(_, rest)| format!("[^.]+{rest}"))
+    };
+    let zone = |text: &str| {
+        let mut parts = text.split('{');
+        let first = parts.next().unwrap_or_default().to_owned();
+        parts.map(placeholder).fold(first, |text, part| text + &part)
+    };
+    let escaped = |text: &str| zone(&text.replace('.', r"\."));
+    let zones: BTreeSet<String> = table.public_zones().map(escaped).collect();
+    let wanted = zones.into_iter().collect::<Vec<_>>().join("|");
+    let query = file("kql/private-endpoint-leaks-azure.kql");
+    assert!(
+        query.contains(&format!("let Zones = @\"\\.({wanted})$\";")),
+        "the query should say: {wanted}"
+    );
 }

@@ -3,7 +3,7 @@
 use super::{
     Answer,
     config::ConfigArgs,
-    output::{count, print, refuse, say},
+    output::{count, print, refuse, say, tell},
 };
 use crate::{export, printable::steers};
 use anyhow::{Context, bail};
@@ -41,7 +41,9 @@ pub struct ExportAzureArgs {
 pub fn run(args: &ExportArgs) -> anyhow::Result<Answer> {
     let ExportCommand::AzureFirewall(args) = &args.command;
     let checked = args.config.load(&[], &[]).map_err(|problems| refuse(&problems))?;
-    let exported = match export::azure_firewall(&checked.policy) {
+    // What an import left out is in no template either.
+    tell(&checked.warnings);
+    let exported = match export::azure_firewall(&checked.policy, &export::Beside::of(&checked)) {
         Ok(exported) => exported,
         Err(faults) => {
             for fault in &faults {

@@ -31,6 +31,7 @@ pub fn plan(file: &FileConfig, settings: &Settings, report: &mut Report) -> DnsP
     let section = &file.dns;
     let mut plan = DnsPlan {
         zones: zones(section, settings, report),
+        of_machine: section.forwarders.is_none(),
         records: records(&section.record, report),
         timing: timing(section, settings, report),
         cache: cache(&section.cache, report),

@@ -223,7 +223,7 @@ impl<'a> Maker<'a> {
                 Rules::Nat(rules),
             ));
         }
-        priorities.clear();
+        (names, priorities) = Default::default();
         for network in view.network {
             self.enter(&mut names, &mut priorities, view, &network.name, &network.priority);
             self.not_asked(network);
@@ -232,7 +232,7 @@ impl<'a> Maker<'a> {
             let rules = self.each(view, &network.name, &network.rule, |rule| &rule.name, make);
             collections.push(self.filter(network, Rules::Network(rules)));
         }
-        priorities.clear();
+        (names, priorities) = Default::default();
         for written in view.application {
             self.enter(&mut names, &mut priorities, view, &written.name, &written.priority);
             // An action that could not be read does not load; what would be wrong if it allowed is said at once.
@@ -248,7 +248,8 @@ impl<'a> Maker<'a> {
         }
     }
 
-    /// A collection's name is its own in the group; its priority among the collections of its kind.
+    /// A collection's name and priority are its own among the collections of its kind in the group: rows of each kind have a table
+    /// of their own.
     fn enter(
         &mut self,
         names: &mut HashSet<&'a str>,

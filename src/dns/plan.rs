@@ -15,6 +15,8 @@ use std::{
 pub struct DnsPlan {
     /// Forward zones, each suffix at most once, at most one without a suffix (the default, `.`).
     pub zones: Vec<Zone>,
+    /// The default zone's forwarders are those of this machine: none is written.
+    pub of_machine: bool,
     /// Static records: each answers for exactly its own name, before any zone.
     pub records: BTreeMap<Fqdn, StaticRecord>,
     /// How long forwarders are waited for.
@@ -31,6 +33,7 @@ impl Default for DnsPlan {
     fn default() -> Self {
         Self {
             zones: Vec::new(),
+            of_machine: false,
             records: BTreeMap::new(),
             timing: Timing::default(),
             cache: CacheLimits::default(),

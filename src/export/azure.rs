@@ -5,6 +5,7 @@
 //! kind of destination.
 
 use super::{
+    Beside,
     ip_groups::{self, IpGroups},
     limits, rules,
 };
@@ -24,10 +25,12 @@ pub struct Exported {
     pub notes: Vec<String>,
 }
 
-/// The template of a policy and its parents. Fails with every limit of Azure that it exceeds, and what to do.
-pub fn azure_firewall(policy: &Policy) -> Result<Exported, Vec<String>> {
+/// The template of a policy and its parents; what stands `beside` the rules goes into the policy itself. Fails with every limit
+/// of Azure that it exceeds, and what to do.
+pub fn azure_firewall(policy: &Policy, beside: &Beside) -> Result<Exported, Vec<String>> {
     let mut export = Export {
         ip_groups: IpGroups::new(&policy.ip_groups),
+        beside,
         notes: Vec::new(),
         resources: Vec::new(),
     };
@@ -37,6 +40,7 @@ pub fn azure_firewall(policy: &Policy) -> Result<Exported, Vec<String>> {
         export.policy(policy, name, groups, base.as_ref());
         base = Some(name.clone());
     }
+    export.notes.extend(beside.notes.iter().cloned());
     let ip_groups = export.ip_groups.resources(API_VERSION);
     let mut resources = ip_groups;
     resources.append(&mut export.resources);
@@ -70,6 +74,7 @@ pub fn azure_firewall(policy: &Policy) -> Result<Exported, Vec<String>> {
 
 struct Export<'a> {
     ip_groups: IpGroups<'a>,
+    beside: &'a Beside,
     notes: Vec<String>,
     resources: Vec<Value>,
 }
@@ -132,6 +137,9 @@ impl Export<'_> {
                 self.notes.push(note.into());
             }
         }
+        if *name == policy.name {
+            self.beside.write(&mut properties);
+        }
         let mut needs: Vec<Value> = Vec::new();
         if let Some(base) = base {
             properties["basePolicy"] = json!({ "id": policy_id(base) });
@@ -162,11 +170,15 @@ impl Export<'_> {
         }
     }
 
+    /// The collections of a group, each with a name of its own: egret has one set of names for each kind of rules, as a
+    /// firewall without a policy has.
     fn collections(&mut self, policy: &Policy, name: &Arc<str>, group: &RuleCollectionGroup) -> Vec<Value> {
         let mut made = Vec::new();
+        let mut names = rules::Names::default();
         for collection in &group.collections {
             let place = rules::Place {
                 wording: &policy.wording,
+                kind: collection.rules.kind(),
                 policy: name,
                 group: &group.name,
                 collection: &collection.name,
@@ -180,14 +192,21 @@ impl Export<'_> {
             // Azure refuses a collection without a rule.
             if rules.is_empty() {
                 self.notes.push(format!(
-                    "`{}/{}` has no rule left that Azure could hold",
+                    "`{}/{}` holds no rule that can be written, and is left out: Azure refuses a collection without one",
                     group.name, collection.name
                 ));
                 continue;
             }
+            let own = names.take(&collection.name);
+            if own != *collection.name {
+                self.notes.push(format!(
+                    "`{}/{}`: the group has two collections of this name, of different kinds; this one is called `{own}`",
+                    group.name, collection.name
+                ));
+            }
             made.push(json!({
                 "ruleCollectionType": kind,
-                "name": escaped(&collection.name),
+                "name": escaped(&own),
                 "priority": collection.priority.value(),
                 "action": { "type": action },
                 "rules": rules,

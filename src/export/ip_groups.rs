@@ -28,13 +28,16 @@ impl<'a> IpGroups<'a> {
         self.groups.iter().map(|(name, _)| id(name)).collect()
     }
 
+    /// One after the other: two at a time fail once a firewall uses them (Azure Firewall, known issues).
     pub fn resources(&self, api_version: &str) -> Vec<Value> {
-        let groups = self.groups.iter().map(|(name, nets)| {
+        let before = [None].into_iter().chain(self.ids().into_iter().map(Some));
+        let groups = self.groups.iter().zip(before).map(|((name, nets), before)| {
             json!({
                 "type": "Microsoft.Network/ipGroups",
                 "apiVersion": api_version,
                 "name": escaped(name),
                 "location": "[parameters('location')]",
+                "dependsOn": before.into_iter().collect::<Vec<_>>(),
                 "properties": { "ipAddresses": nets.iter().map(written).collect::<Vec<_>>() },
             })
         });

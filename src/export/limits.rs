@@ -16,8 +16,10 @@ const COLLECTIONS: usize = 2_000;
 /// Public addresses of a firewall and unique destinations (address, port, protocol) of its DNAT rules together.
 const DNAT_DESTINATIONS: usize = 250;
 
-/// Last port of an application rule (API reference, `protocols.port`), and of a DNAT rule (known issues).
+/// Last port of an application rule (API reference, `protocols.port`), of the explicit proxy (`explicitProxy.httpPort`), and of a
+/// DNAT rule (known issues).
 const APPLICATION_PORT: u64 = 64_000;
+const PROXY_PORT: u64 = 64_000;
 const DNAT_PORT: u64 = 63_999;
 
 /// IP groups of a firewall, and entries of one.
@@ -82,6 +84,14 @@ pub(super) fn exceeded(policy: &Policy, resources: &[Value]) -> Vec<String> {
         if entries > IP_GROUP_ENTRIES {
             faults.push(format!(
                 "IP group `{name}` has {entries} entries, at most {IP_GROUP_ENTRIES}: split it"
+            ));
+        }
+    }
+    for policy in of_kind("firewallPolicies") {
+        let port = policy["properties"]["explicitProxy"]["httpPort"].as_u64();
+        if let Some(port) = port.filter(|port| *port > PROXY_PORT) {
+            faults.push(format!(
+                "the explicit proxy has port {port}, at most {PROXY_PORT}: take a lower one in `[listeners] proxy`"
             ));
         }
     }

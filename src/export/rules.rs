@@ -7,8 +7,8 @@ use super::{
 use crate::{
     catalogue::{AZURE_FQDN_TAGS, Binding, Catalogue},
     policy::{
-        ApplicationRule, IpProtocol, NatRule, NetworkRule, PortRange, Protocol, ProtocolPort, RuleCollection, RuleRef,
-        Rules, Sources, Translated, Wording,
+        ApplicationRule, DecidedBy, IpProtocol, NatRule, NetworkRule, PortRange, Protocol, ProtocolPort,
+        RuleCollection, RuleRef, Rules, Sources, Translated, Wording,
     },
 };
 use ipnet::IpNet;
@@ -20,7 +20,8 @@ use std::{
 
 /// Which collection is written, and the wording of the rules.
 pub(super) struct Place<'a> {
-    pub wording: &'a BTreeMap<RuleRef, Wording>,
+    pub wording: &'a BTreeMap<(DecidedBy, RuleRef), Wording>,
+    pub kind: DecidedBy,
     pub policy: &'a Arc<str>,
     pub group: &'a Arc<str>,
     pub collection: &'a Arc<str>,
@@ -29,12 +30,30 @@ pub(super) struct Place<'a> {
 impl<'a> Place<'a> {
     fn wording(&self, rule: &Arc<str>) -> Option<&'a Wording> {
         let (policy, group, collection) = (self.policy.clone(), self.group.clone(), self.collection.clone());
-        self.wording.get(&RuleRef {
+        let rule = RuleRef {
             policy,
             group,
             collection,
             rule: rule.clone(),
-        })
+        };
+        self.wording.get(&(self.kind, rule))
+    }
+}
+
+/// Names that differ in more than case.
+#[derive(Default)]
+pub(super) struct Names(HashSet<String>);
+
+impl Names {
+    /// This name, or one after it that is not taken.
+    pub fn take(&mut self, name: &str) -> String {
+        let mut own = name.to_owned();
+        let mut round = 1;
+        while !self.0.insert(own.to_ascii_lowercase()) {
+            round += 1;
+            own = format!("{name}-{round}");
+        }
+        own
     }
 }
 
@@ -49,7 +68,7 @@ pub(super) fn of(
         place,
         ip_groups,
         notes,
-        names: HashSet::new(),
+        names: Names::default(),
         rules: Vec::new(),
     };
     match &collection.rules {
@@ -64,7 +83,7 @@ struct Writer<'a> {
     place: &'a Place<'a>,
     ip_groups: &'a IpGroups<'a>,
     notes: &'a mut Vec<String>,
-    names: HashSet<String>,
+    names: Names,
     rules: Vec<Value>,
 }
 
@@ -76,12 +95,7 @@ impl Writer<'_> {
 
     /// Adds a rule under this name, or one after it.
     fn put(&mut self, name: &Arc<str>, kind: &str, fields: Value) {
-        let mut own = name.to_string();
-        let mut round = 1;
-        while !self.names.insert(own.to_ascii_lowercase()) {
-            round += 1;
-            own = format!("{name}-{round}");
-        }
+        let own = self.names.take(name);
         let mut rule = json!({ "ruleType": kind, "name": escaped(&own) });
         if let Some(description) = self
             .place

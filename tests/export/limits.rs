@@ -20,7 +20,11 @@ fn what_exceeds_a_limit_of_azures_is_an_error_that_says_what_to_do() {
         resolves_into: Vec::new(),
         private_endpoints: None,
     };
-    let refused = |policy: &Policy| export::azure_firewall(policy).unwrap_err().join("\n");
+    let refused = |policy: &Policy| {
+        export::azure_firewall(policy, &Beside::default())
+            .unwrap_err()
+            .join("\n")
+    };
     let mut named = one_rule(rule());
     named.groups[0].name = "no blanks".into();
     assert!(refused(&named).contains("rename it"));
@@ -63,7 +67,9 @@ fn what_exceeds_a_limit_of_azures_is_an_error_that_says_what_to_do() {
 
 /// A configuration with these collections, and what its export fails with.
 fn refused(text: &str) -> String {
-    export::azure_firewall(&checked(text)).unwrap_err().join("\n")
+    export::azure_firewall(&checked(text), &Beside::default())
+        .unwrap_err()
+        .join("\n")
 }
 
 fn dnat(name: &str, destinations: &str, ports: &str, translated: u32) -> String {
@@ -84,12 +90,12 @@ fn ports_that_azure_does_not_take_are_errors() {
         )
     };
     assert!(refused(&application(64_001)).contains("port 64001, at most 64000"));
-    assert!(export::azure_firewall(&checked(&application(64_000))).is_ok());
+    assert!(export::azure_firewall(&checked(&application(64_000)), &Beside::default()).is_ok());
     let head = "[[nat_rule_collection]]\nname = \"c\"\npriority = 100\naction = \"Dnat\"\n";
     let ports = |ports: &str, translated| head.to_owned() + &dnat("r", "\"20.1.1.1\"", ports, translated);
     assert!(refused(&ports("63000-64000", 443)).contains("destination port 64000, at most 63999"));
     assert!(refused(&ports("443", 64_000)).contains("translated port 64000, at most 63999"));
-    assert!(export::azure_firewall(&checked(&ports("1-63999", 63_999))).is_ok());
+    assert!(export::azure_firewall(&checked(&ports("1-63999", 63_999)), &Beside::default()).is_ok());
 }
 
 #[test]
@@ -103,7 +109,7 @@ fn limits_of_a_whole_firewall_are_held() {
         refused(&rules(250)).contains("251 addresses and destinations"),
         "an address, and 250 ports of it"
     );
-    assert!(export::azure_firewall(&checked(&rules(249))).is_ok());
+    assert!(export::azure_firewall(&checked(&rules(249)), &Beside::default()).is_ok());
     let mut many = checked(&rules(1));
     let group = many.groups[0].clone();
     many.groups = (0..3_u16)
@@ -122,7 +128,9 @@ fn limits_of_a_whole_firewall_are_held() {
             group
         })
         .collect();
-    let faults = export::azure_firewall(&many).unwrap_err().join("\n");
+    let faults = export::azure_firewall(&many, &Beside::default())
+        .unwrap_err()
+        .join("\n");
     assert!(faults.contains("2100 DNAT rule collections, at most 2000"), "{faults}");
 }
 

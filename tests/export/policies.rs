@@ -216,7 +216,7 @@ pub(crate) fn policy(random: &mut Random) -> Policy {
 }
 
 /// Every rule as if it named every IP group: an export names those of which the rule holds all members.
-fn worded(policy: &Policy) -> BTreeMap<RuleRef, Wording> {
+fn worded(policy: &Policy) -> BTreeMap<(DecidedBy, RuleRef), Wording> {
     let groups: Vec<Arc<str>> = policy.ip_groups.keys().cloned().collect();
     let mut found = BTreeMap::new();
     for (name, of_policy) in policy.chain() {
@@ -239,7 +239,7 @@ fn worded(policy: &Policy) -> BTreeMap<RuleRef, Wording> {
                         source_ip_groups: groups.clone(),
                         destination_ip_groups: groups.clone(),
                     };
-                    found.insert(place, wording);
+                    found.insert((collection.rules.kind(), place), wording);
                 }
             }
         }

@@ -11,7 +11,7 @@ const ROUND_TRIPS: u64 = 500;
 
 /// The policy after a way through Azure's form.
 fn round_trip(policy: &Policy) -> Policy {
-    let exported = export::azure_firewall(policy).unwrap_or_else(|faults| panic!("{faults:?}"));
+    let exported = export::azure_firewall(policy, &Beside::default()).unwrap_or_else(|faults| panic!("{faults:?}"));
     let text = exported.template.to_string();
     let files = [("exported.json".to_owned(), text.into_bytes())];
     let imported = azure_firewall(&files, None, &Options::default()).unwrap_or_else(|faults| panic!("{faults:?}"));
@@ -80,7 +80,7 @@ fn an_export_that_is_imported_again_decides_alike() {
                 resolved: &resolved,
             };
             if let Err(difference) = same_decision(&one, &other, &flow) {
-                let template = export::azure_firewall(&own).unwrap().template;
+                let template = export::azure_firewall(&own, &Beside::default()).unwrap().template;
                 panic!("seed {seed}: {flow:?}: {difference}\n{own:#?}\n{template:#}");
             }
             matched += usize::from(one.evaluate(&flow, &mut NoTrace).decision.rule.is_some());

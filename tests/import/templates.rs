@@ -18,7 +18,7 @@ const TEMPLATES: [(&str, bool, [&str; 6]); 15] = [
     (
         "aks-secure-baseline-hub-regionA.json",
         true,
-        ["1/0/0", "3/1/0", "-", "1/0/4", "0/0/11", "-"],
+        ["1/0/0", "4/0/0", "-", "1/0/4", "0/0/11", "-"],
     ),
     // Its groups are a loop over a list that is empty by default.
     (

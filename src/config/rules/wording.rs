@@ -5,12 +5,12 @@ use crate::{
         at::At,
         file::{Collection, FileConfig, NatCollection, NetworkRule, Texts},
     },
-    policy::{RuleRef, Wording},
+    policy::{DecidedBy, RuleRef, Wording},
 };
 use std::{collections::BTreeMap, sync::Arc};
 
 /// The wording of every rule that has one. `own`: the name of the policy itself.
-pub(super) fn of(file: &FileConfig, own: &str) -> BTreeMap<RuleRef, Wording> {
+pub(super) fn of(file: &FileConfig, own: &str) -> BTreeMap<(DecidedBy, RuleRef), Wording> {
     let mut reader = Reader::default();
     let parents = file.parent_policy.iter();
     let parents = parents.map(|parent| (text(&parent.name), &parent.rule_collection_group));
@@ -33,7 +33,7 @@ pub(super) fn of(file: &FileConfig, own: &str) -> BTreeMap<RuleRef, Wording> {
 struct Reader {
     /// Policy and group.
     place: [Arc<str>; 2],
-    found: BTreeMap<RuleRef, Wording>,
+    found: BTreeMap<(DecidedBy, RuleRef), Wording>,
 }
 
 impl Reader {
@@ -41,7 +41,7 @@ impl Reader {
         for collection in collections {
             for rule in &collection.rule {
                 let wording = wording(&rule.description, &rule.source_ip_groups, &None);
-                self.put(&collection.name, &rule.name, wording);
+                self.put(DecidedBy::Application, &collection.name, &rule.name, wording);
             }
         }
     }
@@ -50,7 +50,7 @@ impl Reader {
         for collection in collections {
             for rule in &collection.rule {
                 let wording = wording(&rule.description, &rule.source_ip_groups, &rule.destination_ip_groups);
-                self.put(&collection.name, &rule.name, wording);
+                self.put(DecidedBy::Network, &collection.name, &rule.name, wording);
             }
         }
     }
@@ -59,12 +59,12 @@ impl Reader {
         for collection in collections {
             for rule in &collection.rule {
                 let wording = wording(&rule.description, &rule.source_ip_groups, &None);
-                self.put(&collection.name, &rule.name, wording);
+                self.put(DecidedBy::Nat, &collection.name, &rule.name, wording);
             }
         }
     }
 
-    fn put(&mut self, collection: &Option<At<String>>, rule: &Option<At<String>>, wording: Wording) {
+    fn put(&mut self, kind: DecidedBy, collection: &Option<At<String>>, rule: &Option<At<String>>, wording: Wording) {
         if wording == Wording::default() {
             return;
         }
@@ -75,7 +75,7 @@ impl Reader {
             collection: text(collection).into(),
             rule: text(rule).into(),
         };
-        self.found.insert(rule, wording);
+        self.found.insert((kind, rule), wording);
     }
 }
 

@@ -67,10 +67,11 @@ impl Shared {
     }
 }
 
-/// What the collections of a group have taken: names, and priorities by kind.
+/// What the collections of a group have taken: names by section, of which only a firewall without a policy has several, and
+/// priorities by kind.
 #[derive(Default)]
 struct Inside {
-    names: Names,
+    names: HashMap<Option<Section>, Names>,
     taken: HashMap<Section, HashMap<u16, String>>,
 }
 
@@ -112,14 +113,10 @@ impl ByKind {
             return Vec::new();
         }
         let mut made = Vec::new();
-        for (index, (kind, rules)) in kinds.into_iter().enumerate() {
-            let name = match index {
-                0 => head.name.clone(),
-                _ => inside.names.take(head.name.clone(), draft),
-            };
-            tie(inside.taken.entry(kind).or_default(), head.priority, &name, draft);
+        for (kind, rules) in kinds {
+            tie(inside.taken.entry(kind).or_default(), head.priority, &head.name, draft);
             made.push(Collection {
-                name,
+                name: head.name.clone(),
                 priority: head.priority,
                 rules,
                 origin: head.origin.clone(),
@@ -230,7 +227,8 @@ impl Reader<'_> {
             return Vec::new();
         }
         let mut draft = shared.draft();
-        let name = inside.names.take(name_of(value.get("name"), NO_NAME), &mut draft);
+        let names = inside.names.entry(shape.section()).or_default();
+        let name = names.take(name_of(value.get("name"), NO_NAME), &mut draft);
         let number = priority(property(value, "priority"));
         if let Err(why) = &number {
             shared.void.get_or_insert(format!("the collection's {why}"));

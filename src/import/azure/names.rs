@@ -29,7 +29,7 @@ impl Names {
         let round = self.rounds.entry(wanted.clone()).or_insert(1);
         while !self.used.insert(name.clone()) {
             *round += 1;
-            let end = format!(" ({round})");
+            let end = format!("-{round}");
             name = wanted.chars().take(LONGEST_NAME - end.len()).collect::<String>() + &end;
         }
         if name != wanted {

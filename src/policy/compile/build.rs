@@ -44,14 +44,6 @@ impl CompiledPolicy {
     }
 }
 
-fn kind_of(rules: &Rules) -> DecidedBy {
-    match rules {
-        Rules::Nat(_) => DecidedBy::Nat,
-        Rules::Network(_) => DecidedBy::Network,
-        Rules::Application(_) => DecidedBy::Application,
-    }
-}
-
 /// The infrastructure collection as one rule: anyone, HTTPS on 443. Azure publishes neither its names nor its protocols, so
 /// this is the narrower reading.
 fn infrastructure(policy: &Policy) -> ApplicationRule {
@@ -98,7 +90,7 @@ impl Build {
                         rule: 0,
                     };
                     let collection = &group.collections[collection];
-                    if kind_of(&collection.rules) == kind {
+                    if collection.rules.kind() == kind {
                         let names = RuleRef {
                             policy: Arc::clone(name),
                             group: Arc::clone(&group.name),
