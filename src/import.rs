@@ -8,9 +8,11 @@
 
 mod arm;
 mod azure;
+mod ids;
 mod json;
 mod model;
 mod report;
+mod text;
 mod toml;
 mod value;
 

@@ -15,7 +15,6 @@ mod identity;
 mod ip_groups;
 mod names;
 mod network;
-mod place;
 mod schema;
 mod settings;
 mod shapes;

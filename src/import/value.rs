@@ -3,6 +3,7 @@
 //! Doubt is a property of every value: a list or an object is in doubt as soon as anything in it is ([`Value::doubt`]).
 //! Whoever makes a value of others asks for it; what is in doubt is never told apart from outside by its text alone.
 
+pub(crate) use super::text::Text;
 use std::sync::Arc;
 
 /// Deepest nesting of a value, written or computed: dropping and comparing values recurse.
@@ -25,35 +26,14 @@ pub(crate) struct Unknown {
     pub at: Place,
     /// It stands for an element that may not be there at all: `filter` with a condition that is not known.
     pub perhaps: bool,
+    /// It is where the template is deployed.
+    pub here: bool,
 }
 
 impl Unknown {
     pub fn new(why: impl Into<String>, at: Place) -> Arc<Self> {
-        let (why, perhaps) = (why.into(), false);
-        Arc::new(Self { why, at, perhaps })
-    }
-}
-
-/// A text, and what it stands in for if Azure alone knows the real one (`uniqueString`, `resourceGroup().name`).
-///
-/// A stand-in certainly is a text. Two stand-ins are certainly the same only if they are one: clones of one value, which
-/// share their allocation. What they read alike by chance says nothing ([`Text::same`]).
-#[derive(Clone, Debug)]
-pub(crate) struct Text {
-    pub text: Arc<str>,
-    pub stands_for: Option<Arc<Unknown>>,
-    /// Bytes at the end of a stand-in that Azure has as well: of a resource id, what comes after the subscription.
-    known_end: usize,
-}
-
-impl Text {
-    /// Whether the two are the same text; `None` if Azure alone knows.
-    pub fn same(&self, other: &Self) -> Option<bool> {
-        match (&self.stands_for, &other.stands_for) {
-            (None, None) => Some(self.text == other.text),
-            (Some(_), Some(_)) if Arc::ptr_eq(&self.text, &other.text) => Some(true),
-            _ => None,
-        }
+        let (why, perhaps, here) = (why.into(), false, false);
+        Arc::new(Self { why, at, perhaps, here })
     }
 }
 
@@ -120,13 +100,7 @@ impl Value {
     }
 
     pub fn text(text: impl Into<Arc<str>>, at: Place) -> Self {
-        let (text, stands_for, known_end) = (text.into(), None, 0);
-        let text = Text {
-            text,
-            stands_for,
-            known_end,
-        };
-        Self::new(Kind::Text(text), at)
+        Self::new(Kind::Text(Text::known(text)), at)
     }
 
     pub fn unknown(why: impl Into<String>, at: Place) -> Self {
@@ -192,12 +166,7 @@ impl Value {
     pub fn stand_in(self, doubt: &Arc<Unknown>) -> Self {
         let at = self.at;
         let kind = match self.kind {
-            // A text of its own: see `Text::same`.
-            Kind::Text(text) => Kind::Text(Text {
-                text: Arc::from(&*text.text),
-                stands_for: text.stands_for.or_else(|| Some(doubt.clone())),
-                known_end: text.known_end,
-            }),
+            Kind::Text(text) => Kind::Text(text.stand_in(doubt)),
             Kind::List(list) if list.items.iter().all(|item| matches!(item.kind, Kind::Text(_))) => {
                 let items = list.items.iter().map(|item| item.clone().stand_in(doubt));
                 return Value::uncertain_list(items.collect(), doubt, at)
@@ -206,23 +175,6 @@ impl Value {
             _ => return Value::in_doubt(doubt, at),
         };
         Value::new(kind, at)
-    }
-
-    /// A text as a stand-in of which this many bytes at the end are known.
-    pub fn stand_in_before(mut self, known_end: usize, doubt: &Arc<Unknown>) -> Self {
-        if let Kind::Text(text) = &mut self.kind {
-            text.known_end = known_end.min(text.text.len());
-        }
-        self.stand_in(doubt)
-    }
-
-    /// As much of the end of a text as Azure has too: all of it, unless it is a stand-in.
-    pub fn known_end(&self) -> &str {
-        match &self.kind {
-            Kind::Text(text) if text.stands_for.is_none() => &text.text,
-            Kind::Text(text) => text.text.get(text.text.len() - text.known_end..).unwrap_or_default(),
-            _ => "",
-        }
     }
 
     fn depth(&self) -> u16 {

@@ -6,6 +6,7 @@ use super::{
     parameters::as_declared,
     parse::{Expression, Written, written},
     scope::{Bind, Env, Scope},
+    template::Target,
     too_deep,
 };
 use crate::import::{
@@ -148,14 +149,20 @@ impl<'a> Evaluator<'a> {
         match expression {
             Expression::Text(text) => Ok(Value::text(text.clone(), at)),
             Expression::Int(number) => Ok(Value::new(Kind::Int(*number), at)),
-            Expression::Call(name, arguments) => deeper.call(name, arguments, env, at),
+            Expression::Call(name, arguments) => {
+                let value = deeper.call(name, arguments, env, at)?;
+                self.scope.written_alike(expression, env, value)
+            }
             Expression::Index(of, key) => {
-                if let Some(part) = part_of_azure(of, key, at) {
-                    return Ok(part);
-                }
-                let of = deeper.expression(of, env, at)?;
-                let key = deeper.expression(key, env, at)?;
-                deeper.index(&of, &key, at)
+                let value = match part_of_azure(&self.scope.here, of, key, at) {
+                    Some(part) => part,
+                    None => {
+                        let of = deeper.expression(of, env, at)?;
+                        let key = deeper.expression(key, env, at)?;
+                        deeper.index(&of, &key, at)?
+                    }
+                };
+                self.scope.written_alike(expression, env, value)
             }
         }
     }
@@ -201,7 +208,7 @@ impl<'a> Evaluator<'a> {
         for argument in arguments {
             values.push(self.expression(argument, env, at)?);
         }
-        functions::call(self.scope.budget, name, &values, at)
+        functions::call(self.scope.budget, &self.scope.here, name, &values, at)
     }
 
     fn choose(self, arguments: &[Expression], env: Option<&Env<'_>>, at: Place) -> Result<Value, Fail> {
@@ -397,13 +404,13 @@ pub(super) fn element(budget: &Budget, list: &List, index: Option<usize>, at: Pl
 }
 
 /// `resourceGroup().location` and the like: Azure alone knows, and a name may be made of it.
-fn part_of_azure(of: &Expression, key: &Expression, at: Place) -> Option<Value> {
+fn part_of_azure(here: &Target, of: &Expression, key: &Expression, at: Place) -> Option<Value> {
     let (Expression::Call(function, arguments), Expression::Text(key)) = (of, key) else {
         return None;
     };
     let function = function.strip_prefix("sys.").unwrap_or(function);
     match arguments.is_empty() {
-        true => functions::resources::part(function, key, at),
+        true => functions::resources::part(here, function, key, at),
         false => None,
     }
 }

@@ -9,8 +9,12 @@ mod numbers;
 pub(super) mod resources;
 mod text;
 
+use super::template::Target;
 use super::{Budget, Exhausted, too_deep};
-use crate::import::value::{Kind, Place, TooDeep, Unknown, Value};
+use crate::import::{
+    text::Joined,
+    value::{Kind, Place, TooDeep, Unknown, Value},
+};
 use std::sync::Arc;
 
 /// Why a function has no value.
@@ -30,6 +34,8 @@ impl From<Exhausted> for Fail {
 /// What a function has to work with.
 struct Call<'a> {
     budget: &'a Budget,
+    /// Where the template is deployed.
+    here: &'a Target,
     arguments: &'a [Value],
     at: Place,
     knows: Knows,
@@ -103,13 +109,14 @@ fn knows(name: &str, arguments: &[Value]) -> Knows {
 
 /// Calls a function by its name in lower case. It pays for all that it may look at, and doubt in an argument is doubt in the
 /// outcome: both here, for every function.
-pub(super) fn call(budget: &Budget, name: &str, arguments: &[Value], at: Place) -> Made {
+pub(super) fn call(budget: &Budget, here: &Target, name: &str, arguments: &[Value], at: Place) -> Made {
     for argument in arguments {
         budget.steps(1 + weight(argument) / 64, at)?;
     }
     let knows = knows(name, arguments);
     let call = Call {
         budget,
+        here,
         arguments,
         at,
         knows,
@@ -211,6 +218,11 @@ impl<'a> Call<'a> {
     fn text(&self, text: String) -> Made {
         self.budget.text(text.len(), self.at)?;
         Ok(Value::text(text, self.at))
+    }
+
+    fn joined(&self, text: Joined) -> Made {
+        self.budget.text(text.len(), self.at)?;
+        Ok(Value::new(Kind::Text(text.finish()), self.at))
     }
 
     fn yes(&self, yes: bool) -> Made {

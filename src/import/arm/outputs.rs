@@ -4,21 +4,18 @@ use super::{
     Exhausted,
     eval::Evaluator,
     functions::Fail,
-    parse::{Expression, Written, written},
-    scope::{Bind, Env},
-    template::{DEPLOYMENT, Nested},
+    parameters::as_declared,
+    parse::Expression,
+    scope::Env,
+    template::{DEPLOYMENT, Nested, Target},
     too_deep,
 };
-use crate::import::value::{Kind, Place, Value};
-
-/// A deployment by the name that a `reference` asks for.
-struct Wanted<'e> {
-    /// The symbolic name or the name, if it is known.
-    name: Option<String>,
-    /// The expression that makes the name. Where it is not known, the deployment whose name is written the same is meant,
-    /// however it turns out.
-    made_by: Option<&'e Expression>,
-}
+use crate::import::{
+    ids::{Id, Part, Same, same_names, words},
+    json::shown,
+    value::{Kind, Place, Value},
+};
+use std::sync::Arc;
 
 impl<'a> Evaluator<'a> {
     pub(super) fn reference(self, arguments: &[Expression], env: Option<&Env<'_>>, at: Place) -> Result<Value, Fail> {
@@ -26,11 +23,7 @@ impl<'a> Evaluator<'a> {
             return Err(Fail::Bad("takes a resource".into()));
         };
         let target = self.expression(first, env, at)?;
-        let wanted = self.wanted(first, &target, env, at)?;
-        let deployment = match wanted {
-            Some(wanted) => self.find_deployment(&wanted)?,
-            None => None,
-        };
+        let deployment = self.find_deployment(&target)?;
         let outputs = match deployment {
             Some((index, raw)) => self.scope.outputs(index, at, || self.outputs_of(raw))?,
             None => Value::null(at),
@@ -41,51 +34,94 @@ impl<'a> Evaluator<'a> {
         Ok(Value::object(vec![("outputs".into(), outputs)], at).map_err(|_| too_deep(at))?)
     }
 
-    /// `None`: it asks for no deployment. The id of a deployment is never known in whole; its last part may be.
-    fn wanted<'e>(
-        self,
-        first: &'e Expression,
-        target: &Value,
-        env: Option<&Env<'_>>,
-        at: Place,
-    ) -> Result<Option<Wanted<'e>>, Exhausted> {
-        let of_id = match first {
-            Expression::Call(function, parts) if function.to_ascii_lowercase().ends_with("resourceid") => parts.last(),
-            _ => None,
-        };
-        let id = target.as_str().unwrap_or_default();
-        let name_of = |value: &Value| value.known_str().map(str::to_owned);
-        let (name, made_by) = match of_id {
-            Some(last) if id.to_ascii_lowercase().contains("/microsoft.resources/deployments/") => {
-                (name_of(&self.expression(last, env, at)?), last)
-            }
-            None if !id.contains('/') => (name_of(target), first),
-            _ => return Ok(None),
-        };
-        // Inside a function of the template's own the same words mean other parameters.
-        let inside = Env::chain(env).any(|bind| matches!(bind, Bind::Arguments(_)));
-        let made_by = Some(made_by).filter(|_| !inside);
-        Ok(Some(Wanted { name, made_by }))
-    }
-
     fn outputs_of(self, raw: &Value) -> Result<Value, Exhausted> {
         let none = || Ok(Value::null(raw.at));
         let Some(nested) = Nested::of(raw) else {
             return none();
         };
         let on = self.deeper_for(raw.at)?;
-        let Some(outputs) = nested.template.get("outputs") else {
+        let Some(outputs) = nested.template.get("outputs").and_then(Value::as_object) else {
             return none();
         };
-        if nested.outer {
-            return on.value(outputs, None);
+        let scope;
+        let inside = match nested.outer {
+            true => on,
+            false => {
+                scope = nested.scope(on, None, self.target_of(raw)?)?;
+                scope.evaluator(on.depth)
+            }
+        };
+        let mut entries: Vec<(Arc<str>, Value)> = Vec::with_capacity(outputs.entries.len());
+        for (name, output) in &outputs.entries {
+            let value = inside.output(name, output)?;
+            let output = Value::object(vec![("value".into(), value)], output.at);
+            entries.push((name.clone(), output.map_err(|_| too_deep(raw.at))?));
         }
-        let scope = nested.scope(on, None)?;
-        scope.evaluator(on.depth).value(outputs, None)
+        Value::object(entries, raw.at).map_err(|_| too_deep(raw.at))
+    }
+
+    /// The value of an output, or of its loop, as its type has it.
+    fn output(self, name: &Arc<str>, output: &Value) -> Result<Value, Exhausted> {
+        let value = match (output.get("copy").and_then(Value::as_object), output.written("value")) {
+            (Some(copy), _) => {
+                let mut one = vec![("name".into(), Value::text(name.clone(), output.at))];
+                one.extend(copy.entries.iter().cloned());
+                let one = Value::object(one, output.at).map_err(|_| too_deep(output.at))?;
+                self.copied(&one, None)?
+            }
+            (None, Some(value)) => self.value(value, None)?,
+            (None, None) => Value::unknown("an output without `value`", output.at),
+        };
+        let at = value.at;
+        Ok(as_declared(&value, output)
+            .unwrap_or_else(|why| Value::unknown(format!("output `{}` {why}", shown(name)), at)))
+    }
+
+    fn target_of(self, raw: &Value) -> Result<Target, Exhausted> {
+        let said = |key: &str| raw.get(key).map(|raw| self.value(raw, None)).transpose();
+        let here = &self.scope.here;
+        Ok(Target {
+            subscription: said("subscriptionId")?.or(here.subscription.clone()),
+            resource_group: said("resourceGroup")?.or(here.resource_group.clone()),
+        })
+    }
+
+    /// What is known of the id of a deployment. One of a subscription, which says a `location`, is in no resource group.
+    fn id_of(self, raw: &Value) -> Result<Option<Id>, Exhausted> {
+        let (Some(name), None) = (raw.get("name"), raw.get("scope")) else {
+            return Ok(None);
+        };
+        let Kind::Text(name) = self.value(name, None)?.kind else {
+            return Ok(None);
+        };
+        let target = self.target_of(raw)?;
+        let in_no_group = raw.get("location").is_some() && raw.get("resourceGroup").is_none();
+        Ok(Some(Id {
+            subscription: Part::of_value(target.subscription.as_ref()),
+            group: match in_no_group {
+                true => Part::Anywhere,
+                false => Part::of_value(target.resource_group.as_ref()),
+            },
+            kind: Some(DEPLOYMENT.into()),
+            names: words(&name),
+        }))
     }
 
     /// The only deployment that is certainly meant, and which one of the template's resources it is.
-    fn find_deployment(self, wanted: &Wanted<'_>) -> Result<Option<(usize, &'a Value)>, Exhausted> {
+    fn find_deployment(self, target: &Value) -> Result<Option<(usize, &'a Value)>, Exhausted> {
+        let Kind::Text(target) = &target.kind else {
+            return Ok(None);
+        };
+        let wanted = Id::of(target);
+        let by_name = wanted.kind.is_none() && wanted.names.len() == 1 && !target.text.contains('/');
+        if !by_name && wanted.kind.as_deref() != Some(DEPLOYMENT) {
+            return Ok(None);
+        }
+        let is_meant = |id: &Id| {
+            let same_place = by_name || (wanted.subscription == id.subscription && wanted.group == id.group);
+            let sure = by_name || wanted.same_place(id) == Same::Yes;
+            same_place && sure && same_names(&wanted.names, &id.names) == Same::Yes
+        };
         let resources = self.scope.template().get("resources");
         let entries: Vec<(Option<&str>, &Value)> = match resources.map(|raw| &raw.kind) {
             Some(Kind::List(list)) => list.items.iter().map(|item| (None, item)).collect(),
@@ -102,19 +138,11 @@ impl<'a> Evaluator<'a> {
             if !kind.is_some_and(|kind| kind.eq_ignore_ascii_case(DEPLOYMENT)) || raw.get("copy").is_some() {
                 continue;
             }
-            let is = |name: &str| {
-                wanted
-                    .name
-                    .as_ref()
-                    .is_some_and(|wanted| wanted.eq_ignore_ascii_case(name))
-            };
-            if symbol.is_some_and(is) {
+            let is_symbol = |symbol: &str| target.stands_for.is_none() && symbol.eq_ignore_ascii_case(&target.text);
+            if symbol.is_some_and(is_symbol) {
                 return Ok(Some((index, raw)));
             }
-            let Some(name) = raw.get("name") else {
-                continue;
-            };
-            if self.value(name, None)?.known_str().is_some_and(is) || is_written(name, wanted.made_by) {
+            if self.id_of(raw)?.is_some_and(|id| is_meant(&id)) {
                 // Two of one name, of two resource groups: which is meant is not known.
                 match found {
                     Some(_) => return Ok(None),
@@ -123,12 +151,5 @@ impl<'a> Evaluator<'a> {
             }
         }
         Ok(found)
-    }
-}
-
-fn is_written(name: &Value, made_by: Option<&Expression>) -> bool {
-    match name.as_str().and_then(written) {
-        Some(Written::Expression(expression)) => made_by == Some(&expression),
-        _ => false,
     }
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 const MAX_NAME_BYTES: usize = 255;
 
 /// An expression.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Expression {
     Text(Arc<str>),
     Int(i64),
@@ -16,6 +16,27 @@ pub(super) enum Expression {
     Call(String, Vec<Expression>),
     /// `.name` or `['name']` or `[0]` of what is before it.
     Index(Box<Expression>, Box<Expression>),
+}
+
+impl Expression {
+    /// Functions, texts and numbers in it.
+    pub fn size(&self) -> usize {
+        1 + self.parts().iter().map(|part| part.size()).sum::<usize>()
+    }
+
+    /// It asks for the round of a loop.
+    pub fn counts_rounds(&self) -> bool {
+        let asks = matches!(self, Self::Call(name, _) if name.to_ascii_lowercase().ends_with("copyindex"));
+        asks || self.parts().iter().any(|part| part.counts_rounds())
+    }
+
+    fn parts(&self) -> Vec<&Self> {
+        match self {
+            Self::Text(_) | Self::Int(_) => Vec::new(),
+            Self::Call(_, arguments) => arguments.iter().collect(),
+            Self::Index(of, key) => vec![of, key],
+        }
+    }
 }
 
 /// What a text of a template is.

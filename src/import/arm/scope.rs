@@ -4,10 +4,13 @@ use super::{
     Budget, Exhausted,
     eval::Evaluator,
     parameters::{self, Given},
+    parse::Expression,
+    template::Target,
     too_deep,
 };
 use crate::import::{
     json::shown,
+    text::Symbol,
     value::{Kind, Object, Place, Unknown, Value},
 };
 use std::{cell::RefCell, collections::HashMap, sync::Arc};
@@ -18,7 +21,11 @@ pub(super) struct Scope<'a> {
     template: Value,
     /// Or why it is not known what is given.
     given: Result<HashMap<String, Value>, Arc<Unknown>>,
+    /// Where it is deployed.
+    pub here: Target,
     memo: RefCell<HashMap<(Section, String), Memo>>,
+    /// What expressions stand for that Azure alone knows: the same expression for the same, in the same rounds of loops.
+    symbols: RefCell<HashMap<(Expression, Vec<(String, i64)>), Symbol>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -56,6 +63,18 @@ pub(super) enum Bind<'e> {
 }
 
 impl<'e> Env<'e> {
+    /// The loops around, each with its round; `None` if other names are bound or a round is not known.
+    fn rounds(env: Option<&'e Env<'e>>) -> Option<Vec<(String, i64)>> {
+        let round = |bind: &Bind<'_>| match bind {
+            Bind::Copy { name, index, resource } => match index.kind {
+                Kind::Int(index) => Some((format!("{resource} {name}"), index)),
+                _ => None,
+            },
+            Bind::Lambda { .. } | Bind::Arguments(_) => None,
+        };
+        Self::chain(env).map(round).collect()
+    }
+
     /// From the innermost outwards.
     pub fn chain(env: Option<&'e Env<'e>>) -> impl Iterator<Item = &'e Bind<'e>> {
         std::iter::successors(env, |env| env.outer).map(|env| &env.bind)
@@ -65,13 +84,38 @@ impl<'e> Env<'e> {
 impl<'a> Scope<'a> {
     /// The scope of a template that is deployed with these parameters, by name in lower case.
     pub fn new(budget: &'a Budget, template: Value, given: Result<HashMap<String, Value>, Arc<Unknown>>) -> Self {
-        let memo = RefCell::default();
         Self {
             budget,
             template,
             given,
-            memo,
+            here: Target::default(),
+            memo: RefCell::default(),
+            symbols: RefCell::default(),
         }
+    }
+
+    /// A text that Azure alone knows is the same wherever it is written the same: there the same symbol stands for it.
+    pub fn written_alike(
+        &self,
+        expression: &Expression,
+        env: Option<&Env<'_>>,
+        value: Value,
+    ) -> Result<Value, Exhausted> {
+        let Kind::Text(text) = &value.kind else {
+            return Ok(value);
+        };
+        let (Some(symbol), Some(rounds)) = (text.symbol(), Env::rounds(env)) else {
+            return Ok(value);
+        };
+        let rounds = if expression.counts_rounds() { rounds } else { Vec::new() };
+        self.budget.steps(expression.size() + rounds.len(), value.at)?;
+        let symbol = self
+            .symbols
+            .borrow_mut()
+            .entry((expression.clone(), rounds))
+            .or_insert(symbol.clone())
+            .clone();
+        Ok(Value::new(Kind::Text(text.clone().of(symbol)), value.at))
     }
 
     /// The scope of a whole file.

@@ -10,6 +10,7 @@ use super::{
 };
 use crate::import::{
     json::shown,
+    text::Joined,
     value::{Kind, Place, Unknown, Value},
 };
 use std::{collections::HashMap, sync::Arc};
@@ -245,14 +246,14 @@ impl Walk {
             path: format!("{}.properties.template.resources", site.path),
             kind: None,
             parent: None,
-            target,
+            target: target.clone(),
             ..site.clone()
         };
         let resources = nested.template.get("resources");
         if nested.outer {
             return self.resources(on, resources, env, &inside);
         }
-        let scope = nested.scope(on, env)?;
+        let scope = nested.scope(on, env, target)?;
         self.resources(scope.evaluator(on.depth), resources, None, &inside)
     }
 }
@@ -313,7 +314,7 @@ impl<'v> Nested<'v> {
     }
 
     /// The scope of its own, with the parameters that the template around it gives.
-    pub fn scope<'a>(&self, on: Evaluator<'a>, env: Option<&Env<'_>>) -> Result<Scope<'a>, Exhausted> {
+    pub fn scope<'a>(&self, on: Evaluator<'a>, env: Option<&Env<'_>>, here: Target) -> Result<Scope<'a>, Exhausted> {
         let given = match self.parameters {
             Some(raw) => given(&on.value(raw, env)?),
             None => Ok(HashMap::new()),
@@ -322,7 +323,9 @@ impl<'v> Nested<'v> {
             Some(link) => Err(Unknown::new("its parameters are in a file elsewhere", link.at)),
             None => given,
         };
-        Ok(Scope::new(on.scope.budget, self.template.clone(), given))
+        let mut scope = Scope::new(on.scope.budget, self.template.clone(), given);
+        scope.here = here;
+        Ok(scope)
     }
 }
 
@@ -375,10 +378,11 @@ fn own_properties(on: Evaluator<'_>, raw: &Value, env: Option<&Env<'_>>) -> Resu
 fn child_name(parent: &Value, child: &Value) -> Value {
     match (&parent.kind, &child.kind) {
         (Kind::Text(one), Kind::Text(other)) => {
-            let mut name = other.clone();
-            name.text = format!("{}/{}", one.text, other.text).into();
-            name.stands_for = one.stands_for.clone().or(name.stands_for);
-            Value::new(Kind::Text(name), child.at)
+            let mut name = Joined::default();
+            name.push(one);
+            name.push_str("/");
+            name.push(other);
+            Value::new(Kind::Text(name.finish()), child.at)
         }
         (Kind::Unknown(_), _) => parent.clone(),
         _ => child.clone(),

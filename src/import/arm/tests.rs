@@ -342,10 +342,27 @@ fn outputs_are_those_of_the_deployment_that_is_certainly_meant() {
     let id = "reference(resourceId('Microsoft.Resources/deployments', 'm'), '2022-09-01')";
     assert_eq!(made(["m", "n"], id), "one");
     assert!(made(["m", "M"], id).starts_with('?'));
-    // Written the same, it is the same; read the same, it may be another.
+    // Made of the same, it is the same; read the same, it may be another.
     let by_name = "reference(resourceId('Microsoft.Resources/deployments', concat(parameters('x'), '-m')))";
     assert_eq!(made(["n", "[concat(parameters('x'),'-m')]"], by_name), "other");
-    assert!(made(["x-m", "[concat(variables('x'), '-m')]"], by_name).starts_with('?'));
+    assert_eq!(made(["x-m", "[concat(variables('x'), '-m')]"], by_name), "other");
+    assert!(made(["x-m", "[concat(toUpper(take(parameters('x'), 1)), '-m')]"], by_name).starts_with('?'));
+    // One of the same name elsewhere is another.
+    for elsewhere in [
+        "resourceId('other', 'Microsoft.Resources/deployments', 'm')",
+        "resourceId(parameters('x'), 'Microsoft.Resources/deployments', 'm')",
+        "subscriptionResourceId('Microsoft.Resources/deployments', 'm')",
+        "extensionResourceId('/subscriptions/s/resourceGroups/g', 'Microsoft.Resources/deployments', 'm')",
+        "extensionResourceId(parameters('x'), 'Microsoft.Resources/deployments', 'm')",
+        "concat(parameters('x'), '/providers/Microsoft.Resources/deployments/m')",
+    ] {
+        assert!(
+            made(["m", "n"], &format!("reference({elsewhere})")).starts_with('?'),
+            "{elsewhere}"
+        );
+    }
+    let here = "extensionResourceId(resourceGroup().id, 'Microsoft.Resources/deployments', 'm')";
+    assert_eq!(made(["m", "n"], &format!("reference({here})")), "one");
 }
 
 #[test]
@@ -626,7 +643,9 @@ proptest! {
 
 fn made_of(budget: &Budget, value: &Value) -> String {
     let list = Value::list(vec![value.clone()], value.at).unwrap();
-    let text = functions::call(budget, "string", &[list], value.at).ok().unwrap();
+    let text = functions::call(budget, &template::Target::default(), "string", &[list], value.at)
+        .ok()
+        .unwrap();
     let text = text.as_str().unwrap().to_owned();
     text[1..text.len() - 1].to_owned()
 }

@@ -1,6 +1,6 @@
 //! References from a policy to its parent, and from a firewall to its policy.
 
-use super::{groups::unknown, identity::Identity};
+use super::{groups::unknown, identity::Identity, shapes::POLICY};
 use crate::import::value::{Kind, Unknown, Value};
 use std::sync::Arc;
 
@@ -25,9 +25,11 @@ pub(super) fn base(value: &Value) -> Base {
     match &id.kind {
         Kind::Text(text) if text.text.trim().is_empty() && text.stands_for.is_none() => Base::None,
         Kind::Text(text) if !text.text.trim_matches(['/', ' ']).is_empty() => {
-            let mut id = Identity::meant_by(text);
-            id.sure = text.stands_for.is_none();
-            Base::Named(id)
+            let named = Identity::meant_by(text);
+            match named.kind() {
+                Some(kind) if kind != POLICY => Base::Unknown(unknown(format!("`{kind}` is no policy"), id.at)),
+                _ => Base::Named(named),
+            }
         }
         Kind::Unknown(unknown) => Base::Unknown(unknown.clone()),
         _ => Base::Unknown(unknown(format!("its id is {}", id.type_name()), id.at)),

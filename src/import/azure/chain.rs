@@ -17,6 +17,7 @@ use super::{
 };
 use crate::import::{
     arm::{DEPLOYMENT, Resource},
+    ids::Same,
     model::{Model, Origin, Policy},
     report::{Item, ItemKind, Outcome},
     value::Value,
@@ -77,8 +78,8 @@ impl<'a> Gather<'a> {
             .filter(|(index, _)| !chain.contains(index));
         let also = self.also_in_force(&sources, &chain);
         for (index, source) in others {
-            if chain.iter().any(|link| sources.all[*link].id.may_be(&source.id)) {
-                let why = "a policy of this name is in force, and whether this is the same one is not known: its resource group is not";
+            if chain.iter().any(|link| may_be_one(&sources.all[*link], source)) {
+                let why = "a policy of this name is in force, and whether this is the same one is not known: its name or its resource group is not";
                 self.not_read(&source.name, &source.origin, why);
             }
             let before = self.items.len();
@@ -309,6 +310,14 @@ impl<'a> Gather<'a> {
             }
         }
     }
+}
+
+/// Whether two policies may be one. Azure refuses a template with two resources of one name: in one file, names that are not
+/// known are of two.
+fn may_be_one(one: &Source, other: &Source) -> bool {
+    let names = one.id.same_name(&other.id);
+    let elsewhere = one.origin.at.file != other.origin.at.file;
+    one.id.same(&other.id) != Same::No && (elsewhere || names == Same::Yes)
 }
 
 fn of_base(body: &Body) -> Origin {

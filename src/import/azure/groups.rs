@@ -3,19 +3,21 @@
 use super::{
     collections::GroupSource,
     fields::{name_of, property, says_something},
+    identity::Identity,
     names::NO_NAME,
     schema::{Section, Shape},
     shapes::OLD_GROUP,
 };
 use crate::import::{
     arm::Resource,
+    ids::Word,
     model::Origin,
     value::{Kind, Place, Unknown, Value},
 };
 use std::sync::Arc;
 
 /// Name and priority of the group that bare and classic collections belong to.
-const NO_GROUP: (&str, i64) = ("default", 1000);
+pub(super) const NO_GROUP: (&str, i64) = ("default", 1000);
 
 /// Where a classic firewall has its collections.
 const SECTIONS: [(&str, Section); 3] = [
@@ -135,9 +137,9 @@ fn collections(body: &Value, key: &str, shape: Shape, origin: &Origin) -> Result
 /// An entry of a policy's own list of groups.
 pub(super) enum Entry {
     /// It is written out there.
-    Group(GroupSource),
+    Group(GroupSource, Word),
     /// It is only named.
-    Named(String),
+    Named(String, Word),
     Unknown(Arc<Unknown>),
 }
 
@@ -175,15 +177,19 @@ fn entry(item: &Value, origin: &Origin, doubt: Option<&Arc<Unknown>>) -> Entry {
     let text = id
         .as_str()
         .map(|text| text.trim_end_matches('/').rsplit('/').next().unwrap_or(text));
+    let word = match &id.kind {
+        Kind::Text(id) => Identity::meant_by(id).word(),
+        _ => Word::InDoubt,
+    };
     let has_rules = ["ruleCollections", "ruleCollection", "properties"]
         .iter()
         .any(|key| item.get(key).is_some());
     match text.filter(|text| !text.is_empty()) {
         _ if has_rules => {
             let name = text.map_or_else(|| name_of(item.get("name"), NO_NAME), str::to_owned);
-            Entry::Group(group(item, "", &name, origin.clone(), doubt.cloned()))
+            Entry::Group(group(item, "", &name, origin.clone(), doubt.cloned()), word)
         }
-        Some(name) => Entry::Named(name.to_owned()),
+        Some(name) => Entry::Named(name.to_owned(), word),
         None => Entry::Unknown(
             id.doubt()
                 .cloned()

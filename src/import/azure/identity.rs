@@ -1,182 +1,164 @@
-//! [`Identity`]: what is known of where a resource is and what it is called. Templates leave subscription and resource group to
-//! the deployment, exports write them out, names may be stand-ins; none of it is thrown away. What is not known is the same as
-//! nothing for certain, and different from nothing for certain.
+//! [`Identity`]: what is known of where a resource is and what it is called, and [`Register`]: things by it. Templates leave
+//! subscription and resource group to the deployment, exports write them out, names may be stand-ins; none of it is thrown away.
+//! What is not known is the same as nothing for certain, and different from nothing for certain.
 
-use super::place::{Fit, NO_GROUP, NO_SUBSCRIPTION, Part};
 use crate::import::{
     arm::Resource,
-    value::{Text, Value},
+    ids::{Id, Part, Same, Word, same_names, words},
+    text::Text,
+    value::Kind,
 };
 use std::collections::HashMap;
 
-/// Most things of one name among which the one that is meant is looked for; of more, none is.
+/// Most things among which the one that is meant is looked for; of more, none is.
 const MOST_ALIKE: usize = 1000;
 
-/// The parts of a resource id that tell one resource from another.
+/// What tells one resource from another.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Identity {
-    subscription: Part,
-    group: Part,
-    /// As it is written, with its parents' before it, `policy/group`; `None` if it is not known.
-    pub name: Option<String>,
-    /// The name is the one that Azure has, and no stand-in.
-    pub sure: bool,
-}
-
-/// A resource id in its parts (`/subscriptions/S/resourceGroups/G/providers/NAMESPACE/TYPE/NAME/TYPE/NAME`).
-struct Parts<'t> {
-    subscription: Option<&'t str>,
-    group: Option<&'t str>,
-    /// Types and names in turn.
-    pairs: Vec<(&'t str, &'t str)>,
-    provider: &'t str,
-}
-
-impl<'t> Parts<'t> {
-    fn of(id: &'t str) -> Self {
-        let words: Vec<&str> = id.trim().split('/').filter(|word| !word.is_empty()).collect();
-        let place = |wanted: &str| words.iter().rposition(|word| word.eq_ignore_ascii_case(wanted));
-        let after = |wanted: &str| place(wanted).and_then(|at| words.get(at + 1)).copied();
-        let providers = place("providers");
-        let rest = providers.map_or(&[][..], |at| words.get(at + 2..).unwrap_or_default());
-        let (pairs, _) = rest.as_chunks::<2>();
-        Self {
-            subscription: after("subscriptions"),
-            group: after("resourceGroups"),
-            pairs: pairs.iter().map(|[kind, name]| (*kind, *name)).collect(),
-            provider: after("providers").unwrap_or_default(),
-        }
-    }
+    id: Id,
+    /// The names as they read, each with its parents' before it.
+    shown: Option<String>,
 }
 
 /// The full type of a resource id, in lower case; `None` if the text is none.
 pub(super) fn kind_of_id(id: &str) -> Option<String> {
-    let parts = Parts::of(id);
-    let mut kind = parts.provider.to_ascii_lowercase();
-    for (part, _) in &parts.pairs {
-        kind = format!("{kind}/{}", part.to_ascii_lowercase());
-    }
-    (!parts.pairs.is_empty()).then_some(kind)
+    Id::of(&Text::known(id)).kind
 }
 
 impl Identity {
     /// Of a resource: from its id if it was printed with one, else from its name and where it is deployed.
     pub fn of(resource: &Resource) -> Self {
-        let id = resource.body.get("id").and_then(Value::as_str);
-        if let Some(id) = id.filter(|id| kind_of_id(id).is_some_and(|kind| kind == resource.kind)) {
-            return Self::referred(id);
+        let printed = match resource.body.get("id").map(|id| &id.kind) {
+            Some(Kind::Text(id)) => Some(Self::meant_by(id)),
+            _ => None,
+        };
+        if let Some(printed) = printed.filter(|id| id.id.kind.as_ref() == Some(&resource.kind)) {
+            return printed;
         }
-        let name = resource.name.as_str().map(|name| name.trim().trim_matches('/'));
+        let names = match &resource.name.kind {
+            Kind::Text(name) => words(name),
+            _ => Vec::new(),
+        };
+        let shown = resource.name.as_str().map(|name| name.trim().trim_matches('/'));
         Self {
-            subscription: Part::of(resource.target.subscription.as_ref(), NO_SUBSCRIPTION),
-            group: Part::of(resource.target.resource_group.as_ref(), NO_GROUP),
-            name: name.filter(|name| !name.is_empty()).map(str::to_owned),
-            sure: resource.name.doubt().is_none(),
+            id: Id {
+                subscription: Part::of_value(resource.target.subscription.as_ref()),
+                group: Part::of_value(resource.target.resource_group.as_ref()),
+                kind: Some(resource.kind.clone()),
+                names,
+            },
+            shown: shown.filter(|name| !name.is_empty()).map(str::to_owned),
         }
     }
 
     /// What an id, or a name alone, refers to.
     pub fn referred(id: &str) -> Self {
-        let parts = Parts::of(id);
-        let names: Vec<&str> = parts.pairs.iter().map(|(_, name)| *name).collect();
-        let last = id.trim().trim_end_matches('/').rsplit('/').next();
-        let name = match names.is_empty() {
-            true => last.unwrap_or_default().to_owned(),
-            false => names.join("/"),
-        };
-        Self {
-            subscription: Part::of_text(parts.subscription.unwrap_or_default(), NO_SUBSCRIPTION),
-            group: Part::of_text(parts.group.unwrap_or_default(), NO_GROUP),
-            name: (!name.is_empty()).then_some(name),
-            sure: true,
-        }
+        Self::meant_by(&Text::known(id))
     }
 
     /// What a reference means, which may be computed.
     pub fn meant_by(text: &Text) -> Self {
-        let id = Self::referred(&text.text);
-        let reads = |part: Part| match part {
-            Part::Known(text) => Part::Reads(text),
-            part => part,
+        let id = Id::of(text);
+        let parts: Vec<&str> = text.text.trim().split('/').filter(|part| !part.is_empty()).collect();
+        let at = parts.iter().position(|part| part.eq_ignore_ascii_case("providers"));
+        let shown = match at {
+            Some(at) if id.kind.is_some() => parts
+                .iter()
+                .skip(at + 3)
+                .step_by(2)
+                .copied()
+                .collect::<Vec<_>>()
+                .join("/"),
+            _ => parts.last().copied().unwrap_or_default().to_owned(),
         };
-        match text.stands_for {
-            None => id,
-            Some(_) => Self {
-                subscription: reads(id.subscription),
-                group: reads(id.group),
-                ..id
-            },
+        Self {
+            id,
+            shown: (!shown.is_empty()).then_some(shown),
         }
     }
 
     /// Of the resource that it is a child of. Its name is not known if this one was printed without it.
     pub fn parent(&self) -> Self {
-        let parent = self.name.as_deref().and_then(|name| name.rsplit_once('/'));
+        let parent = self.shown.as_deref().and_then(|name| name.rsplit_once('/'));
         // What stands before a policy's name is nothing of Azure's.
         let parent = parent.map(|(parent, _)| parent.rsplit('/').next().unwrap_or(parent).to_owned());
+        let kind = self.id.kind.as_deref().and_then(|kind| kind.rsplit_once('/'));
+        let above = self.id.names.len().checked_sub(2).and_then(|at| self.id.names.get(at));
         Self {
-            name: parent.filter(|name| !name.is_empty()),
-            ..self.clone()
+            id: Id {
+                names: above.cloned().into_iter().collect(),
+                kind: kind.map(|(kind, _)| kind.to_owned()),
+                ..self.id.clone()
+            },
+            shown: parent.filter(|name| !name.is_empty()),
         }
     }
 
-    /// The last part of the name.
+    /// The last part of the name, as it reads.
     pub fn last(&self) -> Option<&str> {
-        self.name.as_deref().and_then(|name| name.rsplit('/').next())
+        self.shown.as_deref().and_then(|name| name.rsplit('/').next())
     }
 
-    fn key(&self) -> Option<String> {
-        self.name.as_deref().map(str::to_ascii_lowercase)
+    /// The last part of the name; nothing is known of it if that is not.
+    pub fn word(&self) -> Word {
+        self.id.names.last().cloned().unwrap_or(Word::InDoubt)
     }
 
-    /// What is known of the name: all, a stand-in for it, nothing.
-    fn kind(&self) -> usize {
-        match &self.name {
-            Some(_) if self.sure => 0,
-            Some(_) => 1,
-            None => 2,
-        }
+    /// The type that an id says.
+    pub fn kind(&self) -> Option<&str> {
+        self.id.kind.as_deref()
+    }
+
+    /// The name is the one that Azure has, and no stand-in.
+    pub fn has_known_name(&self) -> bool {
+        !self.id.names.is_empty() && self.id.names.iter().all(Word::is_known)
+    }
+
+    /// It was printed without a name, or its name is unknown as a whole.
+    pub fn is_nameless(&self) -> bool {
+        self.id.names.is_empty()
     }
 
     /// How many of the parts of its place are known.
     fn known_parts(&self) -> usize {
-        usize::from(self.subscription.is_known()) + usize::from(self.group.is_known())
+        usize::from(self.id.subscription.is_known()) + usize::from(self.id.group.is_known())
     }
 
-    /// Whether both may be in the same place.
-    fn fits(&self, other: &Self) -> Fit {
-        let subscription = self.subscription.fits(&other.subscription);
-        subscription.min(self.group.fits(&other.group))
+    pub fn same_place(&self, other: &Self) -> Same {
+        self.id.same_place(&other.id)
     }
 
-    /// Whether both may be one and the same.
-    pub fn may_be(&self, other: &Self) -> bool {
-        self.key() == other.key() && self.fits(other) != Fit::No
+    pub fn same_name(&self, other: &Self) -> Same {
+        same_names(&self.id.names, &other.id.names)
     }
 
-    /// Name and place, if they are the same for certain as others that read alike.
-    fn exact(&self) -> Option<Exact> {
-        let part = |part: &Part| match part {
-            Part::InDoubt => None,
-            Part::Reads(text) => Some(Part::Known(text.clone())),
-            part => Some(part.clone()),
-        };
-        Some((self.key()?, part(&self.subscription)?, part(&self.group)?))
+    pub fn same(&self, other: &Self) -> Same {
+        self.same_name(other).min(self.same_place(other))
+    }
+
+    /// Names and place, by which others that are the same for certain are found.
+    fn exact(&self) -> Exact {
+        (
+            self.id.names.clone(),
+            self.id.subscription.clone(),
+            self.id.group.clone(),
+        )
     }
 }
 
-/// Name in lower case, subscription, resource group.
-type Exact = (String, Part, Part);
+/// Names, subscription, resource group.
+type Exact = (Vec<Word>, Part, Part);
 
 /// Things by identity.
 #[derive(Debug, Default)]
 pub(super) struct Register {
     things: Vec<(Identity, usize)>,
-    /// By name in lower case: those of which the place is known in full, and the others.
-    by_name: HashMap<String, [Vec<usize>; 2]>,
+    /// By name: those of which the place is known in full, and the others.
+    by_name: HashMap<Vec<Word>, [Vec<usize>; 2]>,
     exact: HashMap<Exact, usize>,
-    /// By what is known of the name: all, a stand-in for it, nothing.
-    by_kind: [Vec<usize>; 3],
+    /// Those of which the name is not known.
+    in_doubt: Vec<usize>,
 }
 
 /// Which thing an identity means.
@@ -184,7 +166,7 @@ pub(super) struct Register {
 pub(super) enum Meant {
     None,
     One(usize),
-    /// It may be this one, and no other: a part of the place is known to Azure alone.
+    /// It may be this one, and no other: Azure alone knows.
     Perhaps(usize),
     /// It may be each of several.
     Several,
@@ -194,49 +176,51 @@ impl Register {
     pub fn add(&mut self, id: &Identity, thing: usize) {
         let place = self.things.len();
         self.things.push((id.clone(), thing));
-        self.by_kind[id.kind()].push(place);
-        if let Some(name) = id.key() {
-            let part = usize::from(id.known_parts() < 2);
-            self.by_name.entry(name).or_default()[part].push(place);
+        if !id.has_known_name() {
+            self.in_doubt.push(place);
         }
-        if let Some(key) = id.exact() {
-            self.exact.entry(key).or_insert(place);
-        }
+        let part = usize::from(id.known_parts() < 2);
+        self.by_name.entry(id.id.names.clone()).or_default()[part].push(place);
+        self.exact.entry(id.exact()).or_insert(place);
+    }
+
+    pub fn len(&self) -> usize {
+        self.things.len()
     }
 
     pub fn meant(&self, id: &Identity) -> Meant {
-        let Some(name) = id.key() else { return Meant::None };
-        if let Some(place) = id.exact().and_then(|key| self.exact.get(&key)) {
-            return Meant::One(self.things[*place].1);
+        let exact = self.exact.get(&id.exact()).map(|place| &self.things[*place]);
+        if let Some((other, thing)) = exact
+            && other.same(id) == Same::Yes
+        {
+            return Meant::One(*thing);
         }
-        let Some([whole, partial]) = self.by_name.get(&name) else {
-            return Meant::None;
-        };
         // Two places that are known in full and differ are never one.
-        let whole = if id.known_parts() < 2 { whole.as_slice() } else { &[] };
-        self.only(id, whole.iter().chain(partial))
+        let named = self.by_name.get(&id.id.names);
+        let named = named.map_or([&[][..], &[]], |[whole, partial]| match id.known_parts() {
+            2 => [&[], partial.as_slice()],
+            _ => [whole.as_slice(), partial],
+        });
+        // What is certainly meant may have other names too.
+        match self.only(id, named.into_iter().flatten()) {
+            Meant::None | Meant::Perhaps(_) => {}
+            meant => return meant,
+        }
+        match id.has_known_name() {
+            true => self.only(id, named.into_iter().flatten().chain(&self.in_doubt)),
+            false => self.only(id, (0..self.things.len()).collect::<Vec<_>>().iter()),
+        }
     }
 
-    /// The thing that an identity of another name may mean: one of the names is a stand-in, or not known. Two stand-ins that read
-    /// differently may be one name.
-    pub fn perhaps(&self, id: &Identity) -> Meant {
-        let [sure, stand_ins, nameless] = &self.by_kind;
-        let other = match id.kind() {
-            0 => [stand_ins, nameless, &Vec::new()],
-            _ => [sure, stand_ins, nameless],
-        };
-        self.only(id, other.into_iter().flatten())
-    }
-
-    /// The only one of these that fits.
+    /// The only one of these that it may be.
     fn only<'p>(&self, id: &Identity, mut places: impl Iterator<Item = &'p usize>) -> Meant {
         let things = places.by_ref().take(MOST_ALIKE).map(|place| &self.things[*place]);
-        let fits = things.map(|(other, thing)| (other.fits(id), *thing));
-        let mut fitting = fits.filter(|(fit, _)| *fit != Fit::No);
-        let (first, second) = (fitting.next(), fitting.next());
+        let same = things.map(|(other, thing)| (other.same(id), *thing));
+        let mut same = same.filter(|(same, _)| *same != Same::No);
+        let (first, second) = (same.next(), same.next());
         match (first, second.is_some() || places.next().is_some()) {
             (None, false) => Meant::None,
-            (Some((Fit::Yes, thing)), false) => Meant::One(thing),
+            (Some((Same::Yes, thing)), false) => Meant::One(thing),
             (Some((_, thing)), false) => Meant::Perhaps(thing),
             _ => Meant::Several,
         }
@@ -283,6 +267,10 @@ fn firsts(ids: &[Identity]) -> Vec<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::import::{
+        text::Joined,
+        value::{Place, Unknown},
+    };
 
     fn at(group: &str, name: &str) -> Identity {
         Identity::referred(&format!(
@@ -290,26 +278,47 @@ mod tests {
         ))
     }
 
+    fn names(id: &str) -> Vec<String> {
+        let shown = |word: Word| match word {
+            Word::Known(known) => known,
+            other => format!("{other:?}"),
+        };
+        Identity::referred(id).id.names.into_iter().map(shown).collect()
+    }
+
     #[test]
     fn an_id_is_read_with_its_place_and_a_name_stands_for_itself() {
         let id =
-            "/subscriptions/S/resourceGroups/rg/providers/Microsoft.Network/firewallPolicies/p/ruleCollectionGroups/g/";
+            "/subscriptions/S/resourceGroups/rg/providers/Microsoft.Network/firewallPolicies/P/ruleCollectionGroups/g/";
         let group = Identity::referred(id);
-        assert_eq!(
-            (group.subscription.clone(), group.group.clone()),
-            (Part::Known("s".into()), Part::Known("rg".into()))
-        );
-        assert_eq!((group.name.as_deref(), group.last()), (Some("p/g"), Some("g")));
-        assert_eq!(group.parent().name.as_deref(), Some("p"));
+        let said = |text: &str| Part::Said(Word::Known(text.into()));
+        assert_eq!((&group.id.subscription, &group.id.group), (&said("s"), &said("rg")));
+        assert_eq!((group.last(), names(id)), (Some("g"), vec!["p".to_owned(), "g".into()]));
+        assert_eq!(group.parent().last(), Some("P"));
         assert_eq!(
             kind_of_id(id).as_deref(),
             Some("microsoft.network/firewallpolicies/rulecollectiongroups")
         );
-        assert_eq!(Identity::referred("spokes").name.as_deref(), Some("spokes"));
-        assert_eq!(
-            Identity::referred("/x/firewallPolicies/base/").name.as_deref(),
-            Some("base")
-        );
+        assert_eq!(names("spokes"), ["spokes"]);
+    }
+
+    #[test]
+    fn what_is_no_whole_id_refers_to_nothing() {
+        let one = "/subscriptions/s/resourceGroups/g/providers/Microsoft.Network/ipGroups/a";
+        for text in [
+            &format!("{one} {one}"),
+            &format!("{one},{one}"),
+            "a b",
+            "a, b",
+            "x/y/z/a/ipGroups/b",
+            "/resourceGroups/g/providers/Microsoft.Network/ipGroups/b",
+            "/subscriptions/s/resourceGroups/g/providers/Microsoft.Network/ipGroups",
+        ] {
+            assert_eq!(names(text), [""; 0], "{text}");
+            let mut register = Register::default();
+            register.add(&at("g", "b"), 0);
+            assert_ne!(register.meant(&Identity::referred(text)), Meant::One(0), "{text}");
+        }
     }
 
     #[test]
@@ -323,26 +332,45 @@ mod tests {
         assert_eq!(register.meant(&at("b", "Spokes")), Meant::One(1));
     }
 
+    /// A text that is a stand-in as a whole, of its own.
+    fn stand_in(text: &str) -> Text {
+        Text::known(text).stand_in(&Unknown::new("why", Place::default()))
+    }
+
+    #[test]
+    fn what_stands_in_is_the_same_as_itself_alone_whatever_it_reads() {
+        let (one, other) = (stand_in("spokes"), stand_in("spokes"));
+        let mut register = Register::default();
+        register.add(&Identity::meant_by(&one), 0);
+        assert_eq!(register.meant(&Identity::meant_by(&one.clone())), Meant::One(0));
+        assert_eq!(register.meant(&Identity::meant_by(&other)), Meant::Perhaps(0));
+        assert_eq!(register.meant(&Identity::referred("spokes")), Meant::Perhaps(0));
+        assert_eq!(register.meant(&at("a", "spokes")), Meant::Perhaps(0));
+        register.add(&Identity::meant_by(&other), 1);
+        assert_eq!(register.meant(&Identity::meant_by(&other)), Meant::One(1));
+        assert_eq!(register.meant(&Identity::referred("spokes")), Meant::Several);
+    }
+
     #[test]
     fn a_place_in_doubt_is_the_same_as_none_and_different_from_none() {
-        let stand_in = |address| Identity {
-            group: Part::StandIn(address, "rg".into()),
-            ..at("", "x")
+        let placed = |group: &Text| {
+            let mut id = Joined::default();
+            id.push_str("/subscriptions/s/resourceGroups/");
+            id.push(group);
+            id.push_str("/providers/Microsoft.Network/ipGroups/x");
+            Identity::meant_by(&id.finish())
         };
-        let in_doubt = Identity {
-            group: Part::InDoubt,
-            ..at("", "x")
-        };
+        let (one, other) = (stand_in("rg"), stand_in("rg"));
         let mut register = Register::default();
-        register.add(&stand_in(1), 0);
-        assert_eq!(register.meant(&stand_in(1)), Meant::One(0));
-        assert_eq!(register.meant(&stand_in(2)), Meant::Perhaps(0));
+        register.add(&placed(&one), 0);
+        assert_eq!(register.meant(&placed(&one)), Meant::One(0));
+        assert_eq!(register.meant(&placed(&other)), Meant::Perhaps(0));
         assert_eq!(register.meant(&at("rg", "x")), Meant::Perhaps(0));
         assert_eq!(register.meant(&Identity::referred("x")), Meant::One(0));
-        register.add(&stand_in(2), 1);
-        assert_eq!(register.meant(&stand_in(2)), Meant::One(1));
-        assert_eq!(register.meant(&in_doubt), Meant::Several);
-        assert_eq!(firsts(&[in_doubt.clone(), in_doubt]), [0, 1]);
+        register.add(&placed(&other), 1);
+        assert_eq!(register.meant(&placed(&other)), Meant::One(1));
+        assert_eq!(register.meant(&at("rg", "x")), Meant::Several);
+        assert_eq!(firsts(&[placed(&stand_in("rg")), placed(&stand_in("rg"))]), [0, 1]);
     }
 
     #[test]

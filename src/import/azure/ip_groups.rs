@@ -23,8 +23,6 @@ use crate::{
 #[derive(Debug)]
 struct Known {
     group: IpGroup,
-    /// Its name is the one that Azure has, and no stand-in.
-    sure: bool,
     /// Some of its addresses are not known.
     in_part: bool,
     /// Why it cannot be used at all.
@@ -101,7 +99,6 @@ impl IpGroups {
             let name = id.last().unwrap_or(NO_NAME).to_owned();
             known.group.name = names.take(name, &mut written[0].draft);
             known.group.origin = origin(members[0]);
-            known.sure = id.sure;
             groups.places.add(&id, groups.known.len());
             groups.known.push(known);
             for (member, written) in members.into_iter().zip(written) {
@@ -137,6 +134,12 @@ impl IpGroups {
             };
             let id = Identity::meant_by(text);
             let name = id.last().unwrap_or_default();
+            if id.kind().is_some_and(|kind| kind != IP_GROUP) {
+                draft.missing(format!(
+                    "an entry of `{key}` is the id of something else than an IP group"
+                ));
+                continue;
+            }
             let known = match self.places.meant(&id) {
                 Meant::One(place) => &self.known[place],
                 Meant::None => {
@@ -144,27 +147,18 @@ impl IpGroups {
                     continue;
                 }
                 Meant::Perhaps(_) => {
-                    draft.missing(format!("IP group `{name}`: which resource group it is in is not known"));
+                    let why = value.doubt().map_or("the files do not say it", |doubt| &doubt.why);
+                    draft.missing(format!(
+                        "which IP group is meant is not known, `{name}` of the files or another: {why}"
+                    ));
                     continue;
                 }
                 Meant::Several => {
-                    draft.missing(format!(
-                        "IP group `{name}`: there are several, of different resource groups"
-                    ));
+                    draft.missing(format!("IP group `{name}`: it may be each of several"));
                     continue;
                 }
             };
             match known {
-                // A stand-in that reads like a name is not that name, nor what reads like it in another file.
-                known
-                    if known.sure != has_name(value)
-                        || !(known.sure || known.group.origin.at.file == value.at.file) =>
-                {
-                    let why = value.doubt().map_or("its own name is not known", |doubt| &doubt.why);
-                    draft.missing(format!(
-                        "which IP group is meant is not known, `{name}` or another: {why}"
-                    ));
-                }
                 Known { void: Some(why), .. } => draft.missing(format!("IP group `{name}`: {why}")),
                 known => {
                     if known.in_part {
@@ -191,11 +185,6 @@ impl IpGroups {
     }
 }
 
-/// Whether the name in an id is known, wherever the id is.
-fn has_name(id: &Value) -> bool {
-    id.doubt().is_none() || id.known_end().trim_end_matches('/').contains('/')
-}
-
 /// An address, a prefix or a range.
 pub(super) fn address(text: &str) -> Result<String, String> {
     nets::nets(text).map(|_| text.to_owned()).map_err(str::to_owned)
@@ -210,7 +199,6 @@ fn merged(written: &mut [Written]) -> Known {
             members: written.members.clone(),
             origin: crate::import::model::Origin::default(),
         },
-        sure: true,
         in_part: written.in_part,
         void: written.void.clone(),
     };

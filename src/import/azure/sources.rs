@@ -14,6 +14,7 @@ use super::{
 };
 use crate::import::{
     arm::Resource,
+    ids::{Same, Word},
     model::Origin,
     value::{Unknown, Value},
 };
@@ -92,8 +93,8 @@ pub(super) struct Sources {
     pub all: Vec<Source>,
     policies: Register,
     firewalls: Register,
-    /// Place of each group in its policy, by name in lower case, and whether there are others of it.
-    places: HashMap<(usize, String), (usize, bool)>,
+    /// Place of each group in its policy, by name, and whether there are others of it.
+    places: HashMap<(usize, Word), (usize, bool)>,
     compared: Comparison,
     /// Groups of which it cannot be told whose they are.
     pub strays: Vec<GroupSource>,
@@ -128,6 +129,10 @@ impl Sources {
         sources.groups(import, &of_kind(&[GROUP, OLD_GROUP]));
         sources.listed(import);
         sources.bare(bare);
+        // Of equal priorities the file's order counts, however a group came to its policy.
+        for source in &mut sources.all {
+            source.groups.sort_by_key(|group| group.origin.at);
+        }
         sources
     }
 
@@ -206,25 +211,39 @@ impl Sources {
             }
             let place = self.push_firewall(&id, origin(members[0]));
             self.all[place].bodies = members.into_iter().map(Body::of).collect();
-            groups.into_iter().for_each(|group| self.attach(import, place, group));
+            let word = || Word::Known(groups::NO_GROUP.0.into());
+            let attach = |group| self.attach(import, place, group, word());
+            groups.into_iter().for_each(attach);
         }
     }
 
     /// Collections that were printed without their firewall.
     fn loose(&mut self, import: &Import<'_>, resources: &[&Resource]) {
-        let mut by_firewall: BTreeMap<usize, Vec<(Value, Shape, Origin)>> = BTreeMap::new();
+        let mut by_firewall: BTreeMap<usize, (Vec<(Value, Shape, Origin)>, Option<Arc<Unknown>>)> = BTreeMap::new();
         for (resource, section) in resources.iter().filter_map(|one| Some((*one, loose(one)?))) {
             let id = Identity::of(resource).parent();
-            let place = match self.firewalls.meant(&id) {
+            let meant = self.firewalls.meant(&id);
+            let place = match meant {
                 Meant::One(place) | Meant::Perhaps(place) => place,
                 Meant::None | Meant::Several => self.push_firewall(&id, origin(resource)),
             };
             let collection = (resource.body.clone(), Shape::Classic(section), origin(resource));
-            by_firewall.entry(place).or_default().push(collection);
+            let (collections, doubt) = by_firewall.entry(place).or_default();
+            collections.push(collection);
+            let of_another = || {
+                let nameless = id.is_nameless() || self.all[place].id.is_nameless();
+                let doubted = matches!(meant, Meant::Perhaps(_)) && !nameless;
+                doubted.then(|| unknown("whether it is of this firewall".to_owned(), resource.body.at))
+            };
+            // What one of them allows is in doubt with another: they make one group.
+            *doubt = doubt.take().or_else(|| resource.doubt.clone()).or_else(of_another);
         }
-        for (place, collections) in by_firewall {
-            let group = no_group(collections);
-            self.attach(import, place, group);
+        for (place, (collections, doubt)) in by_firewall {
+            let group = GroupSource {
+                doubt,
+                ..no_group(collections)
+            };
+            self.attach(import, place, group, Word::Known(groups::NO_GROUP.0.into()));
         }
     }
 
@@ -243,39 +262,38 @@ impl Sources {
             );
             let policy = id.parent();
             match self.policies.meant(&policy) {
-                Meant::One(place) => self.attach(import, place, group),
-                Meant::None
-                    if policy.name.is_some() && policy.sure && self.policies.perhaps(&policy) == Meant::None =>
-                {
+                Meant::One(place) => self.attach(import, place, group, id.word()),
+                Meant::None if policy.has_known_name() => {
                     let place = self.push_policy(&policy, NO_NAME, origin(resource));
-                    self.attach(import, place, group);
+                    self.attach(import, place, group, id.word());
                 }
-                Meant::None | Meant::Perhaps(_) | Meant::Several => orphans.push((policy, group)),
+                Meant::None | Meant::Perhaps(_) | Meant::Several => orphans.push((policy, group, id.word())),
             }
         }
-        for (policy, group) in orphans {
-            self.adopt(import, &policy, group);
+        for (policy, group, word) in orphans {
+            self.adopt(import, &policy, group, word);
         }
     }
 
-    /// A group of which the policy is not known for certain belongs to the only one that it may belong to; what it allows there is
-    /// in doubt if Azure alone knows where either is.
-    fn adopt(&mut self, import: &Import<'_>, policy: &Identity, mut group: GroupSource) {
-        let meant = match self.policies.meant(policy) {
-            Meant::None => self.policies.perhaps(policy),
-            meant => meant,
-        };
-        match meant {
-            Meant::One(place) => self.attach(import, place, group),
+    /// A group of which the policy is not known for certain belongs to the only one that it may belong to. What it allows there is
+    /// in doubt if Azure alone knows where either is, or if there are other policies that it is not of: it may be of none of them.
+    fn adopt(&mut self, import: &Import<'_>, policy: &Identity, mut group: GroupSource, word: Word) {
+        match self.policies.meant(policy) {
+            Meant::One(place) => self.attach(import, place, group, word),
             Meant::Perhaps(place) => {
-                let why = "whether its resource group is that of the policy".to_owned();
-                group.doubt.get_or_insert_with(|| unknown(why, group.origin.at));
-                self.attach(import, place, group);
+                let of = &self.all[place];
+                let stand_ins = of.bodies.is_empty() && !of.id.is_nameless() && !policy.is_nameless();
+                let is_only = self.policies.len() == 1 && !stand_ins && of.id.same_place(policy) == Same::Yes;
+                if !is_only {
+                    let why = "whether it is of this policy: its name or its resource group is not known".to_owned();
+                    group.doubt.get_or_insert_with(|| unknown(why, group.origin.at));
+                }
+                self.attach(import, place, group, word);
             }
             Meant::Several => self.strays.push(stray(group)),
             Meant::None => {
                 let place = self.push_policy(policy, "imported", group.origin.clone());
-                self.attach(import, place, group);
+                self.attach(import, place, group, word);
             }
         }
     }
@@ -319,8 +337,8 @@ impl Sources {
             let listed = bodies.map(|body| groups::listed(&body.value, &body.origin, body.doubt.as_ref()));
             for (entry, origin) in listed.flatten().collect::<Vec<_>>() {
                 match entry {
-                    Entry::Group(group) => self.attach(import, place, group),
-                    Entry::Named(name) => named.push((place, name, origin)),
+                    Entry::Group(group, word) => self.attach(import, place, group, word),
+                    Entry::Named(name, word) => named.push((place, name, word, origin)),
                     Entry::Unknown(why) => {
                         let missing = ("ruleCollectionGroups".to_owned(), origin, why.why.clone());
                         self.all[place].missing.push(missing);
@@ -328,8 +346,8 @@ impl Sources {
                 }
             }
         }
-        for (place, name, origin) in named {
-            if !self.places.contains_key(&(place, name.to_ascii_lowercase())) {
+        for (place, name, word, origin) in named {
+            if !self.places.contains_key(&(place, word)) {
                 let why = "the policy has it, and none of the files does: give that one too".to_owned();
                 self.all[place].missing.push((name, origin, why));
             }
@@ -337,10 +355,11 @@ impl Sources {
     }
 
     /// Puts a group in its policy. In Azure a group has one content: of two that differ neither is known to be in force.
-    fn attach(&mut self, import: &Import<'_>, place: usize, mut group: GroupSource) {
+    fn attach(&mut self, import: &Import<'_>, place: usize, mut group: GroupSource, word: Word) {
         let groups = &mut self.all[place].groups;
-        let key = (place, group.name.to_ascii_lowercase());
-        let other = self.places.get_mut(&key).filter(|_| group.name != NO_NAME);
+        let is_known = word != Word::InDoubt;
+        let key = (place, word);
+        let other = self.places.get_mut(&key).filter(|_| is_known);
         let Some((index, contested)) = other else {
             self.places.insert(key, (groups.len(), false));
             groups.push(group);

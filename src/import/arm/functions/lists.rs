@@ -3,6 +3,7 @@
 use super::{Call, Fail, Made, bad, numbers::order, same};
 use crate::import::{
     arm::eval::{Member, element, member},
+    text::Joined,
     value::{Kind, Object, Value},
 };
 use std::{cmp::Ordering, sync::Arc};
@@ -86,26 +87,19 @@ fn concat(call: &Call<'_>) -> Made {
         call.budget.steps(size, call.at)?;
         return call.list_from(lists.concat(), call.arguments);
     }
-    let (mut out, mut known_end) = (String::new(), 0);
+    let mut out = Joined::default();
     for argument in call.arguments {
-        let text = match &argument.kind {
-            Kind::Text(text) => text.text.to_string(),
-            Kind::Int(number) => number.to_string(),
-            Kind::Bool(yes) => if *yes { "True" } else { "False" }.into(),
+        match &argument.kind {
+            Kind::Text(text) => {
+                call.budget.text(text.text.len(), call.at)?;
+                out.push(text);
+            }
+            Kind::Int(number) => out.push_str(&number.to_string()),
+            Kind::Bool(yes) => out.push_str(if *yes { "True" } else { "False" }),
             _ => return bad(format!("{} among what is joined", argument.type_name())),
-        };
-        call.budget.text(text.len(), call.at)?;
-        known_end = match argument.doubt() {
-            Some(_) => argument.known_end().len(),
-            None => known_end + text.len(),
-        };
-        out.push_str(&text);
+        }
     }
-    let text = call.text(out)?;
-    Ok(match call.doubt() {
-        Some(doubt) => text.stand_in_before(known_end, doubt),
-        None => text,
-    })
+    call.joined(out)
 }
 
 /// Lists without what is there already; objects member by member, `union` into the depth, the later one first.

@@ -2,7 +2,9 @@
 
 use super::{Call, Fail, Made, bad};
 use crate::import::{
+    arm::template::Target,
     json::shown,
+    text::{Joined, Text},
     value::{Kind, Place, Unknown, Value},
 };
 use std::sync::Arc;
@@ -28,21 +30,11 @@ const SUFFIXES: [(&str, &str); 9] = [
 
 pub(super) fn call(call: &Call<'_>, name: &str) -> Made {
     match name {
-        "resourceid" => resource_id(call, &format!("/subscriptions/{NO_ID}/resourceGroups/{NO_GROUP}")),
-        "subscriptionresourceid" => resource_id(call, &format!("/subscriptions/{NO_ID}")),
-        "tenantresourceid" => resource_id(call, ""),
-        "managementgroupresourceid" => resource_id(
-            call,
-            "/providers/Microsoft.Management/managementGroups/management-group",
-        ),
-        "extensionresourceid" => {
-            let scope = call.str(0)?;
-            let rest = Call {
-                arguments: &call.arguments[1..],
-                ..*call
-            };
-            resource_id(&rest, scope)
-        }
+        "resourceid"
+        | "subscriptionresourceid"
+        | "tenantresourceid"
+        | "managementgroupresourceid"
+        | "extensionresourceid" => resource_id(call, name),
         "uniquestring" => known_to_azure(call, name, unique(call)?),
         "guid" | "newguid" => {
             let text = format!("{}{}", unique(call)?, unique(call)?);
@@ -69,56 +61,107 @@ pub(super) fn call(call: &Call<'_>, name: &str) -> Made {
     }
 }
 
-/// `resourceId([subscription], [group], type, name, ..)`: the type is the first argument with a slash, and has a name for each
-/// of its parts.
-fn resource_id(call: &Call<'_>, scope: &str) -> Made {
+/// `resourceId([subscription], [group], type, name, ..)`: the type is the first argument with a slash, but of the scope of
+/// `extensionResourceId`, and has a name for each of its parts.
+fn resource_id(call: &Call<'_>, name: &str) -> Made {
     let mut texts = Vec::with_capacity(call.arguments.len());
-    for index in 0..call.arguments.len() {
-        texts.push(call.str(index)?);
+    for argument in call.arguments {
+        match &argument.kind {
+            Kind::Text(text) => texts.push(text),
+            _ => return bad(format!("{} where a text belongs", argument.type_name())),
+        }
     }
-    let Some(place) = texts.iter().position(|text| text.contains('/')) else {
+    let first = usize::from(name == "extensionresourceid");
+    let place = texts.iter().skip(first).position(|text| text.text.contains('/'));
+    let Some(place) = place.map(|place| place + first) else {
         return bad("names no type");
     };
-    let mut parts = texts[place].split('/');
-    let provider = parts.next().unwrap_or_default();
-    let names = &texts[place + 1..];
-    let kinds: Vec<&str> = parts.collect();
-    if kinds.len() != names.len() {
-        return bad(format!("{} names for the type `{}`", names.len(), shown(texts[place])));
+    let (kind, names) = (texts[place], &texts[place + 1..]);
+    let count = kind.text.split('/').count() - 1;
+    if count != names.len() {
+        return bad(format!("{} names for the type `{}`", names.len(), shown(&kind.text)));
     }
-    let (mut path, mut known_end) = (String::new(), 0);
-    for (kind, name) in kinds.iter().zip(&call.arguments[place + 1..]) {
-        let part = format!("/{kind}/{}", name.as_str().unwrap_or_default());
-        known_end = match name.doubt() {
-            Some(_) => name.known_end().len(),
-            None => known_end + part.len(),
-        };
-        path += &part;
+    let mut id = scope_of(call, name, &texts[..place])?;
+    id.push_str("/providers/");
+    match &kind.stands_for {
+        None => {
+            let mut parts = kind.text.split('/');
+            id.push_str(parts.next().unwrap_or_default());
+            for (part, name) in parts.zip(names) {
+                id.push_str(&format!("/{part}/"));
+                id.push(name);
+            }
+        }
+        // Where the names belong in it is not known either.
+        Some(doubt) => id.push_unknown(&kind.text, (**doubt).clone()),
     }
-    if call.arguments[place].doubt().is_some() {
-        known_end = 0;
-    }
-    let scope = scope_of(call, scope, &texts[..place]);
-    let id = call.text(format!("{scope}/providers/{provider}{path}"))?;
-    Ok(id.stand_in_before(known_end, &doubt("a resource id", call.at)))
+    call.joined(id)
 }
 
-/// The scope with the subscription and the resource group that are written before the type, as far as they are known: they tell
-/// apart what is called alike.
-fn scope_of(call: &Call<'_>, scope: &str, written: &[&str]) -> String {
-    let known = |place: usize| written.get(place).filter(|_| call.arguments[place].doubt().is_none());
-    let has_group = scope.ends_with(NO_GROUP);
-    let (subscription, group) = match written {
-        [one] if has_group && !is_guid(one) => (None, known(0)),
-        [_] => (known(0), None),
-        [_, _] if has_group => (known(0), known(1)),
-        _ => (None, None),
+/// What stands before the type: what is written there, and for the rest where the template is deployed.
+fn scope_of(call: &Call<'_>, name: &str, written: &[&Text]) -> Result<Joined, Fail> {
+    let mut scope = Joined::default();
+    let put = |scope: &mut Joined, key: &str, part: &Text| {
+        scope.push_str(key);
+        scope.push(part);
     };
-    let scope = subscription.map_or_else(|| scope.to_owned(), |text| scope.replace(NO_ID, text));
-    match (scope.strip_suffix(NO_GROUP), group) {
-        (Some(before), Some(group)) => format!("{before}{group}"),
-        _ => scope,
+    let (subscription, group) = here(call.here, call.at);
+    let (subscription, group) = match (name, written) {
+        ("tenantresourceid", []) => return Ok(scope),
+        ("managementgroupresourceid", _) => {
+            scope.push_str("/providers/Microsoft.Management/managementGroups/");
+            scope.push_unknown("management-group", unknown("a management group", call.at));
+            return Ok(scope);
+        }
+        ("extensionresourceid", [written]) => {
+            scope.push(written);
+            return Ok(scope);
+        }
+        ("subscriptionresourceid", []) => (subscription, None),
+        ("subscriptionresourceid", [one]) => ((*one).clone(), None),
+        ("resourceid", []) => (subscription, Some(group)),
+        ("resourceid", [one]) if one.stands_for.is_none() && is_guid(&one.text) => ((*one).clone(), Some(group)),
+        // One that is not known is the same as a resource group at most, of which the name is made of the same.
+        ("resourceid", [one]) => (subscription, Some((*one).clone())),
+        ("resourceid", [one, other]) => ((*one).clone(), Some((*other).clone())),
+        _ => return bad("takes no such scope"),
+    };
+    put(&mut scope, "/subscriptions/", &subscription);
+    if let Some(group) = &group {
+        put(&mut scope, "/resourceGroups/", group);
     }
+    Ok(scope)
+}
+
+/// Subscription and resource group of a deployment.
+fn here(target: &Target, at: Place) -> (Text, Text) {
+    let part = |said: &Option<Value>, stand_in: &str| {
+        let mut text = Joined::default();
+        match said.as_ref().map(|value| &value.kind) {
+            Some(Kind::Text(said)) => text.push(said),
+            said => {
+                let here = matches!(said, None | Some(Kind::Null));
+                text.push_unknown(
+                    stand_in,
+                    Unknown {
+                        here,
+                        ..unknown("a resource id", at)
+                    },
+                );
+            }
+        }
+        text.finish()
+    };
+    (
+        part(&target.subscription, NO_ID),
+        part(&target.resource_group, NO_GROUP),
+    )
+}
+
+fn known_to_azure_alone(text: &str, what: &str, at: Place) -> Text {
+    let mut joined = Joined::default();
+    joined.push_unknown(text, unknown(what, at));
+    joined.finish()
 }
 
 fn is_guid(text: &str) -> bool {
@@ -126,31 +169,41 @@ fn is_guid(text: &str) -> bool {
     lengths.eq([8, 4, 4, 4, 12])
 }
 
-fn doubt(what: &str, at: Place) -> Arc<Unknown> {
-    Unknown::new(format!("{what} is known to Azure alone"), at)
+fn unknown(what: &str, at: Place) -> Unknown {
+    let (why, perhaps, here) = (format!("{what} is known to Azure alone"), false, false);
+    Unknown { why, at, perhaps, here }
 }
 
 fn known_to_azure(call: &Call<'_>, what: &str, text: String) -> Made {
     let text = call.text(text)?;
-    Ok(text.stand_in(&doubt(&format!("`{what}()`"), call.at)))
+    Ok(text.stand_in(&Arc::new(unknown(&format!("`{what}()`"), call.at))))
 }
 
 /// The stand-in for a member of what a function without arguments gives: `resourceGroup().location`, in any case. Only for members that are always there and texts.
-pub(in crate::import::arm) fn part(function: &str, member: &str, at: Place) -> Option<Value> {
-    const GROUP: &str = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/resource-group";
+pub(in crate::import::arm) fn part(target: &Target, function: &str, member: &str, at: Place) -> Option<Value> {
+    let (subscription, group) = here(target, at);
+    let mut id = Joined::default();
+    id.push_str("/subscriptions/");
+    id.push(&subscription);
     let text = match (&*function.to_ascii_lowercase(), &*member.to_ascii_lowercase()) {
-        ("resourcegroup", "id") => GROUP,
-        ("resourcegroup", "name") => "resource-group",
+        ("resourcegroup", "id") => {
+            id.push_str("/resourceGroups/");
+            id.push(&group);
+            return Some(Value::new(Kind::Text(id.finish()), at));
+        }
+        ("resourcegroup", "name") => return Some(Value::new(Kind::Text(group), at)),
+        ("subscription", "id") => return Some(Value::new(Kind::Text(id.finish()), at)),
+        ("subscription", "subscriptionid") => return Some(Value::new(Kind::Text(subscription), at)),
         ("resourcegroup" | "deployment", "location") => "location",
-        ("subscription", "id") => "/subscriptions/00000000-0000-0000-0000-000000000000",
-        ("subscription", "subscriptionid") | ("subscription" | "tenant", "tenantid") => NO_ID,
+        ("subscription" | "tenant", "tenantid") => NO_ID,
         ("subscription", "displayname") => "subscription",
         ("tenant", "displayname") => "tenant",
         ("managementgroup", "name" | "id") => "management-group",
         ("deployment", "name") => "deployment",
         _ => return None,
     };
-    Some(Value::text(text, at).stand_in(&doubt(&format!("`{function}().{member}`"), at)))
+    let what = format!("`{function}().{member}`");
+    Some(Value::new(Kind::Text(known_to_azure_alone(text, &what, at)), at))
 }
 
 fn environment(call: &Call<'_>) -> Made {

@@ -3,13 +3,14 @@
 use super::{Call, Made, bad};
 use crate::import::{
     json::shown,
+    text::{Joined, Text},
     value::{Kind, Value},
 };
 
 pub(super) fn call(call: &Call<'_>, name: &str) -> Made {
     match name {
-        "tolower" => call.text(call.str(0)?.to_lowercase()),
-        "toupper" => call.text(call.str(0)?.to_uppercase()),
+        "tolower" => in_case(call, call.str(0)?.to_lowercase()),
+        "toupper" => in_case(call, call.str(0)?.to_uppercase()),
         "trim" => call.text(call.str(0)?.trim().to_owned()),
         // Both compare without regard to case.
         "startswith" => call.yes(call.str(0)?.to_lowercase().starts_with(&call.str(1)?.to_lowercase())),
@@ -26,10 +27,22 @@ pub(super) fn call(call: &Call<'_>, name: &str) -> Made {
     }
 }
 
+/// For a name it is the same in any case.
+fn in_case(call: &Call<'_>, made: String) -> Made {
+    call.budget.text(made.len(), call.at)?;
+    let same = match call.arguments.first().map(|value| &value.kind) {
+        Some(Kind::Text(text)) => text.in_case(made.clone()),
+        _ => None,
+    };
+    let text = same.unwrap_or_else(|| Text::known(made));
+    Ok(Value::new(Kind::Text(text), call.at))
+}
+
 /// `format('{0}-{1}', a, b)`; `{{` and `}}` stand for braces. A format after a colon (`{0:N0}`) is beyond this.
 fn format(call: &Call<'_>) -> Made {
     let mut rest = call.str(0)?;
-    let mut out = String::new();
+    let is_known = call.arguments[0].doubt().is_none();
+    let mut out = Joined::default();
     while let Some(at) = rest.find(['{', '}']) {
         out.push_str(&rest[..at]);
         let brace = &rest[at..=at];
@@ -49,13 +62,28 @@ fn format(call: &Call<'_>) -> Made {
         let Some(argument) = argument else {
             return bad(format!("no argument for `{{{}}}`", shown(index)));
         };
-        let text = plain(call, argument)?;
-        call.budget.text(text.len(), call.at)?;
-        out.push_str(&text);
+        match &argument.kind {
+            Kind::Text(text) => {
+                call.budget.text(text.text.len(), call.at)?;
+                out.push(text);
+            }
+            _ => {
+                let text = plain(call, argument)?;
+                call.budget.text(text.len(), call.at)?;
+                // A list or an object with something in doubt is written out as a whole that is.
+                match argument.doubt() {
+                    Some(doubt) => out.push_unknown(&text, (**doubt).clone()),
+                    None => out.push_str(&text),
+                }
+            }
+        }
         rest = after;
     }
     out.push_str(rest);
-    call.text(out)
+    match is_known {
+        true => call.joined(out),
+        false => call.text(out.finish().text.to_string()),
+    }
 }
 
 /// A value inside a text: `True`, as .NET writes it, not `true`.
@@ -129,6 +157,14 @@ fn split(call: &Call<'_>) -> Made {
         _ => return bad("takes a text and a delimiter"),
     };
     call.budget.text(text.len(), call.at)?;
+    // Each part is known in what it has of what is.
+    let part = |bytes: std::ops::Range<usize>| match call.arguments.first().map(|value| &value.kind) {
+        Some(Kind::Text(whole)) => match whole.part(bytes.clone()) {
+            Some(part) => Value::new(Kind::Text(part), call.at),
+            None => Value::text(&text[bytes], call.at),
+        },
+        _ => Value::text(&text[bytes], call.at),
+    };
     let (mut items, mut start, mut at) = (Vec::new(), 0, 0);
     while at < text.len() {
         call.budget.steps(1, call.at)?;
@@ -137,14 +173,14 @@ fn split(call: &Call<'_>) -> Made {
             .find(|one| !one.is_empty() && text[at..].starts_with(**one));
         match found {
             Some(delimiter) => {
-                items.push(Value::text(&text[start..at], call.at));
+                items.push(part(start..at));
                 at += delimiter.len();
                 start = at;
             }
             None => at += text[at..].chars().next().map_or(1, char::len_utf8),
         }
     }
-    items.push(Value::text(&text[start..], call.at));
+    items.push(part(start..text.len()));
     call.list(items)
 }
 

@@ -91,10 +91,10 @@ impl Gather<'_> {
                 "name the one that is meant: `--policy`",
             ),
         })?;
-        let no_other = !used.is_empty() || leaves().count() < 2;
+        let no_other = !used.is_empty() || sources.all.len() < 2;
         for user in users().filter(|user| meant(sources, &user.policy).is_none()) {
             let why = match &user.policy {
-                Base::Named(policy) if policy.sure => {
+                Base::Named(policy) if policy.has_known_name() => {
                     let policy = policy.last().unwrap_or_default();
                     format!("it uses the policy `{policy}`, which is in none of the files: give that one too")
                 }

@@ -1,0 +1,237 @@
+//! Names and resource ids, as far as they are known: two of them are the same, or not, or Azure alone knows ([`Same`]). There
+//! is no other way to compare them.
+
+use super::{
+    text::{Symbol, Text},
+    value::{Kind, Value},
+};
+
+/// What exports that were made anonymous have for a subscription.
+const NO_SUBSCRIPTION: &str = "00000000-0000-0000-0000-000000000000";
+
+/// Whether two are one and the same, the least certain first to be combined with `min`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Same {
+    No,
+    /// Azure alone knows.
+    InDoubt,
+    Yes,
+}
+
+/// A name, or a part of a place.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Word {
+    /// What Azure has, in lower case: it compares names without regard to case.
+    Known(String),
+    /// The same as what is made of the same.
+    StandIn(Vec<Piece>),
+    /// The same as nothing for certain, not even as itself.
+    InDoubt,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Piece {
+    Is(String),
+    /// What it stands for, and as what it reads.
+    Of(Symbol, String),
+}
+
+impl Word {
+    pub fn is_known(&self) -> bool {
+        matches!(self, Self::Known(_))
+    }
+
+    fn is(&self, word: &str) -> bool {
+        matches!(self, Self::Known(known) if known == word)
+    }
+
+    fn is_here(&self) -> bool {
+        matches!(self, Self::StandIn(pieces) if matches!(pieces.as_slice(), [Piece::Of(of, _)] if of.is_here()))
+    }
+
+    pub fn same(&self, other: &Self) -> Same {
+        match (self, other) {
+            (Self::Known(one), Self::Known(other)) if one != other => Same::No,
+            (Self::InDoubt, _) | (_, Self::InDoubt) => Same::InDoubt,
+            _ if self == other => Same::Yes,
+            _ => Same::InDoubt,
+        }
+    }
+}
+
+/// The names of a resource with its parents', the last its own: none if they are not known, and then nobody knows which they are.
+pub(crate) fn same_names(ours: &[Word], theirs: &[Word]) -> Same {
+    if ours.is_empty() || theirs.is_empty() {
+        return Same::InDoubt;
+    }
+    if ours.len() != theirs.len() {
+        return Same::No;
+    }
+    let each = ours.iter().zip(theirs).map(|(one, other)| one.same(other));
+    each.min().unwrap_or(Same::InDoubt)
+}
+
+/// What stands between the slashes of a text; a slash that is not known for certain parts nothing.
+pub(crate) fn words(text: &Text) -> Vec<Word> {
+    let mut words = vec![Vec::new()];
+    let is_known = text.stands_for.is_none();
+    for (piece, of) in text.pieces() {
+        let piece = if is_known { piece.trim() } else { piece };
+        let lower = || piece.to_lowercase();
+        match of {
+            Some(of) => push(&mut words, Piece::Of(of.clone(), lower())),
+            None => {
+                for (index, part) in lower().split('/').enumerate() {
+                    if index > 0 {
+                        words.push(Vec::new());
+                    }
+                    push(&mut words, Piece::Is(part.to_owned()));
+                }
+            }
+        }
+    }
+    let words = words.into_iter().map(word);
+    words.filter(|word| !word.is("")).collect()
+}
+
+fn push(words: &mut [Vec<Piece>], piece: Piece) {
+    if let Some(last) = words.last_mut() {
+        last.push(piece);
+    }
+}
+
+fn word(mut pieces: Vec<Piece>) -> Word {
+    pieces.retain(|piece| !matches!(piece, Piece::Is(text) if text.is_empty()));
+    let known = pieces.iter().map(|piece| match piece {
+        Piece::Is(text) => Some(text.as_str()),
+        Piece::Of(..) => None,
+    });
+    match known.collect::<Option<String>>() {
+        Some(known) => Word::Known(known),
+        None => Word::StandIn(pieces),
+    }
+}
+
+/// A part of where a resource is: its subscription, its resource group.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Part {
+    /// A name alone may be anywhere.
+    Anywhere,
+    /// Where the template is deployed.
+    Here,
+    Said(Word),
+}
+
+impl Part {
+    pub fn of(word: Word) -> Self {
+        match word.is_here() || word.is(NO_SUBSCRIPTION) {
+            true => Self::Here,
+            false => Self::Said(word),
+        }
+    }
+
+    /// Of what a deployment says of where it puts its resources.
+    pub fn of_value(value: Option<&Value>) -> Self {
+        match value.map(|value| &value.kind) {
+            None | Some(Kind::Null) => Self::Here,
+            Some(Kind::Text(text)) => match <[Word; 1]>::try_from(words(text)) {
+                Ok([word]) => Self::of(word),
+                Err(_) => Self::Said(Word::InDoubt),
+            },
+            Some(_) => Self::Said(Word::InDoubt),
+        }
+    }
+
+    pub fn is_known(&self) -> bool {
+        matches!(self, Self::Said(word) if word.is_known())
+    }
+
+    /// Files that are given together are taken to belong together: where a template is deployed is where they say. What Azure
+    /// alone knows may be anywhere else.
+    pub fn same(&self, other: &Self) -> Same {
+        match (self, other) {
+            (Self::Anywhere, _) | (_, Self::Anywhere) | (Self::Here, Self::Here) => Same::Yes,
+            (Self::Said(one), Self::Said(other)) => one.same(other),
+            (Self::Here, Self::Said(word)) | (Self::Said(word), Self::Here) => match word.is_known() {
+                true => Same::Yes,
+                false => Same::InDoubt,
+            },
+        }
+    }
+}
+
+/// A resource id in its parts, or a name alone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Id {
+    pub subscription: Part,
+    pub group: Part,
+    /// The full type, in lower case; `None` if it is not said.
+    pub kind: Option<String>,
+    /// With its parents' before it; empty if it is not known.
+    pub names: Vec<Word>,
+}
+
+impl Id {
+    /// What a text refers to: `/subscriptions/S/resourceGroups/G/providers/NAMESPACE/TYPE/NAME/TYPE/NAME` or a name alone. What is
+    /// neither, as several ids in one text, refers to nothing that is known.
+    pub fn of(text: &Text) -> Self {
+        let words = words(text);
+        let is_known = words.iter().all(Word::is_known);
+        let in_doubt = || Part::Said(Word::InDoubt);
+        let Some(at) = words.iter().position(|word| word.is("providers")) else {
+            let place = match words.as_slice() {
+                [_] => Part::Anywhere,
+                _ => in_doubt(),
+            };
+            let last = words
+                .last()
+                .filter(|last| (words.len() == 1 || !is_known) && is_name(last));
+            return Self {
+                subscription: place.clone(),
+                group: place,
+                kind: None,
+                names: last.cloned().into_iter().collect(),
+            };
+        };
+        let (before, after) = (&words[..at], &words[at + 1..]);
+        let place = match before {
+            [] => Some((Part::Anywhere, Part::Anywhere)),
+            [scope, subscription] if scope.is("subscriptions") => {
+                Some((Part::of(subscription.clone()), Part::Anywhere))
+            }
+            [scope, subscription, inner, group] if scope.is("subscriptions") && inner.is("resourcegroups") => {
+                Some((Part::of(subscription.clone()), Part::of(group.clone())))
+            }
+            _ if !before.iter().all(Word::is_known) => Some((in_doubt(), in_doubt())),
+            _ => None,
+        };
+        let (pairs, odd) = after.get(1..).unwrap_or_default().as_chunks::<2>();
+        let has_one = !after.iter().any(|word| word.is("providers"));
+        let is_whole = has_one && place.is_some() && odd.is_empty() && pairs.iter().all(|[_, name]| is_name(name));
+        let (subscription, group) = place.unwrap_or_else(|| (in_doubt(), in_doubt()));
+        let kinds = after.first().into_iter().chain(pairs.iter().map(|[kind, _]| kind));
+        let kinds = kinds.map(|kind| match kind {
+            Word::Known(kind) => Some(kind.as_str()),
+            _ => None,
+        });
+        let kind = kinds.collect::<Option<Vec<_>>>().map(|kinds| kinds.join("/"));
+        let names = pairs.iter().map(|[_, name]| name.clone());
+        Self {
+            subscription,
+            group,
+            kind: kind.filter(|_| is_whole && !pairs.is_empty()),
+            names: names.filter(|_| is_whole).collect(),
+        }
+    }
+
+    /// Whether both are in the same place.
+    pub fn same_place(&self, other: &Self) -> Same {
+        let subscription = self.subscription.same(&other.subscription);
+        subscription.min(self.group.same(&other.group))
+    }
+}
+
+/// Names have no blanks and nothing that stands between the entries of a list.
+fn is_name(word: &Word) -> bool {
+    !matches!(word, Word::Known(text) if text.contains(|c: char| c.is_whitespace() || matches!(c, ',' | ';')))
+}

@@ -1,0 +1,206 @@
+//! [`Text`]: a text of which parts may be known to Azure alone, and which parts those are.
+
+use super::value::Unknown;
+use std::{
+    hash::{Hash, Hasher},
+    ops::Range,
+    sync::Arc,
+};
+
+/// Most parts in doubt of a text that is taken apart.
+const MOST_GUESSES: usize = 16;
+
+/// A text, and what it stands in for if Azure alone knows the real one (`uniqueString`, `resourceGroup().name`).
+///
+/// A stand-in certainly is a text. Two stand-ins are certainly the same only if they are one: clones of one value, which
+/// share their allocation. What they read alike by chance says nothing ([`Text::same`]).
+#[derive(Clone, Debug)]
+pub(crate) struct Text {
+    pub text: Arc<str>,
+    pub stands_for: Option<Arc<Unknown>>,
+    /// What of a stand-in is not what Azure has, in order; no two overlap.
+    guesses: Option<Arc<Vec<Guess>>>,
+}
+
+/// A stretch of a text that reads otherwise than Azure's.
+#[derive(Clone, Debug)]
+struct Guess {
+    bytes: Range<usize>,
+    of: Symbol,
+}
+
+/// Something that Azure alone knows. It is the same as itself, whatever it reads as.
+#[derive(Clone, Debug)]
+pub(crate) struct Symbol(Arc<Unknown>);
+
+impl Symbol {
+    /// Where the template is deployed, which is where things are of which nothing else is said.
+    pub fn is_here(&self) -> bool {
+        self.0.here
+    }
+}
+
+impl PartialEq for Symbol {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for Symbol {}
+
+impl Hash for Symbol {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        Arc::as_ptr(&self.0).hash(state);
+    }
+}
+
+impl Text {
+    pub fn known(text: impl Into<Arc<str>>) -> Self {
+        Self {
+            text: text.into(),
+            stands_for: None,
+            guesses: None,
+        }
+    }
+
+    /// Whether the two are the same text; `None` if Azure alone knows.
+    pub fn same(&self, other: &Self) -> Option<bool> {
+        match (&self.stands_for, &other.stands_for) {
+            (None, None) => Some(self.text == other.text),
+            (Some(_), Some(_)) if Arc::ptr_eq(&self.text, &other.text) => Some(true),
+            _ => None,
+        }
+    }
+
+    /// A text of its own that stands in for what is not known: of one that does already, in the same parts.
+    pub fn stand_in(self, doubt: &Arc<Unknown>) -> Self {
+        let text: Arc<str> = Arc::from(&*self.text);
+        let whole = || {
+            let (bytes, here) = (0..text.len(), false);
+            let of = Symbol(Arc::new(Unknown {
+                here,
+                ..(**doubt).clone()
+            }));
+            Arc::new(vec![Guess { bytes, of }])
+        };
+        Self {
+            stands_for: self.stands_for.or_else(|| Some(doubt.clone())),
+            guesses: Some(self.guesses.unwrap_or_else(whole)),
+            text,
+        }
+    }
+
+    /// What the text as a whole stands for.
+    pub fn symbol(&self) -> Option<&Symbol> {
+        match self.guesses.as_deref().map(Vec::as_slice) {
+            Some([only]) if only.bytes == (0..self.text.len()) => Some(&only.of),
+            _ => None,
+        }
+    }
+
+    /// The same text, as a whole the stand-in for this.
+    pub fn of(self, of: Symbol) -> Self {
+        let bytes = 0..self.text.len();
+        Self {
+            guesses: Some(Arc::new(vec![Guess { bytes, of }])),
+            ..self
+        }
+    }
+
+    /// Its stretches in order, with what they stand for if they are not what Azure has.
+    pub fn pieces(&self) -> impl Iterator<Item = (&str, Option<&Symbol>)> {
+        let mut at = 0;
+        let guesses = self.guesses.as_deref().map_or(&[][..], Vec::as_slice);
+        let pieces = guesses.iter().flat_map(move |guess| {
+            let before = (at..guess.bytes.start, None);
+            at = guess.bytes.end;
+            [before, (guess.bytes.clone(), Some(&guess.of))]
+        });
+        let end = guesses.last().map_or(0, |guess| guess.bytes.end);
+        let pieces = pieces.chain([(end..self.text.len(), None)]);
+        let pieces = pieces.filter(|(bytes, of)| of.is_some() || !bytes.is_empty());
+        pieces.filter_map(|(bytes, of)| Some((self.text.get(bytes)?, of)))
+    }
+
+    /// The same in other letters, in the same parts; only of ASCII.
+    pub fn in_case(&self, text: String) -> Option<Self> {
+        (text.is_ascii() && self.text.is_ascii() && text.len() == self.text.len()).then(|| Self {
+            text: text.into(),
+            ..self.clone()
+        })
+    }
+
+    /// A part of it; `None` if that cuts through what is not known, or there are too many such parts to look at for each.
+    pub fn part(&self, part: Range<usize>) -> Option<Self> {
+        if self
+            .guesses
+            .as_ref()
+            .is_some_and(|guesses| guesses.len() > MOST_GUESSES)
+        {
+            return None;
+        }
+        let mut joined = Joined::default();
+        let mut at = 0;
+        for (text, of) in self.pieces() {
+            let bytes = at..at + text.len();
+            at = bytes.end;
+            let (start, end) = (bytes.start.max(part.start), bytes.end.min(part.end));
+            match of {
+                _ if start > end || (start == end && !bytes.is_empty()) => {}
+                Some(of) if (start..end) == bytes => joined.push_guess(text, of, self.stands_for.as_ref()?),
+                Some(_) => return None,
+                None => joined.push_str(&text[start - bytes.start..end - bytes.start]),
+            }
+        }
+        Some(joined.finish())
+    }
+}
+
+/// A text that is put together: it is known in the parts in which what it is made of is.
+#[derive(Debug, Default)]
+pub(crate) struct Joined {
+    text: String,
+    guesses: Vec<Guess>,
+    doubt: Option<Arc<Unknown>>,
+}
+
+impl Joined {
+    pub fn push_str(&mut self, text: &str) {
+        self.text.push_str(text);
+    }
+
+    pub fn push(&mut self, text: &Text) {
+        for (piece, of) in text.pieces() {
+            match (of, &text.stands_for) {
+                (Some(of), Some(doubt)) => self.push_guess(piece, of, doubt),
+                _ => self.push_str(piece),
+            }
+        }
+    }
+
+    /// What stands for something of its own that nobody knows.
+    pub fn push_unknown(&mut self, text: &str, doubt: Unknown) {
+        let doubt = Arc::new(doubt);
+        self.push_guess(text, &Symbol(doubt.clone()), &doubt);
+    }
+
+    fn push_guess(&mut self, text: &str, of: &Symbol, doubt: &Arc<Unknown>) {
+        let start = self.text.len();
+        self.text.push_str(text);
+        let (bytes, of) = (start..self.text.len(), of.clone());
+        self.guesses.push(Guess { bytes, of });
+        self.doubt.get_or_insert_with(|| doubt.clone());
+    }
+
+    pub fn len(&self) -> usize {
+        self.text.len()
+    }
+
+    pub fn finish(self) -> Text {
+        Text {
+            text: self.text.into(),
+            stands_for: self.doubt,
+            guesses: (!self.guesses.is_empty()).then(|| Arc::new(self.guesses)),
+        }
+    }
+}
