@@ -25,8 +25,11 @@ pub(super) struct Scope<'a> {
     pub here: Target,
     memo: RefCell<HashMap<(Section, String), Memo>>,
     /// What expressions stand for that Azure alone knows: the same expression for the same, in the same rounds of loops.
-    symbols: RefCell<HashMap<(Expression, Vec<(String, i64)>), Symbol>>,
+    symbols: RefCell<HashMap<(Expression, Rounds), Symbol>>,
 }
+
+/// Loops and their rounds.
+type Rounds = Vec<(String, i64)>;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Section {
@@ -64,7 +67,7 @@ pub(super) enum Bind<'e> {
 
 impl<'e> Env<'e> {
     /// The loops around, each with its round; `None` if other names are bound or a round is not known.
-    fn rounds(env: Option<&'e Env<'e>>) -> Option<Vec<(String, i64)>> {
+    fn rounds(env: Option<&'e Env<'e>>) -> Option<Rounds> {
         let round = |bind: &Bind<'_>| match bind {
             Bind::Copy { name, index, resource } => match index.kind {
                 Kind::Int(index) => Some((format!("{resource} {name}"), index)),
@@ -108,7 +111,7 @@ impl<'a> Scope<'a> {
             return Ok(value);
         };
         let rounds = if expression.counts_rounds() { rounds } else { Vec::new() };
-        self.budget.steps(expression.size() + rounds.len(), value.at)?;
+        self.budget.steps(4 * (expression.size() + rounds.len()), value.at)?;
         let symbol = self
             .symbols
             .borrow_mut()

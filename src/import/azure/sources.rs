@@ -219,7 +219,8 @@ impl Sources {
 
     /// Collections that were printed without their firewall.
     fn loose(&mut self, import: &Import<'_>, resources: &[&Resource]) {
-        let mut by_firewall: BTreeMap<usize, (Vec<(Value, Shape, Origin)>, Option<Arc<Unknown>>)> = BTreeMap::new();
+        let mut by_firewall: BTreeMap<usize, Vec<(Value, Shape, Origin)>> = BTreeMap::new();
+        let mut doubts: HashMap<usize, Arc<Unknown>> = HashMap::new();
         for (resource, section) in resources.iter().filter_map(|one| Some((*one, loose(one)?))) {
             let id = Identity::of(resource).parent();
             let meant = self.firewalls.meant(&id);
@@ -228,19 +229,20 @@ impl Sources {
                 Meant::None | Meant::Several => self.push_firewall(&id, origin(resource)),
             };
             let collection = (resource.body.clone(), Shape::Classic(section), origin(resource));
-            let (collections, doubt) = by_firewall.entry(place).or_default();
-            collections.push(collection);
+            by_firewall.entry(place).or_default().push(collection);
             let of_another = || {
                 let nameless = id.is_nameless() || self.all[place].id.is_nameless();
                 let doubted = matches!(meant, Meant::Perhaps(_)) && !nameless;
                 doubted.then(|| unknown("whether it is of this firewall".to_owned(), resource.body.at))
             };
             // What one of them allows is in doubt with another: they make one group.
-            *doubt = doubt.take().or_else(|| resource.doubt.clone()).or_else(of_another);
+            if let Some(doubt) = resource.doubt.clone().or_else(of_another) {
+                doubts.entry(place).or_insert(doubt);
+            }
         }
-        for (place, (collections, doubt)) in by_firewall {
+        for (place, collections) in by_firewall {
             let group = GroupSource {
-                doubt,
+                doubt: doubts.remove(&place),
                 ..no_group(collections)
             };
             self.attach(import, place, group, Word::Known(groups::NO_GROUP.0.into()));

@@ -1,3 +1,5 @@
+mod doubt;
+
 use crate::import::{Imported, ItemKind, Options, Outcome, azure_firewall};
 use serde_json::{Value, json};
 

@@ -1,0 +1,227 @@
+//! Names, places and ids of which a part is known to Azure alone are never taken for what they read like.
+
+use super::*;
+
+fn of_names(resources: Value) -> Value {
+    let text = json!({"type": "string"});
+    let parameters = ["rg", "sub", "rgId", "x", "p", "q", "base", "spokes"].map(|name| (name.to_owned(), text.clone()));
+    let parameters: serde_json::Map<String, Value> = parameters.into_iter().collect();
+    json!({"contentVersion": "1", "parameters": parameters, "resources": resources})
+}
+
+/// The group, with these IP groups as the sources of its rule.
+fn from(mut group: Value, ip_groups: Value) -> Value {
+    let rule = &mut group["properties"]["ruleCollections"][0]["rules"][0];
+    rule["sourceIpGroups"] = ip_groups;
+    rule.as_object_mut().unwrap().remove("sourceAddresses");
+    group
+}
+
+fn printed(kind: &str, name: &str, properties: Value) -> Value {
+    with(
+        resource(kind, name, properties),
+        "id",
+        json!(id("rg-b", &format!("{kind}/{name}"))),
+    )
+}
+
+#[test]
+fn a_reference_of_which_the_place_is_not_known_means_nothing_that_is_known() {
+    let ip_group = printed("ipGroups", "spokes", json!({"ipAddresses": ["10.1.0.0/16"]}));
+    let parent = printed("firewallPolicies", "base", json!({}));
+    let places = |kind: &str, name: &str| {
+        [
+            format!("[resourceId(parameters('rg'), 'Microsoft.Network/{kind}', '{name}')]"),
+            format!("[resourceId(parameters('sub'), parameters('rg'), 'Microsoft.Network/{kind}', '{name}')]"),
+            format!("[concat(parameters('rgId'), '{NETWORK}/{kind}/{name}')]"),
+            format!("[extensionResourceId(parameters('rgId'), 'Microsoft.Network/{kind}', '{name}')]"),
+            format!("[concat(parameters('x'), '/{name}')]"),
+            format!("[parameters('{name}')]"),
+            format!("[resourceId('Microsoft.Network/{kind}', parameters('{name}'))]"),
+        ]
+    };
+    for id in places("ipGroups", "spokes") {
+        let deny = of_names(json!([policy("p", json!({})), from(group("p/g", "Deny"), json!([id]))]));
+        stops(&[deny, ip_group.clone()], "which IP group is meant is not known");
+    }
+    for id in places("firewallPolicies", "base") {
+        let child = |beside: Value| of_names(json!([policy("p", base(&id)), group("p/g", "Allow"), beside]));
+        stops(&[child(json!({})), parent.clone()], "its parent policy");
+        stops(&[child(policy("base", json!({})))], "its parent policy");
+    }
+    // Where the template is deployed is where the files say.
+    let here = "[resourceId('Microsoft.Network/ipGroups', 'spokes')]";
+    let deny = of_names(json!([
+        policy("p", json!({})),
+        from(group("p/g", "Deny"), json!([here]))
+    ]));
+    assert_eq!(rules(&[deny, ip_group]), ["g/c/r carried"]);
+}
+
+#[test]
+fn inside_a_nested_deployment_here_is_where_that_is_deployed() {
+    let ip_group = |address: &str| resource("ipGroups", "s", json!({"ipAddresses": [address]}));
+    let here = "[resourceId('Microsoft.Network/ipGroups', 's')]";
+    let nested = |place: &str, scope: &str, resources: Value| {
+        json!({"type": "Microsoft.Resources/deployments", "name": "d", "resourceGroup": place, "properties":
+            {"template": {"resources": resources}, "expressionEvaluationOptions": {"scope": scope}}})
+    };
+    let files = |place: &str, scope: &str| {
+        let refers = from(group("p/g", "Deny"), json!([here]));
+        of_names(json!([
+            nested(
+                place,
+                scope,
+                json!([policy("p", json!({})), ip_group("10.2.0.0/16"), refers])
+            ),
+            nested("spoke", scope, json!([ip_group("10.1.0.0/16")]))
+        ]))
+    };
+    assert_eq!(rules(&[files("hub", "inner")]), ["g/c/r carried"]);
+    stops(&[files("hub", "outer")], "it may be each of several");
+    // An inner template does not see the parameter: its place is given from outside all the same.
+    assert_eq!(rules(&[files("[parameters('rg')]", "inner")]), ["g/c/r carried"]);
+}
+
+#[test]
+fn a_stand_in_is_not_the_policy_that_it_reads_like() {
+    let two = |beside: Value| {
+        of_names(json!([
+            policy("p", json!({})),
+            group("p/g", "Allow"),
+            policy("q", json!({})),
+            beside
+        ]))
+    };
+    let firewall = resource(
+        "azureFirewalls",
+        "fw",
+        json!({"firewallPolicy": {"id": "[parameters('p')]"}}),
+    );
+    stops(&[two(firewall)], "which of the policies it uses is not known");
+    for name in [
+        "[concat(parameters('q'), '/deny')]",
+        "[concat(parameters('x'), '/deny')]",
+    ] {
+        stops(&[two(group(name, "Deny"))], "which policy it is of is not known");
+    }
+    // What is made of the same is the same, in one file alone.
+    let own = |action: &str| {
+        of_names(json!([
+            policy("[toLower(concat('fw-', parameters('x')))]", json!({})),
+            group("[format('{0}/g', toLower(concat('fw-', parameters('x'))))]", action)
+        ]))
+    };
+    assert_eq!(rules(&[own("Allow")]), ["g/c/r carried"]);
+    stops(
+        &[own("Allow"), own("Deny")],
+        "whether this is the same one is not known",
+    );
+}
+
+#[test]
+fn a_group_of_another_policy_than_those_of_the_files_is_not_given_to_one_by_its_parameter() {
+    let files = of_names(json!([
+        policy("[parameters('x')]", json!({})),
+        policy("q", json!({})),
+        group("lab/g", "Allow")
+    ]));
+    assert_eq!(rules(&[files]), ["g/c/r absent"]);
+    let only = of_names(json!([policy("[parameters('x')]", json!({})), group("lab/g", "Allow")]));
+    assert_eq!(rules(&[only]), ["g/c/r carried"]);
+    let two = of_names(json!([
+        group("[concat(parameters('p'), '/g')]", "Deny"),
+        group("[concat(parameters('q'), '/h')]", "Allow")
+    ]));
+    assert_eq!(rules(&[two]), ["g/c/r carried", "h/c/r absent"]);
+}
+
+#[test]
+fn a_policy_that_a_firewall_uses_is_missed_by_its_name_however_its_place_is_written() {
+    let used = |id: &str| {
+        let firewall = resource("azureFirewalls", "fw", json!({"firewallPolicy": {"id": id}}));
+        of_names(json!([policy("lab", json!({})), group("lab/g", "Allow"), firewall]))
+    };
+    for id in [
+        "[resourceId('hub', 'Microsoft.Network/firewallPolicies', 'other')]",
+        "[concat(resourceGroup().id, '/providers/Microsoft.Network/firewallPolicies/other')]",
+    ] {
+        stops(&[used(id)], "it uses the policy `other`, which is in none of the files");
+    }
+    let lab = "[resourceId('Microsoft.Network/firewallPolicies', 'lab')]";
+    assert_eq!(rules(&[used(lab)]), ["g/c/r carried"]);
+    // The firewall may use the parent itself.
+    let parent = of_names(json!([
+        policy("base", json!({})),
+        policy("p", base("base")),
+        group("p/g", "Allow"),
+        resource(
+            "azureFirewalls",
+            "fw",
+            json!({"firewallPolicy": {"id": "[parameters('x')]"}})
+        )
+    ]));
+    stops(&[parent], "which of the policies it uses is not known");
+}
+
+#[test]
+fn the_id_of_something_else_or_of_several_is_no_reference() {
+    let ip_group = |name: &str| resource("ipGroups", name, json!({"ipAddresses": ["10.1.0.0/16"]}));
+    let denies = |source: Value| {
+        json!([
+            policy("p", json!({})),
+            ip_group("a"),
+            ip_group("b"),
+            from(group("p/g", "Deny"), source)
+        ])
+    };
+    let (a, b) = (id("g", "ipGroups/a"), id("g", "ipGroups/b"));
+    for text in [
+        format!("{a} {b}"),
+        format!("{a},{b}"),
+        "a b".into(),
+        "x/y/ipGroups/b".into(),
+    ] {
+        stops(&[denies(json!(text))], "IP group");
+        stops(&[denies(json!([text]))], "IP group");
+    }
+    stops(
+        &[denies(json!([id("g", "applicationSecurityGroups/a")]))],
+        "something else than an IP group",
+    );
+    let child = policy("p", base(&id("g", "azureFirewalls/base")));
+    stops(
+        &[json!([child, policy("base", json!({})), group("p/g", "Allow")])],
+        "is no policy",
+    );
+}
+
+#[test]
+fn equal_priorities_keep_the_order_of_the_file_however_a_group_comes_to_its_policy() {
+    let files = of_names(json!([
+        policy("p", json!({})),
+        group("[concat(parameters('x'), '/first')]", "Deny"),
+        group("p/second", "Allow")
+    ]));
+    assert_eq!(rules(&[files]), ["first/c/r carried", "second/c/r carried"]);
+}
+
+#[test]
+fn a_loose_collection_that_may_not_be_deployed_allows_nothing() {
+    let loose = |action: &str| {
+        let content = json!({"priority": 100, "action": {"type": action}, "rules": [rule()]});
+        with(
+            resource("azureFirewalls/applicationRuleCollections", "fw/c", content),
+            "condition",
+            json!("[parameters('deploy')]"),
+        )
+    };
+    assert_eq!(
+        rules(&[template(json!([loose("Allow")]))])[0].rsplit(' ').next(),
+        Some("absent")
+    );
+    assert_eq!(
+        rules(&[template(json!([loose("Deny")]))])[0].rsplit(' ').next(),
+        Some("approximated")
+    );
+}
