@@ -70,6 +70,8 @@ pub enum Answer {
     Yes,
     /// The answer is no: exit code 1.
     No,
+    /// There is none, and what was printed says why: exit code 2.
+    Untold,
 }
 
 impl From<bool> for Answer {

@@ -129,7 +129,7 @@ pub fn from_text(name: &str, text: &str) -> Result<Checked, Vec<Problem>> {
     let written = text;
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut report = Report::default();
-    match parse::<FileConfig>(text, &mut report) {
+    match parse::<FileConfig>(text, NO_POLICY, &mut report) {
         Some(file) if file.policy.azure_firewall.is_some() => azure::with_policy(name, written, file, report),
         file => checked(&name.into(), Some(text), file.as_ref(), hash, report),
     }
@@ -161,8 +161,13 @@ fn checked(
     }
 }
 
-/// What is left of the text once its structural problems are reported and taken out. `None`: it is not TOML.
-pub(crate) fn parse<T: JsonSchema + DeserializeOwned>(text: &str, report: &mut Report) -> Option<T> {
+/// What an empty configuration is told.
+const NO_POLICY: &str =
+    "an empty file is more often a mishap than a policy; to deny everything write `mode = \"enforce\"`";
+
+/// What is left of the text once its structural problems are reported and taken out. `None`: it is not TOML, or says nothing:
+/// then `empty` is the hint.
+pub(crate) fn parse<T: JsonSchema + DeserializeOwned>(text: &str, empty: &str, report: &mut Report) -> Option<T> {
     let (mut document, errors) = DeTable::parse_recoverable(text);
     if !errors.is_empty() {
         for finding in syntax::findings(text, &errors) {
@@ -172,11 +177,7 @@ pub(crate) fn parse<T: JsonSchema + DeserializeOwned>(text: &str, report: &mut R
     }
     if document.get_ref().is_empty() {
         let finding = Finding::error(Span::default(), "the file says nothing");
-        report.add(
-            finding.hint(
-                "an empty file is more often a mishap than a policy; to deny everything write `mode = \"enforce\"`",
-            ),
-        );
+        report.add(finding.hint(empty));
         return None;
     }
     structure::check(&mut document, &schema::schema_of::<T>(), report);

@@ -12,6 +12,7 @@ fn main() -> ExitCode {
     match dispatch(Cli::parse()) {
         Ok(Answer::Yes) => ExitCode::SUCCESS,
         Ok(Answer::No) => ExitCode::from(1),
+        Ok(Answer::Untold) => ExitCode::from(2),
         Err(error) => {
             eprintln!("egret: {error:#}");
             ExitCode::from(2)

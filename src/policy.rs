@@ -248,6 +248,15 @@ impl Policy {
         parents.chain([(&self.name, &self.groups[..])])
     }
 
+    /// The destination FQDNs of network rules.
+    pub fn names_in_network_rules(&self) -> impl Iterator<Item = &Fqdn> {
+        let rules = self.collections().flat_map(|collection| match &collection.rules {
+            Rules::Network(rules) => rules.as_slice(),
+            Rules::Application(_) | Rules::Nat(_) => &[],
+        });
+        rules.flat_map(|rule| &rule.destinations.fqdns)
+    }
+
     /// The collections of all policies of the chain, as written.
     pub fn collections(&self) -> impl Iterator<Item = &RuleCollection> + Clone {
         let parents = self.parents.iter().flat_map(|parent| &parent.groups);

@@ -65,6 +65,22 @@ const CASES: &[(&str, &str)] = &[
         "explain https://www.contoso.com --source 10.1.0.7 --config addresses.toml",
     ),
     (
+        "explain-where-it-leads-json",
+        "explain https://www.contoso.com --source 10.1.0.7 --config addresses.toml --json",
+    ),
+    (
+        "explain-where-it-is-said-to-lead",
+        "explain https://www.contoso.com --source 10.1.0.7 --config addresses.toml --destination 169.254.169.254",
+    ),
+    (
+        "explain-said-twice",
+        "explain https://www.contoso.com --config addresses.toml --destination 192.0.2.9 --resolved www.contoso.com=192.0.2.8",
+    ),
+    (
+        "check-expect-untold-json",
+        "check addresses.toml --expect addresses-tests.toml --json",
+    ),
+    (
         "explain-hidden-behind-a-star",
         "explain https://cloudflare-ech.com --source 10.1.0.7 --allow *ech.com",
     ),

@@ -44,7 +44,7 @@ pub struct ExplainArgs {
     /// How it comes: to the proxy port, or routed [default: explicit; transparent for tcp://, udp:// and icmp://]
     #[arg(long, value_enum)]
     pub via: Option<Road>,
-    /// The address that its packets carry, or that its name leads to
+    /// The address that its packets carry, or, at the proxy port, that its name leads to: like --resolved of that name
     #[arg(long, value_name = "IP")]
     pub destination: Option<IpAddr>,
     /// Where the rules come from.
@@ -53,7 +53,8 @@ pub struct ExplainArgs {
     /// Resolve the name with the configured forwarders as well, and judge the addresses
     #[arg(long)]
     pub resolve: bool,
-    /// Where a name leads, that of a network rule or the one asked for, whatever the forwarders say; may be repeated
+    /// Where a name leads, whatever the forwarders say: the one asked for, or of what is routed that of a network rule. What is
+    /// said of one name in several adds up
     #[arg(long, value_name = "NAME=IP,..", value_parser = name_and_addresses)]
     pub resolved: Vec<NameAndAddresses>,
     /// Take the attempt from a row of this file, and say whether it is decided alike today (0: alike, 1: not)
@@ -106,33 +107,16 @@ pub fn run(args: &ExplainArgs) -> anyhow::Result<Answer> {
     if let Some(place) = &args.row {
         return row::run(&checked, place, args.json);
     }
-    let asked = Asked::new(args)?;
-    let mut resolved = if args.resolve {
-        resolve::destination_fqdns(&checked, &asked)?
-    } else {
-        Resolved::default()
-    };
-    for (name, addresses) in &args.resolved {
-        resolved.set(name.clone(), addresses.clone());
-    }
-    let mut explanation = Explanation::new(&checked, asked, resolved);
-    if let Some(judged) = explanation.judged() {
-        judged::certain(&explanation.policy, &judged.evaluation)?;
-    }
-    explanation.resolve(&checked, args.resolve)?;
-    if let (Some(rule), Some(name)) = (explanation.by_address(), explanation.asked.target.name()) {
-        return Err(judged::open(&explanation.policy, name, rule));
-    }
-    if !args.nsg.is_empty() {
-        explanation.groups = nsg::judge(args, &checked, &explanation.asked)?;
-    }
-    explanation.change = change::changes(&explanation);
+    let explanation = Explanation::of(&checked, args)?;
     print(&if args.json {
         show::json::json(&explanation)
     } else {
         show::text(&explanation)
     })?;
-    Ok(explanation.permitted().into())
+    Ok(match explanation.doubt {
+        Some(_) => Answer::Untold,
+        None => explanation.permitted().into(),
+    })
 }
 
 /// Everything there is to say about one attempt.
@@ -143,25 +127,55 @@ struct Explanation {
     resolved: Resolved,
     /// What vetting reads.
     addresses: AddressPlan,
-    /// What the forwarders say of the name, if they were asked.
+    /// Where the name leads: as was said, or what the forwarders say, which are not asked before it is allowed.
     answer: Option<Looked>,
+    /// The forwarders were to be asked.
+    ask: bool,
     /// `None`: what was asked for is refused before any rule is asked.
     end: Option<End>,
     /// What the network security groups before the firewall say.
     groups: Vec<nsg::Said>,
+    /// Why it could not be told, and what to say for it.
+    doubt: Option<String>,
     /// What would have to change for it to be decided the other way.
     change: Vec<String>,
 }
 
 impl Explanation {
+    /// Fails where what is asked makes no sense; reads the groups of `--nsg`, and asks the forwarders for `--resolve`.
+    fn of(checked: &Checked, args: &ExplainArgs) -> anyhow::Result<Self> {
+        let asked = Asked::new(args)?;
+        let mut resolved = if args.resolve {
+            resolve::destination_fqdns(checked, &asked)?
+        } else {
+            Resolved::default()
+        };
+        for (name, addresses) in asked.led_to(args, &checked.policy)? {
+            resolved.set(name, addresses);
+        }
+        let mut explanation = Explanation::new(checked, asked, resolved);
+        explanation.resolve(checked, args.resolve)?;
+        if !args.nsg.is_empty() {
+            explanation.groups = nsg::judge(args, checked, &explanation.asked)?;
+        }
+        explanation.doubt = judged::doubt(&explanation);
+        explanation.change = match explanation.doubt {
+            Some(_) => Vec::new(),
+            None => change::changes(&explanation),
+        };
+        Ok(explanation)
+    }
+
     fn new(checked: &Checked, asked: Asked, resolved: Resolved) -> Self {
         let mut explanation = Self {
             policy: CompiledPolicy::new(checked.policy.clone()),
             hash: checked.hash.clone(),
             addresses: checked.addresses.clone(),
             answer: None,
+            ask: false,
             end: None,
             groups: Vec::new(),
+            doubt: None,
             change: Vec::new(),
             asked,
             resolved,
@@ -180,7 +194,9 @@ impl Explanation {
             .resolved
             .of(name)
             .filter(|_| ask || self.asked.via == Via::Explicit);
-        if self.looks_up(end) && (ask || told.is_some()) {
+        self.ask = ask;
+        // What was said is there for every change that is tried.
+        if told.is_some() || ask && self.looks_up(end) {
             self.answer = Some(match told {
                 Some(addresses) => resolve::told(checked, name, addresses),
                 None => resolve::look_up(checked, name)?,

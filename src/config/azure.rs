@@ -88,7 +88,7 @@ pub(super) fn with_policy(
         return Err(vec![Problem::unplaced(name, found, "")]);
     }
     let behind = format!("{}\n{rest}", " ".repeat(text.len()));
-    if let Some(more) = parse::<FileConfig>(&behind, &mut report) {
+    if let Some(more) = parse::<FileConfig>(&behind, super::NO_POLICY, &mut report) {
         join(&mut file, more, &mut report);
     }
     let lines = u32::try_from(text.matches('\n').count())

@@ -178,22 +178,14 @@ impl Probe {
         }
     }
 
-    /// The network rules that allow the address of a named target, and so take it out of later denials by address.
+    /// The network rules that allow an address of a named target, and so take it out of a later denial.
     fn excepted_by(&self, policy: &CompiledPolicy) -> Vec<RuleId> {
-        if self.via != Via::Explicit || self.target.name().is_none() {
-            return Vec::new();
-        }
-        let at = |ip: IpAddr| {
-            let mut passed = PassedBy::default();
-            policy.network(&self.flow(None, Some(ip)), Audited::Passed, &mut passed);
-            let leads = move |rule: &RuleId| {
-                let network = policy.network_rule(*rule);
-                policy.action(*rule) == Action::Allow && network.is_some_and(|network| network.destinations.hold(ip))
-            };
-            passed.0.into_iter().filter(leads)
-        };
         let addresses = self.destination.as_slice().iter().chain(self.leads_to());
-        addresses.flat_map(|ip| at(*ip)).collect()
+        let views = |ip: &IpAddr| [Audited::Passed, Audited::Ends].map(|audited| (*ip, audited));
+        let views = addresses.flat_map(views);
+        views
+            .filter_map(|(ip, audited)| policy.excepting(&self.flow(None, Some(ip)), audited))
+            .collect()
     }
 
     /// `at`: one of the addresses that the name leads to.
@@ -279,20 +271,6 @@ impl Trace for Seen {
     fn packet_rule(&mut self, rule: RuleId, misses: Misses) {
         if misses.count() <= 1 {
             self.0.push((rule, Near::Packet(misses)));
-        }
-    }
-}
-
-/// Gathers the network rules that do not decide for want of a destination alone.
-#[derive(Default)]
-struct PassedBy(Vec<RuleId>);
-
-impl Trace for PassedBy {
-    fn rule(&mut self, _: RuleId, _: RuleOutcome) {}
-
-    fn packet_rule(&mut self, rule: RuleId, misses: Misses) {
-        if misses.count() == 1 && misses.destination {
-            self.0.push(rule);
         }
     }
 }

@@ -25,6 +25,9 @@ const MOST_EXPECTATIONS: usize = 100_000;
 /// Who asks where nothing is said: this machine, as `egret explain` has it.
 const DEFAULT_SOURCE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
+/// What a file is told that has none.
+const ATTEMPTS: &str = "write `[[attempt]]` with `name`, `target` and `decision`";
+
 /// Why the policy alone decides an attempt: others come later in the life of a flow.
 const REASONS: [Reason; 6] = [
     Reason::RuleMatched,
@@ -115,7 +118,7 @@ impl Suite {
     pub fn parse(file: &str, text: &str) -> Result<Self, Vec<Problem>> {
         let file: Arc<str> = file.into();
         let mut report = Report::default();
-        let written = config::parse::<FileSuite>(text, &mut report);
+        let written = config::parse::<FileSuite>(text, ATTEMPTS, &mut report);
         let expectations = written.map(|written| expectations(&written, text, &file, &mut report));
         match expectations {
             Some(expectations) if !report.failed() => Ok(Self { expectations }),
@@ -131,7 +134,7 @@ fn expectations(written: &FileSuite, text: &str, file: &Arc<str>, report: &mut R
         .map_or(Some(DEFAULT_SOURCE), |text| address(text, report));
     if written.attempt.is_empty() && !report.failed() {
         let finding = Finding::error(config::at::Span::default(), "the file expects nothing");
-        report.add(finding.expected("`[[attempt]]` with `name`, `target` and `decision`"));
+        report.add(finding.hint(ATTEMPTS));
     }
     if let Some(one) = written.attempt.get(MOST_EXPECTATIONS) {
         let span = one.name.as_ref().map_or_else(Default::default, |name| name.span);
@@ -143,10 +146,9 @@ fn expectations(written: &FileSuite, text: &str, file: &Arc<str>, report: &mut R
     let resolved = Arc::new(resolved(&written.resolved, report));
     let mut found = Vec::new();
     for attempt in &written.attempt {
-        let (Some(name), Some(target), Some(decision)) = (&attempt.name, &attempt.target, attempt.decision) else {
-            continue;
-        };
-        if let Some(other) = names.insert(name, name) {
+        if let Some(name) = &attempt.name
+            && let Some(other) = names.insert(name, name)
+        {
             let finding = Finding::error(name.span, format!("`{}` is there twice", name.value));
             report.add(
                 finding
@@ -154,6 +156,9 @@ fn expectations(written: &FileSuite, text: &str, file: &Arc<str>, report: &mut R
                     .see(vec![("the other one".into(), other.span)]),
             );
         }
+        let (Some(name), Some(target), Some(decision)) = (&attempt.name, &attempt.target, attempt.decision) else {
+            continue;
+        };
         let own = attempt.source.as_ref().map(|text| address(text, report));
         let reason = attempt.reason.as_ref().map(|text| reason(text, report));
         let destination = attempt.destination.as_ref().and_then(|text| address(text, report));

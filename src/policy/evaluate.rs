@@ -202,6 +202,26 @@ impl CompiledPolicy {
         found.map(|(_, decision)| decision)
     }
 
+    /// The network rule that allows the address of a name asked for at the proxy port, and so takes it out of a later rule that
+    /// denies it. `None`: no rule denies it, or one does before any allows it.
+    pub fn excepting(&self, flow: &FlowAttempt<'_>, audited: Audited) -> Option<RuleId> {
+        let asked = flow.via == Via::Explicit && flow.name.is_some() && self.model().explicit_network_rules;
+        let mut excepts = None;
+        let rules = self
+            .network_rules()
+            .filter(|rule| asked && !self.passes(audited, *rule));
+        for rule in rules.filter(|rule| self.misses(*rule, flow, false).count() == 0) {
+            let leads = self.leads(rule, flow);
+            match (leads.by_name, leads.by_address, self.action(rule)) {
+                (true, ..) => return None,
+                (false, true, Action::Deny) => return excepts,
+                (false, true, Action::Allow) => excepts = excepts.or(Some(rule)),
+                (false, false, _) => {}
+            }
+        }
+        None
+    }
+
     /// `perhaps`: the first rule before the one that matches which denies if a name of it leads where the packets go.
     fn first_network<T: Trace>(
         &self,

@@ -163,3 +163,54 @@ fn a_name_at_the_proxy_port_is_judged_by_the_addresses_that_the_test_says_it_lea
         assert_eq!(ran.failed.is_empty(), passes, "{text}: {:?}", ran.judged);
     }
 }
+
+/// A rule that allows an address is reached if it takes the address out of a denial, and not because it holds the address.
+#[test]
+fn a_network_rule_that_allows_is_covered_only_where_it_makes_a_difference() {
+    let rule = |name: &str, priority: u16, action: &str, to: &str| {
+        format!(
+            "[[network_rule_collection]]\nname = \"{name}\"\npriority = {priority}\naction = \"{action}\"\n\
+             [[network_rule_collection.rule]]\nname = \"r\"\nprotocols = [\"TCP\"]\nsource_addresses = [\"*\"]\n\
+             destination_addresses = [\"{to}\"]\ndestination_ports = [\"443\"]\n"
+        )
+    };
+    let web = "[[application_rule_collection]]\nname = \"web\"\npriority = 100\naction = \"Allow\"\n\
+               [[application_rule_collection.rule]]\nname = \"r\"\nsource_addresses = [\"*\"]\n\
+               destination_fqdns = [\"*.contoso.test\"]\nprotocols = [{ type = \"Https\", port = 443 }]\n";
+    let any = rule("any", 200, "Allow", "*");
+    for (rules, unreached) in [
+        (any.clone(), &["any"][..]),
+        // The first one that allows takes it out of the denial; the second one does nothing.
+        (
+            rule("first", 100, "Allow", "192.0.2.0/24") + &any + &rule("deny", 300, "Deny", "*"),
+            &["any", "deny"],
+        ),
+        (
+            rule("elsewhere", 100, "Allow", "198.51.100.0/24") + &any + &rule("deny", 300, "Deny", "203.0.113.0/24"),
+            &["any", "deny", "elsewhere"],
+        ),
+        (rule("deny", 100, "Deny", "*") + &any, &["any", "r"]),
+    ] {
+        let text = format!("explicit_network_rules = true\n{rules}{web}");
+        let policy = config::from_text("p.toml", &text).expect("it loads").policy;
+        let denied = unreached.contains(&"r");
+        let decision = if denied { "Deny" } else { "Allow" };
+        let tests = format!(
+            "[[attempt]]\nname = \"a\"\ntarget = \"https://www.contoso.test\"\ndestination = \"192.0.2.9\"\n\
+             decision = \"{decision}\"\n"
+        );
+        let (ran, compiled) = run(&policy, &Suite::parse("t.toml", &tests).expect("it loads"));
+        assert_eq!(ran.failed, [] as [usize; 0], "{text}");
+        let named = ran.unreached.iter().map(|rule| {
+            let names = compiled.rule_ref(*rule);
+            if &*names.collection == "web" {
+                "r"
+            } else {
+                &*names.collection
+            }
+        });
+        let mut named: Vec<&str> = named.collect();
+        named.sort_unstable();
+        assert_eq!(named, unreached, "{text}");
+    }
+}

@@ -223,6 +223,21 @@ fn every_kind_of_rule_is_judged_reached_and_missed_when_it_is_gone() {
 }
 
 #[test]
+fn a_file_of_tests_is_told_what_it_lacks_and_every_name_that_is_there_twice() {
+    let told = |text: &str| {
+        let problems = Suite::parse("t.toml", text).expect_err("it does not load");
+        problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+    };
+    for text in ["", "source = \"10.0.0.1\"\n"] {
+        assert!(told(text).contains("write `[[attempt]]` with"), "{}", told(text));
+        assert!(!told(text).contains("enforce"), "{}", told(text));
+    }
+    let twice = "[[attempt]]\nname = \"x\"\ntarget = \"https://a.test\"\ndecision = \"allow\"\n".repeat(2);
+    let told = told(&twice);
+    assert!(told.contains("`x` is there twice") && told.contains("allow"), "{told}");
+}
+
+#[test]
 fn what_is_said_of_an_exported_policy_leads_to_its_json() {
     let policy = r#"{ "ruleCollections": [ {
   "ruleCollectionType": "FirewallPolicyFilterRuleCollection", "name": "c", "priority": 100, "action": { "type": "Allow" },

@@ -101,7 +101,7 @@ impl<'a> Tests<'a> {
         let _ = writeln!(
             text,
             "  more      egret explain {target} --source {source}{asked}{} {arguments}",
-            resolved(probe)
+            self.resolved(probe)
         );
         text
     }
@@ -127,15 +127,39 @@ impl<'a> Tests<'a> {
             (Action::Deny, Mode::Audit) => ", in audit mode: let through and recorded as denied",
             _ => "",
         };
-        let doubt = match (judged.unresolved, judged.by_address) {
-            (_, Some(rule)) => format!(
-                ", unless it leads where {} denies: say where, in `[resolved]` or `destination` of the tests",
-                label(&self.policy, rule)
-            ),
-            (true, None) => ", if a name of it leads there: `[resolved]` of the tests does not say".into(),
-            (false, None) => String::new(),
-        };
+        let doubt = self
+            .doubt(judged)
+            .map_or_else(String::new, |doubt| format!(", {doubt}"));
         format!("{:?}, {}{by}{audit}{doubt}", decision.action, decision.reason)
+    }
+
+    /// Why what it got is no answer.
+    fn doubt(&self, judged: &Judged) -> Option<String> {
+        match (judged.unresolved, judged.by_address) {
+            (_, Some(rule)) => Some(format!(
+                "unless it leads where {} denies: say where, in `[resolved]` or `destination` of the tests",
+                label(&self.policy, rule)
+            )),
+            (true, None) => Some("if a name of it leads there: `[resolved]` of the tests does not say".into()),
+            (false, None) => None,
+        }
+    }
+
+    /// What the tests say of names that the attempt is judged by, for `egret explain`: routed it is those of network rules, at
+    /// the proxy port its own.
+    fn resolved(&self, probe: &Probe) -> String {
+        let mut text = String::new();
+        for (name, addresses) in probe.resolved().iter() {
+            let asked = match probe.via {
+                Via::Explicit => probe.destination.is_none() && probe.target().name() == Some(name),
+                Via::Transparent => self.policy.model().names_in_network_rules().any(|fqdn| fqdn == name),
+            };
+            if asked {
+                let addresses: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+                let _ = write!(text, " --resolved {name}={}", addresses.join(","));
+            }
+        }
+        text
     }
 
     fn unreached(&self, text: &mut String) {
@@ -240,6 +264,8 @@ impl<'a> Tests<'a> {
                 "decision": format!("{:?}", decision.action),
                 "reason": decision.reason.name(),
                 "rule": decision.rule.map(|rule| label(&self.policy, rule)),
+                "audit": decision.action == Action::Deny && decision.mode == Mode::Audit,
+                "doubt": self.doubt(judged),
             },
             "rules": rules.collect::<Vec<_>>(),
         })
@@ -251,21 +277,6 @@ fn wanted(expected: &Expectation) -> String {
     let by = |rule: &String| format!(" by {}", printable(rule));
     let rule = expected.rule.as_ref().map_or_else(String::new, by);
     format!("{:?}{reason}{rule}", expected.decision)
-}
-
-/// What the tests say of names that the attempt is judged by, for `egret explain`: routed it is those of network rules, at the
-/// proxy port its own.
-fn resolved(probe: &Probe) -> String {
-    let mut text = String::new();
-    for (name, addresses) in probe.resolved().iter() {
-        if probe.via == Via::Explicit && (probe.destination.is_some() || probe.target().name() != Some(name)) {
-            continue;
-        }
-
-        let addresses: Vec<String> = addresses.iter().map(ToString::to_string).collect();
-        let _ = write!(text, " --resolved {name}={}", addresses.join(","));
-    }
-    text
 }
 
 fn how(near: Near) -> &'static str {

@@ -3,10 +3,10 @@
 use crate::{
     cli::explain::{ExplainArgs, Road},
     expect::target::Target,
-    policy::{FlowAttempt, Protocol, Resolved, Via},
+    policy::{FlowAttempt, Fqdn, Policy, Protocol, Resolved, Via},
 };
 use anyhow::bail;
-use std::net::IpAddr;
+use std::{collections::BTreeMap, net::IpAddr};
 
 /// An attempt as it was written.
 #[derive(Clone, Debug)]
@@ -15,7 +15,8 @@ pub struct Asked {
     pub source: IpAddr,
     pub via: Via,
     pub target: Target,
-    /// The address that packets carry, or that a name leads to, where it is known.
+    /// The address that packets carry, or that is asked for at the proxy port. Where a name leads that is asked for there comes
+    /// after the name is judged: [`Asked::led_to`] says it.
     pub destination: Option<IpAddr>,
 }
 
@@ -35,8 +36,9 @@ impl Asked {
         if args.destination.is_some() && target.address().is_some() {
             bail!("the target is an address already: leave `--destination` out");
         }
+        let carried = args.destination.filter(|_| via == Via::Transparent);
         let asked = Self {
-            destination: target.address().or(args.destination.map(|ip| ip.to_canonical())),
+            destination: target.address().or(carried.map(|ip| ip.to_canonical())),
             source: args.source.to_canonical(),
             written,
             via,
@@ -46,6 +48,33 @@ impl Asked {
             bail!("what is routed carries an address, and network rules judge by it: say `--destination IP`");
         }
         Ok(asked)
+    }
+
+    /// What `--resolved` and `--destination` say of names. Fails where they say it twice, or of a name that nothing asks for.
+    pub fn led_to(&self, args: &ExplainArgs, policy: &Policy) -> anyhow::Result<BTreeMap<Fqdn, Vec<IpAddr>>> {
+        let asked = self.target.name();
+        let mut led_to: BTreeMap<Fqdn, Vec<IpAddr>> = BTreeMap::new();
+        for (name, addresses) in &args.resolved {
+            let routed = self.via == Via::Transparent && policy.names_in_network_rules().any(|fqdn| fqdn == name);
+            if self.target.host.is_ok() && asked != Some(name) && !routed {
+                bail!("--resolved {name}: {}", self.unasked());
+            }
+            led_to.entry(name.clone()).or_default().extend(addresses);
+        }
+        let told = args.destination.filter(|_| self.via == Via::Explicit);
+        if let (Some(name), Some(ip)) = (asked, told) {
+            if led_to.insert(name.clone(), vec![ip.to_canonical()]).is_some() {
+                bail!("where `{name}` leads is said twice: leave `--destination` or `--resolved {name}=..` out");
+            }
+        }
+        Ok(led_to)
+    }
+
+    fn unasked(&self) -> &'static str {
+        match self.via {
+            Via::Explicit => "the attempt does not ask for this name, and at the proxy port nothing else is looked up",
+            Via::Transparent => "neither the attempt nor a network rule has this name",
+        }
     }
 
     /// The same with the address that its name leads to.

@@ -7,6 +7,7 @@ use super::{
     Explanation,
     end::End,
     judged::{Fared, Step},
+    resolve::NEVER,
 };
 use crate::{
     catalogue::Catalogue,
@@ -75,17 +76,31 @@ fn by(it: &Explanation, end: &End) -> String {
         return format!("rule {}, if the name leads there,", it.label(rule));
     }
     match (decision.rule, denied.and_then(|denied| denied.rule)) {
-        _ if end.permitted() == decision.permits() => match decision.rule {
-            // Nobody says where the names lead by which it denies.
-            Some(rule) if end.judged.evaluation.unresolved => {
-                format!("rule {}, if a name of it leads there,", it.label(rule))
-            }
-            Some(rule) => format!("rule {}", it.label(rule)),
-            None => format!("the default ({})", decision.reason),
-        },
+        _ if end.permitted() == decision.permits() => decided(it, end),
         (_, Some(rule)) => format!("rule {}", it.label(rule)),
         (_, None) => format!("what comes after the rules ({})", end.reason()),
     }
+}
+
+/// What the rules decide by, in words.
+fn decided(it: &Explanation, end: &End) -> String {
+    let decision = end.decision();
+    match decision.rule {
+        // Nobody says where the names lead by which it denies.
+        Some(rule) if end.judged.evaluation.unresolved => {
+            format!("rule {}, if a name of it leads there,", it.label(rule))
+        }
+        Some(rule) => format!("rule {}", it.label(rule)),
+        None => format!("the default ({})", decision.reason),
+    }
+}
+
+/// What is left open of a change that lets a name through: where it leads.
+fn unless(it: &Explanation, end: &End) -> String {
+    let open = end.by_address();
+    open.map_or_else(String::new, |rule| {
+        format!(", unless the name leads where rule {} denies", it.label(rule))
+    })
 }
 
 /// Something that is tried.
@@ -104,7 +119,9 @@ fn denied(it: &Explanation, end: &End) -> Vec<String> {
     let mut all = candidates(it, end).into_iter();
     let flips = all.by_ref().take(MOST_TRIED).find_map(|change| tried(it, &change));
     if let Some(words) = flips {
-        return [words].into_iter().chain(tag(it, end)).collect();
+        let unseen = it.ask && it.answer.is_none() && it.asked.via == Via::Explicit && it.asked.target.name().is_some();
+        let unseen = unseen.then(|| "its addresses were not looked up, since it is not allowed: try again then".into());
+        return [words].into_iter().chain(unseen).chain(tag(it, end)).collect();
     }
     let untried = all.count();
     let more = (untried > 0).then(|| format!("{untried} further changes of one rule were not tried"));
@@ -141,31 +158,35 @@ fn candidates<'a>(it: &'a Explanation, end: &'a End) -> Vec<Change<'a>> {
 
 /// The words of a change that flips it.
 fn tried(it: &Explanation, change: &Change<'_>) -> Option<String> {
-    let flips = |policy: &CompiledPolicy| it.end_under(policy).filter(End::allowed);
+    let flips = |policy: &CompiledPolicy| it.end_under(policy).filter(End::may_be_allowed);
     match change {
         Change::Without(rule) => {
-            let end = without(it, *rule).filter(End::allowed)?;
-            let label = it.label(*rule);
-            let by = by(it, &end);
+            let end = without(it, *rule).filter(End::may_be_allowed)?;
+            let (label, by) = (it.label(*rule), decided(it, &end));
             Some(format!(
-                "leave out rule {label}, or take this out of it: then {by} allows it"
+                "leave out rule {label}, or take this out of it: then {by} allows it{}",
+                unless(it, &end)
             ))
         }
         Change::Allowlisted(key, what, lists) => {
             let mut model = it.policy.model().clone();
             model.threat_intelligence = lists.clone();
-            flips(&CompiledPolicy::new(model))?;
-            Some(format!("{}: then the rules allow it", if_wrong(key, what)))
+            let end = flips(&CompiledPolicy::new(model))?;
+            Some(format!(
+                "{}: then the rules allow it{}",
+                if_wrong(key, what),
+                unless(it, &end)
+            ))
         }
         Change::Mended(step, of) => {
             let (words, policy) = mend::mended(it, step.rule, step.fared, *of)?;
-            flips(&policy)?;
+            let end = flips(&policy)?;
             let before = it.end.as_ref().and_then(|end| end.decision().rule);
             let before = before.filter(|rule| it.policy.action(*rule) == Action::Deny);
             let before = before.map_or_else(String::new, |rule| {
                 format!(": it is asked before rule {}", it.label(rule))
             });
-            Some(words + &before)
+            Some(words + &before + &unless(it, &end))
         }
         Change::Setting => network_rules(it),
     }
@@ -212,11 +233,16 @@ fn otherwise(it: &Explanation, end: &End) -> String {
             )
         }
         (Action::Deny, None, Some(_)) => a_rule(it),
-        (Action::Deny, None, None) if it.no_rule_helps() => Reason::AddressDenied.row().remedy.to_owned(),
+        (_, _, None) if it.no_rule_helps() => NEVER.to_owned(),
         (Action::Deny, None, None) if decision.reason == Reason::NoRuleMatched => {
             "no rule comes near: add a network rule for this address and port".into()
         }
-        _ => addresses(it, end).unwrap_or_else(|| end.reason().row().remedy.to_owned()),
+        _ => addresses(it, end).unwrap_or_else(|| {
+            let resolution = end.resolution.as_ref();
+            resolution
+                .map_or(end.reason().row().remedy, |found| found.remedy(end.reason()))
+                .to_owned()
+        }),
     }
 }
 
@@ -260,10 +286,11 @@ fn network_rules(it: &Explanation) -> Option<String> {
     }
     let mut model = it.policy.model().clone();
     model.explicit_network_rules = true;
-    let end = it.end_under(&CompiledPolicy::new(model)).filter(End::allowed)?;
+    let end = it.end_under(&CompiledPolicy::new(model)).filter(End::may_be_allowed)?;
     Some(format!(
-        "set `explicit_network_rules = true`: then network rule {} allows it, without a gate",
-        it.label(end.decision().rule?)
+        "set `explicit_network_rules = true`: then network rule {} allows it, without a gate{}",
+        it.label(end.decision().rule?),
+        unless(it, &end)
     ))
 }
 

@@ -25,8 +25,13 @@ impl End {
 
     /// Whether the flow would get through, for certain.
     pub fn permitted(&self) -> bool {
+        self.may_pass() && self.by_address().is_none()
+    }
+
+    /// Whether it would, unless its name leads where a rule denies.
+    fn may_pass(&self) -> bool {
         let dialled = self.resolution.as_ref().is_none_or(|found| found.vetted.is_ok());
-        self.passes_rules() && dialled && self.by_address().is_none()
+        self.passes_rules() && dialled
     }
 
     /// Whether it gets as far as its addresses.
@@ -43,6 +48,11 @@ impl End {
     /// Whether it would get through in every mode: what audit mode lets through is denied.
     pub fn allowed(&self) -> bool {
         self.permitted() && self.decision().action == Action::Allow
+    }
+
+    /// Whether it would in every mode, unless its name leads where a rule denies.
+    pub fn may_be_allowed(&self) -> bool {
+        self.may_pass() && self.decision().action == Action::Allow
     }
 
     /// The addresses that are denied for themselves, with what was judged of each.

@@ -1,13 +1,10 @@
 //! The evaluation of one attempt, with every rule that was looked at.
 
-use super::asked::Asked;
+use super::{Explanation, asked::Asked};
 use crate::{
     expect::{label, target::Speaks},
-    policy::{
-        CompiledPolicy, DecidedBy, Evaluation, Expected, Fqdn, Misses, Protocol, Resolved, RuleId, RuleOutcome, Trace,
-    },
+    policy::{CompiledPolicy, DecidedBy, Evaluation, Expected, Misses, Protocol, Resolved, RuleId, RuleOutcome, Trace},
 };
-use anyhow::{anyhow, bail};
 
 /// What was decided, as what, and on the way where.
 pub struct Judged {
@@ -58,33 +55,31 @@ impl Trace for Steps {
     }
 }
 
-/// Fails where a rule denies by names of which nobody says where they lead: whether it speaks of the attempt is not known.
-pub fn certain(policy: &CompiledPolicy, evaluation: &Evaluation) -> anyhow::Result<()> {
-    let rule = evaluation.decision.rule.filter(|_| evaluation.unresolved);
-    let Some((rule, network)) = rule.and_then(|rule| Some((rule, policy.network_rule(rule)?))) else {
-        return Ok(());
-    };
-    let names: Vec<String> = network
-        .destinations
-        .fqdns
-        .iter()
-        .map(|name| format!("`{name}`"))
-        .collect();
-    bail!(
+/// Why there is no answer: a rule denies by names or addresses, and whether it speaks of the attempt hangs on where names lead
+/// of which nobody says it.
+pub fn doubt(it: &Explanation) -> Option<String> {
+    let by_name = unresolved(&it.policy, &it.judged()?.evaluation);
+    by_name.or_else(|| {
+        let (rule, name) = (it.by_address()?, it.asked.target.name()?);
+        Some(format!(
+            "rule {} denies addresses, and where `{name}` leads is not known: `--resolve` looks it up, `--resolved {name}=IP` \
+             or `--destination IP` says it",
+            it.label(rule),
+        ))
+    })
+}
+
+/// A rule denies by names of which nobody says where they lead: whether it speaks of the attempt is not known.
+pub fn unresolved(policy: &CompiledPolicy, evaluation: &Evaluation) -> Option<String> {
+    let rule = evaluation.decision.rule.filter(|_| evaluation.unresolved)?;
+    let fqdns = &policy.network_rule(rule)?.destinations.fqdns;
+    let names: Vec<String> = fqdns.iter().map(|name| format!("`{name}`")).collect();
+    Some(format!(
         "rule {} denies by name, and where {} leads is not known: `--resolve` looks names up, and could not if it was given; \
          `--resolved NAME=IP` says it, and in policy tests `[resolved]`",
         label(policy, rule),
         names.join(", "),
-    )
-}
-
-/// A rule denies some of the addresses that a name may lead to, and nobody said where it leads: there is no answer.
-pub fn open(policy: &CompiledPolicy, name: &Fqdn, rule: RuleId) -> anyhow::Error {
-    anyhow!(
-        "rule {} denies addresses, and where `{name}` leads is not known: `--resolve` looks it up, `--resolved {name}=IP` or \
-         `--destination IP` says it",
-        label(policy, rule),
-    )
+    ))
 }
 
 /// The evaluation; CONNECT does not say what will be spoken, so both protocols are judged and the one that stands is told.

@@ -5,8 +5,7 @@ use crate::{
     config::Checked,
     dns::{ResolveError, Resolver},
     policy::{
-        AddressPlan, Answer, AnswerAddress, ApplicationRule, DecidedBy, Fqdn, Reason, Resolved, Rules, Via,
-        vet::RuleScope,
+        AddressPlan, Answer, AnswerAddress, ApplicationRule, DecidedBy, Fqdn, Reason, Resolved, Via, vet::RuleScope,
     },
 };
 use anyhow::bail;
@@ -14,6 +13,9 @@ use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
 
 /// Most destination FQDNs that are looked up: Azure's advice is not to have over 1,000 in all network rules of a firewall.
 const MOST_FQDNS: usize = 1_000;
+
+/// What to do about an address that is in nobody's hands.
+pub const NEVER: &str = "No zone, record or rule has such an address dialled: what is asked for must lead elsewhere.";
 
 /// What came of resolving and vetting.
 pub struct Resolution {
@@ -23,6 +25,8 @@ pub struct Resolution {
     pub vetted: Result<Vec<IpAddr>, Reason>,
     /// Addresses that would not.
     pub refused: Vec<IpAddr>,
+    /// No zone, record or rule would have any of those dialled.
+    pub never: bool,
     /// Of the vetted ones: what threat intelligence or a network rule denies.
     pub denied: Vec<(IpAddr, Judged)>,
     /// A public address is used for a name that has a private-link zone (`private_endpoints.mode = "log"`).
@@ -39,7 +43,7 @@ pub fn look_up(checked: &Checked, name: &Fqdn) -> anyhow::Result<Looked> {
     Ok(runtime.block_on(resolver.resolve(name)))
 }
 
-/// What `--resolved` says of it, as if the servers of its zone had.
+/// What `--resolved` or `--destination` says of it, as if the servers of its zone had.
 pub fn told(checked: &Checked, name: &Fqdn, addresses: &[IpAddr]) -> Looked {
     let zone = checked.dns.zone_of(name);
     let zone = zone.map_or_else(|| ".".into(), |zone| zone.name.clone());
@@ -51,7 +55,7 @@ pub fn told(checked: &Checked, name: &Fqdn, addresses: &[IpAddr]) -> Looked {
         ip: *ip,
         owner: name.clone(),
         zone: zone.clone(),
-        server: "--resolved".into(),
+        server: "as said".into(),
         ttl: 0,
     };
     Ok(Arc::new(Answer {
@@ -71,6 +75,7 @@ impl Resolution {
         let mut resolution = Self {
             vetted: Ok(Vec::new()),
             refused: Vec::new(),
+            never: false,
             denied: Vec::new(),
             public_resolution: false,
             answer: answer.clone(),
@@ -81,12 +86,22 @@ impl Resolution {
                 resolution.public_resolution = vetted.public_resolution();
             }
             Ok(Err(refusal)) => {
+                let never = |ip: &IpAddr| addresses.vet_address(*ip, port, true).is_err();
+                resolution.never = refusal.refused.iter().all(never);
                 resolution.vetted = Err(refusal.reason);
                 resolution.refused = refusal.refused;
             }
             Err(error) => resolution.vetted = Err(error.reason()),
         }
         resolution
+    }
+
+    /// What to do where nothing is dialled.
+    pub fn remedy(&self, reason: Reason) -> &'static str {
+        match reason {
+            Reason::AddressDenied if self.never => NEVER,
+            _ => reason.row().remedy,
+        }
     }
 
     /// Has each vetted address judged by itself. One that a list holds spoils the answer.
@@ -113,14 +128,7 @@ pub fn destination_fqdns(checked: &Checked, asked: &Asked) -> anyhow::Result<Res
     if asked.via == Via::Explicit {
         return Ok(resolved);
     }
-    let rules = checked
-        .policy
-        .collections()
-        .flat_map(|collection| match &collection.rules {
-            Rules::Network(rules) => rules.as_slice(),
-            Rules::Application(_) | Rules::Nat(_) => &[],
-        });
-    let names: BTreeSet<&Fqdn> = rules.flat_map(|rule| &rule.destinations.fqdns).collect();
+    let names: BTreeSet<&Fqdn> = checked.policy.names_in_network_rules().collect();
     if names.len() > MOST_FQDNS {
         bail!("the network rules name {} hosts: too many to look up", names.len());
     }

@@ -144,7 +144,9 @@ fn by_rules(policy: &CompiledPolicy, attempt: &Attempt) -> anyhow::Result<Verdic
         .map(|via| possible::answers(policy, &attempt.flow(*via)))
         .collect();
     for (_, evaluation) in &judged {
-        super::judged::certain(policy, evaluation)?;
+        if let Some(doubt) = super::judged::unresolved(policy, evaluation) {
+            bail!("{doubt}");
+        }
     }
     let answers: Vec<&Possible> = judged.iter().flat_map(|(answers, _)| answers).collect();
     let one = |action| answers.iter().find(|answer| answer.action == action);

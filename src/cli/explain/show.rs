@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     expect::target::Speaks,
-    policy::{Action, DecidedBy, Evaluation, Mode, Protocol, Transport, Via, threat::Listed},
+    policy::{Action, DecidedBy, Evaluation, Fqdn, Mode, Protocol, Transport, Via, threat::Listed},
     printable::printable,
 };
 use std::fmt::Write;
@@ -93,9 +93,19 @@ fn routed(it: &Explanation) -> String {
     match (it.asked.via, it.asked.destination, it.asked.target.name()) {
         (Via::Transparent, Some(ip), Some(_)) => format!(", routed to {ip}"),
         (Via::Transparent, _, None) => ", routed".into(),
-        (Via::Explicit, Some(ip), Some(_)) => format!(", leading to {ip}"),
+        (Via::Explicit, _, Some(name)) => leading_to(it, name),
         _ => String::new(),
     }
+}
+
+/// Where the name leads as was said.
+fn leading_to(it: &Explanation, name: &Fqdn) -> String {
+    let addresses: Vec<String> = match it.resolved.of(name) {
+        None => return String::new(),
+        Some([]) => return ", leading nowhere".into(),
+        Some(addresses) => addresses.iter().map(ToString::to_string).collect(),
+    };
+    format!(", leading to {}", addresses.join(", "))
 }
 
 fn head(it: &Explanation, text: &mut String) {
@@ -255,6 +265,10 @@ fn decision(it: &Explanation, text: &mut String) {
     let action = judged.map_or(Action::Deny, |decision| decision.action);
     let by = judged.and_then(|decision| decision.rule);
     let by = by.map_or_else(String::new, |rule| format!(" by {}", it.label(rule)));
+    if let Some(doubt) = &it.doubt {
+        let _ = writeln!(text, "\ndecision   could not be told: {doubt}");
+        return;
+    }
     let _ = writeln!(text, "\ndecision   {action:?}, {}{by}", it.reason());
     for tie in ties(it) {
         let _ = writeln!(
@@ -323,7 +337,7 @@ fn resolved(it: &Explanation, resolution: &Resolution, text: &mut String) {
             let list: Vec<String> = addresses.iter().map(ToString::to_string).collect();
             writeln!(text, "dialled    {}", list.join(", "))
         }
-        Err(reason) => writeln!(text, "dialled    nothing: {reason}. {}", reason.row().remedy),
+        Err(reason) => writeln!(text, "dialled    nothing: {reason}. {}", resolution.remedy(*reason)),
     };
     if resolution.public_resolution {
         text.push_str("           public: a private endpoint was expected for this name\n");

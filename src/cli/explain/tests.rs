@@ -14,14 +14,13 @@ struct Line {
 fn explain(policy: &str, line: &str) -> anyhow::Result<Explanation> {
     let checked = config::from_text("test.toml", policy).unwrap();
     let args = Line::parse_from(["explain"].into_iter().chain(line.split(' '))).args;
-    Ok(Explanation::new(&checked, Asked::new(&args)?, Resolved::default()))
+    Explanation::of(&checked, &args)
 }
 
 /// The first piece of advice, and whether it gets through now.
 fn change(policy: &str, line: &str) -> (bool, String) {
     let found = explain(policy, line).unwrap();
-    let changes = change::changes(&found);
-    (found.permitted(), changes.first().cloned().unwrap_or_default())
+    (found.permitted(), found.change.first().cloned().unwrap_or_default())
 }
 
 const POLICY: &str = r#"
@@ -125,11 +124,7 @@ fn the_one_change_was_tried() {
             "nothing alone: without rule default/apps/example, rule default/apps/both allows it too",
         ),
         // No rule would have it dialled.
-        (
-            "169.254.169.254:22 --source 10.1.0.7",
-            false,
-            Reason::AddressDenied.row().remedy,
-        ),
+        ("169.254.169.254:22 --source 10.1.0.7", false, resolve::NEVER),
     ] {
         let found = change(POLICY, line);
         assert_eq!(found.0, permitted, "{line}: {}", found.1);
@@ -219,7 +214,7 @@ action = "Deny"
 fn what_stops_it_after_the_rules_is_what_must_change() {
     let open = POLICY.replace("10.9.0.0/16", "169.254.0.0/16");
     let found = change(&open, "169.254.169.254:22 --source 10.1.0.7");
-    assert_eq!(found, (false, Reason::AddressDenied.row().remedy.to_owned()));
+    assert_eq!(found, (false, resolve::NEVER.to_owned()));
 
     // The name is allowed, and the address that it leads to is denied by a network rule.
     let denied = POLICY.replace(
@@ -227,14 +222,10 @@ fn what_stops_it_after_the_rules_is_what_must_change() {
         "action = \"Deny\"\n  [[network_rule",
     );
     let denied = format!("{denied}{RECORD}").replace("\"22\"", "\"443\"");
-    let checked = config::from_text("test.toml", &denied).unwrap();
-    let line = "explain https://api.example.com --source 10.1.0.7 --resolve";
-    let args = Line::parse_from(line.split(' ')).args;
-    let mut found = Explanation::new(&checked, Asked::new(&args).unwrap(), Resolved::default());
-    found.resolve(&checked, true).unwrap();
+    let mut found = explain(&denied, "https://api.example.com --source 10.1.0.7 --resolve").unwrap();
     assert!(!found.permitted());
     assert_eq!(
-        change::changes(&found),
+        found.change,
         ["leave out rule default/net/ssh, or take this out of it: then rule default/apps/example allows it"]
     );
 
@@ -365,24 +356,74 @@ fn a_name_is_judged_by_the_addresses_it_is_said_to_lead_to_and_is_open_without()
             false,
             false,
         ),
+        // Vetted like what the forwarders say, whichever way it is said; what is said of one name adds up.
+        ("https://www.contoso.com --destination 127.0.0.1", false, false),
         (
-            "https://www.contoso.com --resolved other.contoso.com=192.0.2.9",
+            "https://www.contoso.com:444 --destination 169.254.169.254",
             false,
+            false,
+        ),
+        ("https://www.contoso.com:444 --destination 10.9.9.9", false, false),
+        (
+            "https://www.contoso.com --resolved www.contoso.com=203.0.113.9 --resolved www.contoso.com=192.0.2.9",
             true,
+            false,
         ),
     ] {
-        let checked = config::from_text("test.toml", BY_ADDRESS).unwrap();
-        let args = Line::parse_from(["explain"].into_iter().chain(line.split(' '))).args;
-        let mut resolved = Resolved::default();
-        for (name, addresses) in &args.resolved {
-            resolved.set(name.clone(), addresses.clone());
-        }
-        let mut found = Explanation::new(&checked, Asked::new(&args).unwrap(), resolved);
-        found.resolve(&checked, false).unwrap();
-        assert_eq!(
-            (found.permitted(), found.by_address().is_some()),
-            (permitted, open),
-            "{line}"
+        let found = explain(BY_ADDRESS, line).unwrap();
+        let told = (found.permitted(), found.by_address().is_some());
+        assert_eq!(told, (permitted, open), "{line}");
+        assert_eq!(found.doubt.is_some(), open, "{line}");
+    }
+    for (line, fault) in [
+        (
+            "https://www.contoso.com --resolved other.contoso.com=192.0.2.9",
+            "--resolved other.contoso.com: the attempt does not ask for this name",
+        ),
+        (
+            "https://www.contoso.com --resolved www.contoso.com=1.1.1.1 --destination 2.2.2.2",
+            "where `www.contoso.com` leads is said twice",
+        ),
+        (
+            "https://www.contoso.com --via transparent --destination 1.1.1.1 --resolved sql.contoso.com=2.2.2.2",
+            "neither the attempt nor a network rule has this name",
+        ),
+    ] {
+        let error = explain(BY_ADDRESS, line).err().map(|error| error.to_string());
+        assert!(
+            error.as_ref().is_some_and(|error| error.contains(fault)),
+            "{line}: {error:?}"
         );
     }
+}
+
+/// An address that a rule denies on one port, and some that are not dialled, behind a name that a rule allows to others.
+#[test]
+fn a_change_is_tried_up_to_where_the_name_was_said_to_lead() {
+    let add = "rule default/a/w allows it to others: add \"10.2.0.5\" to its `source_addresses`";
+    let policy = BY_ADDRESS.replace("[\"*\"]\ndestination_fqdns", "[\"10.1.0.0/16\"]\ndestination_fqdns");
+    for (said, port, flips) in [
+        ("1.1.1.1", 443, true),
+        ("203.0.113.9,1.1.1.1", 443, true),
+        ("203.0.113.9", 443, false),
+        ("203.0.113.9", 444, true),
+        ("169.254.169.254", 444, false),
+        ("10.9.9.9", 444, false),
+    ] {
+        let line = format!("https://www.contoso.com:{port} --source 10.2.0.5 --resolved www.contoso.com={said}");
+        let (permitted, words) = change(&policy, &line);
+        assert!(!permitted, "{line}");
+        assert_eq!(words.starts_with(add), flips, "{line}: {words}");
+        assert!(!words.contains("unless"), "{line}: {words}");
+    }
+    // Nobody says where it leads: what is left open is said.
+    let (_, words) = change(&policy, "https://www.contoso.com --source 10.2.0.5");
+    assert_eq!(
+        words.strip_prefix(add),
+        Some(", or to one of its IP groups, unless the name leads where rule default/d/r denies")
+    );
+    // No zone makes it right.
+    let line = "https://www.contoso.com --source 10.1.0.5 --resolved www.contoso.com=168.63.129.16";
+    assert_eq!(change(&policy, line), (false, resolve::NEVER.to_owned()));
+    assert_eq!(change(&policy, "https://[::1]").1, resolve::NEVER);
 }

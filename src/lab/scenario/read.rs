@@ -33,7 +33,8 @@ impl Scenario {
             inside: Vec::new(),
         };
         let scenario =
-            config::parse::<FileScenario>(text, &mut check.report).and_then(|written| check.scenario(written));
+            config::parse::<FileScenario>(text, "`egret lab --print core` shows what one says", &mut check.report)
+                .and_then(|written| check.scenario(written));
         match scenario {
             Some(scenario) if !check.report.failed() && check.inside.is_empty() => Ok(scenario),
             _ => {

@@ -10,7 +10,9 @@ use serde_json::{Value, json};
 pub fn json(it: &Explanation) -> String {
     let judged = it.judged();
     let decision = judged.map(|judged| judged.evaluation.decision);
-    let target = &it.asked.target;
+    let (target, told) = (&it.asked.target, it.doubt.is_none());
+    let led_to = target.name().filter(|_| it.asked.via == Via::Explicit);
+    let led_to = led_to.and_then(|name| it.resolved.of(name)).unwrap_or_default();
     let host = target.host.as_ref().ok().map(ToString::to_string);
     let value = json!({
         "target": it.asked.written,
@@ -18,7 +20,7 @@ pub fn json(it: &Explanation) -> String {
         "port": target.port,
         "source": it.asked.source,
         "via": match it.asked.via { Via::Explicit => "explicit", Via::Transparent => "transparent" },
-        "destination": it.asked.destination,
+        "destination": it.asked.destination.or(led_to.first().copied()),
         "name": target.name().map(|name| name.as_str()),
         "protocol": judged.and_then(|judged| judged.protocol).map(|protocol| format!("{protocol:?}")),
         "policy": it.policy.model().name,
@@ -28,14 +30,15 @@ pub fn json(it: &Explanation) -> String {
             "listed": listed(threat.listed),
         })),
         "by": judged.map(|judged| format!("{:?}", judged.evaluation.by)),
-        "action": format!("{:?}", decision.map_or(Action::Deny, |decision| decision.action)),
-        "reason": it.reason().name(),
+        "action": told.then(|| format!("{:?}", decision.map_or(Action::Deny, |decision| decision.action))),
+        "reason": told.then(|| it.reason().name()),
         "rule": decision.and_then(|decision| decision.rule).map(|rule| it.label(rule)),
         "ties": super::ties(it),
         "audit": decision.is_some_and(|decision| decision.mode == Mode::Audit),
         "wide": decision.is_some_and(|decision| decision.wide),
         "never_dialled": it.never_dialled(),
-        "permitted": it.permitted(),
+        "permitted": told.then(|| it.permitted()),
+        "doubt": it.doubt,
         "not_enforced": it.policy.model().not_enforced,
         "rules": steps(it),
         "advice": it.change,
