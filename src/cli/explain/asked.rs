@@ -62,10 +62,10 @@ impl Asked {
             led_to.entry(name.clone()).or_default().extend(addresses);
         }
         let told = args.destination.filter(|_| self.via == Via::Explicit);
-        if let (Some(name), Some(ip)) = (asked, told) {
-            if led_to.insert(name.clone(), vec![ip.to_canonical()]).is_some() {
-                bail!("where `{name}` leads is said twice: leave `--destination` or `--resolved {name}=..` out");
-            }
+        if let (Some(name), Some(ip)) = (asked, told)
+            && led_to.insert(name.clone(), vec![ip.to_canonical()]).is_some()
+        {
+            bail!("where `{name}` leads is said twice: leave `--destination` or `--resolved {name}=..` out");
         }
         Ok(led_to)
     }
