@@ -207,17 +207,94 @@ fn an_exported_policy_of_azure_firewall_is_played_in_place_of_the_rules() {
     );
 }
 
-/// `docs/conformance.md`: the text of `config`, with an address in place of each `@name`, is what `egret export` takes.
+/// An imported policy speaks of its own networks: `--client` says which of them a client is.
+#[test]
+fn a_client_has_the_rights_of_the_source_that_it_stands_for() {
+    let path = env::temp_dir().join(format!("egret-sources-{}.json", std::process::id()));
+    let policy = r#"{ "name": "g", "priority": 200, "ruleCollections": [
+        { "name": "deny", "priority": 100, "action": { "type": "Deny" }, "ruleCollectionType": "FirewallPolicyFilterRuleCollection",
+          "rules": [{ "ruleType": "ApplicationRule", "name": "never", "sourceAddresses": ["10.1.0.0/16"],
+            "protocols": [{ "protocolType": "Https", "port": 443 }], "targetFqdns": ["fabrikam-ai.openai.azure.com"] }] },
+        { "name": "allow", "priority": 200, "action": { "type": "Allow" }, "ruleCollectionType": "FirewallPolicyFilterRuleCollection",
+          "rules": [{ "ruleType": "ApplicationRule", "name": "entra", "sourceAddresses": ["10.1.0.0/16"],
+            "protocols": [{ "protocolType": "Https", "port": 443 }], "targetFqdns": ["login.microsoftonline.com"] }] }] }"#;
+    fs::write(&path, policy).unwrap();
+    let file = path.to_str().unwrap();
+    let of = |arguments: &[&str]| {
+        let done = lab(&[
+            &["--scenario", "core", "--once", "--json", "--azure-policy", file],
+            arguments,
+        ]
+        .concat());
+        let lines: Vec<Value> = text(&done.stdout)
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect();
+        (lines, text(&done.stderr))
+    };
+    let find = |lines: &[Value], name: &str| lines.iter().find(|line| line["attempt"] == name).unwrap().clone();
+    let (lines, said) = of(&["--client", "workload=10.1.0.5", "--client", "build=10.2.0.5"]);
+    let token = find(&lines, "token from Entra ID");
+    assert!(token["ok"] == true && token["decision"] == "Allow", "{token:#}");
+    assert_eq!(token["row"]["properties"]["Rule"], "entra");
+    let tenant = find(&lines, "another tenant's OpenAI: not in the list");
+    assert_eq!(tenant["row"]["properties"]["Rule"], "never");
+    assert!(tenant["ok"] == true, "denied by a rule in place of by none: {tenant:#}");
+    let build = find(&lines, "the build agent asks the workload's model");
+    assert!(build["ok"] == true && !said.contains("--client"), "{said}");
+
+    let (lines, said) = of(&[]);
+    assert!(lines.iter().all(|line| line["decision"] == "Deny"));
+    assert!(said.contains("`--client NAME=ADDRESS`"), "{said}");
+    let (lines, said) = of(&["--client", "wrkload=10.1.0.5"]);
+    assert!(lines.is_empty() && said.contains("only `build`, `workload`"), "{said}");
+    fs::remove_file(&path).unwrap();
+}
+
+#[test]
+fn what_a_policy_has_no_part_in_does_not_take_one() {
+    for arguments in [
+        &["--direct", "--azure-policy", "p.json"][..],
+        &["--list", "--azure-policy", "p.json"],
+        &["--print", "core", "--azure-policy", "p.json"],
+        &["--proxy", "http://127.0.0.1:1", "--azure-policy", "p.json"],
+        &["--diff", "a", "b", "--azure-policy", "p.json"],
+        &["--once", "--parameters", "p.json"],
+        &["--once", "--client", "workload=10.1.0.5"],
+    ] {
+        let done = lab(arguments);
+        assert_eq!(done.status.code(), Some(2), "{arguments:?}");
+        let said = text(&done.stderr);
+        assert!(
+            said.contains("--azure-policy") && done.stdout.is_empty(),
+            "{arguments:?}: {said}"
+        );
+    }
+}
+
+/// `docs/conformance.md`: what `--print-config` prints is what `egret export` takes, with the rights of each client at an address
+/// of its own.
 #[test]
 fn the_configuration_of_every_shipped_scenario_can_be_exported() {
+    let proxy = [
+        "--proxy",
+        "http://10.0.1.4:8080",
+        "--stand-ins",
+        "10.0.2.32/27",
+        "--dns-listen",
+        "10.0.2.4:53",
+    ];
     for shipped in &SHIPPED {
-        let scenario: toml::Table = shipped.text.parse().unwrap();
-        let mut config = scenario["config"].as_str().unwrap().to_owned();
-        for view in scenario["dns"].as_table().unwrap().keys() {
-            config = config.replace(&format!("\"@{view}\""), "\"10.0.2.4\"");
-        }
+        let printed = lab(&[&["--scenario", shipped.name, "--print-config"], &proxy[..]].concat());
+        assert_eq!(
+            printed.status.code(),
+            Some(0),
+            "{}: {}",
+            shipped.name,
+            text(&printed.stderr)
+        );
         let path = env::temp_dir().join(format!("egret-{}-{}.toml", shipped.name, std::process::id()));
-        fs::write(&path, config).unwrap();
+        fs::write(&path, &printed.stdout).unwrap();
         let mut egret = Command::new(env!("CARGO_BIN_EXE_egret"));
         let done = egret
             .args(["export", "azure-firewall", "--config"])
@@ -226,5 +303,10 @@ fn the_configuration_of_every_shipped_scenario_can_be_exported() {
             .unwrap();
         fs::remove_file(&path).unwrap();
         assert_eq!(done.status.code(), Some(0), "{}: {}", shipped.name, text(&done.stderr));
+        let said = text(&done.stdout);
+        assert!(!said.contains("127.0."), "{}: {said}", shipped.name);
+        for part in ["\"httpPort\": 8080", "\"10.0.2.4\"", "\"10.0.2.33\"", "\"10.0.2.34\""] {
+            assert!(said.contains(part), "{}: {part}: {said}", shipped.name);
+        }
     }
 }

@@ -20,7 +20,7 @@ pub struct AzurePolicyArgs {
 }
 
 /// How an Azure Firewall policy is read.
-#[derive(Clone, Debug, Default, Args)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Args)]
 #[command(next_help_heading = "Reading an Azure Firewall policy")]
 pub struct AzureArgs {
     /// Values for the template's parameters (a deploymentParameters file)
@@ -108,6 +108,11 @@ impl AzurePolicyArgs {
     /// Whether a policy is named.
     pub fn is_given(&self) -> bool {
         !self.azure_policy.is_empty()
+    }
+
+    /// Whether it is said how a policy is read, and none is named.
+    pub fn is_idle(&self) -> bool {
+        !self.is_given() && self.how != AzureArgs::default()
     }
 
     /// The same with paths that lead to the same files from any folder.

@@ -11,7 +11,7 @@ use crate::{
     config::Problem,
     lab::{
         course::{Course, CourseError, Way},
-        diff,
+        diff, elsewhere,
         report::{self, Tally},
         row,
         scenario::{SHIPPED, Scenario, Shipped},
@@ -23,7 +23,8 @@ use anyhow::{Context, anyhow, bail};
 use clap::Args;
 use ipnet::Ipv4Net;
 use std::{
-    net::{SocketAddr, TcpStream, ToSocketAddrs},
+    collections::BTreeSet,
+    net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs},
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
@@ -38,16 +39,19 @@ pub struct LabArgs {
     #[arg(long, value_name = "NAME|FILE", num_args = 1..)]
     pub scenario: Vec<PathBuf>,
     /// List the shipped scenarios
-    #[arg(long, conflicts_with_all = ["once", "scenario", "proxy", "direct"])]
+    #[arg(long, conflicts_with_all = ["once", "scenario", "proxy", "direct", "azure_policy"])]
     pub list: bool,
     /// Print a shipped scenario, to start one of your own from it
-    #[arg(long, value_name = "NAME", conflicts_with_all = ["once", "scenario", "proxy", "direct", "list", "json"])]
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["once", "scenario", "proxy", "direct", "list", "json", "azure_policy"])]
     pub print: Option<String>,
     /// Play under this policy instead of the rules of the scenarios.
     #[command(flatten)]
     pub azure: AzurePolicyArgs,
+    /// As which source of that policy a client of the scenario comes; may be repeated
+    #[arg(long, value_name = "NAME=ADDRESS", requires = "azure_policy", value_parser = client_and_source)]
+    pub client: Vec<(String, IpAddr)>,
     /// Make the attempts through another proxy instead of egret
-    #[arg(long, value_name = "URL", conflicts_with = "direct")]
+    #[arg(long, value_name = "URL", conflicts_with_all = ["direct", "azure_policy"])]
     pub proxy: Option<String>,
     /// Where the lab's DNS server listens for the proxy under test, which must ask it alone
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:53530", requires = "proxy")]
@@ -55,11 +59,14 @@ pub struct LabArgs {
     /// For a proxy on another machine: addresses of this one that it reaches; the lab's sites listen there, on 80 and 443
     #[arg(long, value_name = "PREFIX", requires = "proxy")]
     pub stand_ins: Option<Ipv4Net>,
+    /// Print the configuration whose rules that proxy is to have, for `egret export`, and play nothing
+    #[arg(long, requires = "stand_ins", conflicts_with_all = ["once", "json"])]
+    pub print_config: bool,
     /// Make the attempts without any proxy
-    #[arg(long)]
+    #[arg(long, conflicts_with = "azure_policy")]
     pub direct: bool,
     /// Compare the JSON lines of two runs: 0 if all came out the same, 1 if not, 2 if they cannot be compared
-    #[arg(long, value_names = ["A", "B"], num_args = 2, conflicts_with_all = ["once", "scenario", "proxy", "direct", "list", "print"])]
+    #[arg(long, value_names = ["A", "B"], num_args = 2, conflicts_with_all = ["once", "scenario", "proxy", "direct", "list", "print", "azure_policy"])]
     pub diff: Vec<PathBuf>,
     /// Print the outcome as JSON lines instead of a table
     #[arg(long)]
@@ -69,6 +76,9 @@ pub struct LabArgs {
 /// Lists or prints what is shipped, or plays, shows, and stays up unless told otherwise. The answer is no if something went
 /// otherwise than expected.
 pub fn run(args: &LabArgs) -> anyhow::Result<Answer> {
+    if args.azure.is_idle() {
+        bail!("`--azure-policy` is missing: the other arguments say how a policy is read");
+    }
     if let [a, b] = &args.diff[..] {
         let diff = diff::Diff::read(a, b)?;
         print(&if args.json { diff.json() } else { diff.text() })?;
@@ -85,18 +95,18 @@ pub fn run(args: &LabArgs) -> anyhow::Result<Answer> {
     }
     let mut scenarios = chosen(args)?;
     if args.azure.is_given() {
-        for scenario in &mut scenarios {
-            scenario.config.judge_by(&args.azure.absolute().toml(&[]));
-        }
+        judge_by(&args.azure, &args.client, &mut scenarios)?;
     }
     let (way, ground) = match (&args.proxy, args.direct) {
         (Some(url), _) => {
             let prefix = args.stand_ins.unwrap_or(stand_ins::LOOPBACK);
             let proxy = proxy_address(url, prefix, args.dns_listen)?;
+            let stand_ins = StandIns::of(&scenarios, prefix)
+                .map_err(|needed| anyhow!("--stand-ins {prefix}: clients and sites need {needed} addresses"))?;
+            if args.print_config {
+                return print_config(&scenarios, &stand_ins, args.dns_listen, proxy);
+            }
             TcpStream::connect_timeout(&proxy, PROXY_TIME).map_err(|error| nobody(&error.to_string(), url))?;
-            let sites = scenarios.iter().flat_map(|scenario| &scenario.sites);
-            let stand_ins = StandIns::of(sites, prefix)
-                .map_err(|needed| anyhow!("--stand-ins {prefix}: the sites need {needed} addresses"))?;
             (Way::Proxy(proxy), Ground::StandIns(args.dns_listen, stand_ins))
         }
         (None, true) => (Way::Direct, Ground::Mapped),
@@ -135,6 +145,41 @@ pub fn run(args: &LabArgs) -> anyhow::Result<Answer> {
         print(&report::total(&tallies, way))?;
     }
     Ok(tallies.iter().all(|tally| tally.faulty == 0).into())
+}
+
+/// Plays the scenarios under this policy, to which clients come as these sources.
+fn judge_by(policy: &AzurePolicyArgs, clients: &[(String, IpAddr)], scenarios: &mut [Scenario]) -> anyhow::Result<()> {
+    let known = || scenarios.iter().flat_map(|scenario| scenario.clients.keys());
+    if let Some((name, _)) = clients.iter().find(|(name, _)| !known().any(|known| known == name)) {
+        let known: BTreeSet<_> = known().map(String::as_str).collect();
+        let known = known.into_iter().collect::<Vec<_>>().join("`, `");
+        bail!("--client {name}: the scenario has no client of this name, only `{known}`");
+    }
+    for scenario in scenarios {
+        scenario.judge_by(&policy.absolute().toml(&[]));
+        scenario.stand_for = clients.iter().cloned().collect();
+    }
+    Ok(())
+}
+
+fn client_and_source(text: &str) -> Result<(String, IpAddr), String> {
+    let (name, address) = text.split_once('=').ok_or("expected `client=address`")?;
+    let address = address.parse().map_err(|_| format!("`{address}` is no address"))?;
+    Ok((name.to_owned(), address))
+}
+
+fn print_config(
+    scenarios: &[Scenario],
+    stand_ins: &StandIns,
+    dns: SocketAddr,
+    proxy: SocketAddr,
+) -> anyhow::Result<Answer> {
+    let [scenario] = scenarios else {
+        bail!("--print-config: one scenario at a time, as each has rules of its own");
+    };
+    let text = elsewhere::config(scenario, stand_ins, dns, proxy).context("the configuration is no TOML")?;
+    print(&text)?;
+    Ok(Answer::Yes)
 }
 
 /// The named scenarios; without any the core one, or with `--once` every shipped one.

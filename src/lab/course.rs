@@ -9,10 +9,11 @@ use super::{
     play::{Played, play},
     row::Row,
     scenario::{Attempt, Scenario},
+    sources,
     world::{Ground, World, WorldError},
 };
 use crate::{
-    config::{self, Checked, DialOverride, Problem, settings::Listeners},
+    config::{self, Checked, DialOverride, Problem, Severity, settings::Listeners},
     gateway::{Gateway, GatewayOptions, StartError},
     log::{Log, MemoryLog},
     policy::{
@@ -22,7 +23,7 @@ use crate::{
 };
 use std::{
     collections::BTreeSet,
-    net::{Ipv4Addr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     time::{Duration, Instant},
 };
 use tokio::time::sleep;
@@ -148,6 +149,22 @@ impl Course {
         let text = config.with_views(&self.world.servers());
         let mut checked = config::from_text(&config.file, &text).map_err(|p| CourseError::Config(config.placed(p)))?;
         checked.warnings = config.placed(checked.warnings);
+        for (client, source) in &self.scenario.stand_for {
+            if let Some(address) = self.scenario.clients.get(client) {
+                sources::stand_for(&mut checked.policy, *address, *source);
+            }
+        }
+        let clients: Vec<IpAddr> = self.scenario.clients.values().copied().collect();
+        if !sources::means_any(&checked.policy, &clients) {
+            checked.warnings.push(Problem {
+                severity: Severity::Warning,
+                ..Problem::unplaced(
+                    config.file.to_string(),
+                    "no rule of the policy has one of the scenario's clients as a source: all is denied",
+                    "`--client NAME=ADDRESS` says as which source of the policy a client comes",
+                )
+            });
+        }
         let free = vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 0))];
         checked.settings.listeners = Listeners {
             proxy: free.clone(),

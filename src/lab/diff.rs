@@ -28,6 +28,8 @@ struct Outcome {
     /// `None`: no row.
     rule: Option<String>,
     reason: Option<String>,
+    /// Why another firewall with the same rules may decide otherwise.
+    elsewhere: Option<String>,
     told: String,
 }
 
@@ -44,6 +46,8 @@ pub struct Diff {
 enum Verdict {
     Same,
     Differs(Vec<Difference>, [String; 2]),
+    /// Another decision of a firewall that writes no rows, for this reason.
+    Elsewhere(Difference, String),
     /// In the first or the second run.
     Missing(usize),
 }
@@ -87,11 +91,11 @@ impl Diff {
         })
     }
 
-    /// Every attempt came out the same, and none is missing.
+    /// Every attempt came out the same, or otherwise for a known reason, and none is missing.
     pub fn same(&self) -> bool {
         self.attempts
             .iter()
-            .all(|(_, verdict)| matches!(verdict, Verdict::Same))
+            .all(|(_, verdict)| matches!(verdict, Verdict::Same | Verdict::Elsewhere(..)))
     }
 
     fn count(&self, of: impl Fn(&Verdict) -> bool) -> usize {
@@ -120,6 +124,10 @@ impl Diff {
                     let [a, b] = told.each_ref().map(|told| printable(told));
                     let _ = writeln!(text, "  client was told: {a} in A, {b} in B");
                 }
+                Verdict::Elsewhere(Difference { what, values: [a, b] }, why) => {
+                    text += &title;
+                    let _ = writeln!(text, "  {what}: {a} in A, {b} in B, as may be: {}", printable(why));
+                }
                 Verdict::Missing(run) => {
                     text += &title;
                     let _ = writeln!(text, "  missing in {}", ["A", "B"][*run]);
@@ -130,6 +138,13 @@ impl Diff {
         let differ = self.count(|verdict| matches!(verdict, Verdict::Differs(..)));
         let missing = self.count(|verdict| matches!(verdict, Verdict::Missing(_)));
         let _ = writeln!(text, "\n{same} the same, {differ} different, {missing} missing.");
+        let elsewhere = self.count(|verdict| matches!(verdict, Verdict::Elsewhere(..)));
+        if elsewhere > 0 {
+            let _ = writeln!(
+                text,
+                "{elsewhere} decided otherwise where the rules do not say it; not counted as different."
+            );
+        }
         if self.without_rows > 0 {
             let _ = writeln!(
                 text,
@@ -153,6 +168,11 @@ impl Diff {
                         line[*what] = json!(values);
                     }
                 }
+                Verdict::Elsewhere(Difference { what, values }, why) => {
+                    line["verdict"] = "elsewhere".into();
+                    line["why"] = why.as_str().into();
+                    line[*what] = json!(values);
+                }
                 Verdict::Missing(run) => {
                     line["verdict"] = "missing".into();
                     line["missing_in"] = ["A", "B"][*run].into();
@@ -174,6 +194,16 @@ fn compare(a: &Outcome, b: &Outcome) -> Verdict {
     let mut found: Vec<Difference> = difference("decision", a.decision.text(), b.decision.text())
         .into_iter()
         .collect();
+    if a.reason.is_some() != b.reason.is_some() {
+        // Who writes no rows says no more than whether it went through.
+        found.retain(|_| a.decision.lets_through() != b.decision.lets_through());
+        let ours = if a.reason.is_some() { a } else { b };
+        if let Some(why) = &ours.elsewhere
+            && let Some(difference) = found.pop()
+        {
+            return Verdict::Elsewhere(difference, why.clone());
+        }
+    }
     if let (Some(reason_a), Some(reason_b)) = (&a.reason, &b.reason) {
         let rule = |outcome: &Outcome| outcome.rule.clone().unwrap_or_else(|| "none".to_owned());
         found.extend(difference("rule", &rule(a), &rule(b)));
@@ -218,6 +248,7 @@ fn outcomes(file: &str, text: &str) -> anyhow::Result<BTreeMap<Key, Outcome>> {
             decision,
             rule: Some(names.join("/")).filter(|rule| rule != "//"),
             reason: properties["egret"]["reason"].as_str().map(str::to_owned),
+            elsewhere: line["elsewhere"].as_str().map(str::to_owned),
             told: text("told")?,
         };
         outcomes.insert(key, outcome);
@@ -275,6 +306,33 @@ mod tests {
         assert!(found.same());
         assert!(found.text().contains("1 attempts have a row in one run only"));
         assert!(!diff(&ours, &line("x", "Deny", "", "")).same());
+    }
+
+    #[test]
+    fn what_the_rules_do_not_say_may_come_out_otherwise_at_another_firewall() {
+        let with = |line: String, why: &str| line.replace("\"row\"", &format!("\"elsewhere\":\"{why}\",\"row\""));
+        let audited = || line("x", "audit: Deny", "r", "RuleMatched");
+        let (carried_out, let_through) = (line("x", "Deny", "", ""), line("x", "Allow", "", ""));
+        let found = diff(&with(audited(), "audit mode"), &carried_out);
+        assert!(found.same());
+        let said = found.text();
+        assert!(
+            said.contains("audit: Deny in A, Deny in B, as may be: audit mode"),
+            "{said}"
+        );
+        assert!(
+            said.contains("0 the same, 0 different, 0 missing.\n1 decided otherwise"),
+            "{said}"
+        );
+        assert!(diff(&audited(), &let_through).same(), "it went through in both");
+        assert!(!diff(&audited(), &carried_out).same(), "for no known reason");
+        let denied = line("x", "Deny", "r", "AddressDenied");
+        assert!(diff(&let_through, &with(denied.clone(), "vetting")).same());
+        let allowed = line("x", "Allow", "r", "RuleMatched");
+        assert!(
+            !diff(&with(allowed, "vetting"), &denied).same(),
+            "two runs through egret"
+        );
     }
 
     #[test]

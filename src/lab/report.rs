@@ -3,10 +3,11 @@
 use super::{
     course::{Course, Finding, Way},
     decision::Decision,
+    elsewhere,
     row::Row,
     scenario::{SHIPPED, Scenario},
 };
-use crate::policy::Action;
+use crate::policy::{self, Action, Fqdn, NoTrace};
 use comfy_table::{ContentArrangement, Table, presets};
 use serde_json::json;
 use std::{fmt::Write, time::Duration};
@@ -256,6 +257,24 @@ fn outcome(finding: &Finding) -> Decision {
     }
 }
 
+/// Why the attempt ends otherwise at an Azure Firewall with these rules; told of runs through egret.
+fn elsewhere(course: &Course, finding: &Finding) -> Option<&'static str> {
+    let policy = course.gateway.as_ref()?.snapshot();
+    let allows = |name: &str, protocol, port| {
+        let of = |name: &Fqdn| {
+            let attempt = policy::Attempt {
+                source: finding.attempt.source,
+                protocol,
+                name,
+                port,
+            };
+            policy.policy.decide(&attempt, &mut NoTrace).permits()
+        };
+        Fqdn::parse(name).is_ok_and(|name| of(&name))
+    };
+    elsewhere::why(&finding.attempt, allows)
+}
+
 /// One JSON line for each attempt.
 pub fn json(course: &Course, findings: &[Finding]) -> String {
     let line = |finding: &Finding| {
@@ -272,6 +291,7 @@ pub fn json(course: &Course, findings: &[Finding]) -> String {
             "ok": finding.faults.is_empty(),
             "faults": finding.faults,
             "decision": outcome(finding).text(),
+            "elsewhere": elsewhere(course, finding),
             "told": finding.played.told(),
             "milliseconds": finding.played.took.as_secs_f64() * 1000.0,
             "controls": controls.collect::<Vec<_>>(),

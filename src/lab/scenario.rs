@@ -30,6 +30,8 @@ pub struct Scenario {
     pub config: EgretConfig,
     /// Source groups: the loopback address of each client.
     pub clients: BTreeMap<String, IpAddr>,
+    /// Whose rights clients have, by their names: those of this source of the policy.
+    pub stand_for: BTreeMap<String, IpAddr>,
     /// DNS servers by name, each with what it says. `public` is what a machine without a firewall asks.
     pub views: BTreeMap<String, Vec<ZoneRecord>>,
     /// What stands at the addresses.
@@ -49,9 +51,19 @@ pub struct EgretConfig {
     pub text: String,
 }
 
-impl EgretConfig {
-    /// Puts another policy, in TOML, in place of the rules. What stands beside them (DNS, private endpoints) stays.
+impl Scenario {
+    /// Puts another policy, in TOML, in place of the rules. What attempts expect of rules that are gone is not looked at.
     pub fn judge_by(&mut self, policy: &str) {
+        let had_rules = self.config.judge_by(policy);
+        self.attempts
+            .iter_mut()
+            .for_each(|attempt| attempt.expect.of_other_rules = had_rules);
+    }
+}
+
+impl EgretConfig {
+    /// What stands beside the rules (DNS, private endpoints) stays. Says whether there were any.
+    fn judge_by(&mut self, policy: &str) -> bool {
         const RULES: [&str; 11] = [
             "rule_collection_group",
             "application_rule_collection",
@@ -67,13 +79,15 @@ impl EgretConfig {
         ];
         // A text that is no TOML stays as it is: it is told of when it is loaded.
         let Ok(mut table) = self.text.parse::<toml::Table>() else {
-            return;
+            return false;
         };
+        let had_rules = table.keys().any(|key| key.contains("rule_collection"));
         for key in RULES {
             table.remove(key);
         }
         self.text = format!("{table}\n{policy}");
         self.lines_above = 0;
+        had_rules
     }
 
     /// Problems of the text, with the lines that they have in the file.
@@ -197,6 +211,8 @@ pub struct Expect {
     pub reason: Option<Reason>,
     /// `group/collection/rule` of the row; `None`: not looked at.
     pub rule: Option<String>,
+    /// The rules are others than those that were in mind: which of them decides is not looked at.
+    pub of_other_rules: bool,
     /// The row says that audit let it through.
     pub audit: bool,
     /// The address that the name resolved to, as the row says.

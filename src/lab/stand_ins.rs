@@ -1,13 +1,10 @@
 //! Addresses that stand for the lab's where a proxy that is not ours must dial them itself.
 //!
-//! In: the sites of every scenario that is played. Out: one address of this machine for each of theirs, on loopback unless the
-//! proxy is elsewhere, and what DNS and attempts say with these in place. Worlds that are built one after the other share them, since the proxy between may remember what
-//! a name resolved to.
+//! In: every scenario that is played. Out: one address of this machine for each of their sites', on loopback unless the proxy is
+//! elsewhere, where each client has one, too, and what DNS and attempts say with these in place. Worlds that are built one after
+//! the other share them, since the proxy between may remember what a name resolved to.
 
-use super::{
-    scenario::{Attempt, ZoneData, ZoneRecord, split_url},
-    site::SiteSpec,
-};
+use super::scenario::{Attempt, Scenario, ZoneData, ZoneRecord, split_url};
 use ipnet::Ipv4Net;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -21,26 +18,29 @@ pub const LOOPBACK: Ipv4Net = Ipv4Net::new_assert(Ipv4Addr::new(127, 88, 0, 0), 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StandIns {
     by_address: BTreeMap<IpAddr, IpAddr>,
-    /// Clients, too, must come from where another machine can answer them.
-    elsewhere: bool,
 }
 
 impl StandIns {
-    /// In the order of the sites' addresses: 127.88.0.1, 127.88.0.2, ... of [`LOOPBACK`].
+    /// In the order of the addresses that they stand for: 127.88.0.1, 127.88.0.2, ... of [`LOOPBACK`]. Elsewhere clients come
+    /// first: another machine answers them there, and has rights for each.
     ///
     /// # Errors
-    /// The prefix holds fewer addresses than the sites have; says how many they have.
-    pub fn of<'a>(sites: impl Iterator<Item = &'a SiteSpec>, prefix: Ipv4Net) -> Result<Self, usize> {
-        let all: BTreeSet<IpAddr> = sites.flat_map(|site| site.addresses.iter().copied()).collect();
+    /// The prefix holds fewer addresses than are needed; says how many that are.
+    pub fn of<'a>(scenarios: impl IntoIterator<Item = &'a Scenario>, prefix: Ipv4Net) -> Result<Self, usize> {
+        let (mut clients, mut sites) = (BTreeSet::new(), BTreeSet::new());
+        for scenario in scenarios {
+            if !prefix.network().is_loopback() {
+                clients.extend(scenario.clients.values().copied());
+            }
+            sites.extend(scenario.sites.iter().flat_map(|site| &site.addresses).copied());
+        }
+        let all: Vec<IpAddr> = clients.iter().chain(sites.difference(&clients)).copied().collect();
         let needed = all.len();
         let by_address: BTreeMap<_, _> = all.into_iter().zip(prefix.hosts().map(IpAddr::V4)).collect();
         if by_address.len() < needed {
             return Err(needed);
         }
-        Ok(Self {
-            by_address,
-            elsewhere: !prefix.network().is_loopback(),
-        })
+        Ok(Self { by_address })
     }
 
     /// The one that stands for this address.
@@ -70,10 +70,7 @@ impl StandIns {
     /// An attempt with stand-ins for the literal addresses in what it asks, so that nothing leaves the machine.
     pub fn attempt(&self, attempt: &Attempt) -> Attempt {
         let mut attempt = attempt.clone();
-        if self.elsewhere {
-            // The system chooses the address that leads to the proxy.
-            attempt.source = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
-        }
+        attempt.source = self.get(attempt.source).unwrap_or(attempt.source);
         if let Some(target) = &mut attempt.connect
             && let Some(stand_in) = self.authority(target)
         {
@@ -108,7 +105,7 @@ mod tests {
     fn a_name_is_said_as_the_server_says_it_that_knows_better_than_the_public_one() {
         let text = Shipped::named("misconfigured").unwrap().scenario();
         let scenario = text.unwrap_or_else(|problems| panic!("{}", problems[0]));
-        let stand_ins = StandIns::of(scenario.sites.iter(), LOOPBACK).unwrap();
+        let stand_ins = StandIns::of([&scenario], LOOPBACK).unwrap();
         let records = stand_ins.records(&scenario.views);
         let at = |name: &str| {
             let of = records.iter().filter(|record| record.name.as_str() == name);
@@ -141,7 +138,7 @@ mod tests {
     fn shipped_scenarios_together_say_one_thing_of_a_name() {
         let scenarios: Vec<_> = SHIPPED.iter().filter_map(|shipped| shipped.scenario().ok()).collect();
         assert_eq!(scenarios.len(), SHIPPED.len());
-        let stand_ins = StandIns::of(scenarios.iter().flat_map(|scenario| &scenario.sites), LOOPBACK).unwrap();
+        let stand_ins = StandIns::of(&scenarios, LOOPBACK).unwrap();
         let mut said = BTreeMap::new();
         for scenario in &scenarios {
             for record in stand_ins.records(&scenario.views) {
@@ -157,7 +154,7 @@ mod tests {
         let scenario = SHIPPED[0]
             .scenario()
             .unwrap_or_else(|problems| panic!("{}", problems[0]));
-        let stand_ins = StandIns::of(scenario.sites.iter(), LOOPBACK).unwrap();
+        let stand_ins = StandIns::of([&scenario], LOOPBACK).unwrap();
         let played = |name: &str| {
             let attempt = scenario.attempts.iter().find(|attempt| attempt.name == name);
             stand_ins.attempt(attempt.unwrap_or_else(|| panic!("{name}")))
@@ -176,7 +173,7 @@ mod tests {
             .scenario()
             .unwrap_or_else(|problems| panic!("{}", problems[0]));
         let prefix = "10.0.2.32/27".parse().unwrap();
-        let stand_ins = StandIns::of(scenario.sites.iter(), prefix).unwrap();
+        let stand_ins = StandIns::of([&scenario], prefix).unwrap();
         let addresses: BTreeSet<_> = stand_ins.by_address.values().collect();
         assert_eq!(addresses.len(), stand_ins.by_address.len(), "each has its own");
         assert!(
@@ -185,10 +182,12 @@ mod tests {
                 .all(|ip| matches!(ip, IpAddr::V4(ip) if prefix.contains(ip)))
         );
         assert!(addresses.first().is_some_and(|ip| ip.to_string() == "10.0.2.33"));
-        assert!(stand_ins.attempt(&scenario.attempts[0]).source.is_unspecified());
-        let loopback = StandIns::of(scenario.sites.iter(), LOOPBACK).unwrap();
+        let of = |client: &str| stand_ins.get(scenario.clients[client]).unwrap();
+        assert_eq!(stand_ins.attempt(&scenario.attempts[0]).source, of("workload"));
+        assert_ne!(of("workload"), of("build"), "rules tell clients by their sources");
+        let loopback = StandIns::of([&scenario], LOOPBACK).unwrap();
         assert!(loopback.attempt(&scenario.attempts[0]).source.is_loopback());
         let few = "10.0.2.0/30".parse().unwrap();
-        assert_eq!(StandIns::of(scenario.sites.iter(), few), Err(addresses.len()));
+        assert_eq!(StandIns::of([&scenario], few), Err(addresses.len()));
     }
 }

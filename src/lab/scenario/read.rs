@@ -112,6 +112,7 @@ impl Check<'_> {
             config: config?,
             attempts,
             clients,
+            stand_for: BTreeMap::new(),
             views,
             sites,
         })

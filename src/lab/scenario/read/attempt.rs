@@ -152,6 +152,7 @@ impl Check<'_> {
             decision,
             reason,
             rule: written.rule,
+            of_other_rules: false,
             audit: written.audit,
             address,
         })
