@@ -65,7 +65,11 @@ pub(crate) fn same_names(ours: &[Word], theirs: &[Word]) -> Same {
         return Same::InDoubt;
     }
     if ours.len() != theirs.len() {
-        return Same::No;
+        // What is not known may have slashes in it.
+        return match ours.iter().chain(theirs).all(Word::is_known) {
+            true => Same::No,
+            false => Same::InDoubt,
+        };
     }
     let each = ours.iter().zip(theirs).map(|(one, other)| one.same(other));
     each.min().unwrap_or(Same::InDoubt)

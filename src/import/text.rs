@@ -7,9 +7,6 @@ use std::{
     sync::Arc,
 };
 
-/// Most parts in doubt of a text that is taken apart.
-const MOST_GUESSES: usize = 16;
-
 /// A text, and what it stands in for if Azure alone knows the real one (`uniqueString`, `resourceGroup().name`).
 ///
 /// A stand-in certainly is a text. Two stand-ins are certainly the same only if they are one: clones of one value, which
@@ -128,31 +125,6 @@ impl Text {
             text: text.into(),
             ..self.clone()
         })
-    }
-
-    /// A part of it; `None` if that cuts through what is not known, or there are too many such parts to look at for each.
-    pub fn part(&self, part: Range<usize>) -> Option<Self> {
-        if self
-            .guesses
-            .as_ref()
-            .is_some_and(|guesses| guesses.len() > MOST_GUESSES)
-        {
-            return None;
-        }
-        let mut joined = Joined::default();
-        let mut at = 0;
-        for (text, of) in self.pieces() {
-            let bytes = at..at + text.len();
-            at = bytes.end;
-            let (start, end) = (bytes.start.max(part.start), bytes.end.min(part.end));
-            match of {
-                _ if start > end || (start == end && !bytes.is_empty()) => {}
-                Some(of) if (start..end) == bytes => joined.push_guess(text, of, self.stands_for.as_ref()?),
-                Some(_) => return None,
-                None => joined.push_str(&text[start - bytes.start..end - bytes.start]),
-            }
-        }
-        Some(joined.finish())
     }
 }
 

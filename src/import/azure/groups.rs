@@ -68,6 +68,10 @@ pub(super) fn group(body: &Value, kind: &str, name: &str, origin: Origin, doubt:
     let key = if old { "rules" } else { written.unwrap_or(now[0]) };
     let shape = if old { Shape::Old } else { Shape::Now };
     let collections = collections(body, key, shape, &origin).and_then(|found| {
+        if let Some(other) = beside(body, key) {
+            let why = format!("it has `{other}` beside what is read: which of them counts is not known");
+            return Err(unknown(why, body.at));
+        }
         found.ok_or_else(|| unknown(format!("it has no `{key}`: what it holds may stand elsewhere"), body.at))
     });
     GroupSource {
@@ -78,6 +82,17 @@ pub(super) fn group(body: &Value, kind: &str, name: &str, origin: Origin, doubt:
         doubt,
         void: None,
     }
+}
+
+/// Another list of a group that says something, in its `properties` or beside them.
+fn beside<'k>(body: &Value, read: &str) -> Option<&'k str> {
+    let read = property(body, read);
+    let places = [body.get("properties"), Some(body)];
+    ["ruleCollections", "ruleCollection", "rules"].into_iter().find(|key| {
+        let written = places.iter().flatten().filter_map(|place| place.get(key));
+        let mut others = written.filter(|value| read.is_none_or(|read| !std::ptr::eq(*value, read)));
+        others.any(says_something)
+    })
 }
 
 /// The group that the collections of a classic firewall make; `None` if it has none.

@@ -157,14 +157,6 @@ fn split(call: &Call<'_>) -> Made {
         _ => return bad("takes a text and a delimiter"),
     };
     call.budget.text(text.len(), call.at)?;
-    // Each part is known in what it has of what is.
-    let part = |bytes: std::ops::Range<usize>| match call.arguments.first().map(|value| &value.kind) {
-        Some(Kind::Text(whole)) => match whole.part(bytes.clone()) {
-            Some(part) => Value::new(Kind::Text(part), call.at),
-            None => Value::text(&text[bytes], call.at),
-        },
-        _ => Value::text(&text[bytes], call.at),
-    };
     let (mut items, mut start, mut at) = (Vec::new(), 0, 0);
     while at < text.len() {
         call.budget.steps(1, call.at)?;
@@ -173,14 +165,14 @@ fn split(call: &Call<'_>) -> Made {
             .find(|one| !one.is_empty() && text[at..].starts_with(**one));
         match found {
             Some(delimiter) => {
-                items.push(part(start..at));
+                items.push(Value::text(&text[start..at], call.at));
                 at += delimiter.len();
                 start = at;
             }
             None => at += text[at..].chars().next().map_or(1, char::len_utf8),
         }
     }
-    items.push(part(start..text.len()));
+    items.push(Value::text(&text[start..], call.at));
     call.list(items)
 }
 

@@ -793,3 +793,16 @@ fn an_unknown_child_of_a_policy_is_called_what_it_is() {
         ["g/c/r carried"]
     );
 }
+
+#[test]
+fn a_group_with_two_lists_of_collections_is_not_known() {
+    let beside = |key: &str| with(content("Allow"), key, json!([collection("Deny")]));
+    let place = |properties: Value| resource("firewallPolicies/ruleCollectionGroups", "p/g", properties);
+    for key in ["rules", "ruleCollection"] {
+        stops(&[json!([place(beside(key))])], "beside what is read");
+    }
+    let empty = place(json!({"priority": 100, "ruleCollections": []}));
+    let flattened = with(empty.clone(), "ruleCollections", json!([collection("Deny")]));
+    stops(&[json!([flattened])], "beside what is read");
+    assert_eq!(rules(&[json!([empty, group("p/h", "Allow")])]), ["h/c/r carried"]);
+}
