@@ -87,6 +87,15 @@ impl Object<'_> {
         push_number(self.value(key), number);
     }
 
+    /// A number of thousandths as a decimal fraction: 1500 is `1.500`.
+    pub(super) fn thousandths(&mut self, key: &str, number: u64) {
+        let out = self.value(key);
+        push_number(out, number / 1000);
+        let rest = (number % 1000) as u16;
+        let digit = |of: u16| b'0' + (rest / of % 10) as u8;
+        out.extend_from_slice(&[b'.', digit(100), digit(10), digit(1)]);
+    }
+
     pub(super) fn flag(&mut self, key: &str, flag: bool) {
         self.value(key).extend_from_slice(if flag { b"true" } else { b"false" });
     }
@@ -136,6 +145,7 @@ mod tests {
             o.word("a", "b");
             o.text("t", "x\"\n", 100);
             o.number("n", 5);
+            o.thousandths("ms", 12_045);
             o.flag("f", true);
             o.object("empty", |_| {});
             o.address("ip", "::ffff:10.0.0.1".parse().unwrap());
@@ -145,7 +155,7 @@ mod tests {
         let parsed: serde_json::Value = serde_json::from_slice(&out).unwrap();
         assert_eq!(
             parsed,
-            serde_json::json!({"a":"b","t":"x\"\n","n":5,"f":true,"empty":{},"ip":"10.0.0.1","v6":"2001:db8::1","h":"0123456789abcdef"})
+            serde_json::json!({"a":"b","t":"x\"\n","n":5,"ms":12.045,"f":true,"empty":{},"ip":"10.0.0.1","v6":"2001:db8::1","h":"0123456789abcdef"})
         );
     }
 }

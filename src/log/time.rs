@@ -9,18 +9,19 @@ pub(super) fn push(out: &mut Vec<u8>, time: SystemTime) {
     let seconds = since.as_secs().min(END_OF_9999);
     let (year, month, day) = civil(seconds / 86_400);
     let of_day = seconds % 86_400;
-    digits(out, year, 4);
-    for (before, value, width) in [
-        (b'-', month, 2),
-        (b'-', day, 2),
-        (b'T', of_day / 3600, 2),
-        (b':', of_day / 60 % 60, 2),
-        (b':', of_day % 60, 2),
-        (b'.', u64::from(since.subsec_micros()), 6),
+    digits::<4>(out, year);
+    for (before, value) in [
+        (b'-', month),
+        (b'-', day),
+        (b'T', of_day / 3600),
+        (b':', of_day / 60 % 60),
+        (b':', of_day % 60),
     ] {
         out.push(before);
-        digits(out, value, width);
+        digits::<2>(out, value);
     }
+    out.push(b'.');
+    digits::<6>(out, since.subsec_micros().into());
     out.push(b'Z');
 }
 
@@ -41,10 +42,14 @@ fn civil(days: u64) -> (u64, u64, u64) {
     (era * 400 + year + u64::from(month <= 2), month, day)
 }
 
-fn digits(out: &mut Vec<u8>, value: u64, width: u32) {
-    for place in (0..width).rev() {
-        out.push(b'0' + (value / 10u64.pow(place) % 10) as u8);
+/// The last `WIDTH` decimal digits.
+fn digits<const WIDTH: usize>(out: &mut Vec<u8>, value: u64) {
+    let (mut digits, mut rest) = ([b'0'; WIDTH], value);
+    for digit in digits.iter_mut().rev() {
+        *digit += (rest % 10) as u8;
+        rest /= 10;
     }
+    out.extend_from_slice(&digits);
 }
 
 #[cfg(test)]

@@ -136,28 +136,34 @@ fn check_name(name: &str) -> Result<(), NameFault> {
     if name.len() > MAX_NAME_BYTES {
         return Err(NameFault::TooLong);
     }
-    name.split('.').try_for_each(check_label)
+    name.as_bytes().split(|byte| *byte == b'.').try_for_each(check_label)
 }
 
-/// Checks one label: its characters, its length, where its hyphens stand.
-fn check_label(label: &str) -> Result<(), NameFault> {
-    if let Some(bad) = label
-        .chars()
-        .find(|c| !c.is_ascii_alphanumeric() && !matches!(c, '-' | '_'))
-    {
-        return Err(NameFault::Character(bad));
+/// Checks one label of a text: its characters, its length, where its hyphens stand.
+fn check_label(label: &[u8]) -> Result<(), NameFault> {
+    // Every byte is looked at, which lets the compiler take many at once.
+    if !label.iter().fold(true, |all, byte| all & is_part(*byte)) {
+        let text = String::from_utf8_lossy(label);
+        let bad = text.chars().find(|c| !u8::try_from(*c).is_ok_and(is_part));
+        return Err(NameFault::Character(bad.unwrap_or_default()));
     }
-    match label.len() {
-        0 => Err(NameFault::EmptyLabel),
-        1..=MAX_LABEL_BYTES if label.starts_with('-') || label.ends_with('-') => Err(NameFault::Hyphen),
-        1..=MAX_LABEL_BYTES => Ok(()),
-        _ => Err(NameFault::LongLabel),
+    match label {
+        [] => Err(NameFault::EmptyLabel),
+        _ if label.len() > MAX_LABEL_BYTES => Err(NameFault::LongLabel),
+        [b'-', ..] | [.., b'-'] => Err(NameFault::Hyphen),
+        _ => Ok(()),
     }
+}
+
+/// Whether a byte can be part of a label.
+fn is_part(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_'
 }
 
 /// Whether the last label is decimal, octal or hexadecimal digits: `inet_aton` and URL parsers then see an IPv4 address.
 fn ends_in_number(name: &str) -> bool {
-    let last = name.rsplit('.').next().unwrap_or(name);
+    let dot = name.bytes().rposition(|byte| byte == b'.');
+    let last = dot.map_or(name, |dot| &name[dot + 1..]);
     let hex = last.strip_prefix("0x").or_else(|| last.strip_prefix("0X"));
     match hex {
         Some(digits) => digits.bytes().all(|b| b.is_ascii_hexdigit()),

@@ -279,7 +279,7 @@ fn read_extensions<'a>(mut extensions: Reader<'a>, hello: &mut ClientHello<'a>) 
     while extensions.left > 0 {
         let kind = extensions.u16()?;
         let body = extensions.vector16()?;
-        if seen[..count].contains(&EXT_PRE_SHARED_KEY) {
+        if seen[..count].last() == Some(&EXT_PRE_SHARED_KEY) {
             return Err(Bad("an extension after pre_shared_key"));
         }
         if seen[..count].contains(&kind) {

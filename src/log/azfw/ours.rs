@@ -6,7 +6,6 @@ use crate::log::{
     row::{FlowEnd, Loss},
     time,
 };
-use std::io::Write;
 
 pub(super) fn flow_end(o: &mut Object<'_>, row: &FlowEnd<'_>) {
     o.hex("FlowId", row.flow.value());
@@ -19,7 +18,7 @@ pub(super) fn flow_end(o: &mut Object<'_>, row: &FlowEnd<'_>) {
     o.number("BytesSent", row.sent);
     o.number("BytesReceived", row.received);
     let micros = row.duration.as_micros().min(u64::MAX.into()) as u64;
-    write!(o.value("DurationMs"), "{}.{:03}", micros / 1000, micros % 1000).expect("writing to a Vec cannot fail");
+    o.thousandths("DurationMs", micros);
     o.word("End", row.end.name());
     o.word("Stage", row.stage.name());
     o.word("Reason", row.reason.name());

@@ -2,7 +2,10 @@
 
 use super::{CONFIGURED, NAME};
 use crate::{
-    log::escape::{self, Style},
+    log::{
+        escape::{self, Style},
+        json::{push_address, push_number},
+    },
     policy::Answer,
 };
 use std::{io::Write, net::IpAddr};
@@ -45,18 +48,30 @@ pub(super) fn dns(out: &mut Vec<u8>, answer: &Answer) {
 }
 
 fn dns_step(out: &mut Vec<u8>, answer: &Answer, step: usize) {
+    out.push(b'"');
     let (zone, server, ttl) = if let Some(link) = answer.links.get(step) {
-        write!(out, "\"{} CNAME {}", link.owner.as_str(), link.target.as_str()).expect("writing to a Vec cannot fail");
+        out.extend_from_slice(link.owner.as_str().as_bytes());
+        out.extend_from_slice(b" CNAME ");
+        out.extend_from_slice(link.target.as_str().as_bytes());
         (&link.zone, &link.server, link.ttl)
     } else {
         let found = &answer.addresses[step - answer.links.len()];
-        let kind = if found.ip.is_ipv4() { "A" } else { "AAAA" };
-        write!(out, "\"{} {kind} {}", found.owner.as_str(), found.ip).expect("writing to a Vec cannot fail");
+        out.extend_from_slice(found.owner.as_str().as_bytes());
+        match found.ip {
+            IpAddr::V4(_) => {
+                out.extend_from_slice(b" A ");
+                push_address(out, found.ip);
+            }
+            // As the record has it, an IPv4-mapped one too.
+            IpAddr::V6(v6) => write!(out, " AAAA {v6}").expect("writing to a Vec cannot fail"),
+        }
         (&found.zone, &found.server, found.ttl)
     };
     out.extend_from_slice(b" (zone ");
     escape::push(out, zone.as_bytes(), NAME, Style::Json);
     out.extend_from_slice(b", server ");
     escape::push(out, server.as_bytes(), CONFIGURED, Style::Json);
-    write!(out, ", {ttl} s)\"").expect("writing to a Vec cannot fail");
+    out.extend_from_slice(b", ");
+    push_number(out, ttl.into());
+    out.extend_from_slice(b" s)\"");
 }

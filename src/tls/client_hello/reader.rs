@@ -60,6 +60,11 @@ impl<'a> Reader<'a> {
     }
 
     pub(super) fn u16(&mut self) -> Result<u16, Fault> {
+        if let &[high, low, ..] = self.fragment() {
+            self.at += 2;
+            self.left -= 2;
+            return Ok(u16::from_be_bytes([high, low]));
+        }
         Ok(u16::from_be_bytes([self.u8()?, self.u8()?]))
     }
 
