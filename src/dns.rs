@@ -4,7 +4,7 @@
 //! server said it, or a [`ResolveError`]. Whether an address may be dialled is for [`vet`](crate::policy::vet) to say.
 //!
 //! - [`plan`] says where a name is asked. Never the hosts file, never a search list, never another zone's forwarders.
-//! - [`cache`] knows what was resolved before.
+//! - [`cache`] knows what was resolved before; `front` keeps what a worker uses of it.
 //! - [`chain`] walks from the name to its addresses, without IO.
 //! - [`forward`] carries one question to the servers of one zone.
 //! - [`message`] is the wire: a question out, a reply in.
@@ -14,6 +14,7 @@ pub mod chain;
 pub mod counters;
 pub mod error;
 pub mod forward;
+mod front;
 pub mod message;
 pub mod plan;
 
@@ -30,6 +31,7 @@ use cache::Cache;
 use chain::{Chain, Failure, Found, Step, join};
 use counters::count;
 use forward::Forwarders;
+use front::Front;
 use message::{Family, Question};
 use std::{
     collections::HashMap,
@@ -45,6 +47,7 @@ pub struct Resolver {
     plan: Arc<DnsPlan>,
     handle: Handle,
     cache: Cache,
+    front: Front,
     forwarders: Forwarders,
     flights: Mutex<HashMap<Fqdn, Flight>>,
     counters: Arc<Counters>,
@@ -71,6 +74,7 @@ impl Resolver {
             plan,
             handle,
             cache,
+            front: Front::new(),
             forwarders,
             flights: Mutex::default(),
             counters,
@@ -104,9 +108,14 @@ impl Resolver {
     /// # Errors
     /// See [`ResolveError`].
     pub async fn resolve(self: &Arc<Self>, name: &Fqdn) -> Outcome {
-        if let Some(known) = self.cache.find(name, Instant::now()) {
-            count(&self.counters.hits);
-            return known;
+        let now = Instant::now();
+        if let Some(answer) = self.front.find(name, now) {
+            self.counters.hits.add(1);
+            return Ok(answer);
+        }
+        if let Some((known, expires)) = self.cache.find_until(name, now) {
+            self.counters.hits.add(1);
+            return known.map(|answer| self.front.keep(&answer, expires));
         }
         let mut flight = self.board(name)?;
         let ended = flight.wait_for(Option::is_some).await;
@@ -125,7 +134,7 @@ impl Resolver {
         }
         // it may have landed since the cache was asked
         if let Some(known) = self.cache.find(name, Instant::now()) {
-            count(&self.counters.hits);
+            self.counters.hits.add(1);
             return Ok(watch::channel(Some(known)).1);
         }
         if flights.len() >= self.plan.max_queries && !proof::off(Guard::Limits) {

@@ -26,6 +26,7 @@ mod tunnel;
 pub mod tunnels;
 
 pub use crate::log::FlowId;
+use shared::Own;
 pub(crate) use shared::{Phase, Shared};
 
 use crate::log::Stage;
@@ -187,12 +188,13 @@ async fn open(
     let asked = match asked {
         Some(asked) => Ok(asked),
         None => {
-            let settings = record.shared.now().settings.clone();
+            let now = record.shared.snapshot();
             let intent = tokio::select! {
                 biased;
-                intent = intent::read(&mut client, &mut held, &settings.limits) => intent,
+                intent = intent::read(&mut client, &mut held, &now.settings.limits) => intent,
                 () = too_late(&record.shared) => Err(IntentError::Refused(Reason::Draining, None)),
             };
+            drop(now);
             ask(intent, &mut held, &mut record)
         }
     };
@@ -265,7 +267,7 @@ fn permitted(
     target: &Target,
     attempted: &mut Attempted,
     record: &mut Record,
-) -> Result<(Arc<Snapshot>, Judged), Denial> {
+) -> Result<(Own<Snapshot>, Judged), Denial> {
     let snapshot = begin(attempted, record)?;
     named(target, &snapshot, attempted, record)?;
     let judged = judge::connect(&snapshot, record.source.ip(), &target.host, target.port);

@@ -193,7 +193,7 @@ impl Gateway {
 
     /// The snapshot of this moment.
     pub fn snapshot(&self) -> Arc<Snapshot> {
-        self.shared.snapshot()
+        self.shared.snapshot().whole().clone()
     }
 
     /// Client connections open now.
@@ -218,7 +218,7 @@ impl Gateway {
         self.shared.metrics.reloaded(true);
         self.report();
         let now = self.shared.snapshot();
-        Ok((now.generation, self.shared.tunnels.judge_again(&now)))
+        Ok((now.generation, self.shared.tunnels.judge_again(now.whole())))
     }
 
     /// The snapshot after the one that runs.
@@ -306,7 +306,7 @@ impl Gateway {
         let settings = self.shared.snapshot().settings.clone();
         let count = workers(&settings.limits);
         for (index, listeners) in listen::for_workers(listeners, count)?.into_iter().enumerate() {
-            let shared = self.shared.clone();
+            let shared = self.shared.for_worker(index);
             let runtime = runtime()?;
             let thread = thread::Builder::new().name(format!("worker-{index}")).spawn(move || {
                 runtime.block_on(work(listeners, shared));
@@ -380,6 +380,8 @@ async fn work(listeners: Vec<Listener>, shared: Arc<Shared>) {
     // A task, not a part of this future: waking that costs a system call.
     let looking_after = lingering.clone();
     tokio::spawn(async move { looking_after.look_after().await });
+    let following = shared.clone();
+    tokio::spawn(async move { following.follow().await });
     let mut accepting = JoinSet::new();
     for listener in listeners {
         match Door::new(listener.socket) {
@@ -397,15 +399,17 @@ async fn work(listeners: Vec<Listener>, shared: Arc<Shared>) {
     };
     tokio::select! {
         () = serving => {}
-        () = give_back_memory() => {}
+        () = give_back_memory(&shared) => {}
     }
 }
 
-/// Gives memory of this thread back that is not in use. mimalloc looks for what has been free for a second when a large
+/// Gives memory of this thread back that is not in use, a snapshot that was replaced included. mimalloc looks for what has been free for a second when a large
 /// piece comes and goes, and when a crowd of clients has left, nothing else may come for hours.
-async fn give_back_memory() {
+async fn give_back_memory(shared: &Shared) {
     loop {
         tokio::time::sleep(GIVE_BACK_EVERY).await;
+        // Whoever has no flows must not keep an old snapshot.
+        drop(shared.snapshot());
         relay::shrink_pools();
         std::hint::black_box(Vec::<u8>::with_capacity(1 << 20));
     }

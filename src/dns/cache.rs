@@ -78,16 +78,21 @@ impl Cache {
 
     /// What is known of a name.
     pub fn find(&self, name: &Fqdn, now: Instant) -> Option<Outcome> {
+        self.find_until(name, now).map(|(outcome, _)| outcome)
+    }
+
+    /// The same, and until when.
+    pub(super) fn find_until(&self, name: &Fqdn, now: Instant) -> Option<(Outcome, Instant)> {
         let hash = self.hashing.hash_one(name);
         let mut shard = self.shard(hash);
         if let Some(entry) = shard.young.get(&hash) {
-            return entry.answers(name, now).then(|| entry.outcome.clone());
+            return entry.answers(name, now).then(|| (entry.outcome.clone(), entry.expires));
         }
         let entry = shard.old.remove(&hash)?;
         if !entry.answers(name, now) {
             return None;
         }
-        let outcome = entry.outcome.clone();
+        let outcome = (entry.outcome.clone(), entry.expires);
         let evicted = shard.insert(hash, entry, self.generation_size());
         drop(shard);
         drop(evicted);

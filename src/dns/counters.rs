@@ -1,12 +1,13 @@
 //! [`Counters`]: what the resolver has done, for the metrics.
 
+use crate::stripe::Total;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// Totals since the process started; shared by the resolvers of successive snapshots.
 #[derive(Debug, Default)]
 pub struct Counters {
     /// Names answered from the cache.
-    pub hits: AtomicU64,
+    pub(crate) hits: Total,
     /// Names that had to be resolved.
     pub misses: AtomicU64,
     /// Names that were being resolved for someone else already.

@@ -5,6 +5,7 @@
 use super::relay;
 use crate::config::settings::Limits as Settings;
 use crate::policy::Reason;
+use crate::stripe::Counts;
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -43,21 +44,31 @@ const SHARE_OF_LINGERING: usize = 4;
 /// Refused connections that linger at once, so that their answer is not lost. Of a small limit on descriptors, an eighth.
 const LINGERING_REFUSALS: usize = 512;
 
-/// What all flows count together.
+/// One worker's hand on what all flows count together. Permits hold it, so that cloning and dropping them writes nothing that
+/// other workers write.
 #[derive(Debug)]
 pub(crate) struct Limits {
+    all: Arc<All>,
+}
+
+/// What all flows count together.
+#[derive(Debug)]
+struct All {
     /// File descriptors for flows: one for each client, one for each dial and for what it connects to.
     most_files: usize,
     /// Refused connections that may linger.
     most_lingering: usize,
-    files: AtomicUsize,
-    connections: AtomicUsize,
-    lingering: AtomicUsize,
-    dials: AtomicUsize,
+    counts: Counts<4>,
     held: AtomicUsize,
     strangers: Mutex<Told>,
     shards: Box<[Mutex<HashMap<IpAddr, Source>>]>,
 }
+
+// What is counted.
+const CONNECTIONS: usize = 0;
+const FILES: usize = 1;
+const DIALS: usize = 2;
+const LINGERING: usize = 3;
 
 /// One source address. An IPv6 source is its address too, not its /64: a subnet of Azure is exactly a /64, and shared.
 #[derive(Debug)]
@@ -125,37 +136,40 @@ impl Limits {
             .and_then(|files| usize::try_from(files).ok())
             .unwrap_or(usize::MAX);
         let (most_files, most_lingering) = within(files);
-        Arc::new(Self {
+        let all = Arc::new(All {
             most_files,
             most_lingering,
-            files: AtomicUsize::new(0),
-            connections: AtomicUsize::new(0),
-            lingering: AtomicUsize::new(0),
-            dials: AtomicUsize::new(0),
+            counts: Counts::new(),
             held: AtomicUsize::new(0),
             strangers: Mutex::new(Told::new()),
             shards,
-        })
+        });
+        Arc::new(Self { all })
+    }
+
+    /// The hand of another worker.
+    pub(crate) fn for_worker(&self) -> Arc<Self> {
+        Arc::new(Self { all: self.all.clone() })
     }
 
     /// Tunnels for which there are file descriptors, with the client's and the upstream's each.
     pub(crate) fn fit(&self) -> usize {
-        self.most_files / 2
+        self.all.most_files / 2
     }
 
     /// Client connections open now.
     pub(crate) fn connections(&self) -> usize {
-        self.connections.load(Relaxed)
+        self.all.counts.total(CONNECTIONS)
     }
 
     /// Dials that have not connected yet.
     pub(crate) fn dials(&self) -> usize {
-        self.dials.load(Relaxed)
+        self.all.counts.total(DIALS)
     }
 
     /// Bytes held now that wait to be judged, beyond what every flow may hold uncounted.
     pub(crate) fn held(&self) -> usize {
-        self.held.load(Relaxed)
+        self.all.held.load(Relaxed)
     }
 
     /// A place for a new client connection: `LimitTunnels`, `LimitSourceTunnels` or `LimitFiles` where there is none.
@@ -166,13 +180,14 @@ impl Limits {
         if full || known.is_some_and(|open| open >= settings.tunnels_per_source) {
             return Err(Reason::LimitSourceTunnels);
         }
-        let for_clients = self.most_files - self.most_files / FOR_DIALS;
-        let room = |open: usize| (open < settings.tunnels).then_some(open + 1);
-        let counted = self.connections.fetch_update(Relaxed, Relaxed, room);
-        counted.map_err(|_| Reason::LimitTunnels)?;
-        let file = self.file_below(for_clients).inspect_err(|_| {
-            self.connections.fetch_sub(1, Relaxed);
-        })?;
+        let all = &self.all;
+        let for_clients = all.most_files - all.most_files / FOR_DIALS;
+        if !all.counts.take(CONNECTIONS, settings.tunnels) {
+            return Err(Reason::LimitTunnels);
+        }
+        let file = self
+            .file_below(for_clients)
+            .inspect_err(|_| all.counts.give_back(CONNECTIONS))?;
         let entry = shard.entry(source).or_insert_with(|| Source {
             connections: 0,
             held: 0,
@@ -187,14 +202,12 @@ impl Limits {
 
     /// A descriptor for a dial and what it connects to: `LimitFiles` where there is none.
     pub(crate) fn file(self: &Arc<Self>) -> Result<FilePermit, Reason> {
-        self.file_below(self.most_files)
+        self.file_below(self.all.most_files)
     }
 
     fn file_below(self: &Arc<Self>, most: usize) -> Result<FilePermit, Reason> {
-        let room = |open: usize| (open < most).then_some(open + 1);
-        let counted = self.files.fetch_update(Relaxed, Relaxed, room);
-        counted.map_err(|_| Reason::LimitFiles)?;
-        Ok(FilePermit(self.clone()))
+        let counted = self.all.counts.take(FILES, most);
+        counted.then(|| FilePermit(self.clone())).ok_or(Reason::LimitFiles)
     }
 
     /// One attempt of this source: `LimitSourceRate` when it asks faster than its rate.
@@ -217,7 +230,7 @@ impl Limits {
     pub(crate) fn may_tell(&self, source: IpAddr) -> bool {
         match self.shard(source).get_mut(&source) {
             Some(entry) => entry.told.one_more(ROWS_BEYOND),
-            None => lock(&self.strangers).one_more(ROWS_OF_STRANGERS),
+            None => lock(&self.all.strangers).one_more(ROWS_OF_STRANGERS),
         }
     }
 
@@ -232,11 +245,8 @@ impl Limits {
 
     /// A place for a dial that has not connected yet: `LimitDials` where there is none.
     pub(crate) fn dial(self: &Arc<Self>, settings: &Settings) -> Result<DialPermit, Reason> {
-        if self.dials.fetch_add(1, Relaxed) >= settings.dials {
-            self.dials.fetch_sub(1, Relaxed);
-            return Err(Reason::LimitDials);
-        }
-        Ok(DialPermit(self.clone()))
+        let counted = self.all.counts.take(DIALS, settings.dials);
+        counted.then(|| DialPermit(self.clone())).ok_or(Reason::LimitDials)
     }
 
     /// A place to linger for a refused connection of this source, if there is one and the source has not its share already.
@@ -246,19 +256,18 @@ impl Limits {
         let of_source = shard
             .get_mut(&source)
             .map_or(&mut stranger, |entry| &mut entry.lingering);
-        let room = |most: usize| move |lingering: usize| (lingering < most).then_some(lingering + 1);
-        let more = room(self.most_lingering.div_ceil(SHARE_OF_LINGERING))(*of_source)?;
-        self.lingering
-            .fetch_update(Relaxed, Relaxed, room(self.most_lingering))
-            .ok()?;
-        *of_source = more;
+        let most = self.all.most_lingering;
+        if *of_source >= most.div_ceil(SHARE_OF_LINGERING) || !self.all.counts.take(LINGERING, most) {
+            return None;
+        }
+        *of_source += 1;
         let limits = self.clone();
         Some(LingerPermit { limits, source })
     }
 
     /// Forget sources that hold nothing and owe nothing. Called every [`SWEEP_EVERY`].
     pub(crate) fn sweep(&self, settings: &Settings) {
-        for shard in &self.shards {
+        for shard in &self.all.shards {
             let mut shard = lock(shard);
             shard.retain(|_, source| {
                 source.refill(settings);
@@ -277,7 +286,7 @@ impl Limits {
             IpAddr::V6(v6) => (v6.to_bits() >> 64) as u64 ^ v6.to_bits() as u64,
         };
         let spread = bits.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 58;
-        lock(&self.shards[spread as usize % SHARDS])
+        lock(&self.all.shards[spread as usize % SHARDS])
     }
 }
 
@@ -331,7 +340,7 @@ impl HeldPermit {
         let mut none = 0;
         let of_source = shard.get_mut(&self.source).map_or(&mut none, |entry| &mut entry.held);
         let grown = within(budget / SHARE_OF_HELD)(*of_source).ok_or(Reason::LimitHeldBytes)?;
-        let all = self.limits.held.fetch_update(Relaxed, Relaxed, within(budget));
+        let all = self.limits.all.held.fetch_update(Relaxed, Relaxed, within(budget));
         all.map_err(|_| Reason::LimitHeldBytes)?;
         *of_source = grown;
         self.bytes += more;
@@ -341,7 +350,7 @@ impl HeldPermit {
     /// Hold nothing any more.
     pub(crate) fn release(&mut self) {
         if self.bytes > 0 {
-            self.limits.held.fetch_sub(self.bytes, Relaxed);
+            self.limits.all.held.fetch_sub(self.bytes, Relaxed);
             if let Some(entry) = self.limits.shard(self.source).get_mut(&self.source) {
                 entry.held -= self.bytes;
             }
@@ -359,7 +368,7 @@ impl Drop for HeldPermit {
 impl Drop for ConnectionPermit {
     fn drop(&mut self) {
         let limits = &self.file.0;
-        limits.connections.fetch_sub(1, Relaxed);
+        limits.all.counts.give_back(CONNECTIONS);
         if let Some(entry) = limits.shard(self.source).get_mut(&self.source) {
             entry.connections -= 1;
         }
@@ -368,13 +377,13 @@ impl Drop for ConnectionPermit {
 
 impl Drop for FilePermit {
     fn drop(&mut self) {
-        self.0.files.fetch_sub(1, Relaxed);
+        self.0.all.counts.give_back(FILES);
     }
 }
 
 impl Drop for LingerPermit {
     fn drop(&mut self) {
-        self.limits.lingering.fetch_sub(1, Relaxed);
+        self.limits.all.counts.give_back(LINGERING);
         // One that was no source when it came may be one now.
         if let Some(entry) = self.limits.shard(self.source).get_mut(&self.source) {
             entry.lingering = entry.lingering.saturating_sub(1);
@@ -384,163 +393,9 @@ impl Drop for LingerPermit {
 
 impl Drop for DialPermit {
     fn drop(&mut self) {
-        self.0.dials.fetch_sub(1, Relaxed);
+        self.0.all.counts.give_back(DIALS);
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn settings(tunnels: usize, per_source: usize, rate: u32) -> Settings {
-        Settings {
-            tunnels,
-            tunnels_per_source: per_source,
-            attempts_per_second_per_source: rate,
-            attempts_burst_per_source: 2 * rate,
-            dials: 1,
-            ..Settings::default()
-        }
-    }
-
-    fn source(text: &str) -> IpAddr {
-        text.parse().unwrap()
-    }
-
-    #[test]
-    fn one_source_cannot_take_every_place() {
-        let (limits, settings) = (Limits::new(None), settings(3, 2, 100));
-        let held: Vec<_> = (0..2)
-            .map(|_| limits.admit(source("10.0.0.1"), &settings).unwrap())
-            .collect();
-        assert_eq!(
-            limits.admit(source("10.0.0.1"), &settings).unwrap_err(),
-            Reason::LimitSourceTunnels
-        );
-        let other = limits.admit(source("10.0.0.2"), &settings).unwrap();
-        assert_eq!(
-            limits.admit(source("10.0.0.3"), &settings).unwrap_err(),
-            Reason::LimitTunnels
-        );
-        drop((held, other));
-        assert_eq!(limits.connections(), 0);
-        assert!(limits.admit(source("10.0.0.1"), &settings).is_ok());
-    }
-
-    #[test]
-    fn a_source_that_reconnects_does_not_get_a_fresh_bucket() {
-        let (limits, settings) = (Limits::new(None), settings(100, 100, 1));
-        let asked: Vec<_> = (0..5)
-            .map(|_| {
-                let _permit = limits.admit(source("10.0.0.1"), &settings).unwrap();
-                limits.sweep(&settings);
-                limits.attempt(source("10.0.0.1"), &settings)
-            })
-            .collect();
-        assert!(asked[0].is_ok() && asked[1].is_ok(), "both are in the burst");
-        assert_eq!(asked[4], Err(Reason::LimitSourceRate));
-    }
-
-    #[test]
-    fn a_source_beyond_its_rate_is_told_of_three_times_a_second() {
-        let (limits, settings) = (Limits::new(None), settings(10, 10, 1));
-        let _held = limits.admit(source("10.0.0.1"), &settings).unwrap();
-        let started = Instant::now();
-        let told = (0..1000).filter(|_| limits.may_tell(source("10.0.0.1"))).count();
-        let seconds = 1 + started.elapsed().as_secs() as usize;
-        assert!((3..=3 * seconds).contains(&told), "{told}");
-    }
-
-    #[test]
-    fn strangers_share_a_hundred_rows_a_second() {
-        let limits = Limits::new(None);
-        let started = Instant::now();
-        let told = (0..1000_u32)
-            .filter(|n| limits.may_tell(IpAddr::V4((*n).into())))
-            .count();
-        let seconds = 1 + started.elapsed().as_secs() as usize;
-        assert!((100..=100 * seconds).contains(&told), "{told}");
-    }
-
-    #[test]
-    fn an_ipv6_source_is_one_address() {
-        let (limits, settings) = (Limits::new(None), settings(10, 1, 100));
-        let _held = limits.admit(source("2001:db8::1"), &settings).unwrap();
-        assert_eq!(
-            limits.admit(source("2001:db8::1"), &settings).unwrap_err(),
-            Reason::LimitSourceTunnels
-        );
-        let neighbour = limits.admit(source("2001:db8::2"), &settings);
-        assert!(neighbour.is_ok(), "a whole subnet of Azure is one /64");
-    }
-
-    #[test]
-    fn f_08_the_last_place_is_given_once() {
-        let (limits, settings) = (Limits::new(None), settings(100, 100, 100));
-        let admitted: usize = std::thread::scope(|scope| {
-            let threads: Vec<_> = (0..4)
-                .map(|n| {
-                    let (limits, settings) = (&limits, &settings);
-                    scope.spawn(move || {
-                        let ask = |k| limits.admit(source(&format!("10.0.{n}.{k}")), settings);
-                        let held: Vec<_> = (0..50).filter_map(|k| ask(k).ok()).collect();
-                        let count = held.len();
-                        std::mem::forget(held);
-                        count
-                    })
-                })
-                .collect();
-            threads.into_iter().map(|t| t.join().unwrap()).sum()
-        });
-        assert_eq!((admitted, limits.connections()), (100, 100));
-    }
-
-    #[test]
-    fn flows_leave_descriptors_for_everything_else() {
-        for (files, flows, lingering) in [
-            (0, 0, 0),
-            (16, 6, 2),
-            (256, 160, 32),
-            (1024, 824, 128),
-            (20_000, 19_120, 512),
-        ] {
-            assert_eq!(within(files), (flows, lingering), "of {files}");
-        }
-    }
-
-    #[test]
-    fn refused_connections_of_one_source_leave_places_to_linger_for_others() {
-        let (limits, settings) = (Limits::new(Some(256)), settings(100, 100, 100));
-        let _admitted = [1, 2].map(|n| limits.admit(source(&format!("10.0.0.{n}")), &settings).unwrap());
-        let linger = |ip| limits.linger(source(ip));
-        let held: Vec<_> = std::iter::from_fn(|| linger("10.0.0.1")).collect();
-        assert_eq!(held.len(), 32 / SHARE_OF_LINGERING);
-        assert!(linger("10.0.0.2").is_some());
-        drop(held);
-        assert!(linger("10.0.0.1").is_some(), "what it gave back it may have again");
-        assert_eq!(limits.lingering.load(Relaxed), 0);
-    }
-
-    #[test]
-    fn clients_leave_descriptors_for_dials() {
-        let (limits, settings) = (Limits::new(Some(26)), settings(100, 100, 100));
-        let admit = || limits.admit(source("10.0.0.1"), &settings);
-        let held: Vec<_> = (0..9).map(|_| admit().unwrap()).collect();
-        assert_eq!(admit().unwrap_err(), Reason::LimitFiles);
-        let dialled = limits.file().unwrap();
-        assert_eq!(limits.file().unwrap_err(), Reason::LimitFiles, "all ten are in use");
-        drop(held);
-        assert!(admit().is_ok(), "a client holds one descriptor, not two");
-        drop(dialled);
-        assert_eq!(limits.files.load(Relaxed), 0);
-    }
-
-    #[test]
-    fn half_open_dials_are_counted_until_they_end() {
-        let (limits, settings) = (Limits::new(None), settings(1, 1, 1));
-        let first = limits.dial(&settings).unwrap();
-        assert_eq!(limits.dial(&settings).unwrap_err(), Reason::LimitDials);
-        drop(first);
-        assert!(limits.dial(&settings).is_ok());
-    }
-}
+mod tests;

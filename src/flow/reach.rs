@@ -5,6 +5,7 @@
 use super::connect::{self, Upstream};
 use super::intent::Target;
 use super::record::{Attempted, Record, column};
+use super::shared::Own;
 use super::{Denial, judge};
 use crate::dns::ResolveError;
 use crate::log::Stage;
@@ -16,7 +17,7 @@ use tokio::time::{Instant, timeout_at};
 
 /// What every attempt passes before it is judged: its source's rate, and a log that can take its row. Takes the snapshot
 /// that the attempt is decided under.
-pub(crate) fn begin(attempted: &mut Attempted, record: &mut Record) -> Result<Arc<Snapshot>, Denial> {
+pub(crate) fn begin(attempted: &mut Attempted, record: &mut Record) -> Result<Own<Snapshot>, Denial> {
     record.stage = Stage::Decide;
     let snapshot = record.shared.snapshot();
     record.generation = snapshot.generation;

@@ -2,7 +2,7 @@
 
 mod rows;
 
-use super::{Denial, FlowId, Shared, gate::FirstFlight, intent, judge};
+use super::{Denial, FlowId, Shared, gate::FirstFlight, intent, judge, shared::Own};
 use crate::dns::ResolveError;
 use crate::log::{FlowEnd, FlowEndKind, NameSource, Row, Stage};
 use crate::policy::{Action, Answer, Decision, Host, Protocol, Reason, Threat};
@@ -141,7 +141,7 @@ pub(crate) struct Attempted {
     /// Without query and userinfo.
     pub target_url: Option<String>,
     pub name_source: Option<NameSource>,
-    pub snapshot: Option<Arc<Snapshot>>,
+    pub snapshot: Option<Own<Snapshot>>,
     pub decision: Option<Decision>,
     pub answer: Option<Arc<Answer>>,
     /// Why the name has no address. Boxed: few attempts have it.

@@ -14,13 +14,13 @@ use super::reach::{reach, resolve};
 use super::record::{Attempted, Record};
 use super::refusal::Refusal;
 use super::relay::{self, Transfer};
+use super::shared::Own;
 use super::tunnels::{Registered, Tunnel};
 use super::{Admission, Denial, answer, http, refuse};
 use crate::config::settings::SniMismatch;
 use crate::log::{FlowEndKind, NameSource, Stage};
 use crate::policy::{Expected, Fqdn, Host, Protocol, Reason};
 use crate::snapshot::Snapshot;
-use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
@@ -33,7 +33,7 @@ const ESTABLISHED_TIME: Duration = Duration::from_secs(5);
 pub(super) struct Asked {
     pub target: Target,
     /// What judged it.
-    pub snapshot: Arc<Snapshot>,
+    pub snapshot: Own<Snapshot>,
     pub judged: Judged,
     pub attempted: Attempted,
 }
@@ -83,7 +83,8 @@ pub(super) async fn tunnel(
     };
     let expected = judged.expected;
     let Admission { permit, .. } = admission;
-    let settings = record.shared.now().settings.clone();
+    let now = record.shared.snapshot();
+    let settings = &now.settings;
     if !matches!(
         timeout(ESTABLISHED_TIME, client.write_all(answer::ESTABLISHED)).await,
         Ok(Ok(()))
@@ -118,6 +119,8 @@ pub(super) async fn tunnel(
         Expected::Http => Ok(Spoken::Http),
         Expected::Either => gate::first_byte(&mut client, &mut held, &settings.limits).await,
     };
+    // A tunnel may stay open for longer than the policy that opened it.
+    drop(now);
     if matches!(spoken, Ok(Spoken::Http)) {
         let requested = std::mem::take(&mut attempted.requested);
         drop(attempted);
@@ -147,7 +150,6 @@ pub(super) async fn tunnel(
         }
         Err(denial) => Err(denial),
     };
-    drop(settings);
     let protocol = attempted.protocol;
     let enter = |name| enter(&Host::Name(name), protocol, &upstream, &mut attempted, &mut record);
     match gate.and_then(enter) {
@@ -231,7 +233,8 @@ async fn open_gate(
     attempted: &mut Attempted,
     record: &mut Record,
 ) -> Result<Fqdn, Denial> {
-    let settings = record.shared.now().settings.clone();
+    let now = record.shared.snapshot();
+    let settings = &now.settings;
     let opening = gate::tls(
         client,
         held,
@@ -324,7 +327,7 @@ pub(crate) fn ended(entry: &Registered, transfer: Transfer, record: &mut Record)
         },
         port: tunnel.port,
         protocol: tunnel.protocol,
-        snapshot: Some(revoked.snapshot.clone()),
+        snapshot: Some(Own::new(revoked.snapshot.clone())),
         address: record.address,
         ..Attempted::default()
     };

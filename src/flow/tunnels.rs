@@ -3,12 +3,14 @@
 //! A tunnel keeps a small attempt, never the snapshot it was decided under: an old policy must not live as long as the
 //! longest tunnel.
 
+use crate::flow::shared::Own;
 use crate::flow::{FlowId, judge};
 use crate::log::FlowEndKind;
 use crate::policy::vet::Candidate;
 use crate::policy::{Decision, Host, Protocol, Reason, Threat};
 use crate::proof::{Guard, off};
 use crate::snapshot::Snapshot;
+use crate::stripe::{Padded, STRIPES};
 use std::collections::HashMap;
 use std::future::poll_fn;
 use std::net::SocketAddr;
@@ -22,9 +24,6 @@ use std::time::SystemTime;
 
 /// Tunnels judged before other threads of the machine get their turn.
 const SLICE: usize = 256;
-
-/// Shards of the table; flow ids spread over them.
-const SHARDS: usize = 16;
 
 /// What an open tunnel is, as far as judging it again needs.
 #[derive(Debug)]
@@ -188,16 +187,17 @@ impl Tunnel {
     }
 }
 
-/// All open tunnels.
+/// All open tunnels, and one worker's part of the table, which no other worker writes while it enters and leaves.
 #[derive(Debug)]
 pub(crate) struct Tunnels {
-    shards: Box<[Mutex<Shard>]>,
+    shards: Arc<[Padded<Mutex<Shard>>]>,
+    own: usize,
 }
 
 type Shard = HashMap<FlowId, Arc<Tunnel>>;
 
 /// A policy that came while a tunnel was being opened, and what it makes of it.
-pub(crate) type JudgedAgain = (Arc<Snapshot>, Result<Decision, Revoked>);
+pub(crate) type JudgedAgain = (Own<Snapshot>, Result<Decision, Revoked>);
 
 /// A tunnel's place in the table, given back when dropped.
 #[derive(Debug)]
@@ -209,19 +209,28 @@ pub(crate) struct Registered {
 
 impl Drop for Registered {
     fn drop(&mut self) {
-        self.tunnels.shard(self.tunnel.flow).remove(&self.tunnel.flow);
+        self.tunnels.own().remove(&self.tunnel.flow);
     }
 }
 
 impl Tunnels {
     pub(crate) fn new() -> Arc<Self> {
         Arc::new(Self {
-            shards: (0..SHARDS).map(|_| Mutex::new(HashMap::new())).collect(),
+            shards: (0..STRIPES).map(|_| Padded::default()).collect(),
+            own: 0,
         })
     }
 
-    fn shard(&self, flow: FlowId) -> MutexGuard<'_, Shard> {
-        let mut shard = lock(&self.shards[flow.value() as usize % SHARDS]);
+    /// The same table with the part of this worker.
+    pub(crate) fn for_worker(&self, index: usize) -> Arc<Self> {
+        Arc::new(Self {
+            shards: self.shards.clone(),
+            own: index % STRIPES,
+        })
+    }
+
+    fn own(&self) -> MutexGuard<'_, Shard> {
+        let mut shard = lock(&self.shards[self.own].0);
         if shard.capacity() > 64 && shard.len() * 8 < shard.capacity() {
             let length = shard.len();
             shard.shrink_to(length * 2);
@@ -236,20 +245,20 @@ impl Tunnels {
     pub(crate) fn enter(
         self: &Arc<Self>,
         tunnel: Arc<Tunnel>,
-        current: impl FnOnce() -> Arc<Snapshot>,
+        current: impl FnOnce() -> Own<Snapshot>,
     ) -> (Registered, Option<JudgedAgain>) {
         let entry = self.register(tunnel);
         let now = current();
         if entry.tunnel.generation() >= now.generation || off(Guard::Rejudging) {
             return (entry, None);
         }
-        let verdict = entry.tunnel.judge(&now);
+        let verdict = entry.tunnel.judge(now.whole());
         (entry, Some((now, verdict)))
     }
 
     /// Enter it, to be judged by every reload from now on.
     pub(super) fn register(self: &Arc<Self>, tunnel: Arc<Tunnel>) -> Registered {
-        self.shard(tunnel.flow).insert(tunnel.flow, tunnel.clone());
+        self.own().insert(tunnel.flow, tunnel.clone());
         Registered {
             tunnels: self.clone(),
             tunnel,
@@ -275,8 +284,8 @@ impl Tunnels {
     /// Up to `most` open tunnels, for the admin listener.
     pub(crate) fn list(&self, most: usize) -> Vec<Arc<Tunnel>> {
         let mut listed = Vec::new();
-        for shard in &self.shards {
-            let shard = lock(shard);
+        for shard in self.shards.iter() {
+            let shard = lock(&shard.0);
             listed.extend(shard.values().take(most - listed.len()).cloned());
         }
         listed
@@ -284,13 +293,13 @@ impl Tunnels {
 
     /// How many are open.
     pub(crate) fn len(&self) -> usize {
-        self.shards.iter().map(|shard| lock(shard).len()).sum()
+        self.shards.iter().map(|shard| lock(&shard.0).len()).sum()
     }
 
     fn every(&self, mut act: impl FnMut(&Tunnel) -> bool) -> usize {
         let mut acted = 0;
-        for shard in &self.shards {
-            let entries: Vec<_> = lock(shard).values().cloned().collect();
+        for shard in self.shards.iter() {
+            let entries: Vec<_> = lock(&shard.0).values().cloned().collect();
             for slice in entries.chunks(SLICE) {
                 acted += slice.iter().filter(|tunnel| act(tunnel)).count();
                 std::thread::yield_now();
@@ -306,160 +315,4 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::config;
-    use crate::dns::Resolver;
-    use crate::policy::{CompiledPolicy, Fqdn};
-    use arc_swap::ArcSwap;
-    use std::sync::Barrier;
-    use std::thread;
-    use tokio::runtime::{Builder, Runtime};
-
-    const NAME: &str = "api.example.com";
-
-    /// A policy that allows this name and no other.
-    fn snapshot(generation: u64, name: &str, runtime: &Runtime) -> Arc<Snapshot> {
-        let text = format!(
-            "[dns]\nforwarders = [\"127.0.0.1:1\"]\n[[application_rule_collection]]\nname = \"c\"\npriority = 100\n\
-             action = \"Allow\"\n[[application_rule_collection.rule]]\nname = \"r\"\ndestination_fqdns = [\"{name}\"]\n"
-        );
-        let checked = config::from_text("test.toml", &text).unwrap();
-        Arc::new(Snapshot {
-            generation,
-            hash: checked.hash,
-            settings: Arc::new(checked.settings),
-            policy: CompiledPolicy::new(checked.policy),
-            addresses: checked.addresses,
-            resolver: Resolver::new(Arc::new(checked.dns), runtime.handle().clone()),
-            overrides: Vec::new(),
-        })
-    }
-
-    fn tunnel(generation: u64) -> Arc<Tunnel> {
-        let name = Fqdn::parse(NAME).unwrap();
-        let candidate = Candidate {
-            ip: "203.0.113.1".parse().unwrap(),
-            owner: Some(name.clone()),
-            zone: None,
-            through_private_link: false,
-        };
-        let source = "10.0.0.1:9".parse().unwrap();
-        Tunnel::new(
-            FlowId::next(),
-            source,
-            Host::Name(name),
-            443,
-            Some(Protocol::Https),
-            candidate,
-            generation,
-        )
-    }
-
-    fn runtime() -> Runtime {
-        Builder::new_current_thread().build().unwrap()
-    }
-
-    /// Flows decide, enter and catch up on two threads while a third one swaps in a policy that denies them all.
-    #[test]
-    fn l_07_a_tunnel_entered_around_a_swap_is_judged_by_the_swap_or_by_itself() {
-        let runtime = runtime();
-        let (allows, denies) = (snapshot(1, NAME, &runtime), snapshot(2, "other.example.com", &runtime));
-        let (mut by_swap, mut by_itself) = (0, 0);
-        for round in 0..1000 {
-            let (current, tunnels) = (ArcSwap::new(allows.clone()), Tunnels::new());
-            let start = Barrier::new(3);
-            let flow = || {
-                let decided = current.load_full();
-                let tunnel = tunnel(decided.generation);
-                tunnel.decide(&decided).permits().then(|| {
-                    tunnels.enter(tunnel, || {
-                        let now = current.load_full();
-                        // Time for a swap: whoever loads before it enters comes too late for both.
-                        thread::yield_now();
-                        now
-                    })
-                })
-            };
-            let flows = || {
-                start.wait();
-                std::iter::from_fn(flow).take(50).collect::<Vec<_>>()
-            };
-            let entered = thread::scope(|scope| {
-                let threads = [scope.spawn(flows), scope.spawn(flows)];
-                start.wait();
-                // Not always at the same point of a flow.
-                (0..round % 100 * 20).for_each(|_| std::hint::spin_loop());
-                current.store(denies.clone());
-                tunnels.judge_again(&denies);
-                threads
-                    .into_iter()
-                    .flat_map(|thread| thread.join().unwrap())
-                    .collect::<Vec<_>>()
-            });
-            for (entry, judged) in &entered {
-                assert!(entry.tunnel.revoked().is_some(), "nobody judged it, in round {round}");
-                assert_eq!(entry.tunnel.order.load(SeqCst), REVOKE);
-                match judged {
-                    Some(_) => by_itself += 1,
-                    None => by_swap += 1,
-                }
-            }
-            drop(entered);
-            assert_eq!(tunnels.len(), 0, "dropped entries leave the table");
-        }
-        assert!(
-            by_swap > 0,
-            "no swap found a tunnel in the table ({by_itself} judged themselves)"
-        );
-    }
-
-    #[test]
-    fn a_verdict_under_an_older_policy_does_not_wind_back_the_generation() {
-        let (runtime, tunnel) = (runtime(), tunnel(1));
-        assert!(tunnel.judge(&snapshot(3, NAME, &runtime)).is_ok());
-        assert!(tunnel.judge(&snapshot(2, NAME, &runtime)).is_ok());
-        assert_eq!(tunnel.generation(), 3);
-    }
-
-    /// Each open tunnel has one, and its place in the table besides.
-    #[test]
-    fn f_03_an_entry_is_a_few_hundred_bytes() {
-        assert!(size_of::<Tunnel>() <= 288, "{} bytes", size_of::<Tunnel>());
-    }
-
-    #[test]
-    fn the_first_order_stands() {
-        let (runtime, tunnels) = (runtime(), Tunnels::new());
-        let entry = tunnels.register(tunnel(1));
-        assert_eq!(tunnels.judge_again(&snapshot(2, "other.example.com", &runtime)), 1);
-        tunnels.drain();
-        let end = runtime.block_on(entry.tunnel.stopped());
-        assert_eq!(end, FlowEndKind::Revoked, "and not drained");
-        assert_eq!(entry.tunnel.revoked().unwrap().cause, Reason::NoRuleMatched);
-    }
-
-    #[test]
-    fn judging_again_takes_the_address_into_account() {
-        let runtime = runtime();
-        let next = snapshot(2, NAME, &runtime);
-        let mut addresses = next.addresses.clone();
-        addresses.own = ["203.0.113.1".parse().unwrap()].into();
-        let next = Arc::new(Snapshot {
-            addresses,
-            policy: CompiledPolicy::new(next.policy.model().clone()),
-            hash: next.hash.clone(),
-            settings: next.settings.clone(),
-            resolver: next.resolver.clone(),
-            overrides: Vec::new(),
-            generation: 2,
-        });
-        let revoked = tunnel(1).judge(&next).unwrap_err();
-        assert_eq!(
-            revoked.cause,
-            Reason::AddressDenied,
-            "the address is now one of this machine"
-        );
-        assert!(revoked.decision.permits(), "while the rules still allow the name");
-    }
-}
+mod tests;

@@ -108,7 +108,6 @@ fn fill(sample: &mut Sample, view: &AdminView) {
     for (metric, label, counter) in [
         (Metric::SpliceRefused, "budget", &BUDGET.exhausted),
         (Metric::SpliceRefused, "kernel", &BUDGET.refused),
-        (Metric::DnsLookups, "hit", &dns.hits),
         (Metric::DnsLookups, "miss", &dns.misses),
         (Metric::DnsLookups, "joined", &dns.joined),
         (Metric::DnsLookups, "refused", &dns.refused),
@@ -120,6 +119,7 @@ fn fill(sample: &mut Sample, view: &AdminView) {
     ] {
         sample.set(metric, &[label], counter.load(Relaxed));
     }
+    sample.set(Metric::DnsLookups, &["hit"], dns.hits.sum());
     for sink in shared.log.status() {
         for (metric, value) in [
             (Metric::LogRows, sink.rows),

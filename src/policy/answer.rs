@@ -14,6 +14,33 @@ pub struct Answer {
     pub addresses: Vec<AnswerAddress>,
 }
 
+impl Answer {
+    /// The same, sharing nothing with it: counts of references included.
+    pub(crate) fn copied(&self) -> Self {
+        let name = |name: &Fqdn| name.copied();
+        let text = |text: &Arc<str>| Arc::from(&**text);
+        Self {
+            name: name(&self.name),
+            links: (self.links.iter().map(|link| Link {
+                owner: name(&link.owner),
+                target: name(&link.target),
+                zone: text(&link.zone),
+                server: text(&link.server),
+                ttl: link.ttl,
+            }))
+            .collect(),
+            addresses: (self.addresses.iter().map(|address| AnswerAddress {
+                ip: address.ip,
+                owner: name(&address.owner),
+                zone: text(&address.zone),
+                server: text(&address.server),
+                ttl: address.ttl,
+            }))
+            .collect(),
+        }
+    }
+}
+
 /// One CNAME link.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Link {

@@ -78,6 +78,11 @@ impl Fqdn {
         self.0.split_once('.').map(|(_, rest)| Self(rest.into()))
     }
 
+    /// The same name in memory of its own.
+    pub(super) fn copied(&self) -> Self {
+        Self(Arc::from(self.as_str()))
+    }
+
     /// The text itself, shared.
     pub(super) fn shared(&self) -> Arc<str> {
         Arc::clone(&self.0)

@@ -183,6 +183,30 @@ async fn l_07_a_tunnel_whose_address_may_no_longer_be_dialled_is_revoked_too() {
 }
 
 #[tokio::test]
+async fn f_03_no_tunnel_counts_the_policy_that_opened_it_and_none_outlives_its_reload() {
+    let echo = Origin::echo().await;
+    let world = Arc::new(World::builder().leads("echo", echo.address).start().await);
+    let mut open = vec![world.echoing(&world.client(), "echo").await];
+    let first = world.gateway.snapshot();
+    let counted = Arc::strong_count(&first);
+    for _ in 0..20 {
+        open.push(world.echoing(&world.client(), "echo").await);
+    }
+    // Each worker holds it once, and may not have seen it before.
+    let workers = std::thread::available_parallelism().unwrap().get();
+    assert!(Arc::strong_count(&first) < counted + workers, "flows count it for themselves");
+    let old = Arc::downgrade(&first);
+    drop(first);
+    let same = POLICY.replace("priority = 100", "priority = 101");
+    assert_eq!(world.reloads(same).await, (2, 0));
+    until("it is gone, though its tunnels are open", || old.upgrade().is_none()).await;
+    for wire in &mut open {
+        wire.send(b"goes on").await.unwrap();
+        assert_eq!(wire.take(7).await.unwrap(), b"goes on");
+    }
+}
+
+#[tokio::test]
 async fn l_09_dns_limits_and_answers_apply_at_once_and_what_cannot_is_refused_whole() {
     let world = World::builder().start().await;
     assert_eq!(asked(&world.client(), API).await.0, 200);

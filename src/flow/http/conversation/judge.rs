@@ -10,19 +10,19 @@ use crate::flow::http::upstream::Connection;
 use crate::flow::intent::Target;
 use crate::flow::reach::{begin, charged, named};
 use crate::flow::record::{Attempted, safe};
+use crate::flow::shared::Own;
 use crate::flow::{Denial, judge};
 use crate::log::{NameSource, Stage};
 use crate::policy::{Decision, Host, Protocol, Reason};
 use crate::proof::{Guard, off};
 use crate::snapshot::Snapshot;
-use std::sync::Arc;
 
 /// Bytes that are kept of the target of a head that was refused.
 const SHOWN_BYTES: usize = 512;
 
 /// A request that may pass.
 pub(super) struct Judged {
-    pub snapshot: Arc<Snapshot>,
+    pub snapshot: Own<Snapshot>,
     pub host: Host,
     pub decision: Decision,
     /// The head that upstream gets; `None`: it is an OPTIONS whose last hop is this one.
@@ -115,7 +115,7 @@ impl Conversation {
         Ok(wanted)
     }
 
-    fn decide(&mut self, target: &Target) -> Result<(Arc<Snapshot>, Decision), Denial> {
+    fn decide(&mut self, target: &Target) -> Result<(Own<Snapshot>, Decision), Denial> {
         let snapshot = begin(&mut self.attempted, &mut self.record)?;
         named(target, &snapshot, &mut self.attempted, &mut self.record)?;
         let decision = match self.first {
