@@ -194,7 +194,10 @@ async fn f_03_no_tunnel_counts_the_policy_that_opened_it_and_none_outlives_its_r
     }
     // Each worker holds it once, and may not have seen it before.
     let workers = std::thread::available_parallelism().unwrap().get();
-    assert!(Arc::strong_count(&first) < counted + workers, "flows count it for themselves");
+    assert!(
+        Arc::strong_count(&first) < counted + workers,
+        "flows count it for themselves"
+    );
     let old = Arc::downgrade(&first);
     drop(first);
     let same = POLICY.replace("priority = 100", "priority = 101");
