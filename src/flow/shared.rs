@@ -40,6 +40,7 @@ pub(crate) struct All {
 
 /// Something that all share, counted for one worker: a clone writes no count that other workers write.
 #[derive(Debug)]
+#[expect(clippy::redundant_allocation, reason = "the outer count is the worker's own")]
 pub(crate) struct Own<T>(Arc<Arc<T>>);
 
 impl<T> Own<T> {
