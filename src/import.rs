@@ -8,6 +8,7 @@
 
 mod arm;
 mod azure;
+mod budget;
 mod ids;
 mod json;
 mod model;

@@ -72,6 +72,9 @@ pub(super) fn with_policy(
             .map_err(|faults| faults.iter().map(Problem::from).collect::<Vec<_>>()),
         false => Err(problems),
     };
+    // What is read is not needed any more, and what is made of it takes memory too.
+    let hash = fingerprint(&hashed);
+    drop((loaded, parameters, hashed));
     let imported = match imported {
         Ok(imported) => imported,
         Err(problems) => {
@@ -81,16 +84,16 @@ pub(super) fn with_policy(
         }
     };
     // Spans of the rest are those it would have behind the text, so that one report serves both.
-    let rest = &imported.toml;
-    let whole = format!("{text}\n{rest}");
+    let mut whole = " ".repeat(text.len()) + "\n" + &imported.toml;
+    drop(imported.toml);
     if whole.len() as u64 > MAX_FILE_BYTES {
         let found = "the file and the policies that it names come to more than 64 MiB of rules";
         return Err(vec![Problem::unplaced(name, found, "")]);
     }
-    let behind = format!("{}\n{rest}", " ".repeat(text.len()));
-    if let Some(more) = parse::<FileConfig>(&behind, super::NO_POLICY, &mut report) {
+    if let Some(more) = parse::<FileConfig>(&whole, super::NO_POLICY, &mut report) {
         join(&mut file, more, &mut report);
     }
+    whole.replace_range(..text.len(), text);
     let lines = u32::try_from(text.matches('\n').count())
         .unwrap_or(u32::MAX)
         .saturating_add(1);
@@ -100,7 +103,7 @@ pub(super) fn with_policy(
             .map(|problem| in_json(problem, lines, &imported.origins));
         placed.collect()
     };
-    match checked(&name.into(), Some(&whole), Some(&file), fingerprint(&hashed), report) {
+    match checked(&name.into(), Some(&whole), Some(&file), hash, report) {
         Ok(mut checked) => {
             let own = std::mem::take(&mut checked.warnings);
             checked.warnings = notes(&imported.report);

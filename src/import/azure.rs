@@ -21,13 +21,15 @@ mod shapes;
 mod sources;
 
 use super::{
-    Imported, arm, json,
+    Imported, arm,
+    budget::Budget,
+    json,
     report::{ImportReport, Item, ItemKind, Outcome},
     toml,
-    value::{Place, Value},
+    value::{Kind, Place, Value},
 };
 use crate::{catalogue::Catalogue, policy::ServiceTags};
-use std::{cell::Cell, sync::Arc};
+use std::sync::Arc;
 
 /// How a policy is imported.
 #[derive(Clone, Debug)]
@@ -93,6 +95,15 @@ pub fn azure_firewall(
     parameters: Option<&(String, Vec<u8>)>,
     options: &Options<'_>,
 ) -> Result<Imported, Vec<ImportFault>> {
+    within(&Budget::default(), files, parameters, options)
+}
+
+fn within(
+    budget: &Budget,
+    files: &[(String, Vec<u8>)],
+    parameters: Option<&(String, Vec<u8>)>,
+    options: &Options<'_>,
+) -> Result<Imported, Vec<ImportFault>> {
     let names: Vec<Arc<str>> = files
         .iter()
         .chain(parameters)
@@ -101,7 +112,7 @@ pub fn azure_firewall(
     let import = Import {
         names: names.clone(),
         options,
-        entries: Cell::new(Ok(MOST_ENTRIES)),
+        budget,
     };
     let (model, items) = import.run(files, parameters)?;
     let policies = model.policies.iter().map(|policy| policy.name.clone()).collect();
@@ -133,16 +144,11 @@ fn stop(item: &Item) -> ImportFault {
     }
 }
 
-/// What the rules of an import may come to together: a rule or collection counts 4, each entry of its lists 1, 32 bytes of text 1.
-/// Lists may be shared by many rules, so that a small file holds more than this; 60 groups of 2 MB hold less.
-const MOST_ENTRIES: usize = 1_000_000;
-
 struct Import<'a> {
     /// The files, then the parameters file.
     names: Vec<Arc<str>>,
     options: &'a Options<'a>,
-    /// What is left of [`MOST_ENTRIES`]; `None`, and where, once it was not enough.
-    entries: Cell<Result<usize, Place>>,
+    budget: &'a Budget,
 }
 
 impl Import<'_> {
@@ -160,7 +166,6 @@ impl Import<'_> {
         for (name, value) in &self.options.set {
             given.set(name, value);
         }
-        let budget = arm::Budget::default();
         let mut found = shapes::Found::default();
         let mut faults = Vec::new();
         for (index, (_, bytes)) in files.iter().enumerate() {
@@ -171,7 +176,7 @@ impl Import<'_> {
                     continue;
                 }
             };
-            match shapes::find(&budget, &given, &documents, &mut found) {
+            match shapes::find(self.budget, &given, &documents, &mut found) {
                 Ok(true) => {}
                 Ok(false) => faults.push(ImportFault {
                     hint: "what is read: ARM templates, `az network firewall policy` and `Get-AzFirewallPolicy` output, rule \
@@ -188,25 +193,32 @@ impl Import<'_> {
         }
         let mut gather = chain::Gather::new(self, found);
         let model = gather.model().map_err(|fault| vec![*fault])?;
-        if let Err(at) = self.entries.get() {
-            let found = format!("the rules come to more than {MOST_ENTRIES} entries of lists");
-            return Err(vec![self.fault(at, "", found)]);
+        match self.budget.kept() {
+            Ok(()) => Ok((model, gather.into_items())),
+            Err(exhausted) => Err(vec![self.fault(exhausted.at, "", exhausted.found)]),
         }
-        Ok((model, gather.into_items()))
     }
 
-    /// Takes what a rule or a collection comes to. `false`: there is not enough left, and the import will fail.
+    /// Takes what the lists of a rule, a collection or an IP group come to. `false`: there is not enough left, and the import
+    /// will fail.
     fn affords(&self, rule: &Value) -> bool {
         let fields = rule.as_object().map_or(&[][..], |object| &object.entries);
-        let lists = fields
-            .iter()
-            .map(|(_, value)| value.as_list().unwrap_or(std::slice::from_ref(value)));
-        let entry = |value: &Value| 1 + value.as_str().map_or(0, str::len) / 32;
-        let cost = 4 + lists.flatten().map(entry).sum::<usize>();
-        let left = self.entries.get();
-        self.entries
-            .set(left.and_then(|left| left.checked_sub(cost).ok_or(rule.at)));
-        self.entries.get().is_ok()
+        let entry = |value: &Value| match &value.kind {
+            Kind::Text(text) => 1 + text.text.len() / 16,
+            Kind::Object(_) => 3,
+            _ => 1,
+        };
+        let field = |(name, value): &(Arc<str>, Value)| {
+            let list = value.as_list().unwrap_or(std::slice::from_ref(value));
+            let list: usize = list.iter().map(entry).sum();
+            // A pair of kind and port takes as much as four names.
+            if name.eq_ignore_ascii_case("protocols") {
+                4 * list
+            } else {
+                list
+            }
+        };
+        self.budget.keeps(fields.iter().map(field).sum(), rule.at)
     }
 
     fn read(&self, index: usize, bytes: &[u8]) -> Result<Vec<Value>, ImportFault> {
@@ -255,9 +267,13 @@ impl Import<'_> {
     fn item(&self, kind: ItemKind, name: String, path: &str, at: Place, verdict: draft::Verdict) -> Item {
         let draft::Verdict {
             outcome,
-            notes,
+            mut notes,
             not_enforced,
         } = verdict;
+        let bytes = notes.iter().map(String::len).sum::<usize>() + name.len() + path.len();
+        if !self.budget.keeps(2 + bytes / 64, at) {
+            notes.clear();
+        }
         Item {
             kind,
             name,
@@ -281,3 +297,6 @@ fn carried() -> draft::Verdict {
         not_enforced: false,
     }
 }
+
+#[cfg(test)]
+mod hostile;

@@ -4,18 +4,12 @@
 //! `serde_json` keeps no places and refuses all of these. Bounded in depth and in the number of values; a name that stands
 //! twice in an object is an error, since readers disagree on which of the two counts.
 
-use super::value::{Kind, MAX_DEPTH, Place, Value};
-use std::{
-    hash::{BuildHasher, RandomState},
-    sync::Arc,
-};
+use super::value::{Kind, MAX_DEPTH, Place, Value, second_of_a_name};
+use std::sync::Arc;
 
 /// Most values in one file: a firewall policy of 60 groups of 2 MB has about 3 million at most, in practice far fewer. A value
 /// takes up to 150 bytes, so this keeps a file under 160 MiB of memory.
 const MOST_VALUES: usize = 1_000_000;
-
-/// Members that are compared one by one: most objects have fewer.
-const FEW: usize = 16;
 
 /// What is wrong with the text, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -176,6 +170,8 @@ impl Reader<'_> {
             self.comma(b'}')?;
         }
         self.at += 1;
+        // What grew while it was read holds up to three places too many: a file may be of small objects alone.
+        entries.shrink_to_fit();
         if let Some(index) = second_of_a_name(&entries) {
             let found = format!("`{}` is there twice", shown(&entries[index].0));
             return Err(JsonError {
@@ -198,6 +194,7 @@ impl Reader<'_> {
             self.comma(b']')?;
         }
         self.at += 1;
+        items.shrink_to_fit();
         Value::list(items, at).map_err(|_| self.fault(format!("nested deeper than {MAX_DEPTH}")))
     }
 
@@ -304,26 +301,6 @@ impl Reader<'_> {
         self.at += word.len();
         Ok(Value::new(kind, at))
     }
-}
-
-/// The first name that stands there already, in any case. By the hashes of names, since names that start alike are slow to
-/// sort; they differ from run to run, so that no file is made for names that share one.
-pub(crate) fn second_of_a_name(entries: &[(Arc<str>, Value)]) -> Option<usize> {
-    let alike = |one: usize, other: usize| entries[one].0.eq_ignore_ascii_case(&entries[other].0);
-    if entries.len() <= FEW {
-        return (1..entries.len()).find(|index| (0..*index).any(|before| alike(before, *index)));
-    }
-    let hashes = RandomState::new();
-    let hash = |name: &str| hashes.hash_one(name.to_ascii_lowercase());
-    let mut order: Vec<(u64, usize)> = entries.iter().map(|(name, _)| hash(name)).zip(0..).collect();
-    order.sort_unstable();
-    let runs = order.chunk_by(|one, other| one.0 == other.0);
-    let second = |run: &[(u64, usize)]| {
-        (1..run.len())
-            .find(|at| (0..*at).any(|before| alike(run[before].1, run[*at].1)))
-            .map(|at| run[at].1)
-    };
-    runs.filter_map(second).min()
 }
 
 fn number(word: &str) -> Option<Kind> {

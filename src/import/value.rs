@@ -4,7 +4,10 @@
 //! Whoever makes a value of others asks for it; what is in doubt is never told apart from outside by its text alone.
 
 pub(crate) use super::text::Text;
-use std::sync::Arc;
+use std::{
+    hash::{BuildHasher, RandomState},
+    sync::{Arc, LazyLock, OnceLock},
+};
 
 /// Deepest nesting of a value, written or computed: dropping and comparing values recurse.
 ///
@@ -55,15 +58,68 @@ pub(crate) struct Object {
     pub entries: Vec<(Arc<str>, Value)>,
     depth: u16,
     doubt: Option<Arc<Unknown>>,
+    /// Of more than a few members, where each is: hash of its name, place among the entries. Made when one is asked for.
+    index: OnceLock<Vec<(u64, u32)>>,
+}
+
+/// Members that are compared one by one: most objects have fewer.
+const FEW: usize = 16;
+
+impl Object {
+    /// A look takes the same time however many members there are: outside input decides how many, and how often one looks.
+    pub fn get(&self, key: &str) -> Option<&Value> {
+        let named = |(name, _): &&(Arc<str>, Value)| name.eq_ignore_ascii_case(key);
+        let found = match self.entries.len() <= FEW {
+            true => self.entries.iter().find(named),
+            false => {
+                let index = self.index.get_or_init(|| by_hash(&self.entries));
+                let hash = hash_of(key);
+                let from = index.partition_point(|(other, _)| *other < hash);
+                let alike = index[from..].iter().take_while(|(other, _)| *other == hash);
+                alike.map(|(_, place)| &self.entries[*place as usize]).find(named)
+            }
+        };
+        found.map(|(_, value)| value)
+    }
 }
 
 impl Object {
-    pub fn get(&self, key: &str) -> Option<&Value> {
-        let mut entries = self.entries.iter();
-        entries
-            .find(|(name, _)| name.eq_ignore_ascii_case(key))
-            .map(|(_, value)| value)
+    /// What the next look takes, in comparisons: the first of a great object puts its members in order.
+    pub fn look(&self) -> usize {
+        match self.entries.len() > FEW && self.index.get().is_none() {
+            true => self.entries.len(),
+            false => FEW,
+        }
     }
+}
+
+/// The hash of a name without regard to case. Hashes differ from run to run, so that no file is made for names that share one.
+fn hash_of(name: &str) -> u64 {
+    static HASHES: LazyLock<RandomState> = LazyLock::new(RandomState::new);
+    HASHES.hash_one(name.to_ascii_lowercase())
+}
+
+/// The places of members, in the order of the hashes of their names.
+fn by_hash(entries: &[(Arc<str>, Value)]) -> Vec<(u64, u32)> {
+    let mut order: Vec<(u64, u32)> = entries.iter().map(|(name, _)| hash_of(name)).zip(0..).collect();
+    order.sort_unstable();
+    order
+}
+
+/// The place of the first name that stands there already, in any case. By hashes, since names that start alike are slow to sort.
+pub(crate) fn second_of_a_name(entries: &[(Arc<str>, Value)]) -> Option<usize> {
+    let alike = |one: usize, other: usize| entries[one].0.eq_ignore_ascii_case(&entries[other].0);
+    if entries.len() <= FEW {
+        return (1..entries.len()).find(|index| (0..*index).any(|before| alike(before, *index)));
+    }
+    let order = by_hash(entries);
+    let runs = order.chunk_by(|one, other| one.0 == other.0);
+    let second = |run: &[(u64, u32)]| {
+        let place = |at: usize| run[at].1 as usize;
+        let twice = (1..run.len()).find(|at| (0..*at).any(|before| alike(place(before), place(*at))));
+        twice.map(place)
+    };
+    runs.filter_map(second).min()
 }
 
 /// A value without its place.
@@ -157,7 +213,13 @@ impl Value {
     pub fn object(entries: Vec<(Arc<str>, Value)>, at: Place) -> Result<Self, TooDeep> {
         let depth = one_deeper(entries.iter().map(|(_, value)| value))?;
         let doubt = entries.iter().find_map(|(_, value)| value.doubt()).cloned();
-        let object = Object { entries, depth, doubt };
+        let index = OnceLock::new();
+        let object = Object {
+            entries,
+            depth,
+            doubt,
+            index,
+        };
         Ok(Self::new(Kind::Object(Arc::new(object)), at))
     }
 

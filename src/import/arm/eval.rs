@@ -10,8 +10,8 @@ use super::{
     too_deep,
 };
 use crate::import::{
-    json::{second_of_a_name, shown},
-    value::{Kind, List, Object, Place, Text, Unknown, Value},
+    json::shown,
+    value::{Kind, List, Object, Place, Text, Unknown, Value, second_of_a_name},
 };
 use std::sync::Arc;
 

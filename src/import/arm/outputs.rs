@@ -6,7 +6,7 @@ use super::{
     functions::Fail,
     parameters::as_declared,
     parse::Expression,
-    scope::Env,
+    scope::{Deployment, Env},
     template::{DEPLOYMENT, Nested, Target},
     too_deep,
 };
@@ -23,7 +23,7 @@ impl<'a> Evaluator<'a> {
             return Err(Fail::Bad("takes a resource".into()));
         };
         let target = self.expression(first, env, at)?;
-        let deployment = self.find_deployment(&target)?;
+        let deployment = self.find_deployment(&target, at)?;
         let outputs = match deployment {
             Some((index, raw)) => self.scope.outputs(index, at, || self.outputs_of(raw))?,
             None => Value::null(at),
@@ -108,7 +108,7 @@ impl<'a> Evaluator<'a> {
     }
 
     /// The only deployment that is certainly meant, and which one of the template's resources it is.
-    fn find_deployment(self, target: &Value) -> Result<Option<(usize, &'a Value)>, Exhausted> {
+    fn find_deployment(self, target: &Value, at: Place) -> Result<Option<(usize, &'a Value)>, Exhausted> {
         let Kind::Text(target) = &target.kind else {
             return Ok(None);
         };
@@ -122,34 +122,40 @@ impl<'a> Evaluator<'a> {
             let sure = by_name || wanted.same_place(id) == Same::Yes;
             same_place && sure && same_names(&wanted.names, &id.names) == Same::Yes
         };
-        let resources = self.scope.template().get("resources");
-        let entries: Vec<(Option<&str>, &Value)> = match resources.map(|raw| &raw.kind) {
-            Some(Kind::List(list)) => list.items.iter().map(|item| (None, item)).collect(),
-            Some(Kind::Object(object)) => object
-                .entries
-                .iter()
-                .map(|(name, item)| (Some(&**name), item))
-                .collect(),
-            _ => return Ok(None),
-        };
         let mut found = None;
-        for (index, (symbol, raw)) in entries.into_iter().enumerate() {
-            let kind = raw.get("type").and_then(Value::as_str);
-            if !kind.is_some_and(|kind| kind.eq_ignore_ascii_case(DEPLOYMENT)) || raw.get("copy").is_some() {
-                continue;
-            }
+        for one in self.deployments(at)? {
+            self.scope.budget.steps(1, at)?;
             let is_symbol = |symbol: &str| target.stands_for.is_none() && symbol.eq_ignore_ascii_case(&target.text);
-            if symbol.is_some_and(is_symbol) {
-                return Ok(Some((index, raw)));
+            if one.symbol.as_deref().is_some_and(is_symbol) {
+                found = Some(one.index);
+                break;
             }
-            if self.id_of(raw)?.is_some_and(|id| is_meant(&id)) {
+            if one.id.as_ref().is_some_and(is_meant) {
                 // Two of one name, of two resource groups: which is meant is not known.
                 match found {
                     Some(_) => return Ok(None),
-                    None => found = Some((index, raw)),
+                    None => found = Some(one.index),
                 }
             }
         }
-        Ok(found)
+        Ok(found.and_then(|index| Some((index, self.scope.resource(index)?))))
+    }
+
+    /// The deployments among the template's resources. What they are called is worked out once, however often one is asked for.
+    fn deployments(self, at: Place) -> Result<&'a [Deployment], Exhausted> {
+        if let Some(known) = self.scope.deployments.get() {
+            return Ok(known);
+        }
+        self.scope.begin_deployments(at)?;
+        let mut found = Vec::new();
+        for (index, symbol, raw) in self.scope.resources() {
+            self.scope.budget.steps(1, at)?;
+            let kind = raw.get("type").and_then(Value::as_str);
+            if kind.is_some_and(|kind| kind.eq_ignore_ascii_case(DEPLOYMENT)) && raw.get("copy").is_none() {
+                let (symbol, id) = (symbol.cloned(), self.id_of(raw)?);
+                found.push(Deployment { index, symbol, id });
+            }
+        }
+        Ok(self.scope.deployments.get_or_init(|| found))
     }
 }

@@ -9,11 +9,16 @@ use super::{
     too_deep,
 };
 use crate::import::{
+    ids::Id,
     json::shown,
     text::Symbol,
     value::{Kind, Object, Place, Unknown, Value},
 };
-use std::{cell::RefCell, collections::HashMap, sync::Arc};
+use std::{
+    cell::{OnceCell, RefCell},
+    collections::HashMap,
+    sync::Arc,
+};
 
 /// The parameters, variables, functions and deployments of one template. What is asked for is worked out once.
 pub(super) struct Scope<'a> {
@@ -26,6 +31,22 @@ pub(super) struct Scope<'a> {
     memo: RefCell<HashMap<(Section, String), Memo>>,
     /// What expressions stand for that Azure alone knows: the same expression for the same, in the same rounds of loops.
     symbols: RefCell<HashMap<(Expression, Rounds), Symbol>>,
+    /// Places of variable loops by name in lower case.
+    loops: OnceCell<HashMap<String, usize>>,
+    /// Places of the template's own namespaces of functions, likewise.
+    spaces: OnceCell<HashMap<String, usize>>,
+    /// The deployments among its resources, worked out once.
+    pub deployments: OnceCell<Vec<Deployment>>,
+}
+
+/// A deployment that `reference` may ask for.
+pub(super) struct Deployment {
+    /// Its place among the template's resources.
+    pub index: usize,
+    /// Where resources are an object.
+    pub symbol: Option<Arc<str>>,
+    /// What is known of it.
+    pub id: Option<Id>,
 }
 
 /// Loops and their rounds.
@@ -94,6 +115,9 @@ impl<'a> Scope<'a> {
             here: Target::default(),
             memo: RefCell::default(),
             symbols: RefCell::default(),
+            loops: OnceCell::new(),
+            spaces: OnceCell::new(),
+            deployments: OnceCell::new(),
         }
     }
 
@@ -131,11 +155,6 @@ impl<'a> Scope<'a> {
         });
         let values = Ok(values.collect());
         Self::new(budget, template, values)
-    }
-
-    /// The template as it is written.
-    pub fn template(&self) -> &Value {
-        &self.template
     }
 
     fn section(&self, name: &str) -> Option<&Object> {
@@ -191,13 +210,14 @@ impl<'a> Scope<'a> {
             if let Some(raw) = raw.flatten() {
                 return evaluator.value(raw, None);
             }
-            let loops = section.and_then(|section| section.get("copy")?.as_list());
-            let named = |one: &&Value| {
-                one.get("name")
-                    .and_then(Value::as_str)
-                    .is_some_and(|loop_name| loop_name.eq_ignore_ascii_case(name))
-            };
-            match loops.and_then(|loops| loops.iter().find(named)) {
+            let loops = section
+                .and_then(|section| section.get("copy")?.as_list())
+                .unwrap_or_default();
+            let places = self.loops.get_or_init(|| places(loops, "name"));
+            match places
+                .get(&name.to_ascii_lowercase())
+                .and_then(|place| loops.get(*place))
+            {
                 Some(one) => evaluator.copied(one, None),
                 None => Ok(Value::unknown(
                     format!("the template has no variable `{}`", shown(name)),
@@ -217,6 +237,36 @@ impl<'a> Scope<'a> {
         self.once(Section::Deployment, &index.to_string(), at, make)
     }
 
+    /// Marks that the deployments are being worked out: a name of one that asks for a deployment needs itself.
+    pub fn begin_deployments(&self, at: Place) -> Result<(), Exhausted> {
+        let key = (Section::Deployment, "names".to_owned());
+        match self.memo.borrow_mut().insert(key, Memo::Working) {
+            Some(_) => Err(too_deep(at)),
+            None => Ok(()),
+        }
+    }
+
+    /// Resources with their places and their symbolic names, if they have any.
+    pub fn resources(&self) -> Box<dyn Iterator<Item = (usize, Option<&Arc<str>>, &Value)> + '_> {
+        match self.template.get("resources").map(|raw| &raw.kind) {
+            Some(Kind::List(list)) => Box::new(list.items.iter().enumerate().map(|(index, item)| (index, None, item))),
+            Some(Kind::Object(object)) => {
+                let entries = object.entries.iter().enumerate();
+                Box::new(entries.map(|(index, (name, item))| (index, Some(name), item)))
+            }
+            _ => Box::new(std::iter::empty()),
+        }
+    }
+
+    /// One of the template's resources as it is written.
+    pub fn resource(&self, index: usize) -> Option<&Value> {
+        match &self.template.get("resources")?.kind {
+            Kind::List(list) => list.items.get(index),
+            Kind::Object(object) => object.entries.get(index).map(|(_, item)| item),
+            _ => None,
+        }
+    }
+
     /// The definition of one of the template's own functions, `namespace.name`.
     pub fn function(&self, name: &str, at: Place) -> Result<Option<&Value>, Exhausted> {
         let spaces = self
@@ -224,13 +274,9 @@ impl<'a> Scope<'a> {
             .get("functions")
             .and_then(Value::as_list)
             .unwrap_or_default();
-        self.budget.steps(spaces.len() / 16, at)?;
-        let named = |space: &&Value, namespace: &str| {
-            let text = space.get("namespace").and_then(Value::as_str);
-            text.is_some_and(|text| text.eq_ignore_ascii_case(namespace))
-        };
+        let places = self.spaces.get_or_init(|| places(spaces, "namespace"));
         let found = name.split_once('.').and_then(|(namespace, member)| {
-            let space = spaces.iter().find(|space| named(space, namespace))?;
+            let space = spaces.get(*places.get(&namespace.to_ascii_lowercase())?)?;
             Some((space.get("members")?.as_object()?, member))
         });
         match found {
@@ -261,6 +307,13 @@ impl<'a> Scope<'a> {
         self.memo.borrow_mut().insert(key, Memo::Done(value.clone()));
         Ok(value)
     }
+}
+
+/// The places of the first of each name that stands under `key`, by name in lower case.
+fn places(items: &[Value], key: &str) -> HashMap<String, usize> {
+    let name = |one: &Value| Some(one.get(key)?.as_str()?.to_ascii_lowercase());
+    let named = items.iter().enumerate().rev();
+    named.filter_map(|(place, one)| Some((name(one)?, place))).collect()
 }
 
 /// A parameter whose value is not known. A text stands in for itself by name, so that what is named after it can be told apart.

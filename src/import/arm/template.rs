@@ -194,6 +194,8 @@ impl Walk {
         let name = text("name")?.unwrap_or_else(|| Value::unknown("it has no name", raw.at));
         let name = parent.map_or_else(|| name.clone(), |(_, parent)| child_name(parent, &name));
         if is_wanted {
+            // With what stands for it in the report.
+            on.scope.budget.text(400 + site.path.len(), raw.at)?;
             self.met.push(Resource {
                 kind: kind.clone(),
                 name: name.clone(),

@@ -13,6 +13,7 @@ use crate::{
     },
     policy::FqdnPattern,
 };
+use std::collections::HashSet;
 
 const FIELDS: [&str; 17] = [
     "ruleType",
@@ -190,11 +191,10 @@ fn protocols(rule: &Value, draft: &mut Draft) -> Vec<(&'static str, u16)> {
             &[]
         }
     };
-    let mut protocols = Vec::new();
+    let (mut protocols, mut seen) = (Vec::new(), HashSet::new());
     for item in items {
         match protocol(item) {
-            Ok(read) if protocols.contains(&read) => {}
-            Ok(read) => protocols.push(read),
+            Ok(read) => protocols.extend(seen.insert(read).then_some(read)),
             Err(fault) => draft.missing(fault),
         }
     }

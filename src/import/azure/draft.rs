@@ -20,28 +20,60 @@ pub(super) enum Effect {
     Unknown,
 }
 
+/// Most notes of one sort about one rule: of the others, their number. A list may hold a great many entries that are no names.
+const MOST_NOTES: usize = 50;
+
+/// Notes, each once.
+#[derive(Debug, Default)]
+struct Notes {
+    said: Vec<String>,
+    /// How many there are beyond [`MOST_NOTES`].
+    more: usize,
+}
+
+impl Notes {
+    fn add(&mut self, note: String) {
+        if self.said.contains(&note) {
+            return;
+        }
+        match self.said.len() < MOST_NOTES {
+            true => self.said.push(note),
+            false => self.more += 1,
+        }
+    }
+
+    fn len(&self) -> usize {
+        self.said.len() + self.more
+    }
+
+    fn into_texts(self) -> impl Iterator<Item = String> {
+        let more = (self.more > 0).then(|| format!("and {} more such notes", self.more));
+        self.said.into_iter().chain(more)
+    }
+}
+
 /// A rule that is being read.
 #[derive(Debug)]
 pub(super) struct Draft {
     effect: Effect,
     /// Carried, but worth a word.
-    remarks: Vec<String>,
+    remarks: Notes,
     /// Parts that are left out: an allow rule is narrower without them, a deny rule lets more through.
-    missing: Vec<String>,
+    missing: Notes,
     /// Why the rule as a whole cannot be carried.
-    void: Vec<String>,
+    void: Notes,
     /// Matches something else than in Azure, yet never more if it allows and never less if it denies.
-    changed: Vec<String>,
+    changed: Notes,
 }
 
 impl Draft {
     pub fn new(effect: Effect) -> Self {
         Self {
             effect,
-            remarks: Vec::new(),
-            missing: Vec::new(),
-            void: Vec::new(),
-            changed: Vec::new(),
+            remarks: Notes::default(),
+            missing: Notes::default(),
+            void: Notes::default(),
+            changed: Notes::default(),
         }
     }
 
@@ -50,22 +82,19 @@ impl Draft {
     }
 
     pub fn remark(&mut self, note: impl Into<String>) {
-        self.remarks.push(note.into());
+        self.remarks.add(note.into());
     }
 
     pub fn changed(&mut self, note: impl Into<String>) {
-        self.changed.push(note.into());
+        self.changed.add(note.into());
     }
 
     pub fn missing(&mut self, note: impl Into<String>) {
-        let note = note.into();
-        if !self.missing.contains(&note) {
-            self.missing.push(note);
-        }
+        self.missing.add(note.into());
     }
 
     pub fn void(&mut self, note: impl Into<String>) {
-        self.void.push(note.into());
+        self.void.add(note.into());
     }
 
     /// A list that is needed is written and holds nothing: what allows nothing does no harm, what was to deny denies nothing.
@@ -96,25 +125,22 @@ impl Draft {
 
     /// Whether the rule goes into the policy.
     pub fn stays(&self) -> bool {
-        self.void.is_empty()
+        self.void.len() == 0
     }
 
     pub fn verdict(self) -> Verdict {
         let stays = self.stays();
-        let lossless = stays && self.missing.is_empty();
+        let lossless = stays && self.missing.len() == 0;
         let not_enforced = self.denies() && !lossless;
-        let outcome = match (stays, lossless && self.changed.is_empty()) {
+        let outcome = match (stays, lossless && self.changed.len() == 0) {
             (false, _) => Outcome::Absent,
             (true, true) => Outcome::Carried,
             (true, false) => Outcome::Approximated,
         };
-        let mut notes = self.void;
-        notes.extend(self.missing);
-        notes.extend(self.changed);
-        notes.extend(self.remarks);
+        let notes = [self.void, self.missing, self.changed, self.remarks];
         Verdict {
             outcome,
-            notes,
+            notes: notes.into_iter().flat_map(Notes::into_texts).collect(),
             not_enforced,
         }
     }

@@ -19,6 +19,8 @@ use crate::{
     nets,
 };
 
+use std::collections::HashSet;
+
 /// An IP group of the files.
 #[derive(Debug)]
 struct Known {
@@ -38,10 +40,11 @@ struct Written {
 }
 
 impl Written {
-    fn of(resource: &Resource) -> Self {
+    fn of(import: &Import<'_>, resource: &Resource) -> Self {
         let mut draft = Draft::new(Effect::Allow);
         let mut members = Vec::new();
         match content(&resource.body) {
+            Ok(content) if !import.affords(content) => {}
             Ok(content) => match list(content, "ipAddresses", &mut draft, address) {
                 Some(addresses) => members = addresses,
                 None => draft.missing("it has no `ipAddresses`: a query may have left them out"),
@@ -94,7 +97,7 @@ impl IpGroups {
         let mut groups = Self::default();
         let mut names = Names::default();
         for (id, members) in distinct(&deployed) {
-            let mut written: Vec<Written> = members.iter().map(|member| Written::of(member)).collect();
+            let mut written: Vec<Written> = members.iter().map(|member| Written::of(import, member)).collect();
             let mut known = merged(&mut written);
             let name = id.last().unwrap_or(NO_NAME).to_owned();
             known.group.name = names.take(name, &mut written[0].draft);
@@ -205,8 +208,9 @@ fn merged(written: &mut [Written]) -> Known {
     let sound = written.iter().position(Written::is_sound);
     let mut one = known(&written[sound.unwrap_or(0)]);
     // Whether it is deployed, where, by what name: what it certainly holds and the sound one does not tells them apart.
+    let held: HashSet<&String> = one.group.members.iter().collect();
     let differ = |other: &Written| match sound {
-        Some(_) if other.in_part => other.members.iter().any(|member| !one.group.members.contains(member)),
+        Some(_) if other.in_part => other.members.iter().any(|member| !held.contains(member)),
         Some(_) => other.members != one.group.members,
         None => true,
     };

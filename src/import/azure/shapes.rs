@@ -6,10 +6,11 @@ use super::{
     identity::kind_of_id,
 };
 use crate::import::{
-    arm::{self, Budget, Exhausted, Given, Resource, evaluate},
+    arm::{self, Given, Resource, evaluate},
+    budget::{Budget, Exhausted},
     value::{Kind, Object, Place, Value},
 };
-use std::collections::HashSet;
+use std::{collections::HashSet, fmt};
 
 pub(super) const POLICY: &str = "microsoft.network/firewallpolicies";
 pub(super) const GROUP: &str = "microsoft.network/firewallpolicies/rulecollectiongroups";
@@ -34,9 +35,77 @@ pub(super) struct Found {
 /// Adds what the documents of a file hold. The answer is whether that is anything.
 pub(super) fn find(budget: &Budget, given: &Given, documents: &[Value], found: &mut Found) -> Result<bool, Exhausted> {
     let mut finder = Finder { budget, given, found };
-    match documents {
-        [document] => finder.document(document, "$"),
-        _ => finder.list(documents, "$"),
+    let seen = match documents {
+        [document] => finder.document(document, &Path::ROOT)?,
+        _ => finder.list(documents, &Path::ROOT)?,
+    };
+    // An empty list is what `az` prints where there is nothing: an answer, not a mistake.
+    let is_empty = documents.iter().all(|one| one.as_list().is_some_and(<[_]>::is_empty));
+    Ok(seen.read || is_empty)
+}
+
+/// Where the search is. It becomes a text only for what is kept: most of what a file holds is not.
+struct Path<'p> {
+    above: Option<&'p Path<'p>>,
+    step: Step<'p>,
+}
+
+enum Step<'p> {
+    Root,
+    Item(usize),
+    Member(&'p str),
+}
+
+impl<'p> Path<'p> {
+    const ROOT: Self = Self {
+        above: None,
+        step: Step::Root,
+    };
+
+    fn below(&'p self, step: Step<'p>) -> Self {
+        let above = Some(self);
+        Self { above, step }
+    }
+}
+
+impl fmt::Display for Path<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(above) = self.above {
+            above.fmt(f)?;
+        }
+        match self.step {
+            Step::Root => f.write_str("$"),
+            Step::Item(index) => write!(f, "[{index}]"),
+            Step::Member(name) => f.write_str(&arm::member_path(name)),
+        }
+    }
+}
+
+/// What the search has seen in a value. It looks at each value once and tells of it upwards, however deep it stands.
+#[derive(Clone, Copy)]
+struct Seen {
+    /// It is, or holds, something that is read.
+    read: bool,
+    /// It is nothing, or a thing of another type.
+    foreign: bool,
+    /// It nowhere says a word that rules, collections and groups need (tags, dates, parameters).
+    silent: bool,
+}
+
+impl Seen {
+    const READ: Self = Self {
+        read: true,
+        foreign: false,
+        silent: false,
+    };
+
+    /// A value without others in it.
+    fn plain(value: &Value) -> Self {
+        Self {
+            read: false,
+            foreign: matches!(value.kind, Kind::Null),
+            silent: value.as_str().is_none_or(|text| !cut_off(text)),
+        }
     }
 }
 
@@ -47,79 +116,86 @@ struct Finder<'a> {
 }
 
 impl Finder<'_> {
-    /// Whether the value is, or holds, something that is read.
-    fn document(&mut self, value: &Value, path: &str) -> Result<bool, Exhausted> {
+    fn document(&mut self, value: &Value, path: &Path<'_>) -> Result<Seen, Exhausted> {
         if let Some(items) = value.as_list() {
-            // An empty list is what `az` prints where there is nothing: an answer, not a mistake.
-            return Ok(self.list(items, path)? || (items.is_empty() && path == "$"));
+            return self.list(items, path);
         }
-        if value.as_object().is_none() {
-            return Ok(false);
-        }
+        let Some(object) = value.as_object() else {
+            return Ok(Seen::plain(value));
+        };
+        self.budget.steps(1 + object.entries.len() / 16, value.at)?;
         if is_template(value) {
-            return self.template(value, path).map(|()| true);
+            self.template(value, &path.to_string())?;
+            return Ok(Seen::READ);
         }
         let kind = kind_of(value);
         if kind.is_some() || may_hold_resources(value) {
-            let met = arm::resource(self.budget, value, kind.as_deref(), path)?;
+            let met = arm::resource(self.budget, value, kind.as_deref(), &path.to_string())?;
             if !met.is_empty() {
                 self.found.resources.extend(met);
-                return Ok(true);
+                return Ok(Seen::READ);
             }
         }
         if is_collection(value) {
-            self.found.bare.push((evaluate(self.budget, value)?, path.to_owned()));
-            return Ok(true);
+            self.found.bare.push((evaluate(self.budget, value)?, path.to_string()));
+            return Ok(Seen::READ);
         }
-        self.inside(value, path)
+        self.inside(object, path)
     }
 
     /// What stands among things that are read belongs to them: a rule collection without its action may deny.
-    fn list(&mut self, items: &[Value], path: &str) -> Result<bool, Exhausted> {
+    fn list(&mut self, items: &[Value], path: &Path<'_>) -> Result<Seen, Exhausted> {
+        let (mut read, mut foreign, mut silent) = (false, true, true);
         let mut unclaimed = Vec::new();
-        let mut any = false;
         for (index, item) in items.iter().enumerate() {
-            let path = format!("{path}[{index}]");
-            match self.document(item, &path)? {
-                true => any = true,
-                false if is_foreign(item) => {}
-                false => unclaimed.push((path, item.at, UNCLAIMED)),
+            let seen = self.document(item, &path.below(Step::Item(index)))?;
+            read |= seen.read;
+            foreign &= seen.foreign;
+            silent &= seen.silent;
+            if !seen.read && !seen.foreign {
+                unclaimed.push(index);
             }
         }
-        if any {
-            self.found.unclaimed.extend(unclaimed);
+        for index in unclaimed.into_iter().filter(|_| read) {
+            self.unclaimed(&path.below(Step::Item(index)), items[index].at, UNCLAIMED)?;
         }
-        Ok(any)
+        Ok(Seen { read, foreign, silent })
     }
 
     /// REST pages and Windows PowerShell wrap lists in `value`; other tools keep whole templates in their own files.
-    fn inside(&mut self, value: &Value, path: &str) -> Result<bool, Exhausted> {
+    fn inside(&mut self, object: &Object, path: &Path<'_>) -> Result<Seen, Exhausted> {
+        let entries = &object.entries;
+        let (mut read, mut silent) = (false, true);
         let mut unclaimed = Vec::new();
-        let mut any = false;
-        for (name, inner) in value.as_object().map_or(&[][..], |object| &object.entries) {
-            let path = format!("{path}{}", arm::member_path(name));
-            match self.document(inner, &path)? {
-                true => any = true,
-                false if says_no_rule(inner) => {}
-                false => unclaimed.push((path, inner.at, UNCLAIMED)),
+        for (index, (name, inner)) in entries.iter().enumerate() {
+            let seen = self.document(inner, &path.below(Step::Member(name)))?;
+            read |= seen.read;
+            silent &= seen.silent && !says(name);
+            if !seen.read && !seen.silent {
+                unclaimed.push(index);
             }
         }
-        if any {
-            self.found.unclaimed.extend(unclaimed);
+        for index in unclaimed.into_iter().filter(|_| read) {
+            let (name, inner) = &entries[index];
+            self.unclaimed(&path.below(Step::Member(name)), inner.at, UNCLAIMED)?;
         }
-        let entries = value.as_object().map_or(&[][..], |object| &object.entries);
         let next = entries
             .iter()
-            .filter(|(name, link)| any && is_next(name) && says_something(link));
-        let next = next.map(|(name, link)| {
-            (
-                format!("{path}{}", arm::member_path(name)),
-                link.at,
-                "there is another page, which may hold rules",
-            )
-        });
-        self.found.unclaimed.extend(next);
-        Ok(any)
+            .filter(|(name, link)| read && is_next(name) && says_something(link));
+        for (name, link) in next {
+            let why = "there is another page, which may hold rules";
+            self.unclaimed(&path.below(Step::Member(name)), link.at, why)?;
+        }
+        let foreign = is_foreign(object);
+        let silent = silent || foreign;
+        Ok(Seen { read, foreign, silent })
+    }
+
+    fn unclaimed(&mut self, path: &Path<'_>, at: Place, why: &'static str) -> Result<(), Exhausted> {
+        let path = path.to_string();
+        self.budget.text(64 + path.len(), at)?;
+        self.found.unclaimed.push((path, at, why));
+        Ok(())
     }
 
     fn template(&mut self, template: &Value, path: &str) -> Result<(), Exhausted> {
@@ -146,36 +222,21 @@ const UNCLAIMED: &str = "it is nothing that is read, and may be a rule or a coll
 const WORDS: [&str; 5] = ["action", "priority", "protocol", "rule", "target"];
 
 fn begins_with(name: &str, words: &[&str]) -> bool {
-    let name = name.to_ascii_lowercase();
-    words.iter().any(|word| name.starts_with(word))
+    let begins = |word: &str| {
+        name.get(..word.len())
+            .is_some_and(|start| start.eq_ignore_ascii_case(word))
+    };
+    words.iter().any(|word| begins(word))
 }
 
-/// What stands beside what is read under another name (tags, dates, parameters) and nowhere says a word that rules, collections
-/// and groups need.
-fn says_no_rule(value: &Value) -> bool {
-    let says = |name: &str| begins_with(name, &WORDS) || begins_with(name, &["name", "properties"]);
-    match &value.kind {
-        Kind::Text(text) => !cut_off(&text.text),
-        Kind::List(list) => list.items.iter().all(says_no_rule),
-        Kind::Object(object) => {
-            let mut entries = object.entries.iter();
-            is_foreign(value) || entries.all(|(name, inner)| !says(name) && says_no_rule(inner))
-        }
-        _ => true,
-    }
+fn says(name: &str) -> bool {
+    begins_with(name, &WORDS) || begins_with(name, &["name", "properties"])
 }
 
 /// Nothing, or a thing of another type. A `type` that is none of a resource may be an action, or what another tool calls a rule.
-fn is_foreign(value: &Value) -> bool {
-    match &value.kind {
-        Kind::Null => true,
-        Kind::List(list) => list.items.iter().all(is_foreign),
-        Kind::Object(object) => {
-            let kind = value.get("type").and_then(Value::as_str);
-            object.entries.is_empty() || kind.is_some_and(|kind| is_other(kind, object))
-        }
-        _ => false,
-    }
+fn is_foreign(object: &Object) -> bool {
+    let kind = object.get("type").and_then(Value::as_str);
+    object.entries.is_empty() || kind.is_some_and(|kind| is_other(kind, object))
 }
 
 fn is_other(kind: &str, object: &Object) -> bool {

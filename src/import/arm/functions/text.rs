@@ -159,7 +159,7 @@ fn split(call: &Call<'_>) -> Made {
     call.budget.text(text.len(), call.at)?;
     let (mut items, mut start, mut at) = (Vec::new(), 0, 0);
     while at < text.len() {
-        call.budget.steps(1, call.at)?;
+        call.budget.steps(1 + delimiters.len() / 16, call.at)?;
         let found = delimiters
             .iter()
             .find(|one| !one.is_empty() && text[at..].starts_with(**one));

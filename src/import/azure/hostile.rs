@@ -1,0 +1,171 @@
+//! What a hostile file may cost: of each generator, a file twice as large takes at most twice as much, or ends at a bound.
+//!
+//! Steps are measured and not time. What is not paid for looks at each thing a fixed number of times; the sizes are such that a
+//! loop within a loop would be felt.
+
+use super::*;
+
+/// A template with these variables and resources.
+fn template(variables: &str, resources: &str) -> String {
+    format!("{{\"contentVersion\": \"1\", \"variables\": {{{variables}}}, \"resources\": [{resources}]}}")
+}
+
+fn many(count: usize, one: impl Fn(usize) -> String) -> String {
+    (0..count).map(one).collect::<Vec<_>>().join(",")
+}
+
+fn texts(count: usize, start: &str) -> String {
+    many(count, |index| format!("\"{start}{index}\""))
+}
+
+const IP_GROUP: &str = "\"type\": \"Microsoft.Network/ipGroups\", \"name\": \"g\"";
+
+/// A group with one collection that allows, of these rules.
+fn rules(rules: &str) -> String {
+    format!(
+        r#"{{"type": "Microsoft.Network/firewallPolicies/ruleCollectionGroups", "name": "p/g", "properties": {{"priority": 100,
+        "ruleCollections": [{{"ruleCollectionType": "FirewallPolicyFilterRuleCollection", "name": "c", "priority": 100,
+        "action": {{"type": "Allow"}}, "rules": [{rules}]}}]}}}}"#
+    )
+}
+
+/// An application rule with these fields and names.
+fn rule(fields: &str, fqdns: &str) -> String {
+    format!(
+        r#"{{"ruleType": "ApplicationRule", {fields} "sourceAddresses": ["*"], "targetFqdns": {fqdns},
+        "protocols": [{{"protocolType": "Https", "port": 443}}]}}"#
+    )
+}
+
+fn names(fqdns: &str) -> String {
+    rules(&rule("\"name\": \"a\",", fqdns))
+}
+
+fn nested(levels: usize, inner: &str) -> String {
+    format!("{}{inner}{}", "{\"x\":".repeat(levels), "}".repeat(levels))
+}
+
+/// What hostile files are made of, from a size.
+const GENERATORS: [(&str, fn(usize) -> String); 17] = [
+    ("names that start alike", |size| {
+        let name = "x".repeat(80);
+        let one = |index| rule(&format!("\"name\": \"{name}{index}\","), "[\"a.com\"]");
+        template("", &rules(&many(size, one)))
+    }),
+    ("entries that are no names", |size| {
+        template("", &names(&format!("[{}]", texts(size, "!"))))
+    }),
+    ("fields that are none", |size| {
+        let fields = many(size, |index| format!("\"f{index}\": 1")) + ",";
+        template("", &rules(&rule(&fields, "[\"a.com\"]")))
+    }),
+    ("protocols", |size| {
+        let one = |index| format!("\"Https:{}\"", 1 + index % 65_535);
+        let rule = format!(
+            "\"name\": \"a\", \"targetFqdns\": [\"a.com\"], \"protocols\": [{}]",
+            many(size, one)
+        );
+        template("", &rules(&format!("{{\"ruleType\": \"ApplicationRule\", {rule}}}")))
+    }),
+    ("an IP group twice", |size| {
+        let list = texts(size, "a10.0.0.");
+        let other = format!("{{{IP_GROUP}, \"properties\": {{\"ipAddresses\": [\"10.0.0.1\"]}}}}");
+        format!("[{{{IP_GROUP}, \"properties\": {{\"ipAddresses\": [{list}]}}}}, {other}]")
+    }),
+    ("delimiters", |size| {
+        let split = "[split(padLeft('', 900000, 'a'), variables('d'))]";
+        template(
+            &format!("\"d\": [{}]", texts(size, "x")),
+            &names(&format!("\"{split}\"")),
+        )
+    }),
+    ("references", |size| {
+        let one = |index| {
+            format!(
+                "{{\"type\": \"Microsoft.Resources/deployments\", \"name\": \"d{index}\", \"properties\": {{\"template\": {{}}}}}}"
+            )
+        };
+        let asked = many(size, |index| format!("\"[reference('d{index}')]\""));
+        template("", &(many(size, one) + "," + &names(&format!("[{asked}]"))))
+    }),
+    ("variable loops", |size| {
+        let one = |index| format!("{{\"name\": \"v{index}\", \"count\": 1, \"input\": \"a{index}.com\"}}");
+        let asked = many(size, |index| format!("\"[variables('v{index}')[0]]\""));
+        template(
+            &format!("\"copy\": [{}]", many(size, one)),
+            &names(&format!("[{asked}]")),
+        )
+    }),
+    ("variables", |size| {
+        let one = |index| format!("\"v{index}\": \"a{index}.com\"");
+        let asked = many(size, |index| format!("\"[variables('v{index}')]\""));
+        template(&many(size, one), &names(&format!("[{asked}]")))
+    }),
+    ("members deep inside", |size| {
+        nested(90, &format!("{{{}}}", many(size, |index| format!("\"a{index}\": 0"))))
+    }),
+    ("objects deep inside", |size| {
+        nested(90, &format!("[{}]", many(size, |_| "{\"b\": 0}".into())))
+    }),
+    ("nothing deep inside", |size| {
+        format!("{}{}{}", "[".repeat(90), many(size, |_| "null".into()), "]".repeat(90))
+    }),
+    ("what may be a rule beside what is read", |size| {
+        nested(
+            90,
+            &format!(
+                "[{}, {}]",
+                template("", &names("[\"a.com\"]")),
+                many(size, |_| "0".into())
+            ),
+        )
+    }),
+    ("a resource of another type in a loop", |size| {
+        let members = many(size, |index| format!("\"m{index}\": 0"));
+        let other = format!(
+            "{{\"type\": \"a.b/c\", \"copy\": {{\"name\": \"l\", \"count\": 1000}}, \"resources\": [], {members}}}"
+        );
+        template("", &(other + "," + &names("[\"a.com\"]")))
+    }),
+    ("rules that share a list", |size| {
+        let one = |index| rule(&format!("\"name\": \"r{index}\","), "\"[variables('n')]\"");
+        template(&format!("\"n\": [{}]", texts(size, "a")), &rules(&many(size, one)))
+    }),
+    ("functions of one's own", |size| {
+        let one = |index| {
+            format!(
+                "{{\"namespace\": \"n{index}\", \"members\": {{\"f\": {{\"parameters\": [], \"output\": {{\"value\": \"a{index}.com\"}}}}}}}}"
+            )
+        };
+        let asked = many(size, |index| format!("\"[n{index}.f()]\""));
+        let functions = format!("\"x\": 1}}, \"functions\": [{}], \"y\": {{", many(size, one));
+        template(&functions, &names(&format!("[{asked}]")))
+    }),
+    ("firewalls that use policies", |size| {
+        let id = "/subscriptions/s/resourceGroups/g/providers/Microsoft.Network";
+        let one = |index| {
+            format!(
+                "{{\"id\": \"{id}/firewallPolicies/p{index}\", \"name\": \"p{index}\"}},
+                {{\"id\": \"{id}/azureFirewalls/f{index}\", \"name\": \"f{index}\",
+                \"firewallPolicy\": {{\"id\": \"{id}/firewallPolicies/p{index}\"}}}}"
+            )
+        };
+        format!("[{}]", many(size, one))
+    }),
+];
+
+#[test]
+fn a_hostile_file_twice_as_large_takes_at_most_twice_as_much() {
+    for (what, file) in GENERATORS {
+        let [one, two] = [1_500, 3_000].map(|size| {
+            let budget = Budget::default();
+            let files = [("a.json".to_owned(), file(size).into_bytes())];
+            let made = within(&budget, &files, None, &Options::default());
+            let faults = made.err().unwrap_or_default();
+            let ended = faults.iter().any(|fault| fault.found.contains(" more than "));
+            (ended, budget.taken())
+        });
+        let grows = one.1.iter().zip(two.1).any(|(one, two)| two > 2 * one + 1_000);
+        assert!(two.0 || !grows, "{what}: {:?}, then {:?}", one.1, two.1);
+    }
+}

@@ -1,0 +1,110 @@
+//! [`Budget`]: what an import may cost, about a second and 256 MiB. Every loop over what a file says pays here, or looks at each
+//! thing a fixed number of times.
+
+use super::value::{Object, Place, Value};
+use std::{cell::Cell, sync::Arc};
+
+/// Most steps of one import: a step is about 100 ns. The 700 KB template of the tests takes 60,000.
+const MOST_STEPS: u64 = 1_000_000;
+
+/// Most bytes of text that all expressions, and all paths, may make together. A rule collection group has at most 2 MB.
+const MOST_TEXT_BYTES: u64 = 32 << 20;
+
+/// What the rules and their account may come to: each entry of a list counts 1, and 1 for 16 bytes of it; a field counts like an
+/// entry, an object in a list 3, a protocol four times that, an item of the report 2, and 1 for 64 bytes of it. Lists may be shared by many rules, so that a small file holds more than this. A name of 20 bytes
+/// takes about 600 bytes until it is part of a policy.
+const MOST_ENTRIES: u64 = 300_000;
+
+/// A bound is reached: the import ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Exhausted {
+    pub at: Place,
+    pub found: String,
+}
+
+/// What is left of the bounds.
+#[derive(Debug)]
+pub(crate) struct Budget {
+    steps: Cell<u64>,
+    text: Cell<u64>,
+    entries: Cell<u64>,
+    /// Where the entries were not enough.
+    too_many: Cell<Option<Place>>,
+}
+
+impl Default for Budget {
+    fn default() -> Self {
+        Self {
+            steps: Cell::new(MOST_STEPS),
+            text: Cell::new(MOST_TEXT_BYTES),
+            entries: Cell::new(MOST_ENTRIES),
+            too_many: Cell::new(None),
+        }
+    }
+}
+
+impl Budget {
+    /// Takes `count` steps, for work at `at`.
+    pub fn steps(&self, count: usize, at: Place) -> Result<(), Exhausted> {
+        take(&self.steps, count).ok_or_else(|| Exhausted {
+            at,
+            found: format!("the template takes more than {MOST_STEPS} steps to work out"),
+        })
+    }
+
+    /// A member of an object, in any case of its name.
+    pub fn member<'v>(&self, object: &'v Object, key: &str, at: Place) -> Result<Option<&'v Value>, Exhausted> {
+        self.steps((object.look() + key.len()) / 32, at)?;
+        Ok(object.get(key))
+    }
+
+    /// A name among members that are no object yet. Names of one length are compared byte by byte.
+    pub fn place_of(&self, entries: &[(Arc<str>, Value)], key: &str, at: Place) -> Result<Option<usize>, Exhausted> {
+        self.steps(entries.len() * (4 + key.len()) / 128, at)?;
+        Ok(entries.iter().position(|(name, _)| name.eq_ignore_ascii_case(key)))
+    }
+
+    /// Takes `bytes` of text, before it is made.
+    pub fn text(&self, bytes: usize, at: Place) -> Result<(), Exhausted> {
+        take(&self.text, bytes).ok_or_else(|| Exhausted {
+            at,
+            found: format!(
+                "the template's expressions make more than {} MiB of text",
+                MOST_TEXT_BYTES >> 20
+            ),
+        })
+    }
+
+    /// Takes what is kept of something at `at`. `false`: there is not enough left, and the import will fail ([`Self::kept`]).
+    pub fn keeps(&self, count: usize, at: Place) -> bool {
+        if self.too_many.get().is_none() && take(&self.entries, count).is_none() {
+            self.too_many.set(Some(at));
+        }
+        self.too_many.get().is_none()
+    }
+
+    /// Fails if there was not enough for everything that is kept.
+    pub fn kept(&self) -> Result<(), Exhausted> {
+        let found =
+            format!("the rules and what is to be said of them come to more than {MOST_ENTRIES} entries of lists");
+        self.too_many.get().map_or(Ok(()), |at| Err(Exhausted { at, found }))
+    }
+
+    /// What was taken: steps, bytes of text, entries.
+    #[cfg(test)]
+    pub fn taken(&self) -> [u64; 3] {
+        let all = Self::default();
+        let taken = |all: Cell<u64>, left: &Cell<u64>| all.get() - left.get();
+        [
+            taken(all.steps, &self.steps),
+            taken(all.text, &self.text),
+            taken(all.entries, &self.entries),
+        ]
+    }
+}
+
+fn take(left: &Cell<u64>, count: usize) -> Option<()> {
+    let rest = left.get().checked_sub(u64::try_from(count).ok()?)?;
+    left.set(rest);
+    Some(())
+}
