@@ -23,16 +23,21 @@ use std::{
     io::{IsTerminal, stderr},
     net::{SocketAddr, TcpListener},
     sync::Arc,
+    thread,
     time::Duration,
 };
 use tokio::{
     runtime,
     signal::unix::{Signal, SignalKind, signal},
+    sync::oneshot,
     time::{self, MissedTickBehavior},
 };
 
 /// How often the file is looked at. A change is taken up at the second look, so within two of these.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// Stack of the thread that reads a configuration, in bytes: as much as the first one had.
+const READING_STACK: usize = 8 << 20;
 
 /// `egret run`
 #[derive(Clone, Debug, Default, Args)]
@@ -165,19 +170,33 @@ async fn serve(
             // Whoever rotates the log from outside signals afterwards.
             gateway.log().reopen();
         }
-        match (wish, &mut watch) {
+        let changed = match (wish, &mut watch) {
             (Some(Wish::Stop), _) => break,
-            (Some(Wish::Reload), Some(watch)) => match watch.now() {
-                Ok(bytes) => reload(gateway, watch, bytes, lab),
-                Err(fault) => keep(gateway, &fault),
-            },
-            (Some(Wish::Reload), None) => tracing::info!("nothing to reload: the rules came from the command line"),
+            (Some(Wish::Reload), Some(watch)) => watch.now().map(Some),
+            (Some(Wish::Reload), None) => {
+                tracing::info!("nothing to reload: the rules came from the command line");
+                continue;
+            }
             (None, Some(watch)) => match watch.poll() {
-                Seen::Changed(bytes) => reload(gateway, watch, bytes, lab),
-                Seen::Fault(fault) => keep(gateway, &fault),
-                Seen::Nothing => {}
+                Seen::Changed(bytes) => Ok(Some(bytes)),
+                Seen::Fault(fault) => Err(fault),
+                Seen::Nothing => Ok(None),
             },
-            (None, None) => {}
+            (None, None) => Ok(None),
+        };
+        match (changed, &mut watch) {
+            (Ok(Some(bytes)), Some(watch)) => {
+                let path = watch.path().display().to_string();
+                let Some(checked) = read(gateway, &mut signals, &path, bytes).await else {
+                    break;
+                };
+                match checked {
+                    Ok(checked) => reload(gateway, watch, checked, lab),
+                    Err(problems) => keep(gateway, &problems),
+                }
+            }
+            (Err(fault), _) => keep(gateway, &fault),
+            (Ok(_), _) => {}
         }
     }
     drain(gateway, signals, drain_time).await;
@@ -200,13 +219,43 @@ async fn drain(gateway: &Arc<Gateway>, mut signals: Signals, limit: Duration) {
     }
 }
 
-fn reload(gateway: &Gateway, watch: &mut Watch, bytes: Vec<u8>, lab: bool) {
-    let path = watch.path().display().to_string();
-    let checked = match config::from_bytes(&path, bytes) {
-        Ok(checked) => checked,
-        Err(problems) => return keep(gateway, &problems),
+/// Reads a configuration on a thread of its own: a large one takes seconds, which a stop does not wait for. `None`: a signal to
+/// stop came first. A signal to reload in the meantime finds the newer bytes, if there are any, at the next look.
+async fn read(
+    gateway: &Gateway,
+    signals: &mut Signals,
+    path: &str,
+    bytes: Vec<u8>,
+) -> Option<Result<Checked, Vec<Problem>>> {
+    tracing::info!(path, "the configuration is read anew");
+    let (send, mut checked) = oneshot::channel();
+    let named = path.to_owned();
+    let thread = thread::Builder::new().name("reload".into()).stack_size(READING_STACK);
+    let started = thread.spawn(move || {
+        // Nobody waits for it any more: a stop came first.
+        let _ = send.send(config::from_bytes(&named, bytes));
+    });
+    let failed = |why: &dyn std::fmt::Display| {
+        let found = format!("it cannot be read: {why}");
+        Some(Err(vec![Problem::unplaced(path, found, "")]))
     };
+    if let Err(error) = started {
+        return failed(&error);
+    }
+    loop {
+        tokio::select! {
+            checked = &mut checked => return checked.map_or_else(|error| failed(&error), Some),
+            wish = signals.next() => match wish {
+                Wish::Stop => return None,
+                Wish::Reload => gateway.log().reopen(),
+            },
+        }
+    }
+}
+
+fn reload(gateway: &Gateway, watch: &mut Watch, checked: Checked, lab: bool) {
     if let Some(why) = overrides_outside_lab(&checked, lab) {
+        let path = watch.path().display().to_string();
         return keep(gateway, &[Problem::unplaced(path, why, "")]);
     }
     watch.set_sources(checked.sources.clone());

@@ -231,7 +231,10 @@ impl Import<'_> {
             return Err(self.fault(nowhere, "", "is larger than 32 MiB".into()));
         }
         let text = json::decode(bytes).map_err(|found| self.fault(nowhere, "", found.into()))?;
-        json::parse(&text, file).map_err(|error| self.fault(error.at, "", error.found))
+        json::parse(&text, file).map_err(|error| ImportFault {
+            hint: json::hint(&text, &self.names[index]).into(),
+            ..self.fault(error.at, "", error.found)
+        })
     }
 
     /// Values for parameters that no template has: a slip of the pen must not pass for a value. Azure refuses them too.

@@ -18,10 +18,11 @@ pub(crate) struct JsonError {
     pub found: String,
 }
 
-/// The text of a file: UTF-8, or UTF-16 with its mark, which Windows PowerShell's `>` writes.
+/// The text of a file: UTF-8, or UTF-16, which Windows PowerShell's `>` writes with its mark and other tools without. JSON
+/// starts with a character of ASCII, which tells the two apart (RFC 4627 section 3).
 pub(crate) fn decode(bytes: &[u8]) -> Result<String, &'static str> {
-    let wide = |read: fn([u8; 2]) -> u16| {
-        let units = bytes[2..].chunks(2).map(|pair| match pair {
+    let wide = |bytes: &[u8], read: fn([u8; 2]) -> u16| {
+        let units = bytes.chunks(2).map(|pair| match pair {
             [one, two] => read([*one, *two]),
             _ => 0xfffd,
         });
@@ -30,12 +31,41 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<String, &'static str> {
             .map_err(|_| "is not UTF-16, though it starts as such")
     };
     match bytes {
-        [0xff, 0xfe, ..] => wide(u16::from_le_bytes),
-        [0xfe, 0xff, ..] => wide(u16::from_be_bytes),
+        [0xff, 0xfe, rest @ ..] => wide(rest, u16::from_le_bytes),
+        [0xfe, 0xff, rest @ ..] => wide(rest, u16::from_be_bytes),
+        [first, 0, ..] if *first != 0 => wide(bytes, u16::from_le_bytes),
+        [0, second, ..] if *second != 0 => wide(bytes, u16::from_be_bytes),
         _ => {
             let text = std::str::from_utf8(bytes).map_err(|_| "is not UTF-8")?;
             Ok(text.strip_prefix('\u{feff}').unwrap_or(text).to_owned())
         }
+    }
+}
+
+/// What to do about a file that is no JSON; empty if there is nothing to say. By its name, and by how its text starts.
+pub(crate) fn hint(text: &str, name: &str) -> &'static str {
+    let ends = |end: &str| name.to_ascii_lowercase().ends_with(end);
+    let first = text
+        .lines()
+        .map(str::trim_start)
+        .find(|line| !line.is_empty())
+        .unwrap_or_default();
+    let begins = |words: &[&str]| words.iter().any(|word| first.starts_with(word));
+    let is_key = first
+        .split_once(':')
+        .is_some_and(|(key, _)| !key.is_empty() && !key.contains(['{', '"', '[', '/']));
+    if ends(".bicepparam") || begins(&["using "]) {
+        "parameters in Bicep: `az bicep build-params --file FILE` makes the JSON of them"
+    } else if ends(".bicep") || begins(&["param ", "targetScope", "resource ", "module ", "var ", "@description("]) {
+        "Bicep: `az bicep build --file FILE` makes the JSON of it"
+    } else if ends(".tf") {
+        "Terraform: print the policy that is deployed with `az`, in JSON"
+    } else if text.contains("\u{1b}[") {
+        "it holds the colours of a terminal: print it anew with `--output json`"
+    } else if ends(".yaml") || ends(".yml") || begins(&["- ", "---"]) || is_key {
+        "YAML is not read: print it anew with `--output json`"
+    } else {
+        ""
     }
 }
 
@@ -365,6 +395,33 @@ mod tests {
         let text = "\u{feff}{\"a\": 1}";
         let bytes: Vec<u8> = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
         assert_eq!(one(&decode(&bytes).unwrap()).get("a").unwrap().as_int(), Some(1));
+    }
+
+    #[test]
+    fn utf_16_without_its_mark_is_read_as_well() {
+        let text = "{\"a\": 1}";
+        for read in [u16::to_le_bytes, u16::to_be_bytes] {
+            let bytes: Vec<u8> = text.encode_utf16().flat_map(read).collect();
+            assert_eq!(decode(&bytes).unwrap(), text);
+        }
+        assert_eq!(decode(b"3").unwrap(), "3");
+    }
+
+    #[test]
+    fn what_is_no_json_is_told_what_to_do_by_its_name_or_its_start() {
+        for (name, text, word) in [
+            ("main.bicep", "// hub\nparam x string", "az bicep build --file"),
+            ("main.txt", "\nparam x string", "az bicep build --file"),
+            ("x.bicepparam", "using 'main.bicep'", "build-params"),
+            ("out.json", "- action:\n    type: Deny", "--output json"),
+            ("out.json", "id: /subscriptions/x", "--output json"),
+            ("out.json", "\u{1b}[1m{\u{1b}[0m", "colours"),
+        ] {
+            assert!(hint(text, name).contains(word), "{name} {text:?}");
+            assert!(parse(text, 0).is_err());
+        }
+        assert_eq!(hint("{\"a\": nope}", "a.json"), "");
+        assert_eq!(hint("\"a\": nope", "a.json"), "");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use super::{
     Import, Options, carried,
     draft::{Draft, Effect, Verdict},
-    fields::{name_of, property},
+    fields::{name_of, property, unread},
     ip_groups::IpGroups,
     names::{NO_NAME, Names, tie},
     schema::{Section, Shape, rules_of, section_of},
@@ -226,6 +226,11 @@ impl Reader<'_> {
         if !self.import.affords(value) {
             return Vec::new();
         }
+        if let Some((path, _)) = unread(value, fields_of(shape)).first() {
+            let path = path.trim_start_matches('.');
+            let why = format!("`{}` of its collection is not read, and may hold rules", shown(path));
+            shared.void.get_or_insert(why);
+        }
         let mut draft = shared.draft();
         let names = inside.names.entry(shape.section()).or_default();
         let name = names.take(name_of(value.get("name"), NO_NAME), &mut draft);
@@ -314,6 +319,23 @@ impl Reader<'_> {
             self.put(kind, &full, origin, draft.verdict());
         }
         by_kind
+    }
+}
+
+/// What is read of a collection.
+fn fields_of(shape: Shape) -> &'static [&'static str] {
+    const NOW: [&str; 3] = ["action", "ruleCollectionType", "rules"];
+    const OLD: [&str; 6] = [
+        "action",
+        "ruleCondition",
+        "ruleConditions",
+        "ruleType",
+        "translatedAddress",
+        "translatedPort",
+    ];
+    match shape {
+        Shape::Old => &OLD,
+        Shape::Now | Shape::Classic(_) => &NOW,
     }
 }
 

@@ -3,6 +3,7 @@
 use super::draft::Draft;
 use crate::{
     import::{
+        arm::member_path,
         json::shown,
         model::Origin,
         value::{Kind, Value},
@@ -125,6 +126,61 @@ pub(super) fn unknown_fields(rule: &Value, known: &[&str], draft: &mut Draft) {
         if !is_known && says_something(value) {
             draft.void(format!("`{}` is no field that egret knows of such a rule", shown(name)));
         }
+    }
+}
+
+/// Fields of a resource that hold something and are not read, with their paths: those of another name, and those that stand under
+/// `properties` and beside it, of which one place is read ([`property`]). They may be rules.
+pub(super) fn unread<'v>(body: &'v Value, read: &[&str]) -> Vec<(String, &'v Value)> {
+    const PLAIN: [&str; 22] = [
+        "apiVersion",
+        "comments",
+        "etag",
+        "extendedLocation",
+        "id",
+        "identity",
+        "kind",
+        "location",
+        "managedBy",
+        "metadata",
+        "name",
+        "plan",
+        "priority",
+        "properties",
+        "provisioningState",
+        "resourceGroup",
+        "scope",
+        "sku",
+        "subscriptionId",
+        "systemData",
+        "tags",
+        "type",
+    ];
+    let is_in = |names: &[&str], name: &str| names.iter().any(|one| one.eq_ignore_ascii_case(name));
+    let inner = body.get("properties").filter(|inner| inner.as_object().is_some());
+    let mut found = Vec::new();
+    for (prefix, place) in [(".properties", inner), ("", Some(body))] {
+        for (name, value) in place
+            .and_then(Value::as_object)
+            .map_or(&[][..], |object| &object.entries)
+        {
+            let again = prefix.is_empty() && inner.is_some_and(|inner| inner.get(name).is_some());
+            let is_read = is_in(&PLAIN, name) || (is_in(read, name) && !again);
+            if !is_read && may_hold(value) {
+                found.push((format!("{prefix}{}", member_path(name)), value));
+            }
+        }
+    }
+    found
+}
+
+/// Whether rules may be in it.
+fn may_hold(value: &Value) -> bool {
+    match &value.kind {
+        Kind::List(_) | Kind::Object(_) => says_something(value),
+        Kind::Text(text) => cut_off(&text.text),
+        Kind::Unknown(_) => true,
+        _ => false,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::{
     collections::GroupSource,
-    fields::{name_of, property, says_something},
+    fields::{below, name_of, property, says_something, unread},
     identity::Identity,
     names::NO_NAME,
     schema::{Section, Shape},
@@ -68,12 +68,9 @@ pub(super) fn group(body: &Value, kind: &str, name: &str, origin: Origin, doubt:
     let key = if old { "rules" } else { written.unwrap_or(now[0]) };
     let shape = if old { Shape::Old } else { Shape::Now };
     let collections = collections(body, key, shape, &origin).and_then(|found| {
-        if let Some(other) = beside(body, key) {
-            let why = format!("it has `{other}` beside what is read: which of them counts is not known");
-            return Err(unknown(why, body.at));
-        }
         found.ok_or_else(|| unknown(format!("it has no `{key}`: what it holds may stand elsewhere"), body.at))
     });
+    let collections = collections.map(|found| found.into_iter().chain(not_read(body, key, shape, &origin)).collect());
     GroupSource {
         name: name.to_owned(),
         priority: property(body, "priority").cloned(),
@@ -84,15 +81,15 @@ pub(super) fn group(body: &Value, kind: &str, name: &str, origin: Origin, doubt:
     }
 }
 
-/// Another list of a group that says something, in its `properties` or beside them.
-fn beside<'k>(body: &Value, read: &str) -> Option<&'k str> {
-    let read = property(body, read);
-    let places = [body.get("properties"), Some(body)];
-    ["ruleCollections", "ruleCollection", "rules"].into_iter().find(|key| {
-        let written = places.iter().flatten().filter_map(|place| place.get(key));
-        let mut others = written.filter(|value| read.is_none_or(|read| !std::ptr::eq(*value, read)));
-        others.any(says_something)
-    })
+/// Fields of a group beside the one that is read, each as a collection that is not known.
+fn not_read(body: &Value, key: &str, shape: Shape, origin: &Origin) -> Placed {
+    let fields = unread(body, &[key]).into_iter();
+    let not_known = |(path, value): (String, &Value)| {
+        let why = format!("`{key}` is read of this group, and what stands here may hold rules too");
+        let origin = below(origin, &path, value);
+        (Value::unknown(why, value.at), shape, origin)
+    };
+    fields.map(not_known).collect()
 }
 
 /// The group that the collections of a classic firewall make; `None` if it has none.

@@ -318,3 +318,47 @@ fn an_ip_group_without_addresses_is_not_known_and_an_empty_one_is_nobody() {
     }
     assert!(rule("Deny", "sourceIpGroups", json!({"ipAddresses": ["10.0.0.0/8"]})).is_ok());
 }
+
+/// A group of policy `p` with these properties, beside one that allows everything.
+fn beside(group: &Value) -> Value {
+    json!([group, {"type": "Microsoft.Network/firewallPolicies/ruleCollectionGroups", "name": "p/wide", "properties": {
+        "priority": 300, "ruleCollections": [{"ruleCollectionType": "FirewallPolicyFilterRuleCollection", "name": "wide",
+        "priority": 200, "action": {"type": "Allow"}, "rules": [application(&json!({"targetFqdns": ["*"]}))]}]}}])
+}
+
+#[test]
+fn what_may_hold_rules_beside_what_is_read_of_a_group_or_a_collection_stops_the_import() {
+    let deny = json!([{"ruleCollectionType": "FirewallPolicyFilterRuleCollection", "name": "c", "priority": 200,
+        "action": {"type": "Deny"}, "rules": [application(&json!({"targetFqdns": ["evil.example"]}))]}]);
+    let group = |properties: &Value, fields: &Value| {
+        let group = json!({"type": "Microsoft.Network/firewallPolicies/ruleCollectionGroups", "name": "p/g",
+            "properties": with(json!({"priority": 200, "ruleCollections": []}), properties)});
+        beside(&with(group, fields))
+    };
+    for (properties, fields, path) in [
+        (json!({"rules": deny}), json!({}), "$[0].properties.rules"),
+        (
+            json!({"ruleCollection": deny}),
+            json!({}),
+            "$[0].properties.ruleCollection",
+        ),
+        (json!({}), json!({"ruleCollections": deny}), "$[0].ruleCollections"),
+        (json!({}), json!({"rules": deny}), "$[0].rules"),
+    ] {
+        let faults = import(&group(&properties, &fields), false).unwrap_err();
+        assert!(faults.iter().any(|fault| fault.path == path), "{path}: {faults:?}");
+    }
+    let plain = json!({"tags": {"name": "x"}, "dependsOn": ["x"], "location": "x", "rules": [], "more": "x"});
+    assert!(import(&group(&json!({}), &plain), false).is_ok());
+    let twice = collection(
+        with(filter("Allow"), &json!({"ruleConditions": deny})),
+        &application(&json!({"targetFqdns": ["a.com"]})),
+    );
+    let imported = import(&twice, false).unwrap();
+    let (outcome, notes) = outcome(&imported, "g/c");
+    assert_eq!(outcome, Outcome::Absent);
+    assert!(
+        notes.contains("`ruleConditions` of its collection is not read"),
+        "{notes}"
+    );
+}
