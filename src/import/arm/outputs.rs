@@ -148,7 +148,7 @@ impl<'a> Evaluator<'a> {
         }
         self.scope.begin_deployments(at)?;
         let mut found = Vec::new();
-        for (index, symbol, raw) in self.scope.resources() {
+        for (index, (symbol, raw)) in self.scope.resources().into_iter().enumerate() {
             self.scope.budget.steps(1, at)?;
             let kind = raw.get("type").and_then(Value::as_str);
             if kind.is_some_and(|kind| kind.eq_ignore_ascii_case(DEPLOYMENT)) && raw.get("copy").is_none() {

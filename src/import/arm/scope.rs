@@ -246,15 +246,12 @@ impl<'a> Scope<'a> {
         }
     }
 
-    /// Resources with their places and their symbolic names, if they have any.
-    pub fn resources(&self) -> Box<dyn Iterator<Item = (usize, Option<&Arc<str>>, &Value)> + '_> {
+    /// The template's resources, each with its symbolic name if it has one.
+    pub fn resources(&self) -> Vec<(Option<&Arc<str>>, &Value)> {
         match self.template.get("resources").map(|raw| &raw.kind) {
-            Some(Kind::List(list)) => Box::new(list.items.iter().enumerate().map(|(index, item)| (index, None, item))),
-            Some(Kind::Object(object)) => {
-                let entries = object.entries.iter().enumerate();
-                Box::new(entries.map(|(index, (name, item))| (index, Some(name), item)))
-            }
-            _ => Box::new(std::iter::empty()),
+            Some(Kind::List(list)) => list.items.iter().map(|item| (None, item)).collect(),
+            Some(Kind::Object(object)) => object.entries.iter().map(|(name, item)| (Some(name), item)).collect(),
+            _ => Vec::new(),
         }
     }
 

@@ -45,8 +45,10 @@ fn nested(levels: usize, inner: &str) -> String {
     format!("{}{inner}{}", "{\"x\":".repeat(levels), "}".repeat(levels))
 }
 
+type Generator = (&'static str, fn(usize) -> String);
+
 /// What hostile files are made of, from a size.
-const GENERATORS: [(&str, fn(usize) -> String); 17] = [
+const GENERATORS: [Generator; 17] = [
     ("names that start alike", |size| {
         let name = "x".repeat(80);
         let one = |index| rule(&format!("\"name\": \"{name}{index}\","), "[\"a.com\"]");
