@@ -11,7 +11,7 @@ Every decision has one reason out of a closed set. Its name is what the answer t
 metrics say. The status is that of the answer while none has been sent; inside a tunnel, after the 200, a refusal is the TLS alert
 `access_denied` and a close. `error` is the parameter of `Proxy-Status` (RFC 9209).
 
-Azure's columns: `ActionReason` as below. `Action` is `Allow` where a rule allowed and the flow went on or failed for want of an upstream
+Azure's columns: `ActionReason` as below, and empty where a rule allowed and `Action` is `Allow`. `Action` is `Allow` where a rule allowed and the flow went on or failed for want of an upstream
 (the rows whose reason starts with `Upstream`), and `Deny` for everything else; in audit mode a denial by the rules is let through, its
 `Action` is `Allow`, and `egret.audit` says what it would have been.
 

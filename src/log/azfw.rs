@@ -97,8 +97,10 @@ impl Envelope {
         });
     }
 
-    pub(super) fn action_reason(&self, reason: Reason) -> &str {
+    /// Empty where a rule allowed, as in Azure's table: trouble with the destination is no reason of the decision.
+    pub(super) fn action_reason(&self, action: Action, rule: Option<&RuleRef>, reason: Reason) -> &str {
         match reason {
+            _ if action == Action::Allow && rule.is_some() => "",
             Reason::NoRuleMatched => &self.no_rule_matched,
             other => other.azure_action_reason(),
         }

@@ -15,7 +15,11 @@ impl Envelope {
         o.text("TargetUrl", row.target_url.unwrap_or_default(), URL);
         o.word("Action", action(row.action));
         rule_columns(o, row.rule);
-        o.text("ActionReason", self.action_reason(row.reason), CONFIGURED);
+        o.text(
+            "ActionReason",
+            self.action_reason(row.action, row.rule, row.reason),
+            CONFIGURED,
+        );
         o.number("ApplicationRuleCount", row.count);
     }
 
@@ -26,7 +30,11 @@ impl Envelope {
         o.number("DestinationPort", row.destination.port().into());
         o.word("Action", action(row.action));
         rule_columns(o, row.rule);
-        o.text("ActionReason", self.action_reason(row.reason), CONFIGURED);
+        o.text(
+            "ActionReason",
+            self.action_reason(row.action, row.rule, row.reason),
+            CONFIGURED,
+        );
         o.flag("IsDefaultRule", row.rule.is_none());
         o.number("NetworkRuleCount", row.count);
     }

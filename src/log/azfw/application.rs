@@ -19,7 +19,11 @@ impl Envelope {
         o.text("TargetUrl", row.target_url.unwrap_or_default(), URL);
         o.word("Action", action(row.outcome()));
         rule_columns(o, row.rule);
-        o.text("ActionReason", self.action_reason(row.reason), CONFIGURED);
+        o.text(
+            "ActionReason",
+            self.action_reason(row.outcome(), row.rule, row.reason),
+            CONFIGURED,
+        );
         o.flag("IsTlsInspected", false);
         o.flag("IsExplicitProxyRequest", row.explicit);
         o.word("WebCategory", "");

@@ -20,7 +20,11 @@ impl Envelope {
         o.number("DestinationPort", row.port.into());
         o.word("Action", action(row.outcome()));
         rule_columns(o, row.rule);
-        o.text("ActionReason", self.action_reason(row.reason), CONFIGURED);
+        o.text(
+            "ActionReason",
+            self.action_reason(row.outcome(), row.rule, row.reason),
+            CONFIGURED,
+        );
         o.object("egret", |o| egret(o, row));
     }
 }

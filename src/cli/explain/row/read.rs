@@ -36,17 +36,22 @@ impl Row {
         Self::parse(&line(BufReader::new(open), number)?)
     }
 
-    /// A line. Some exports write `properties` as text in the text.
+    /// A line. Some exports write `properties` as text in the text; Log Analytics returns the columns themselves, with the name
+    /// of their table as `Type`.
     pub fn parse(line: &[u8]) -> anyhow::Result<Self> {
         let line = line.strip_prefix("\u{feff}".as_bytes()).unwrap_or(line);
         let row: Value = serde_json::from_slice(line).context("it is no row in JSON")?;
-        let category = row["category"].as_str().unwrap_or_default();
+        let category = row["category"].as_str().or(row["Type"].as_str()).unwrap_or_default();
         let columns = match &row["properties"] {
+            Value::Null if row["Type"].is_string() => row.clone(),
             Value::String(text) => serde_json::from_str(text).context("`properties` is text, but no JSON")?,
             other => other.clone(),
         };
         if !columns.is_object() {
-            bail!("the row has no `properties`");
+            bail!(
+                "the row has no `properties`, and no `Type` beside columns: take it as Azure's diagnostic settings write it, or as Log \
+                 Analytics returns it"
+            );
         }
         if !category.starts_with("AzureFirewall") {
             return Ok(Self {
@@ -88,6 +93,18 @@ fn line(mut reader: impl BufRead, number: usize) -> anyhow::Result<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_row_of_log_analytics_has_its_columns_at_the_top_and_its_table_as_type() {
+        let flat = br#"{"TimeGenerated":"2026-01-01T00:00:00Z","Type":"AZFWApplicationRule","Fqdn":"a.example","Action":"Deny"}"#;
+        let row = Row::parse(flat).expect("a row");
+        assert_eq!(
+            (row.category.as_str(), &row.columns["Fqdn"]),
+            ("AZFWApplicationRule", &"a.example".into())
+        );
+        let neither = Row::parse(br#"{"Fqdn":"a.example"}"#).err().expect("no row");
+        assert!(neither.to_string().contains("take it as"), "{neither}");
+    }
 
     #[test]
     fn a_line_far_into_a_large_file_is_found_and_a_line_without_an_end_is_not_read() {
