@@ -199,6 +199,9 @@ async fn d_03_refused_addresses_are_no_fallback_when_the_public_one_is_down() {
     let (status, phrase) = world.ask(connect("down.openai.example.com")).await;
     assert_eq!(status, 502, "{phrase}");
     assert_eq!(world.last_reason(), "UpstreamRefused");
+    let row = world.last_row();
+    let told = ["Action", "ActionReason"].map(|column| row["properties"][column].as_str());
+    assert_eq!(told, [Some("Allow"), Some("")], "a rule allowed it: {row}");
     assert_eq!(sink.dials().await, 0);
 }
 
