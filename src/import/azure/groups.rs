@@ -85,7 +85,7 @@ pub(super) fn group(body: &Value, kind: &str, name: &str, origin: Origin, doubt:
 fn not_read(body: &Value, key: &str, shape: Shape, origin: &Origin) -> Placed {
     let fields = unread(body, &[key]).into_iter();
     let not_known = |(path, value): (String, &Value)| {
-        let why = format!("`{key}` is read of this group, and what stands here may hold rules too");
+        let why = format!("it stands beside what is read of its group (`{key}`), and may hold rules too");
         let origin = below(origin, &path, value);
         (Value::unknown(why, value.at), shape, origin)
     };
