@@ -13,7 +13,8 @@ metrics say. The status is that of the answer while none has been sent; inside a
 
 Azure's columns: `ActionReason` as below, and empty where a rule allowed and `Action` is `Allow`. `Action` is `Allow` where a rule allowed and the flow went on or failed for want of an upstream
 (the rows whose reason starts with `Upstream`), and `Deny` for everything else; in audit mode a denial by the rules is let through, its
-`Action` is `Allow`, and `egret.audit` says what it would have been.
+`Action` is `Allow`, and `egret.audit` says what it would have been. A collection in audit mode lets through only what stands behind it
+does: what that denies is its denial.
 
 This page is written by `EGRET_GOLDEN=write cargo test --test reasons`.
 

@@ -33,6 +33,7 @@ pub fn json(it: &Explanation) -> String {
         "action": told.then(|| format!("{:?}", decision.map_or(Action::Deny, |decision| decision.action))),
         "reason": told.then(|| it.reason().name()),
         "rule": decision.and_then(|decision| decision.rule).map(|rule| it.label(rule)),
+        "behind": decision.and_then(|decision| decision.behind).map(|rule| it.label(rule)),
         "ties": super::ties(it),
         "audit": decision.is_some_and(|decision| decision.mode == Mode::Audit),
         "wide": decision.is_some_and(|decision| decision.wide),
