@@ -18,7 +18,7 @@ mod toml;
 mod value;
 
 pub use azure::{ImportFault, Options, azure_firewall};
-pub use report::{Count, ImportReport, Item, ItemKind, Outcome};
+pub use report::{Count, ImportReport, Item, ItemKind, Outcome, Unset};
 pub use toml::Origins;
 
 /// Largest file of an import, in bytes: a firewall policy has at most 60 groups of 2 MB, in practice a few MB in all.

@@ -22,9 +22,9 @@ mod sources;
 
 use super::{
     Imported, arm,
-    budget::Budget,
+    budget::{Asked, Budget},
     json,
-    report::{ImportReport, Item, ItemKind, Outcome},
+    report::{ImportReport, Item, ItemKind, Outcome, Unset},
     toml,
     value::{Kind, Place, Value},
 };
@@ -114,11 +114,24 @@ fn within(
         options,
         budget,
     };
-    let (model, items) = import.run(files, parameters)?;
+    let (model, mut items) = import.run(files, parameters)?;
+    let asked = budget.take_asked();
+    for item in &mut items {
+        item.notes.extend(
+            asked
+                .defaults
+                .get(&item.at)
+                .filter(|_| item.not_enforced)
+                .map(default_of),
+        );
+    }
     let policies = model.policies.iter().map(|policy| policy.name.clone()).collect();
-    let report = ImportReport::new(names[..files.len()].to_vec(), policies, items);
-    let stops: Vec<ImportFault> = report.items.iter().filter(|item| item.not_enforced).map(stop).collect();
-    if !stops.is_empty() && !options.partial {
+    let unset = import.unset(&asked);
+    let report = ImportReport::new(names[..files.len()].to_vec(), policies, items, unset);
+    let mut stops: Vec<ImportFault> = report.items.iter().filter(|item| item.not_enforced).map(stop).collect();
+    if let Some(last) = stops.last_mut().filter(|_| !options.partial) {
+        last.hint
+            .extend(report.without_value().map(|unset| format!(". {unset}")));
         return Err(stops);
     }
     let model = super::model::Model {
@@ -127,6 +140,11 @@ fn within(
     };
     let (toml, origins) = toml::write(&model, &report.files);
     Ok(Imported { toml, origins, report })
+}
+
+/// What stops may come from the template, and not from whoever deploys it.
+fn default_of(parameter: &String) -> String {
+    format!("it is the default of parameter `{parameter}`, which has no other value (`--set {parameter}=VALUE`)")
 }
 
 fn stop(item: &Item) -> ImportFault {
@@ -250,6 +268,15 @@ impl Import<'_> {
                 )
             })
             .collect()
+    }
+
+    fn unset(&self, asked: &Asked) -> Vec<Unset> {
+        let unset = asked.unset.iter().map(|(at, name)| Unset {
+            name: name.clone(),
+            file: self.file(*at),
+            line: at.line,
+        });
+        unset.collect()
     }
 
     fn fault(&self, at: Place, path: &str, found: String) -> ImportFault {

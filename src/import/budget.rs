@@ -2,7 +2,11 @@
 //! thing a fixed number of times.
 
 use super::value::{Object, Place, Value};
-use std::{cell::Cell, sync::Arc};
+use std::{
+    cell::{Cell, RefCell},
+    collections::BTreeMap,
+    sync::Arc,
+};
 
 /// Most steps of one import: a step is about 100 ns. The 700 KB template of the tests takes 60,000.
 const MOST_STEPS: u64 = 1_000_000;
@@ -22,7 +26,7 @@ pub(crate) struct Exhausted {
     pub found: String,
 }
 
-/// What is left of the bounds.
+/// What is left of the bounds, and what was asked for on the way.
 #[derive(Debug)]
 pub(crate) struct Budget {
     steps: Cell<u64>,
@@ -30,6 +34,16 @@ pub(crate) struct Budget {
     entries: Cell<u64>,
     /// Where the entries were not enough.
     too_many: Cell<Option<Place>>,
+    asked: RefCell<Asked>,
+}
+
+/// Parameters of whole files that were asked for and that nobody gave: a value from outside would change what comes out.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Asked {
+    /// Those without a value, by the place of their definition.
+    pub unset: BTreeMap<Place, String>,
+    /// Those that have their default, by its place.
+    pub defaults: BTreeMap<Place, String>,
 }
 
 impl Default for Budget {
@@ -39,11 +53,22 @@ impl Default for Budget {
             text: Cell::new(MOST_TEXT_BYTES),
             entries: Cell::new(MOST_ENTRIES),
             too_many: Cell::new(None),
+            asked: RefCell::default(),
         }
     }
 }
 
 impl Budget {
+    /// Keeps which parameters are asked for and not given.
+    pub fn ask(&self, keep: impl FnOnce(&mut Asked)) {
+        keep(&mut self.asked.borrow_mut());
+    }
+
+    /// Which parameters were asked for and not given, so far.
+    pub fn take_asked(&self) -> Asked {
+        self.asked.take()
+    }
+
     /// Takes `count` steps, for work at `at`.
     pub fn steps(&self, count: usize, at: Place) -> Result<(), Exhausted> {
         take(&self.steps, count).ok_or_else(|| Exhausted {

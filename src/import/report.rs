@@ -85,6 +85,17 @@ pub struct Count {
     pub absent: usize,
 }
 
+/// A parameter of a template that something asks for and that nobody gave a value.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Unset {
+    /// Its name.
+    pub name: String,
+    /// File that defines it.
+    pub file: Arc<str>,
+    /// Line, from 1.
+    pub line: u32,
+}
+
 /// The whole account.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct ImportReport {
@@ -96,10 +107,12 @@ pub struct ImportReport {
     pub counts: BTreeMap<ItemKind, Count>,
     /// Everything that the files hold, in their order.
     pub items: Vec<Item>,
+    /// Parameters without a value that something depends on.
+    pub unset: Vec<Unset>,
 }
 
 impl ImportReport {
-    pub(super) fn new(files: Vec<Arc<str>>, policies: Vec<String>, mut items: Vec<Item>) -> Self {
+    pub(super) fn new(files: Vec<Arc<str>>, policies: Vec<String>, mut items: Vec<Item>, unset: Vec<Unset>) -> Self {
         items.sort_by_key(|item| item.at);
         let mut counts: BTreeMap<ItemKind, Count> = BTreeMap::new();
         for item in &items {
@@ -116,6 +129,7 @@ impl ImportReport {
             policies,
             counts,
             items,
+            unset,
         }
     }
 
@@ -125,6 +139,18 @@ impl ImportReport {
         items
             .map(|item| printable(&format!("{}: {}", item.name, item.notes.join("; "))))
             .collect()
+    }
+
+    /// Each parameter without a value that something depends on, in one line.
+    pub(super) fn without_value(&self) -> Option<String> {
+        let names: Vec<&str> = self.unset.iter().map(|one| one.name.as_str()).collect();
+        let told = || {
+            let names = printable(&names.join(", "));
+            format!(
+                "parameters without a value, on which something depends (`--set NAME=VALUE`, `--parameters FILE`): {names}"
+            )
+        };
+        (!names.is_empty()).then(told)
     }
 
     /// For people: what is not as it was, then the counts.
@@ -155,6 +181,7 @@ impl ImportReport {
                 count.absent
             );
         }
+        text.extend(self.without_value().map(|unset| unset + "\n"));
         text
     }
 }

@@ -180,6 +180,21 @@ fn with_values_for_its_parameters_the_landing_zone_for_ai_allows_what_it_should(
     ] {
         set.push((name.into(), "10.0.2.0/24".into()));
     }
+    // One import without any of them says which they are, those in branches that may not be taken among them.
+    let without = template("aiml-landing-zone-azure-firewall.json", &Options::default()).unwrap();
+    let unset: Vec<&str> = without.report.unset.iter().map(|one| one.name.as_str()).collect();
+    assert!(set.iter().all(|(name, _)| unset.contains(&name.as_str())), "{unset:?}");
+    assert!(!unset.contains(&"location") && !unset.contains(&"tags"), "{unset:?}");
+    let told = without.report.text();
+    assert!(
+        told.trim_end()
+            .lines()
+            .last()
+            .unwrap()
+            .contains("extendFirewallForJumpboxBootstrap"),
+        "{told}"
+    );
+
     let options = Options {
         set,
         ..Options::default()
@@ -214,4 +229,60 @@ fn a_module_with_rules_in_a_parameters_file_is_imported() {
     assert_eq!(&*policy.name, "hub");
     assert_eq!(&*policy.groups[0].collections[0].name, "c");
     assert_eq!(count(&imported, ItemKind::ApplicationRule), "1/0/0");
+}
+
+#[test]
+fn what_stops_by_the_default_of_a_parameter_names_it() {
+    let name = "avm-firewall-policy-module.json";
+    let stops = |set: &[(&str, &str)]| {
+        let set = set.iter().map(|(name, value)| ((*name).into(), (*value).into()));
+        let options = Options {
+            set: set.collect(),
+            ..Options::default()
+        };
+        let faults = template(name, &options).expect_err("threatIntelMode is Deny");
+        let told = faults.iter().map(|fault| format!("{}. {}", fault.found, fault.hint));
+        told.collect::<Vec<String>>().join("\n")
+    };
+    let told = stops(&[]);
+    assert!(told.contains("the default of parameter `threatIntelMode`"), "{told}");
+    assert!(
+        told.contains("parameters without a value") && told.ends_with(": name"),
+        "{told}"
+    );
+    let told = stops(&[("threatIntelMode", "Deny"), ("name", "p")]);
+    assert!(!told.contains("parameter"), "{told}");
+}
+
+#[test]
+fn parameters_that_something_asks_for_are_listed_and_no_others() {
+    let rule = json!({"ruleType": "ApplicationRule", "name": "r", "sourceAddresses": ["*"],
+        "protocols": "[if(parameters('either'), parameters('one'), parameters('other'))]",
+        "targetFqdns": ["[parameters('given')]", "[parameters('withDefault')]"]});
+    let collection = json!({"ruleCollectionType": "FirewallPolicyFilterRuleCollection", "name": "c", "priority": 200,
+        "action": {"type": "Allow"}, "rules": [rule]});
+    let inner = json!({"parameters": {"inner": {"type": "string"}}, "resources": [
+        {"type": "Microsoft.Network/ipGroups", "name": "[parameters('inner')]", "properties": {"ipAddresses": []}}]});
+    let text = json!({"type": "string"});
+    let file = json!({"contentVersion": "1", "parameters": {
+            "either": {"type": "bool"}, "one": {"type": "array"}, "other": {"type": "array"}, "given": text,
+            "withDefault": {"type": "string", "defaultValue": "a.example"}, "null": {"type": "string", "nullable": true},
+            "outer": text, "unused": text, "location": text},
+        "resources": [
+            {"type": "Microsoft.Network/firewallPolicies", "name": "p", "location": "[parameters('location')]",
+                "properties": {"threatIntelMode": "[coalesce(parameters('null'), 'Off')]"}},
+            {"type": "Microsoft.Network/firewallPolicies/ruleCollectionGroups", "name": "p/g",
+                "properties": {"priority": 200, "ruleCollections": [collection]}},
+            {"type": "Microsoft.Resources/deployments", "name": "d", "properties": {
+                "expressionEvaluationOptions": {"scope": "inner"}, "template": inner,
+                "parameters": {"inner": {"value": "[parameters('outer')]"}}}}]});
+    let options = Options {
+        set: vec![("given".into(), "b.example".into())],
+        ..Options::default()
+    };
+    let files = [("main.json".to_owned(), file.to_string().into_bytes())];
+    let imported = azure_firewall(&files, None, &options).unwrap();
+    let mut unset: Vec<&str> = imported.report.unset.iter().map(|one| one.name.as_str()).collect();
+    unset.sort_unstable();
+    assert_eq!(unset, ["either", "one", "other", "outer"]);
 }

@@ -431,7 +431,10 @@ fn a_change_is_tried_up_to_where_the_name_was_said_to_lead() {
 #[test]
 fn a_program_is_told_the_rule_behind_an_audited_denial() {
     let policy = POLICY.replace("name = \"never\"", "name = \"never\"\nmode = \"audit\"");
-    for (name, behind) in [("old.example.com", Some("default/apps/example")), ("gone.example.org", None)] {
+    for (name, behind) in [
+        ("old.example.com", Some("default/apps/example")),
+        ("gone.example.org", None),
+    ] {
         let found = explain(&policy, &format!("https://{name} --source 10.1.0.7")).unwrap();
         let json: serde_json::Value = serde_json::from_str(&show::json::json(&found)).unwrap();
         assert_eq!(json["action"], "Deny", "{name}");

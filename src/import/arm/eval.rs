@@ -217,6 +217,10 @@ impl<'a> Evaluator<'a> {
         };
         let condition = self.expression(condition, env, at)?;
         if let Some(doubt) = condition.doubt() {
+            // Either may be the one: what it asks for is missed as well.
+            for perhaps in [yes, no] {
+                self.expression(perhaps, env, at)?;
+            }
             return Ok(Value::in_doubt(doubt, at));
         }
         let chosen = match condition.as_bool() {

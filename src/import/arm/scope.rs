@@ -28,6 +28,8 @@ pub(super) struct Scope<'a> {
     given: Result<HashMap<String, Value>, Arc<Unknown>>,
     /// Where it is deployed.
     pub here: Target,
+    /// It is a template of its own: what its parameters are is said from outside.
+    is_file: bool,
     memo: RefCell<HashMap<(Section, String), Memo>>,
     /// What expressions stand for that Azure alone knows: the same expression for the same, in the same rounds of loops.
     symbols: RefCell<HashMap<(Expression, Rounds), Symbol>>,
@@ -118,6 +120,7 @@ impl<'a> Scope<'a> {
             loops: OnceCell::new(),
             spaces: OnceCell::new(),
             deployments: OnceCell::new(),
+            is_file: false,
         }
     }
 
@@ -154,7 +157,10 @@ impl<'a> Scope<'a> {
             Some((name.to_ascii_lowercase(), value))
         });
         let values = Ok(values.collect());
-        Self::new(budget, template, values)
+        Self {
+            is_file: true,
+            ..Self::new(budget, template, values)
+        }
     }
 
     fn section(&self, name: &str) -> Option<&Object> {
@@ -188,6 +194,9 @@ impl<'a> Scope<'a> {
                 (None, Some(default)) => self.evaluator(depth).value(default, None)?,
                 (None, None) => Value::null(definition.at),
             };
+            if self.is_file {
+                self.asked(name, definition, &value, given.is_none().then_some(default).flatten());
+            }
             Ok(match parameters::as_declared(&value, definition) {
                 Ok(value) => value,
                 Err(why) => typed(
@@ -198,6 +207,17 @@ impl<'a> Scope<'a> {
                 ),
             })
         })
+    }
+
+    /// Keeps who was asked for and is not given: without a value, or with the one of `default`.
+    fn asked(&self, name: &str, definition: &Value, value: &Value, default: Option<&Value>) {
+        self.budget.ask(|asked| {
+            if matches!(value.kind, Kind::Null) && !parameters::is_nullable(definition) {
+                asked.unset.insert(definition.at, name.to_owned());
+            } else if let Some(default) = default {
+                asked.defaults.insert(default.at, name.to_owned());
+            }
+        });
     }
 
     pub fn variable(&self, name: &str, depth: u32, at: Place) -> Result<Value, Exhausted> {

@@ -365,9 +365,17 @@ impl<'a> Evaluator<'a> {
     }
 }
 
-/// Everything a resource says of itself but its children and what only deploying needs.
+/// Everything a resource says of itself but its children, what only deploying needs and what says nothing of what passes.
 fn own_properties(on: Evaluator<'_>, raw: &Value, env: Option<&Env<'_>>) -> Result<Value, Exhausted> {
-    const NOT_ITS_OWN: [&str; 5] = ["resources", "copy", "condition", "dependsOn", "identity"];
+    const NOT_ITS_OWN: [&str; 7] = [
+        "resources",
+        "copy",
+        "condition",
+        "dependsOn",
+        "identity",
+        "location",
+        "tags",
+    ];
     let entries = raw.as_object().map_or(&[][..], |object| &object.entries);
     let own = entries
         .iter()
