@@ -380,8 +380,18 @@ impl Sources {
         }
         *contested = true;
         let (here, there) = (at(other), at(&group));
+        let collections = group.collections.as_ref().map_or(&[][..], Vec::as_slice);
+        let of_firewall = collections
+            .iter()
+            .any(|(_, shape, _)| matches!(shape, Shape::Classic(_)));
         for (one, twin) in [(other, there), (&mut group, here)] {
-            let why = format!("{twin} holds this group too, with other content");
+            // A firewall without a policy has no groups: of its collections, one file holds others than the other does.
+            let what = if of_firewall {
+                "other collections of this firewall, and which of them it has is not known"
+            } else {
+                "this group too, with other content"
+            };
+            let why = format!("{twin} holds {what}");
             one.doubt.get_or_insert_with(|| unknown(why, one.origin.at));
         }
         groups.push(group);

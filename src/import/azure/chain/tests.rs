@@ -276,6 +276,31 @@ fn collections_that_were_printed_without_their_firewall_are_read() {
 }
 
 #[test]
+fn collections_beside_another_list_of_their_firewall_are_told_as_that() {
+    let collection = |name: &str, action: &str| json!({"name": name, "properties": {"priority": 200, "action": {"type": action}, "rules": [rule()]}});
+    let fw = json!({"applicationRuleCollections": [collection("a", "Allow")]});
+    let mut printed = collection("deny", "Deny");
+    printed["id"] = json!(id("rg", "azureFirewalls/fw/applicationRuleCollections/deny"));
+    let files = [
+        template(json!([resource("azureFirewalls", "fw", fw)])),
+        json!([printed]),
+    ];
+    let imported = imported(&files).unwrap();
+    let allowed = imported
+        .report
+        .items
+        .iter()
+        .find(|item| item.name == "default/a/r")
+        .unwrap();
+    assert_eq!(allowed.outcome, Outcome::Absent);
+    let told = allowed.notes.join("; ");
+    assert!(
+        told.contains("1.json:1 holds other collections of this firewall"),
+        "{told}"
+    );
+}
+
+#[test]
 fn a_group_that_a_policy_names_has_to_be_in_the_files() {
     let named = |name: &str| {
         let group = id("rg", &format!("firewallPolicies/p/ruleCollectionGroups/{name}"));
