@@ -26,7 +26,7 @@ use super::{
     json,
     report::{ImportReport, Item, ItemKind, Outcome, Unset},
     toml,
-    value::{Kind, Place, Value},
+    value::{Place, Value},
 };
 use crate::{catalogue::Catalogue, policy::ServiceTags};
 use std::sync::Arc;
@@ -221,20 +221,12 @@ impl Import<'_> {
     /// will fail.
     fn affords(&self, rule: &Value) -> bool {
         let fields = rule.as_object().map_or(&[][..], |object| &object.entries);
-        let entry = |value: &Value| match &value.kind {
-            Kind::Text(text) => 1 + text.text.len() / 16,
-            Kind::Object(_) => 3,
-            _ => 1,
-        };
-        let field = |(name, value): &(Arc<str>, Value)| {
-            let list = value.as_list().unwrap_or(std::slice::from_ref(value));
-            let list: usize = list.iter().map(entry).sum();
+        let bytes = |value: &Value| value.as_str().map_or(0, str::len);
+        let field = |(name, value): &(Arc<str>, Value)| match value.as_list() {
+            None => 1 + bytes(value) / 32,
             // A pair of kind and port takes as much as four names.
-            if name.eq_ignore_ascii_case("protocols") {
-                4 * list
-            } else {
-                list
-            }
+            Some(list) if name.eq_ignore_ascii_case("protocols") => 4 * list.len(),
+            Some(list) => list.iter().map(|entry| 1 + bytes(entry) / 16).sum(),
         };
         self.budget.keeps(fields.iter().map(field).sum(), rule.at)
     }

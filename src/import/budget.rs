@@ -14,9 +14,9 @@ const MOST_STEPS: u64 = 1_000_000;
 /// Most bytes of text that all expressions, and all paths, may make together. A rule collection group has at most 2 MB.
 const MOST_TEXT_BYTES: u64 = 32 << 20;
 
-/// What the rules and their account may come to: each entry of a list counts 1, and 1 for 16 bytes of it; a field counts like an
-/// entry, an object in a list 3, a protocol four times that, an item of the report 2, and 1 for 64 bytes of it. Lists may be shared by many rules, so that a small file holds more than this. A name of 20 bytes
-/// takes about 600 bytes until it is part of a policy.
+/// What the rules and their account may come to: each entry of a list counts 1, and 1 for 16 bytes of it, a protocol 4, any other
+/// field 1, and 1 for 32 bytes of it, an item of the report 2, and 1 for 64 bytes of it. Lists may be shared by many rules, so that
+/// a small file holds more than this. A name of 20 bytes takes about 600 bytes until it is part of a policy.
 const MOST_ENTRIES: u64 = 300_000;
 
 /// A bound is reached: the import ends.
