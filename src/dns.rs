@@ -69,12 +69,13 @@ impl Resolver {
 
     fn counting(plan: Arc<DnsPlan>, handle: Handle, counters: Arc<Counters>) -> Arc<Self> {
         let cache = Cache::new(plan.cache);
+        let front = Front::new(plan.cache.entries);
         let forwarders = Forwarders::new(&plan, counters.clone());
         Arc::new(Self {
             plan,
             handle,
             cache,
-            front: Front::new(),
+            front,
             forwarders,
             flights: Mutex::default(),
             counters,
@@ -115,7 +116,7 @@ impl Resolver {
         }
         if let Some((known, expires)) = self.cache.find_until(name, now) {
             self.counters.hits.add(1);
-            return known.map(|answer| self.front.keep(&answer, expires));
+            return known.map(|answer| self.front.keep(answer, expires));
         }
         let mut flight = self.board(name)?;
         let ended = flight.wait_for(Option::is_some).await;

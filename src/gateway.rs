@@ -337,6 +337,11 @@ impl Gateway {
                 tokio::time::sleep(limits::SWEEP_EVERY).await;
                 let settings = shared.snapshot().settings.clone();
                 shared.limits.sweep(&settings.limits);
+                let given_up = shared.given_up();
+                if !given_up.is_empty() {
+                    // Questions of DNS are asked on this thread.
+                    tokio::task::spawn_blocking(move || drop(given_up));
+                }
             }
         });
         Ok(())

@@ -44,8 +44,9 @@ impl Total {
     }
 }
 
-/// `N` counts of what is held, each bounded exactly, although every thread writes lines of its own: whoever takes writes
-/// first and adds up second, so of two that want the last place at least one sees the other.
+/// `N` counts of what is held, none ever beyond its bound, although every thread writes lines of its own: whoever takes writes
+/// first and adds up second, so of two that want the last place at least one sees the other. Where many want it at once it may
+/// stay free.
 #[derive(Debug)]
 pub(crate) struct Counts<const N: usize>(Box<[Padded<[AtomicIsize; N]>]>);
 

@@ -2,7 +2,8 @@
 //!
 //! Sharded, so that workers rarely meet. Each shard keeps two generations: a hit moves a name into the young one; when that is
 //! full it becomes the old one and the former old one goes, with every name that was not asked for meanwhile. So a flood of
-//! names that are asked once cannot push out those in use, and evicting costs nothing per name.
+//! names that are asked once cannot push out those in use, and evicting costs nothing per name. What a worker uses from its own
+//! copy (`front`) is not used here: it may go, and is asked again when the copy expires.
 
 use super::{
     ResolveError,

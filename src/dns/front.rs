@@ -13,19 +13,30 @@ use std::{
     time::Instant,
 };
 
-/// Names that a worker keeps. When it has as many it forgets them all: those in use come back from the cache.
+/// Names that a worker keeps, or its part of what the cache may keep if that is less. When it has as many it forgets them all:
+/// those in use come back from the cache.
 const NAMES: usize = 512;
+
+/// Addresses and links of an answer that is kept: of a larger one every worker would have a copy.
+const RECORDS: usize = 16;
 
 /// One for each worker.
 #[derive(Debug)]
-pub(super) struct Front([Padded<Part>; STRIPES]);
+pub(super) struct Front {
+    parts: [Padded<Part>; STRIPES],
+    names: usize,
+}
 
 #[derive(Debug, Default)]
 struct Part(Mutex<HashMap<Fqdn, (Arc<Answer>, Instant)>>);
 
 impl Front {
-    pub(super) fn new() -> Self {
-        Self(Default::default())
+    /// Before a cache of so many entries.
+    pub(super) fn new(entries: usize) -> Self {
+        Self {
+            parts: Default::default(),
+            names: NAMES.min(entries / STRIPES),
+        }
     }
 
     /// What this worker knows of a name.
@@ -35,11 +46,14 @@ impl Front {
         (now < *expires).then(|| answer.clone())
     }
 
-    /// A copy of an answer that shares nothing with it, kept until it expires.
-    pub(super) fn keep(&self, answer: &Answer, expires: Instant) -> Arc<Answer> {
+    /// A copy of an answer that shares nothing with it, kept until it expires; a large answer stays as it is.
+    pub(super) fn keep(&self, answer: Arc<Answer>, expires: Instant) -> Arc<Answer> {
+        if self.names == 0 || answer.links.len() + answer.addresses.len() > RECORDS {
+            return answer;
+        }
         let copy = Arc::new(answer.copied());
         let mut answers = lock(self.own());
-        if answers.len() >= NAMES && !answers.contains_key(&copy.name) {
+        if answers.len() >= self.names && !answers.contains_key(&copy.name) {
             answers.clear();
         }
         answers.insert(copy.name.clone(), (copy.clone(), expires));
@@ -47,7 +61,7 @@ impl Front {
     }
 
     fn own(&self) -> &Part {
-        &self.0[stripe::own()].0
+        &self.parts[stripe::own()].0
     }
 }
 
@@ -79,10 +93,10 @@ mod tests {
 
     #[test]
     fn a_worker_has_a_copy_of_its_own_until_it_expires() {
-        let (front, now) = (Front::new(), Instant::now());
-        let of_all = answer("a.test");
-        let kept = front.keep(&of_all, now + Duration::from_secs(5));
-        assert_eq!(*kept, of_all);
+        let (front, now) = (Front::new(1000), Instant::now());
+        let of_all = Arc::new(answer("a.test"));
+        let kept = front.keep(of_all.clone(), now + Duration::from_secs(5));
+        assert_eq!(kept, of_all);
         assert!(!Arc::ptr_eq(&kept.addresses[0].zone, &of_all.addresses[0].zone));
         assert_eq!(front.find(&of_all.name, now), Some(kept));
         assert_eq!(front.find(&of_all.name, now + Duration::from_secs(5)), None);
@@ -93,10 +107,21 @@ mod tests {
 
     #[test]
     fn f_06_a_worker_keeps_a_bounded_number_of_names() {
-        let (front, now) = (Front::new(), Instant::now());
-        for i in 0..3 * NAMES {
-            front.keep(&answer(&format!("n{i}.test")), now + Duration::from_secs(5));
-            assert!(lock(front.own()).len() <= NAMES);
+        let now = Instant::now();
+        for (entries, most) in [(100_000, NAMES), (160, 10), (15, 0)] {
+            let front = Front::new(entries);
+            for i in 0..3 * NAMES {
+                front.keep(Arc::new(answer(&format!("n{i}.test"))), now + Duration::from_secs(5));
+                assert!(lock(front.own()).len() <= most);
+            }
         }
+        let (front, mut large) = (Front::new(1000), answer("a.test"));
+        large.addresses = vec![large.addresses[0].clone(); RECORDS + 1];
+        let large = Arc::new(large);
+        assert!(Arc::ptr_eq(
+            &front.keep(large.clone(), now + Duration::from_secs(5)),
+            &large
+        ));
+        assert_eq!(front.find(&large.name, now), None);
     }
 }

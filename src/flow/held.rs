@@ -111,7 +111,8 @@ impl Held {
         if capacity - len >= LEAST_ROOM {
             return Ok(());
         }
-        let larger = (2 * capacity).min(cap).max(len) + 2 * LEAST_ROOM;
+        // A hello of one packet, and one of two, need no counting.
+        let larger = (2 * capacity).min(cap).max(len + 2 * LEAST_ROOM);
         self.count(larger, budget)?;
         self.bytes.reserve_exact(larger - len);
         Ok(())

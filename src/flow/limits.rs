@@ -5,7 +5,7 @@
 use super::relay;
 use crate::config::settings::Limits as Settings;
 use crate::policy::Reason;
-use crate::stripe::Counts;
+use crate::stripe::{Counts, Padded};
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -47,6 +47,7 @@ const LINGERING_REFUSALS: usize = 512;
 /// One worker's hand on what all flows count together. Permits hold it, so that cloning and dropping them writes nothing that
 /// other workers write.
 #[derive(Debug)]
+#[repr(align(128))]
 pub(crate) struct Limits {
     all: Arc<All>,
 }
@@ -59,10 +60,12 @@ struct All {
     /// Refused connections that may linger.
     most_lingering: usize,
     counts: Counts<4>,
-    held: AtomicUsize,
-    strangers: Mutex<Told>,
-    shards: Box<[Mutex<HashMap<IpAddr, Source>>]>,
+    held: Padded<AtomicUsize>,
+    strangers: Padded<Mutex<Told>>,
+    shards: Box<[Padded<Mutex<Sources>>]>,
 }
+
+type Sources = HashMap<IpAddr, Source>;
 
 // What is counted.
 const CONNECTIONS: usize = 0;
@@ -131,7 +134,7 @@ fn within(files: usize) -> (usize, usize) {
 impl Limits {
     /// `files`: how many descriptors the process may have; `None`: no end of them.
     pub(crate) fn new(files: Option<u64>) -> Arc<Self> {
-        let shards = (0..SHARDS).map(|_| Mutex::new(HashMap::new())).collect();
+        let shards = (0..SHARDS).map(|_| Padded::default()).collect();
         let files = files
             .and_then(|files| usize::try_from(files).ok())
             .unwrap_or(usize::MAX);
@@ -140,8 +143,8 @@ impl Limits {
             most_files,
             most_lingering,
             counts: Counts::new(),
-            held: AtomicUsize::new(0),
-            strangers: Mutex::new(Told::new()),
+            held: Padded::default(),
+            strangers: Padded(Mutex::new(Told::new())),
             shards,
         });
         Arc::new(Self { all })
@@ -169,25 +172,21 @@ impl Limits {
 
     /// Bytes held now that wait to be judged, beyond what every flow may hold uncounted.
     pub(crate) fn held(&self) -> usize {
-        self.all.held.load(Relaxed)
+        self.all.held.0.load(Relaxed)
     }
 
     /// A place for a new client connection: `LimitTunnels`, `LimitSourceTunnels` or `LimitFiles` where there is none.
     pub(crate) fn admit(self: &Arc<Self>, source: IpAddr, settings: &Settings) -> Result<ConnectionPermit, Reason> {
+        // Counted before the lock, which it would make last longer.
+        let place = self.place(settings);
         let mut shard = self.shard(source);
         let known = shard.get(&source).map(|entry| entry.connections);
         let full = known.is_none() && shard.len() >= SOURCES_PER_SHARD;
         if full || known.is_some_and(|open| open >= settings.tunnels_per_source) {
+            place.inspect(|_| self.all.counts.give_back(CONNECTIONS)).ok();
             return Err(Reason::LimitSourceTunnels);
         }
-        let all = &self.all;
-        let for_clients = all.most_files - all.most_files / FOR_DIALS;
-        if !all.counts.take(CONNECTIONS, settings.tunnels) {
-            return Err(Reason::LimitTunnels);
-        }
-        let file = self
-            .file_below(for_clients)
-            .inspect_err(|_| all.counts.give_back(CONNECTIONS))?;
+        let file = place?;
         let entry = shard.entry(source).or_insert_with(|| Source {
             connections: 0,
             held: 0,
@@ -198,6 +197,17 @@ impl Limits {
         });
         entry.connections += 1;
         Ok(ConnectionPermit { file, source })
+    }
+
+    /// One connection more of all, with its descriptor.
+    fn place(self: &Arc<Self>, settings: &Settings) -> Result<FilePermit, Reason> {
+        let all = &self.all;
+        if !all.counts.take(CONNECTIONS, settings.tunnels) {
+            return Err(Reason::LimitTunnels);
+        }
+        let for_clients = all.most_files - all.most_files / FOR_DIALS;
+        self.file_below(for_clients)
+            .inspect_err(|_| all.counts.give_back(CONNECTIONS))
     }
 
     /// A descriptor for a dial and what it connects to: `LimitFiles` where there is none.
@@ -230,7 +240,7 @@ impl Limits {
     pub(crate) fn may_tell(&self, source: IpAddr) -> bool {
         match self.shard(source).get_mut(&source) {
             Some(entry) => entry.told.one_more(ROWS_BEYOND),
-            None => lock(&self.all.strangers).one_more(ROWS_OF_STRANGERS),
+            None => lock(&self.all.strangers.0).one_more(ROWS_OF_STRANGERS),
         }
     }
 
@@ -268,7 +278,7 @@ impl Limits {
     /// Forget sources that hold nothing and owe nothing. Called every [`SWEEP_EVERY`].
     pub(crate) fn sweep(&self, settings: &Settings) {
         for shard in &self.all.shards {
-            let mut shard = lock(shard);
+            let mut shard = lock(&shard.0);
             shard.retain(|_, source| {
                 source.refill(settings);
                 source.connections > 0 || source.held > 0 || source.lingering > 0 || source.tokens < burst(settings)
@@ -280,13 +290,13 @@ impl Limits {
         }
     }
 
-    fn shard(&self, source: IpAddr) -> MutexGuard<'_, HashMap<IpAddr, Source>> {
+    fn shard(&self, source: IpAddr) -> MutexGuard<'_, Sources> {
         let bits = match source {
             IpAddr::V4(v4) => u64::from(v4.to_bits()),
             IpAddr::V6(v6) => (v6.to_bits() >> 64) as u64 ^ v6.to_bits() as u64,
         };
         let spread = bits.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 58;
-        lock(&self.all.shards[spread as usize % SHARDS])
+        lock(&self.all.shards[spread as usize % SHARDS].0)
     }
 }
 
@@ -340,7 +350,7 @@ impl HeldPermit {
         let mut none = 0;
         let of_source = shard.get_mut(&self.source).map_or(&mut none, |entry| &mut entry.held);
         let grown = within(budget / SHARE_OF_HELD)(*of_source).ok_or(Reason::LimitHeldBytes)?;
-        let all = self.limits.all.held.fetch_update(Relaxed, Relaxed, within(budget));
+        let all = self.limits.all.held.0.fetch_update(Relaxed, Relaxed, within(budget));
         all.map_err(|_| Reason::LimitHeldBytes)?;
         *of_source = grown;
         self.bytes += more;
@@ -350,7 +360,7 @@ impl HeldPermit {
     /// Hold nothing any more.
     pub(crate) fn release(&mut self) {
         if self.bytes > 0 {
-            self.limits.all.held.fetch_sub(self.bytes, Relaxed);
+            self.limits.all.held.0.fetch_sub(self.bytes, Relaxed);
             if let Some(entry) = self.limits.shard(self.source).get_mut(&self.source) {
                 entry.held -= self.bytes;
             }

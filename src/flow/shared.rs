@@ -1,23 +1,29 @@
 //! What flows share, named in one place.
 //!
 //! Each worker has a [`Shared`] of its own: what its flows clone and drop is counted there, and counters, the table of tunnels
-//! and answers of DNS that are in use are kept by worker ([`crate::stripe`]). What a permitted tunnel of a known name still
-//! writes that other workers write is one lock, that of its source in [`Limits`], three times: as it is admitted, when its
-//! attempt is charged, and when it closes. A denial writes it once more, for its place to linger. What comes only now and then
-//! is not counted: a block of flow ids, a batch of log rows, a name that has to be looked up.
+//! and answers of DNS that are in use are kept by worker ([`crate::stripe`]). Of egret's memory a permitted tunnel of a known
+//! name then writes what other workers write three times, each time the lock of its source in [`Limits`]: as it is admitted,
+//! when its attempt is charged, and when it closes. A denial takes it twice more, for its place to linger.
+//!
+//! Besides come a task id of tokio's, and now and then: bytes of a first flight beyond 4 KiB, which all flows count together; a
+//! pipe of a bulk tunnel; a block of flow ids, a batch of log rows, a name that has to be looked up. Bounds are kept without a
+//! shared write, by reading what each worker has counted: reads grow with workers.
 
 use super::limits::Limits;
 use super::tunnels::Tunnels;
 use crate::log::Log;
 use crate::metrics::Metrics;
 use crate::snapshot::Snapshot;
+use crate::stripe::Padded;
 use arc_swap::{ArcSwap, Guard};
 use std::net::{IpAddr, SocketAddr};
 use std::ops::Deref;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use tokio::sync::watch;
 
-/// One worker's hand on what all share.
+/// One worker's hand on what all share. On lines of its own, its count of references too.
+#[repr(align(128))]
 pub(crate) struct Shared {
     all: Arc<All>,
     pub limits: Arc<Limits>,
@@ -36,21 +42,23 @@ pub(crate) struct All {
     listeners: OnceLock<Vec<SocketAddr>>,
     self_test: String,
     phase: watch::Sender<Phase>,
+    ending: AtomicBool,
+    /// Snapshots that were replaced and that some worker may hold still.
+    replaced: Mutex<Vec<Arc<Snapshot>>>,
 }
 
 /// Something that all share, counted for one worker: a clone writes no count that other workers write.
 #[derive(Debug)]
-#[expect(clippy::redundant_allocation, reason = "the outer count is the worker's own")]
-pub(crate) struct Own<T>(Arc<Arc<T>>);
+pub(crate) struct Own<T>(Arc<Padded<Arc<T>>>);
 
 impl<T> Own<T> {
     pub(crate) fn new(whole: Arc<T>) -> Self {
-        Self(Arc::new(whole))
+        Self(Arc::new(Padded(whole)))
     }
 
     /// The thing with the count that all share.
     pub(crate) fn whole(&self) -> &Arc<T> {
-        &self.0
+        &self.0.0
     }
 }
 
@@ -64,7 +72,7 @@ impl<T> Deref for Own<T> {
     type Target = T;
 
     fn deref(&self) -> &T {
-        &self.0
+        &self.0.0
     }
 }
 
@@ -103,6 +111,8 @@ impl Shared {
             listeners: OnceLock::new(),
             self_test,
             phase,
+            ending: AtomicBool::new(false),
+            replaced: Mutex::default(),
         };
         Self::over(Arc::new(all), Limits::new(files), Tunnels::new())
     }
@@ -161,12 +171,13 @@ impl Shared {
 impl All {
     /// Go on to this phase.
     pub(crate) fn enter(&self, phase: Phase) {
+        self.ending.store(phase != Phase::Running, SeqCst);
         self.phase.send_replace(phase);
     }
 
     /// Whether egret takes no new flows any more.
     pub(crate) fn is_ending(&self) -> bool {
-        *self.phase.borrow() != Phase::Running
+        self.ending.load(SeqCst)
     }
 
     /// The snapshot of this moment, for no longer than that: not to be held over an await.
@@ -174,9 +185,17 @@ impl All {
         self.snapshot.load()
     }
 
-    /// Swap in the next generation.
+    /// Swap in the next generation. The one before is kept until [`All::given_up`]: freeing a large policy takes long, and no
+    /// worker should be the last to hold it.
     pub(crate) fn swap(&self, snapshot: Snapshot) {
-        self.snapshot.store(Arc::new(snapshot));
+        let old = self.snapshot.swap(Arc::new(snapshot));
+        self.replaced.lock().unwrap_or_else(PoisonError::into_inner).push(old);
+    }
+
+    /// Snapshots that were replaced and that nobody holds any more, for the caller to drop where it keeps nobody waiting.
+    pub(crate) fn given_up(&self) -> Vec<Arc<Snapshot>> {
+        let mut replaced = self.replaced.lock().unwrap_or_else(PoisonError::into_inner);
+        replaced.extract_if(.., |old| Arc::strong_count(old) == 1).collect()
     }
 
     /// The addresses that were bound, once.

@@ -17,7 +17,7 @@ use super::relay::{self, Transfer};
 use super::shared::Own;
 use super::tunnels::{Registered, Tunnel};
 use super::{Admission, Denial, answer, http, refuse};
-use crate::config::settings::SniMismatch;
+use crate::config::settings::{EchPolicy, SniMismatch};
 use crate::log::{FlowEndKind, NameSource, Stage};
 use crate::policy::{Expected, Fqdn, Host, Protocol, Reason};
 use crate::snapshot::Snapshot;
@@ -233,25 +233,23 @@ async fn open_gate(
     attempted: &mut Attempted,
     record: &mut Record,
 ) -> Result<Fqdn, Denial> {
-    let now = record.shared.snapshot();
-    let settings = &now.settings;
-    let opening = gate::tls(
-        client,
-        held,
-        asked,
-        &settings.limits,
-        settings.proxy.ech,
-        &mut attempted.flight,
-    )
-    .await?;
+    let before = record.shared.snapshot();
+    let (limits, ech) = (&before.settings.limits, before.settings.proxy.ech);
+    let opening = gate::tls(client, held, asked, limits, ech, &mut attempted.flight).await?;
+    drop(before);
+    // The policy may have changed while the hello was waited for.
+    let snapshot = record.shared.snapshot();
+    let proxy = &snapshot.settings.proxy;
+    if proxy.ech == EchPolicy::Deny && attempted.flight.ech.is_some() {
+        return Err(Denial::new(Reason::EchDenied, Stage::Gate));
+    }
     let sni = match opening {
         Opening::Same => return Ok(asked.clone()),
         Opening::Other(sni) => sni,
     };
-    if settings.proxy.sni_mismatch == SniMismatch::Deny {
+    if proxy.sni_mismatch == SniMismatch::Deny {
         return Err(Denial::new(Reason::SniMismatch, Stage::Gate));
     }
-    let snapshot = record.shared.snapshot();
     let host = Host::Name(sni.clone());
     attempted.name = sni.as_str().to_string();
     attempted.name_source = Some(NameSource::Sni);

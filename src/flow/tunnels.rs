@@ -187,8 +187,9 @@ impl Tunnel {
     }
 }
 
-/// All open tunnels, and one worker's part of the table, which no other worker writes while it enters and leaves.
+/// All open tunnels, and one worker's part of the table: of up to [`STRIPES`] workers none writes another's.
 #[derive(Debug)]
+#[repr(align(128))]
 pub(crate) struct Tunnels {
     shards: Arc<[Padded<Mutex<Shard>>]>,
     own: usize,
