@@ -640,7 +640,7 @@ pub struct Limits {
     /// How long open tunnels may live after SIGTERM, in seconds. Default 30.
     #[schemars(range(min = 0, max = 86_400))]
     pub drain_seconds: Option<At<i64>>,
-    /// Answers remembered. Default 100000.
+    /// Answers remembered; a worker keeps copies of up to 512 that it uses besides. Default 100000.
     #[schemars(range(min = 0, max = 10_000_000))]
     pub dns_cache_entries: Option<At<i64>>,
     /// DNS questions in flight. Default 10000.
