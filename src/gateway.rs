@@ -3,80 +3,41 @@
 //! Threads: one current-thread runtime per worker, where a connection stays until it closes, and one control thread for
 //! DNS, health, admin and sweeping.
 
+mod bind;
+mod error;
+mod self_test;
+mod worker;
+
+pub use error::{ReloadError, StartError};
+
 use crate::config::settings::Limits;
 use crate::config::{Checked, Settings};
 use crate::dns::Resolver;
-use crate::flow::lingering::Lingering;
-use crate::flow::{Phase, Shared, limits, relay};
+use crate::flow::{Phase, Shared, limits};
 use crate::listen::health::Health;
-use crate::listen::{self, Door, Listener, admin, health};
-use crate::log::{Log, LogError};
+use crate::listen::{self, Listener, admin, health};
+use crate::log::Log;
 use crate::metrics::Metrics;
 use crate::policy::{CompiledPolicy, Mode};
 use crate::proof::{Guard, off};
 use crate::snapshot::Snapshot;
-use std::io::{self, Read, Write};
-use std::net::{IpAddr, SocketAddr, TcpListener as StdListener, TcpStream};
+use bind::{Passed, bind_all};
+use self_test::fresh_name;
+use std::io;
+use std::net::{IpAddr, SocketAddr, TcpListener as StdListener};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant, SystemTime};
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::watch;
-use tokio::task::JoinSet;
-
-/// How often a worker gives memory back.
-const GIVE_BACK_EVERY: Duration = Duration::from_secs(1);
-
-/// How long the self-test may take. It needs one round trip on loopback and no DNS, but the processor may be throttled.
-const SELF_TEST_TIME: Duration = Duration::from_secs(10);
+use worker::work;
 
 /// How long cut tunnels get to write their last rows.
 const CUT_TIME: Duration = Duration::from_secs(1);
 
 /// File descriptors of a worker: its epoll and what wakes it, its share of each listener, and a spare one.
 const FILES_PER_WORKER: u64 = 6;
-
-/// Why a gateway did not start.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// A listener could not be bound.
-    #[error("{what} listener {address}: {cause}; is another process using the port? choose another under [listeners]")]
-    Bind {
-        /// `proxy`, `health` or `admin`.
-        what: &'static str,
-        /// What was asked for.
-        address: SocketAddr,
-        /// What the system said.
-        cause: io::Error,
-    },
-    /// A socket was passed that the configuration has no use for.
-    #[error(
-        "a socket that listens on {0} was passed, but no listener has this address; add it under [listeners], or remove it \
-         from the socket unit (ListenStream=)"
-    )]
-    Passed(SocketAddr),
-    /// A log sink could not be opened.
-    #[error(transparent)]
-    Log(#[from] LogError),
-    /// A thread, a runtime or the list of own addresses could not be had.
-    #[error("cannot start")]
-    System(#[from] io::Error),
-    /// A fresh name was not denied through the bound listener.
-    #[error("self-test failed: {0}; egret does not serve when it cannot show that it denies")]
-    SelfTest(String),
-}
-
-/// Why a reload was refused; the old snapshot stays.
-#[derive(Debug, thiserror::Error)]
-pub enum ReloadError {
-    /// These settings are fixed at start.
-    #[error("{} cannot change while egret runs; restart it to apply", .0.join(", "))]
-    Fixed(Vec<&'static str>),
-    /// The list of own addresses could not be had.
-    #[error("cannot list this machine's addresses: {0}")]
-    System(#[from] io::Error),
-}
 
 /// What a gateway is started with besides its configuration.
 #[derive(Default)]
@@ -142,7 +103,7 @@ impl Gateway {
         let metrics = Metrics::new();
         let mut threads = Vec::new();
         let control = spawn_control(phase.subscribe(), &mut threads)?;
-        let self_test = format!("selftest-{:016x}.egret.invalid", random());
+        let self_test = fresh_name();
         let resolver = Resolver::new(Arc::new(checked.dns.clone()), control.clone());
         let snapshot = snapshot(checked, 1, resolver)?;
         let shared = Shared::new(snapshot, log, metrics, self_test.clone(), phase, files);
@@ -161,7 +122,7 @@ impl Gateway {
         gateway.tell_of_files();
         gateway.spawn_workers(&proxy)?;
         gateway.spawn_control_tasks(health_listeners, admin_listeners)?;
-        gateway.self_test(&self_test)?;
+        self_test::self_test(gateway.bound.proxy.first(), &self_test)?;
         gateway.health.set_ready(true);
         Ok(gateway)
     }
@@ -346,77 +307,11 @@ impl Gateway {
         });
         Ok(())
     }
-
-    /// A CONNECT for a fresh name under `.invalid`, through the bound listener, must be denied.
-    fn self_test(&self, name: &str) -> Result<(), StartError> {
-        let Some(listener) = self.bound.proxy.first() else {
-            return Ok(());
-        };
-        let ip = match listener.ip() {
-            IpAddr::V4(v4) if v4.is_unspecified() => IpAddr::from([127, 0, 0, 1]),
-            IpAddr::V6(v6) if v6.is_unspecified() => IpAddr::from(std::net::Ipv6Addr::LOCALHOST),
-            ip => ip,
-        };
-        let failed = |e: io::Error| StartError::SelfTest(format!("{listener}: {e}"));
-        let address = SocketAddr::new(ip, listener.port());
-        let mut stream = TcpStream::connect_timeout(&address, SELF_TEST_TIME).map_err(failed)?;
-        stream.set_read_timeout(Some(SELF_TEST_TIME)).map_err(failed)?;
-        write!(stream, "CONNECT {name}:443 HTTP/1.1\r\nHost: {name}:443\r\n\r\n").map_err(failed)?;
-        let mut answer = [0; 12];
-        stream.read_exact(&mut answer).map_err(failed)?;
-        if answer.starts_with(b"HTTP/1.1 4") || answer.starts_with(b"HTTP/1.1 5") {
-            return Ok(());
-        }
-        Err(StartError::SelfTest(format!(
-            "{name} was answered {:?}",
-            String::from_utf8_lossy(&answer)
-        )))
-    }
 }
 
 impl Drop for Gateway {
     fn drop(&mut self) {
         self.end();
-    }
-}
-
-async fn work(listeners: Vec<Listener>, shared: Arc<Shared>) {
-    let lingering = Lingering::default();
-    // A task, not a part of this future: waking that costs a system call.
-    let looking_after = lingering.clone();
-    tokio::spawn(async move { looking_after.look_after().await });
-    let following = shared.clone();
-    tokio::spawn(async move { following.follow().await });
-    let mut accepting = JoinSet::new();
-    for listener in listeners {
-        match Door::new(listener.socket) {
-            Ok(door) => {
-                let accept = listen::accept(door, listener.passed, shared.clone(), lingering.clone());
-                drop(accepting.spawn(accept));
-            }
-            Err(error) => tracing::error!(%error, "a worker cannot use its listener"),
-        }
-    }
-    // They end when egret drains, with their listeners: from then on the kernel refuses.
-    let serving = async {
-        while accepting.join_next().await.is_some() {}
-        shared.until(Phase::Ended).await;
-    };
-    tokio::select! {
-        () = serving => {}
-        () = give_back_memory(&shared) => {}
-    }
-}
-
-/// Gives memory of this thread back that is not in use, a snapshot that was replaced included. mimalloc looks for what has been free for a second when a large
-/// piece comes and goes, and when a crowd of clients has left, nothing else may come for hours.
-async fn give_back_memory(shared: &Shared) {
-    loop {
-        tokio::time::sleep(GIVE_BACK_EVERY).await;
-        // Whoever has no flows must not keep an old snapshot.
-        drop(shared.snapshot());
-        relay::shrink_pools();
-        std::hint::black_box(Vec::<u8>::with_capacity(1 << 20));
     }
 }
 
@@ -462,66 +357,6 @@ pub(crate) fn own_addresses() -> io::Result<Vec<IpAddr>> {
         .collect())
 }
 
-/// Listeners that were passed, until they are used.
-struct Passed(Vec<(SocketAddr, StdListener)>);
-
-impl Passed {
-    fn new(sockets: Vec<StdListener>) -> io::Result<Self> {
-        let known = |socket: StdListener| Ok((socket.local_addr()?, socket));
-        Ok(Self(sockets.into_iter().map(known).collect::<io::Result<_>>()?))
-    }
-
-    fn take(&mut self, address: SocketAddr) -> Option<StdListener> {
-        let at = self.0.iter().position(|(known, _)| *known == address)?;
-        Some(self.0.swap_remove(at).1)
-    }
-
-    fn all_used(&self) -> Result<(), StartError> {
-        match self.0.first() {
-            Some((address, _)) => Err(StartError::Passed(*address)),
-            None => Ok(()),
-        }
-    }
-}
-
-fn bind_all(
-    what: &'static str,
-    addresses: &[SocketAddr],
-    passed: &mut Passed,
-) -> Result<(Vec<Listener>, Vec<SocketAddr>), StartError> {
-    let mut listeners = Vec::new();
-    let mut bound = Vec::new();
-    for address in addresses {
-        let listener = match passed.take(*address) {
-            Some(socket) => listen::passed(socket),
-            None => listen::bind(*address),
-        };
-        let listener = match listener {
-            Ok(listener) => listener,
-            // A machine without IPv6 has no ::1; the IPv4 listener of the same port serves it.
-            Err(error) if address.is_ipv6() && no_ipv6(&error) && addresses.iter().any(SocketAddr::is_ipv4) => {
-                tracing::warn!(%address, %error, "no IPv6 on this machine: not listening there");
-                continue;
-            }
-            Err(cause) => {
-                return Err(StartError::Bind {
-                    what,
-                    address: *address,
-                    cause,
-                });
-            }
-        };
-        bound.push(listener.socket.local_addr()?);
-        listeners.push(listener);
-    }
-    Ok((listeners, bound))
-}
-
-fn no_ipv6(error: &io::Error) -> bool {
-    const EAFNOSUPPORT: i32 = 97;
-    error.kind() == io::ErrorKind::AddrNotAvailable || error.raw_os_error() == Some(EAFNOSUPPORT)
-}
-
 /// What is fixed at start and differs.
 fn fixed_settings(old: &Settings, new: &Settings) -> Vec<&'static str> {
     let differs = [
@@ -556,11 +391,6 @@ fn raise_file_limit() -> Option<u64> {
         tracing::warn!(%error, "the limit on open files stays as it is");
     }
     getrlimit(Resource::Nofile).current
-}
-
-fn random() -> u64 {
-    use std::hash::{BuildHasher, RandomState};
-    RandomState::new().hash_one(std::process::id())
 }
 
 /// What the admin listener may read.
