@@ -2,15 +2,18 @@
 //!
 //! Each limit answers with its own [`Reason`]. A permit gives its place back when it is dropped.
 
+mod source;
+
 use super::relay;
 use crate::config::settings::Limits as Settings;
 use crate::policy::Reason;
 use crate::stripe::{Counts, Padded};
+use source::{Source, Told, burst};
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// A source is forgotten when it has no connection and its bucket is full again; swept this often.
 pub(crate) const SWEEP_EVERY: Duration = Duration::from_secs(1);
@@ -72,26 +75,6 @@ const CONNECTIONS: usize = 0;
 const FILES: usize = 1;
 const DIALS: usize = 2;
 const LINGERING: usize = 3;
-
-/// One source address. An IPv6 source is its address too, not its /64: a subnet of Azure is exactly a /64, and shared.
-#[derive(Debug)]
-struct Source {
-    connections: usize,
-    /// Bytes that wait to be judged.
-    held: usize,
-    /// Its refused connections that linger.
-    lingering: usize,
-    tokens: f64,
-    refilled: Instant,
-    told: Told,
-}
-
-/// Rows that this second has seen about what is refused at a limit.
-#[derive(Debug)]
-struct Told {
-    rows: u32,
-    since: Instant,
-}
 
 /// One client connection's place, from accept to close.
 #[derive(Debug)]
@@ -187,14 +170,7 @@ impl Limits {
             return Err(Reason::LimitSourceTunnels);
         }
         let file = place?;
-        let entry = shard.entry(source).or_insert_with(|| Source {
-            connections: 0,
-            held: 0,
-            lingering: 0,
-            tokens: burst(settings),
-            refilled: Instant::now(),
-            told: Told::new(),
-        });
+        let entry = shard.entry(source).or_insert_with(|| Source::new(settings));
         entry.connections += 1;
         Ok(ConnectionPermit { file, source })
     }
@@ -303,38 +279,6 @@ impl Limits {
 /// A panic elsewhere leaves counts, not half-written structures, behind a lock: go on.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
-}
-
-fn burst(settings: &Settings) -> f64 {
-    f64::from(settings.attempts_burst_per_source)
-}
-
-impl Told {
-    fn new() -> Self {
-        Self {
-            rows: 0,
-            since: Instant::now(),
-        }
-    }
-
-    /// Whether another row is within so many in this second.
-    fn one_more(&mut self, most: u32) -> bool {
-        if self.since.elapsed() >= Duration::from_secs(1) {
-            *self = Self::new();
-        }
-        self.rows = self.rows.saturating_add(1);
-        self.rows <= most
-    }
-}
-
-impl Source {
-    fn refill(&mut self, settings: &Settings) {
-        let now = Instant::now();
-        let seconds = now.saturating_duration_since(self.refilled).as_secs_f64();
-        let rate = f64::from(settings.attempts_per_second_per_source);
-        self.tokens = (self.tokens + seconds * rate).min(burst(settings));
-        self.refilled = now;
-    }
 }
 
 impl HeldPermit {

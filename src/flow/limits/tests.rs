@@ -1,4 +1,5 @@
 use super::*;
+use std::time::Instant;
 
 fn settings(tunnels: usize, per_source: usize, rate: u32) -> Settings {
     Settings {
