@@ -39,6 +39,7 @@ fn row(rule: &RuleRef) -> Row<'_> {
         action: Action::Allow,
         mode: Mode::Enforce,
         rule: Some(rule),
+        behind: None,
         reason: Reason::RuleMatched,
         explicit: true,
         name_source: NameSource::Connect,

@@ -179,7 +179,8 @@ pub(crate) fn screen(
     if let Some(Some(audited)) = denials.next()
         && denials.all(|denial| denial.is_some())
     {
-        attempted.decided(snapshot, host, audited);
+        let through = attempted.decision.unwrap_or(audited);
+        attempted.decided(snapshot, host, audited.behind_which(through));
     }
     Ok(kept)
 }

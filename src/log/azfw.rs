@@ -120,6 +120,18 @@ fn rule_columns(o: &mut Object<'_>, rule: Option<&RuleRef>) {
     }
 }
 
+/// What audit mode let through: what it would have been, and the rule that lets it through.
+fn audit(o: &mut Object<'_>, would: Action, behind: Option<&RuleRef>) {
+    o.word("action", action(would));
+    let Some(rule) = behind else { return };
+    o.object("behind", |o| {
+        o.text("policy", &rule.policy, CONFIGURED);
+        o.text("group", &rule.group, CONFIGURED);
+        o.text("collection", &rule.collection, CONFIGURED);
+        o.text("rule", &rule.rule, CONFIGURED);
+    });
+}
+
 fn address_or_empty(o: &mut Object<'_>, key: &str, ip: Option<IpAddr>) {
     match ip {
         Some(ip) => o.address(key, ip),

@@ -123,6 +123,8 @@ pub struct ApplicationRow<'a> {
     pub mode: Mode,
     /// The rule that decided.
     pub rule: Option<&'a RuleRef>,
+    /// The rule that lets it through all the same, if `rule` denies in audit mode.
+    pub behind: Option<&'a RuleRef>,
     /// Why.
     pub reason: Reason,
     /// It came in on an explicit proxy port.
@@ -145,7 +147,7 @@ pub struct ApplicationRow<'a> {
     pub address: Option<SocketAddr>,
     /// Addresses that vetting refused.
     pub refused_addresses: &'a [IpAddr],
-    /// The pattern that matched admits every tenant's resource.
+    /// The pattern by which it is let through, or denied, admits every tenant's resource.
     pub wide: bool,
     /// A public address was used for a name that has a private-link zone.
     pub public_resolution: bool,

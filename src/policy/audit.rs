@@ -24,16 +24,14 @@ impl CompiledPolicy {
         audited == Audited::Passed && self.records_only(rule)
     }
 
-    /// What is told of an attempt: what is in force, or, if that lets it through, what would deny it.
+    /// What is told of an attempt: what is in force, or, if that lets it through, what would deny it, with what lets it through
+    /// behind that.
     pub fn told(&self, in_force: Decision, recorded: impl FnOnce() -> Decision) -> Decision {
         if !self.audits || !in_force.permits() {
             return in_force;
         }
         match recorded() {
-            recorded if recorded.action == Action::Deny => Decision {
-                behind: in_force.allowing(),
-                ..recorded
-            },
+            recorded if recorded.action == Action::Deny => recorded.behind_which(in_force),
             _ => in_force,
         }
     }

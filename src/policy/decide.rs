@@ -27,11 +27,11 @@ pub struct Decision {
     pub reason: Reason,
     /// The rule that ended the evaluation.
     pub rule: Option<RuleId>,
-    /// The rule that lets it through all the same, if `rule` denies in a collection in audit mode.
+    /// The rule that lets it through all the same, if `rule` denies in audit mode.
     pub behind: Option<RuleId>,
     /// `Audit`: a denial here is recorded and not carried out.
     pub mode: Mode,
-    /// The pattern that matched admits every tenant's resource.
+    /// The pattern by which it is let through, or denied, admits every tenant's resource.
     pub wide: bool,
 }
 
@@ -39,6 +39,15 @@ impl Decision {
     /// Whether the flow may go on: allowed, or denied in audit mode.
     pub fn permits(&self) -> bool {
         self.action == Action::Allow || self.mode == Mode::Audit
+    }
+
+    /// A denial that is recorded and not carried out, of an attempt that comes through by this one.
+    pub fn behind_which(self, through: Decision) -> Self {
+        Self {
+            behind: through.allowing(),
+            wide: through.wide,
+            ..self
+        }
     }
 
     /// The rule that allows it, be it behind one that denies in audit mode.

@@ -75,6 +75,7 @@ pub(crate) fn allowed() -> ApplicationRow<'static> {
         action: Action::Allow,
         mode: Mode::Enforce,
         rule: Some(&RULE),
+        behind: None,
         reason: Reason::RuleMatched,
         explicit: true,
         name_source: NameSource::Connect,

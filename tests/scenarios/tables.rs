@@ -122,6 +122,7 @@ fn network() -> NetworkRow<'static> {
         action: Action::Allow,
         mode: Mode::Enforce,
         rule: Some(&RULE),
+        behind: None,
         reason: Reason::RuleMatched,
         generation: 3,
         policy_hash: "5f2c9a7be1d04c38",

@@ -124,8 +124,10 @@ async fn l_12_an_audited_collection_lets_through_what_it_would_deny_and_no_other
     );
     assert_eq!(
         egret(&row)["audit"],
-        json!({ "action": "Deny" }),
-        "and what it would have been"
+        json!({ "action": "Deny", "behind": {
+            "policy": "egret", "group": "default", "collection": "allowed", "rule": "allowed",
+        } }),
+        "what it would have been, and the rule that lets it through"
     );
     assert_eq!(egret(&row)["mode"], "audit");
     assert_eq!(row["properties"]["RuleCollection"], "tried out");

@@ -69,6 +69,11 @@ impl Told<'_> {
         rule.map(|rule| self.snapshot.policy.rule_ref(rule))
     }
 
+    fn behind(&self) -> Option<&RuleRef> {
+        let rule = self.attempted.decision.and_then(|decision| decision.behind);
+        rule.map(|rule| self.snapshot.policy.rule_ref(rule))
+    }
+
     fn network(&self) {
         let attempted = self.attempted;
         let asked = attempted.name.parse::<IpAddr>().ok();
@@ -86,6 +91,7 @@ impl Told<'_> {
             action: self.action,
             mode: self.mode,
             rule: self.rule(),
+            behind: self.behind(),
             reason: self.reason,
             generation: self.snapshot.generation,
             policy_hash: &self.snapshot.hash,
@@ -116,6 +122,7 @@ impl Told<'_> {
             action: self.action,
             mode: self.mode,
             rule: self.rule(),
+            behind: self.behind(),
             reason: self.reason,
             explicit: true,
             name_source: attempted.name_source.unwrap_or(NameSource::None),

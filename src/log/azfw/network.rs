@@ -1,7 +1,7 @@
 //! `AZFWNetworkRule` and `AZFWThreatIntel`.
 
 use super::{
-    CONFIGURED, DETAIL, Envelope, NAME, URL, action, address_or_empty, mode,
+    CONFIGURED, DETAIL, Envelope, NAME, URL, action, audit, address_or_empty, mode,
     resolution::{dns, refused},
     rule_columns,
 };
@@ -34,7 +34,7 @@ pub(in crate::log) fn egret(o: &mut Object<'_>, row: &NetworkRow<'_>) {
     o.word("reason", row.reason.name());
     o.word("mode", mode(row.mode));
     if row.let_through() {
-        o.object("audit", |o| o.word("action", action(row.action)));
+        o.object("audit", |o| audit(o, row.action, row.behind));
     }
     o.number("generation", row.generation);
     o.text("policy_hash", row.policy_hash, CONFIGURED);

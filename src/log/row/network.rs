@@ -32,6 +32,8 @@ pub struct NetworkRow<'a> {
     pub mode: Mode,
     /// The rule that decided.
     pub rule: Option<&'a RuleRef>,
+    /// The rule that lets it through all the same, if `rule` denies in audit mode.
+    pub behind: Option<&'a RuleRef>,
     /// Why.
     pub reason: Reason,
     /// Generation of the policy that decided.

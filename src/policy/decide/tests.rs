@@ -357,6 +357,15 @@ fn wide_is_said_only_if_no_narrow_pattern_of_the_rule_admits_the_name() {
     )]);
     assert!(ask(&policy, "other.openai.test").wide);
     assert!(!ask(&policy, "mine.openai.test").wide);
+    // What is recorded alone does not hide by what it is let through.
+    let denied = |mode, targets| RuleCollection {
+        mode,
+        ..collection(100, Action::Deny, vec![ApplicationRule { targets, ..rule(&["d"]) }])
+    };
+    let mut collections: Vec<_> = policy.model().collections().cloned().collect();
+    collections.insert(0, denied(Mode::Audit, vec![target("other.openai.test")]));
+    let audited = ask(&compiled(collections), "other.openai.test");
+    assert_eq!((audited.action, audited.wide), (Action::Deny, true));
 }
 
 #[test]
