@@ -1,7 +1,7 @@
 //! `AZFWNetworkRule` and `AZFWThreatIntel`.
 
 use super::{
-    CONFIGURED, DETAIL, Envelope, NAME, URL, action, audit, address_or_empty, mode,
+    CONFIGURED, DETAIL, Envelope, NAME, URL, action, address_or_empty, audit, mode,
     resolution::{dns, refused},
     rule_columns,
 };

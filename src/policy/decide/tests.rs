@@ -360,7 +360,14 @@ fn wide_is_said_only_if_no_narrow_pattern_of_the_rule_admits_the_name() {
     // What is recorded alone does not hide by what it is let through.
     let denied = |mode, targets| RuleCollection {
         mode,
-        ..collection(100, Action::Deny, vec![ApplicationRule { targets, ..rule(&["d"]) }])
+        ..collection(
+            100,
+            Action::Deny,
+            vec![ApplicationRule {
+                targets,
+                ..rule(&["d"])
+            }],
+        )
     };
     let mut collections: Vec<_> = policy.model().collections().cloned().collect();
     collections.insert(0, denied(Mode::Audit, vec![target("other.openai.test")]));
