@@ -220,6 +220,10 @@ impl Import<'_> {
     /// Takes what the lists of a rule, a collection or an IP group come to. `false`: there is not enough left, and the import
     /// will fail.
     fn affords(&self, rule: &Value) -> bool {
+        // What is not kept is not even counted: a great list may be shared by many.
+        if !self.budget.keeps(0, rule.at) {
+            return false;
+        }
         let fields = rule.as_object().map_or(&[][..], |object| &object.entries);
         let bytes = |value: &Value| value.as_str().map_or(0, str::len);
         let field = |(name, value): &(Arc<str>, Value)| match value.as_list() {

@@ -9,6 +9,18 @@ use super::{
 /// What exports that were made anonymous have for a subscription.
 const NO_SUBSCRIPTION: &str = "00000000-0000-0000-0000-000000000000";
 
+/// Longest name or resource id, in bytes: a group's id has at most 400 (subscription 36, resource group 90, policy 80, group 80:
+/// "Naming rules and restrictions for Azure resources"). A longer text is no name, so that none is copied for each resource.
+pub(crate) const MAX_ID_BYTES: usize = 512;
+
+/// Most pieces of a name or an id of which some are stand-ins.
+const MOST_PIECES: usize = 64;
+
+/// Whether a text is no name and no id of Azure's.
+pub(crate) fn is_too_long(text: &Text) -> bool {
+    text.text.len() > MAX_ID_BYTES || text.guesses() > MOST_PIECES
+}
+
 /// Whether two are one and the same, the least certain first to be combined with `min`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Same {
@@ -75,8 +87,11 @@ pub(crate) fn same_names(ours: &[Word], theirs: &[Word]) -> Same {
     each.min().unwrap_or(Same::InDoubt)
 }
 
-/// What stands between the slashes of a text; a slash that is not known for certain parts nothing.
+/// What stands between the slashes of a text; a slash that is not known for certain parts nothing. Nothing of what is too long.
 pub(crate) fn words(text: &Text) -> Vec<Word> {
+    if is_too_long(text) {
+        return Vec::new();
+    }
     let mut words = vec![Vec::new()];
     let is_known = text.stands_for.is_none();
     for (piece, of) in text.pieces() {

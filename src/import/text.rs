@@ -104,6 +104,11 @@ impl Text {
         }
     }
 
+    /// How many of its stretches are not what Azure has.
+    pub fn guesses(&self) -> usize {
+        self.guesses.as_deref().map_or(0, Vec::len)
+    }
+
     /// Its stretches in order, with what they stand for if they are not what Azure has.
     pub fn pieces(&self) -> impl Iterator<Item = (&str, Option<&Symbol>)> {
         let mut at = 0;

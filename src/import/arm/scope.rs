@@ -138,7 +138,8 @@ impl<'a> Scope<'a> {
             return Ok(value);
         };
         let rounds = if expression.counts_rounds() { rounds } else { Vec::new() };
-        self.budget.steps(4 * (expression.size() + rounds.len()), value.at)?;
+        let names: usize = rounds.iter().map(|(name, _)| 1 + name.len() / 32).sum();
+        self.budget.steps(4 * (expression.size() + names), value.at)?;
         let symbol = self
             .symbols
             .borrow_mut()
@@ -313,6 +314,7 @@ impl<'a> Scope<'a> {
         at: Place,
         make: impl FnOnce() -> Result<Value, Exhausted>,
     ) -> Result<Value, Exhausted> {
+        self.budget.steps(name.len() / 32, at)?;
         let key = (section, name.to_ascii_lowercase());
         match self.memo.borrow().get(&key) {
             Some(Memo::Done(value)) => return Ok(value.clone()),

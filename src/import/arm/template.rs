@@ -9,6 +9,7 @@ use super::{
     too_deep,
 };
 use crate::import::{
+    ids::{MAX_ID_BYTES, is_too_long},
     json::shown,
     text::Joined,
     value::{Kind, Place, Unknown, Value},
@@ -174,13 +175,14 @@ impl Walk {
 
     fn resource(&mut self, on: Evaluator<'_>, raw: &Value, env: Option<&Env<'_>>, site: &Site) -> Walked {
         let text = |key: &str| raw.get(key).map(|raw| on.value(raw, env)).transpose();
-        let written = text("type")?.and_then(|kind| kind.known_str().map(|kind| kind.trim().to_ascii_lowercase()));
+        let written = text("type")?.and_then(|kind| kind_of(&kind));
         let is_short = written.as_ref().is_some_and(|kind| !kind.contains('.'));
         let parent = site.parent.as_ref().filter(|_| is_short);
         let kind = match (parent, site.kind.clone().or(written)) {
             (Some((parent, _)), Some(kind)) => format!("{parent}/{kind}"),
             (_, kind) => kind.unwrap_or_default(),
         };
+        on.scope.budget.text(kind.len(), raw.at)?;
         let children = raw.get("resources");
         let is_deployment = deploys(&kind);
         let is_wanted = wanted(&kind) || kind.is_empty();
@@ -191,11 +193,12 @@ impl Walk {
         if is_deployment {
             return self.deployment(on, raw, env, &own);
         }
-        let name = text("name")?.unwrap_or_else(|| Value::unknown("it has no name", raw.at));
-        let name = parent.map_or_else(|| name.clone(), |(_, parent)| child_name(parent, &name));
+        let name = bounded(text("name")?.unwrap_or_else(|| Value::unknown("it has no name", raw.at)));
+        let name = parent.map_or_else(|| name.clone(), |(_, parent)| bounded(child_name(parent, &name)));
         if is_wanted {
-            // With what stands for it in the report.
-            on.scope.budget.text(400 + site.path.len(), raw.at)?;
+            // With what stands for it in the report, and what it is looked for by.
+            let bytes = 4 * name.as_str().map_or(0, str::len);
+            on.scope.budget.text(400 + bytes + site.path.len(), raw.at)?;
             self.met.push(Resource {
                 kind: kind.clone(),
                 name: name.clone(),
@@ -223,7 +226,7 @@ impl Walk {
         let Some(nested) = Nested::of(raw) else {
             self.met.push(Resource {
                 kind: DEPLOYMENT.into(),
-                name: text("name")?.unwrap_or_else(|| Value::null(raw.at)),
+                name: bounded(text("name")?.unwrap_or_else(|| Value::null(raw.at))),
                 target: site.target.clone(),
                 body: Value::null(raw.at),
                 path: site.path.clone(),
@@ -385,6 +388,22 @@ fn own_properties(on: Evaluator<'_>, raw: &Value, env: Option<&Env<'_>>) -> Resu
     on.value(&own, env)
 }
 
+/// A type, in lower case. One that is longer than any id is not known.
+fn kind_of(kind: &Value) -> Option<String> {
+    let kind = kind.known_str().filter(|kind| kind.len() <= MAX_ID_BYTES);
+    kind.map(|kind| kind.trim().to_ascii_lowercase())
+}
+
+/// A name. One that is longer than any id is not known: it would be copied for each of what is called so.
+fn bounded(name: Value) -> Value {
+    match &name.kind {
+        Kind::Text(text) if is_too_long(text) => {
+            Value::unknown(format!("it is longer than {MAX_ID_BYTES} bytes, and no name"), name.at)
+        }
+        _ => name,
+    }
+}
+
 fn child_name(parent: &Value, child: &Value) -> Value {
     match (&parent.kind, &child.kind) {
         (Kind::Text(one), Kind::Text(other)) => {
@@ -399,8 +418,9 @@ fn child_name(parent: &Value, child: &Value) -> Value {
     }
 }
 
-/// A member in a path: `.name`, or `['a b']` where it is no plain name.
+/// A member in a path: `.name`, or `['a b']` where it is no plain name. Of a long one, the start: the path of each rule in it has it.
 pub(crate) fn member_path(name: &str) -> String {
+    let name = &shown(name);
     let plain = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
     if plain {
         format!(".{name}")

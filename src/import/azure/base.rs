@@ -1,7 +1,10 @@
 //! References from a policy to its parent, and from a firewall to its policy.
 
 use super::{groups::unknown, identity::Identity, shapes::POLICY};
-use crate::import::value::{Kind, Unknown, Value};
+use crate::import::{
+    ids::{MAX_ID_BYTES, is_too_long},
+    value::{Kind, Unknown, Value},
+};
 use std::sync::Arc;
 
 /// A reference to another policy: a parent, or the one that a firewall uses.
@@ -25,6 +28,10 @@ pub(super) fn base(value: &Value) -> Base {
     match &id.kind {
         Kind::Text(text) if text.text.trim().is_empty() && text.stands_for.is_none() => Base::None,
         Kind::Text(text) if !text.text.trim_matches(['/', ' ']).is_empty() => {
+            if is_too_long(text) {
+                let why = format!("its id is longer than {MAX_ID_BYTES} bytes");
+                return Base::Unknown(unknown(why, id.at));
+            }
             let named = Identity::meant_by(text);
             match named.kind() {
                 Some(kind) if kind != POLICY => Base::Unknown(unknown(format!("`{kind}` is no policy"), id.at)),

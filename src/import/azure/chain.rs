@@ -106,7 +106,7 @@ impl<'a> Gather<'a> {
         Ok(Model {
             policies,
             ip_groups: ip_groups.into_groups(),
-            threat_intelligence: settings::threat_intelligence(&bodies, self.import.options),
+            threat_intelligence: settings::threat_intelligence(self.import, &bodies),
             service_tags: self.import.options.service_tags.as_ref().map(|(file, _)| file.clone()),
             not_enforced: Vec::new(),
         })

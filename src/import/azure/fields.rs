@@ -4,6 +4,7 @@ use super::draft::Draft;
 use crate::{
     import::{
         arm::member_path,
+        ids::MAX_ID_BYTES,
         json::shown,
         model::Origin,
         value::{Kind, Value},
@@ -26,7 +27,10 @@ pub(super) fn property<'v>(body: &'v Value, key: &str) -> Option<&'v Value> {
 /// terminal or forge a line.
 pub(super) fn name_of(value: Option<&Value>, otherwise: &str) -> String {
     let text = value.and_then(Value::as_str).map(str::trim);
-    printable(text.filter(|text| !text.is_empty()).unwrap_or(otherwise))
+    match text.filter(|text| !text.is_empty()) {
+        Some(text) if text.len() > MAX_ID_BYTES => printable(&shown(text)),
+        text => printable(text.unwrap_or(otherwise)),
+    }
 }
 
 /// Texts of a list that are known; the rest is noted as missing. `None`: the list is absent. One that is written and null has

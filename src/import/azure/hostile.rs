@@ -45,10 +45,18 @@ fn nested(levels: usize, inner: &str) -> String {
     format!("{}{inner}{}", "{\"x\":".repeat(levels), "}".repeat(levels))
 }
 
+/// A loop of 2,000 rounds of a resource with this type, and these fields.
+fn looped(kind: &str, fields: &str) -> String {
+    format!("{{\"type\": \"{kind}\", \"copy\": {{\"name\": \"l\", \"count\": 2000}}, {fields}}}")
+}
+
+/// Most bytes that a name, an id or a path is copied with.
+const MOST_COPIED: usize = 2_048;
+
 type Generator = (&'static str, fn(usize) -> String);
 
 /// What hostile files are made of, from a size.
-const GENERATORS: [Generator; 17] = [
+const GENERATORS: [Generator; 18] = [
     ("names that start alike", |size| {
         let name = "x".repeat(80);
         let one = |index| rule(&format!("\"name\": \"{name}{index}\","), "[\"a.com\"]");
@@ -143,6 +151,14 @@ const GENERATORS: [Generator; 17] = [
         let functions = format!("\"x\": 1}}, \"functions\": [{}], \"y\": {{", many(size, one));
         template(&functions, &names(&format!("[{asked}]")))
     }),
+    ("policies that share what is excepted", |size| {
+        let policy = looped(
+            "Microsoft.Network/firewallPolicies",
+            "\"name\": \"q\", \"properties\": {\"threatIntelWhitelist\": {\"fqdns\": \"[variables('w')]\"}}",
+        );
+        let list = format!("\"w\": [{}]", texts(size, "a"));
+        template(&list, &(policy + "," + &names("[\"a.com\"]")))
+    }),
     ("firewalls that use policies", |size| {
         let id = "/subscriptions/s/resourceGroups/g/providers/Microsoft.Network";
         let one = |index| {
@@ -155,6 +171,76 @@ const GENERATORS: [Generator; 17] = [
         format!("[{}]", many(size, one))
     }),
 ];
+
+/// What a file of one long text for many things is made of, from the length.
+const LONG: [Generator; 5] = [
+    ("a name", |length| {
+        let long = format!("\"n\": \"[padLeft('', {length}, 'b')]\"");
+        let fields = "\"name\": \"[variables('n')]\", \"properties\": {}";
+        let group = looped("Microsoft.Network/ipGroups", fields);
+        template(&long, &(group + "," + &names("[\"a.com\"]")))
+    }),
+    ("a name of many parts", |length| {
+        let long = format!("\"n\": \"{}b\"", "a/".repeat(length / 2));
+        let fields = "\"name\": \"[variables('n')]\", \"properties\": {\"ruleCollections\": []}";
+        let group = looped("Microsoft.Network/firewallPolicies/ruleCollectionGroups", fields);
+        template(&long, &(group + "," + &names("[\"a.com\"]")))
+    }),
+    ("an id", |length| {
+        let id = |name: &str| {
+            let group = "a".repeat(length);
+            format!("/subscriptions/s/resourceGroups/{group}/providers/Microsoft.Network/firewallPolicies/{name}")
+        };
+        let fields = "\"name\": \"[format('p{0}', copyIndex())]\", \"id\": \"[variables('i')]\", \
+                      \"properties\": {\"basePolicy\": {\"id\": \"[variables('b')]\"}}";
+        let variables = format!("\"i\": \"{}\", \"b\": \"{}\"", id("x"), id("b"));
+        template(&variables, &looped("Microsoft.Network/firewallPolicies", fields))
+    }),
+    ("a type", |length| {
+        let kind = format!("Microsoft.Network/ipGroups/{}", "a".repeat(length));
+        template("", &(looped(&kind, "\"name\": \"a\"") + "," + &names("[\"a.com\"]")))
+    }),
+    ("the name of a member", |length| {
+        let rules = rules(&many(100, |index| {
+            rule(&format!("\"name\": \"r{index}\","), "[\"a.com\"]")
+        }));
+        format!("{{\"{}\": {rules}}}", "w".repeat(length))
+    }),
+];
+
+#[test]
+fn a_long_text_is_no_name_and_no_path_copies_it() {
+    for (what, file) in LONG {
+        let files = [("a.json".to_owned(), file(20_000).into_bytes())];
+        let mut found = shapes::Found::default();
+        let budget = Budget::default();
+        let options = Options::default();
+        let import = Import {
+            names: vec!["a.json".into()],
+            options: &options,
+            budget: &budget,
+        };
+        let documents = import.read(0, &files[0].1).unwrap();
+        let read = shapes::find(&budget, &arm::Given::default(), &documents, &mut found);
+        assert!(read.is_ok_and(|any| any), "{what}");
+        for one in &found.resources {
+            let identity = format!("{:?}", identity::Identity::of(one));
+            assert!(identity.len() < MOST_COPIED, "{what}: {}", identity.len());
+            assert!(one.path.len() < MOST_COPIED && one.kind.len() < MOST_COPIED, "{what}");
+            assert!(one.name.as_str().is_none_or(|name| name.len() < MOST_COPIED), "{what}");
+        }
+        let (items, faults) = match within(&budget, &files, None, &options) {
+            Ok(made) => (made.report.items, Vec::new()),
+            Err(faults) => (Vec::new(), faults),
+        };
+        let long = |text: &str| text.len() > MOST_COPIED;
+        assert!(!items.iter().any(|item| long(&item.path) || long(&item.name)), "{what}");
+        assert!(
+            !faults.iter().any(|fault| long(&fault.path) || long(&fault.found)),
+            "{what}"
+        );
+    }
+}
 
 #[test]
 fn a_hostile_file_twice_as_large_takes_at_most_twice_as_much() {

@@ -4,7 +4,7 @@
 
 use crate::import::{
     arm::Resource,
-    ids::{Id, Part, Same, Word, same_names, words},
+    ids::{Id, MAX_ID_BYTES, Part, Same, Word, is_too_long, same_names, words},
     text::Text,
     value::Kind,
 };
@@ -48,7 +48,9 @@ impl Identity {
                 kind: Some(resource.kind.clone()),
                 names,
             },
-            shown: shown.filter(|name| !name.is_empty()).map(str::to_owned),
+            shown: shown
+                .filter(|name| !name.is_empty() && name.len() <= MAX_ID_BYTES)
+                .map(str::to_owned),
         }
     }
 
@@ -60,6 +62,9 @@ impl Identity {
     /// What a reference means, which may be computed.
     pub fn meant_by(text: &Text) -> Self {
         let id = Id::of(text);
+        if is_too_long(text) {
+            return Self { id, shown: None };
+        }
         let parts: Vec<&str> = text.text.trim().split('/').filter(|part| !part.is_empty()).collect();
         let at = parts.iter().position(|part| part.eq_ignore_ascii_case("providers"));
         let shown = match at {

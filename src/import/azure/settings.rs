@@ -42,10 +42,10 @@ pub(super) fn read(import: &Import<'_>, body: &Value, origin: &Origin, policy: &
         put("threatIntelMode", value, threat_mode(value, import.options));
     }
     if let Some(value) = property(body, "threatIntelWhitelist").filter(|value| says(value)) {
-        put("threatIntelWhitelist", value, threat_allowlist(value));
+        put("threatIntelWhitelist", value, threat_allowlist(import, value));
     }
     if let Some(value) = property(body, "intrusionDetection").filter(|value| says_something(value)) {
-        put("intrusionDetection", value, intrusion_detection(value));
+        put("intrusionDetection", value, intrusion_detection(import, value));
     }
     for (key, why) in NOT_CARRIED {
         if let Some(value) = property(body, key).filter(|value| says(value)) {
@@ -92,9 +92,10 @@ fn threat_mode(value: &Value, options: &Options<'_>) -> Draft {
     draft
 }
 
-fn intrusion_detection(value: &Value) -> Draft {
+fn intrusion_detection(import: &Import<'_>, value: &Value) -> Draft {
     let mode = value.get("mode").unwrap_or(value);
-    let lets_pass = is_harmless(mode) && configuration_is_harmless(value.get("configuration"));
+    let affords = value.get("configuration").is_none_or(|lists| import.affords(lists));
+    let lets_pass = affords && is_harmless(mode) && configuration_is_harmless(value.get("configuration"));
     let mut draft = Draft::new(if lets_pass { Effect::Allow } else { Effect::Unknown });
     if is(mode, "off") && lets_pass {
         draft.remark("off in Azure as well");
@@ -139,8 +140,11 @@ fn is(mode: &Value, word: &str) -> bool {
 }
 
 /// What is not judged by threat intelligence: it allows, so that an entry that is not known is left out.
-fn threat_allowlist(value: &Value) -> Draft {
+fn threat_allowlist(import: &Import<'_>, value: &Value) -> Draft {
     let mut draft = Draft::new(Effect::Allow);
+    if !import.affords(value) {
+        return draft;
+    }
     if value.as_object().is_none() {
         draft.void("it is not known");
     }
@@ -166,7 +170,8 @@ fn allowed(allowlist: &Value, key: &str, draft: &mut Draft) -> Vec<String> {
 
 /// The strictest mode of a policy and its parents, with the lists that are given; `None` if no policy says one. A mode that is
 /// not known may be Deny.
-pub(super) fn threat_intelligence(bodies: &[&Value], options: &Options<'_>) -> Option<ThreatIntelligence> {
+pub(super) fn threat_intelligence(import: &Import<'_>, bodies: &[&Value]) -> Option<ThreatIntelligence> {
+    let options = import.options;
     let modes = || bodies.iter().filter_map(|body| property(body, "threatIntelMode"));
     modes().next()?;
     let mode = if !modes().all(is_harmless) {
@@ -179,6 +184,7 @@ pub(super) fn threat_intelligence(bodies: &[&Value], options: &Options<'_>) -> O
     let allowed = |key: &str| {
         let lists = bodies.iter().filter_map(|body| property(body, "threatIntelWhitelist"));
         lists
+            .filter(|list| import.affords(list))
             .flat_map(|value| allowed(value, key, &mut Draft::new(Effect::Allow)))
             .collect()
     };
