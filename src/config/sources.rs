@@ -11,8 +11,9 @@ use crate::policy::Sources;
 use ipnet::IpNet;
 use std::{collections::BTreeMap, sync::Arc};
 
-/// Most source prefixes, IP groups counted once for each rule that names them: about 180 MB of memory.
-const MOST_SOURCE_PREFIXES: usize = 10_000_000;
+/// Most prefixes of rules, sources and destinations, IP groups counted once for each rule that names them: about 250 MB of memory
+/// until they are part of a policy. 800 rules may each name a group as large as Azure's largest (5,000 addresses).
+const MOST_PREFIXES: usize = 4_000_000;
 
 /// The IP groups of the file, and how many prefixes the rules have taken from them.
 pub(super) struct IpGroups {
@@ -64,19 +65,21 @@ impl IpGroups {
             let finding = Finding::warning(span, "the rule's sources are empty: it matches nobody");
             report.add(finding.hint("anyone is `[\"*\"]`"));
         }
-        self.prefixes += nets.len();
-        if self.prefixes > MOST_SOURCE_PREFIXES {
-            nets.clear();
-        }
         Sources::Nets(nets)
     }
 
-    /// The members of the groups that a rule names.
-    pub(super) fn members(&self, names: &Texts, report: &mut Report) -> Vec<IpNet> {
+    /// The members of the groups that a rule names: none once there are too many, which [`Self::finish`] reports. They are counted
+    /// before they are copied, since a small file may name a large group very often.
+    pub(super) fn members(&mut self, names: &Texts, report: &mut Report) -> Vec<IpNet> {
         let mut nets = Vec::new();
         for name in names.iter().flat_map(|list| list.iter()) {
             match self.groups.get(name.as_str()) {
-                Some(members) => nets.extend(members),
+                Some(members) => {
+                    self.prefixes = self.prefixes.saturating_add(members.len());
+                    if self.prefixes <= MOST_PREFIXES {
+                        nets.extend(members);
+                    }
+                }
                 None => {
                     let finding = Finding::error(name.span, format!("no IP group `{}`", name.value));
                     report.add(match nearest(name, self.groups.keys().map(|known| &**known)) {
@@ -91,9 +94,9 @@ impl IpGroups {
 
     /// The groups themselves, once all rules are read.
     pub(super) fn finish(self, report: &mut Report) -> BTreeMap<Arc<str>, Vec<IpNet>> {
-        if self.prefixes > MOST_SOURCE_PREFIXES {
-            let found = format!("the rules hold {} source prefixes", self.prefixes);
-            let finding = Finding::error(Span::default(), found).expected(format!("at most {MOST_SOURCE_PREFIXES}"));
+        if self.prefixes > MOST_PREFIXES {
+            let found = format!("the rules hold {} prefixes of IP groups", self.prefixes);
+            let finding = Finding::error(Span::default(), found).expected(format!("at most {MOST_PREFIXES}"));
             report.add(finding.hint("an IP group counts once for each rule that names it"));
         }
         self.groups
@@ -121,5 +124,38 @@ pub(super) fn read_nets(text: &At<String>, report: &mut Report) -> Vec<IpNet> {
             report.add(finding.expected("`10.1.2.3`, `10.1.0.0/16` or `10.1.0.1-10.1.0.9`"));
             Vec::new()
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn members_are_counted_before_they_are_copied_for_sources_and_destinations_alike() {
+        let place = Span::default();
+        let group: Vec<IpNet> = vec!["10.0.0.1/32".parse().unwrap(); MOST_PREFIXES / 4];
+        let mut groups = IpGroups {
+            groups: BTreeMap::from([("g".into(), group)]),
+            prefixes: 0,
+        };
+        let names: Texts = Some(At {
+            value: vec![At {
+                value: "g".to_owned(),
+                span: place,
+            }],
+            span: place,
+        });
+        let mut report = Report::default();
+        let taken: Vec<usize> = (0..3)
+            .flat_map(|_| match groups.sources(&None, &names, &mut report) {
+                Sources::Nets(nets) => [nets.len(), groups.members(&names, &mut report).len()],
+                Sources::Any { .. } => panic!("any source"),
+            })
+            .collect();
+        let one = MOST_PREFIXES / 4;
+        assert_eq!(taken, [one, one, one, one, 0, 0]);
+        groups.finish(&mut report);
+        assert_eq!(report.errors(), 1);
     }
 }
