@@ -76,7 +76,7 @@ impl<'a> Gather<'a> {
             .iter()
             .enumerate()
             .filter(|(index, _)| !chain.contains(index));
-        let also = self.also_in_force(&sources, &chain);
+        let [also, perhaps] = self.also_in_force(&sources, &chain);
         for (index, source) in others {
             if chain.iter().any(|link| may_be_one(&sources.all[*link], source)) {
                 let why = "a policy of this name is in force, and whether this is the same one is not known: its name or its resource group is not";
@@ -89,6 +89,12 @@ impl<'a> Gather<'a> {
             let meant = "`--policy` names the one that is meant";
             if !also.contains(&index) {
                 self.aside(before, &format!("of another policy than `{chosen}`: {meant}"));
+                if denies && perhaps.contains(&index) {
+                    let why = format!(
+                        "a firewall of which the policy is not known may use it, another uses `{chosen}`, which is taken: {meant}"
+                    );
+                    self.not_read(&source.name, &source.origin, why);
+                }
                 continue;
             }
             self.aside(

@@ -27,13 +27,17 @@ pub(super) fn kind_of_id(id: &str) -> Option<String> {
 }
 
 impl Identity {
-    /// Of a resource: from its id if it was printed with one, else from its name and where it is deployed.
+    /// Of a resource: from its id if it was printed with one (PowerShell has a group's in `Properties`), else from its name and
+    /// where it is deployed.
     pub fn of(resource: &Resource) -> Self {
-        let printed = match resource.body.get("id").map(|id| &id.kind) {
-            Some(Kind::Text(id)) => Some(Self::meant_by(id)),
+        let body = &resource.body;
+        let inner = body.get("properties").and_then(|properties| properties.get("id"));
+        let printed = [body.get("id"), inner].into_iter().flatten();
+        let mut printed = printed.filter_map(|id| match &id.kind {
+            Kind::Text(id) => Some(Self::meant_by(id)),
             _ => None,
-        };
-        if let Some(printed) = printed.filter(|id| id.id.kind.as_ref() == Some(&resource.kind)) {
+        });
+        if let Some(printed) = printed.find(|id| id.id.kind.as_ref() == Some(&resource.kind)) {
             return printed;
         }
         let names = match &resource.name.kind {

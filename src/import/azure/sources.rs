@@ -5,7 +5,7 @@ use super::{
     Import,
     base::{Base, base},
     collections::GroupSource,
-    fields::property,
+    fields::{property, says_something},
     groups::{self, Collections, Comparison, Entry, origin, unknown},
     identity::{Identity, Meant, Register, distinct},
     names::NO_NAME,
@@ -84,6 +84,11 @@ impl Body {
             origin: origin(resource),
             doubt: resource.doubt.clone(),
         }
+    }
+
+    /// It lists firewalls that use it, as what Azure prints does.
+    pub fn is_in_use(&self) -> bool {
+        property(&self.value, "firewalls").is_some_and(|list| list.as_list().is_some() && says_something(list))
     }
 }
 

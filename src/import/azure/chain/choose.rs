@@ -6,31 +6,52 @@ use crate::import::{
         ImportFault,
         base::Base,
         identity::{Identity, Meant},
+        shapes::FIREWALL,
         sources::Sources,
     },
+    ids::Same,
     value::Place,
 };
 use std::collections::BTreeSet;
 
+/// Most references in doubt that are looked at one by one; more may mean any policy.
+const MOST_IN_DOUBT: usize = 16;
+
 impl Gather<'_> {
-    /// What firewalls of the files use beside the chain that is taken, with parents. Nothing if somebody named the one that is meant.
-    pub(super) fn also_in_force(&self, sources: &Sources, chain: &[usize]) -> BTreeSet<usize> {
-        let mut found = BTreeSet::new();
+    /// What firewalls use beside the chain that is taken, with parents, and what those may use of which the policy is not known.
+    /// Nothing if somebody named the one that is meant.
+    pub(super) fn also_in_force(&self, sources: &Sources, chain: &[usize]) -> [BTreeSet<usize>; 2] {
         if self.import.options.policy.is_some() {
-            return found;
+            return Default::default();
         }
-        let users = sources.users.iter();
-        let mut open: Vec<usize> = users.filter_map(|user| meant(sources, &user.policy)).collect();
-        while let Some(place) = open.pop() {
-            if !chain.contains(&place) && found.insert(place) {
-                let bodies = sources.all[place].bodies.iter();
-                open.extend(bodies.filter_map(|body| meant(sources, &body.base)));
+        let [certain, perhaps] = [true, false].map(|certain| used(sources, certain));
+        // If nothing is used for certain, a firewall of which the policy is not known stops the import by itself.
+        let users = sources.users.iter().filter(|_| !certain.is_empty());
+        let in_doubt = users.map(|user| &user.policy).filter(|base| in_doubt(sources, base));
+        let in_doubt: Vec<&Base> = in_doubt.take(MOST_IN_DOUBT + 1).collect();
+        let may_be_used = (0..sources.all.len()).filter(|place| {
+            let id = &sources.all[*place].id;
+            let is_policy = id.kind() != Some(FIREWALL);
+            let any = in_doubt.len() > MOST_IN_DOUBT;
+            is_policy && (any || in_doubt.iter().any(|base| may_mean(base, id)))
+        });
+        let closed = |mut open: Vec<usize>| {
+            let mut found = BTreeSet::new();
+            while let Some(place) = open.pop() {
+                if !chain.contains(&place) && found.insert(place) {
+                    let bodies = sources.all[place].bodies.iter();
+                    open.extend(bodies.filter_map(|body| meant(sources, &body.base)));
+                }
             }
-        }
-        found
+            found
+        };
+        [
+            closed(certain.union(&perhaps).copied().collect()),
+            closed(may_be_used.collect()),
+        ]
     }
 
-    /// The policy that is meant: by name or id; or the first that a firewall of the files uses; or the first that is nobody's
+    /// The policy that is meant: by name or id; or the first that a firewall uses; or the first that is nobody's
     /// parent, but one whose parent is not known before those which that may be.
     pub(super) fn choose(&mut self, sources: &Sources) -> Result<usize, Box<ImportFault>> {
         let fault = |found: String, hint: &str| {
@@ -66,11 +87,7 @@ impl Gather<'_> {
             };
         }
         let users = || sources.users.iter();
-        let used = |certain: bool| -> BTreeSet<usize> {
-            let asked = users().filter(|user| user.certain == certain);
-            asked.filter_map(|user| meant(sources, &user.policy)).collect()
-        };
-        let (used, perhaps) = (used(true), used(false));
+        let [used, perhaps] = [true, false].map(|certain| used(sources, certain));
         let first_of =
             |places: &mut dyn Iterator<Item = usize>| places.min_by_key(|place| sources.all[*place].origin.at);
         let mut unresolved = leaves().filter(|place| {
@@ -105,5 +122,33 @@ impl Gather<'_> {
             self.not_read(&user.name, &user.origin, why);
         }
         Ok(chosen)
+    }
+}
+
+/// The policies that firewalls use: those of the files, and those that the policies themselves list.
+fn used(sources: &Sources, certain: bool) -> BTreeSet<usize> {
+    let users = sources.users.iter().filter(|user| user.certain == certain);
+    let named = users.filter_map(|user| meant(sources, &user.policy));
+    let listed = sources.all.iter().enumerate().filter(|(_, source)| {
+        let mut bodies = source.bodies.iter().filter(|body| body.is_in_use());
+        bodies.any(|body| body.doubt.is_none() == certain)
+    });
+    named.chain(listed.map(|(place, _)| place)).collect()
+}
+
+/// It is not known which policy is meant, nor whether that is in the files.
+fn in_doubt(sources: &Sources, base: &Base) -> bool {
+    match base {
+        Base::None => false,
+        Base::Unknown(_) => true,
+        Base::Named(named) => !named.has_known_name() && meant(sources, base).is_none(),
+    }
+}
+
+/// Whether such a reference may mean this policy.
+fn may_mean(base: &Base, id: &Identity) -> bool {
+    match base {
+        Base::Named(named) => named.same(id) != Same::No,
+        Base::None | Base::Unknown(_) => true,
     }
 }

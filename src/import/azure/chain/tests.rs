@@ -1,4 +1,5 @@
 mod doubt;
+mod used;
 
 use crate::import::{Imported, ItemKind, Options, Outcome, azure_firewall};
 use serde_json::{Value, json};
