@@ -348,7 +348,8 @@ impl<'a> Evaluator<'a> {
                 return Err(Fail::Bad(format!("takes {} arguments", parameters.len())));
             };
             self.scope.budget.steps(name.len() / 16, at)?;
-            let value = as_declared(&self.expression(argument, env, at)?, definition);
+            let declared = self.scope.declared(definition);
+            let value = as_declared(&self.expression(argument, env, at)?, &declared);
             bound.push((
                 name.to_owned(),
                 value.map_err(|why| Fail::Bad(format!("`{name}` {why}")))?,

@@ -4,7 +4,7 @@ use super::{
     Exhausted,
     eval::Evaluator,
     functions::Fail,
-    parameters::as_declared,
+    parameters::{Declared, as_declared},
     parse::Expression,
     scope::{Deployment, Env},
     template::{DEPLOYMENT, Nested, Target},
@@ -53,7 +53,8 @@ impl<'a> Evaluator<'a> {
         };
         let mut entries: Vec<(Arc<str>, Value)> = Vec::with_capacity(outputs.entries.len());
         for (name, output) in &outputs.entries {
-            let value = inside.output(name, output)?;
+            let declared = Declared::of(output, nested.template.get("definitions"));
+            let value = inside.output(name, output, &declared)?;
             let output = Value::object(vec![("value".into(), value)], output.at);
             entries.push((name.clone(), output.map_err(|_| too_deep(raw.at))?));
         }
@@ -61,7 +62,7 @@ impl<'a> Evaluator<'a> {
     }
 
     /// The value of an output, or of its loop, as its type has it.
-    fn output(self, name: &Arc<str>, output: &Value) -> Result<Value, Exhausted> {
+    fn output(self, name: &Arc<str>, output: &Value, declared: &Declared) -> Result<Value, Exhausted> {
         let value = match (output.get("copy").and_then(Value::as_object), output.written("value")) {
             (Some(copy), _) => {
                 let mut one = vec![("name".into(), Value::text(name.clone(), output.at))];
@@ -73,7 +74,7 @@ impl<'a> Evaluator<'a> {
             (None, None) => Value::unknown("an output without `value`", output.at),
         };
         let at = value.at;
-        Ok(as_declared(&value, output)
+        Ok(as_declared(&value, declared)
             .unwrap_or_else(|why| Value::unknown(format!("output `{}` {why}", shown(name)), at)))
     }
 

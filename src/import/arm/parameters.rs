@@ -56,32 +56,34 @@ impl Given {
         file.chain(self.set.keys().map(|name| (name.as_str(), None)))
     }
 
-    /// The value of a parameter with this definition.
-    pub fn value(&self, name: &str, definition: &Value) -> Option<Value> {
+    /// The value of a parameter with this definition, in a template with these `definitions`.
+    pub fn value(&self, name: &str, definition: &Value, definitions: Option<&Value>) -> Option<Value> {
         let name = name.to_ascii_lowercase();
         match self.set.get(&name) {
-            Some(text) => Some(typed(&name, text, definition)),
+            Some(text) => {
+                let declared = Declared::of(definition, definitions);
+                Some(typed(&name, text, &declared, definition.at))
+            }
             None => self.file.get(&name).cloned(),
         }
     }
 }
 
-/// A text read by the parameter's type. Of a type that is defined elsewhere, what reads as a list or an object is one.
-fn typed(name: &str, text: &str, definition: &Value) -> Value {
-    let at = definition.at;
-    let kind = kind_of(definition).unwrap_or_default();
+/// A text read by the parameter's type. Of no type, what reads as a list or an object is one.
+fn typed(name: &str, text: &str, declared: &Declared, at: Place) -> Value {
+    let kind = declared.kind.as_deref().unwrap_or_default();
     let as_json = || {
         let mut documents = json::parse(text, at.file).ok()?;
         (documents.len() == 1).then(|| documents.remove(0))
     };
-    let fits = |value: &Value| match &*kind {
+    let fits = |value: &Value| match kind {
         "string" => false,
         "" => matches!(value.kind, Kind::List(_) | Kind::Object(_)),
         kind => kind == kind_of_value(value),
     };
     match as_json().filter(fits) {
         Some(value) => value,
-        None if matches!(&*kind, "" | "string") => Value::text(text, at),
+        None if matches!(kind, "" | "string") => Value::text(text, at),
         // A list of one is often written bare.
         None if kind == "array" && !text.trim_start().starts_with('[') => {
             let items = text.split(',').map(|item| Value::text(item.trim(), at));
@@ -101,18 +103,75 @@ fn is_wrapped(entry: &Value) -> bool {
     known && (entry.written("value").is_some() || entry.written("reference").is_some())
 }
 
-/// The type of a parameter, in lower case; `None` if it is defined elsewhere. What is secure is of the same type.
-pub(super) fn kind_of(definition: &Value) -> Option<String> {
+/// Most references from one definition to the next, and most names in one.
+const MOST_REFERENCES: usize = 16;
+/// Longest reference to a definition, in bytes.
+const MAX_REFERENCE_BYTES: usize = 1024;
+
+/// What a parameter, an argument or an output is declared to be. Bicep compiles a type that has a name to a reference into the
+/// template's `definitions`.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Declared {
+    /// The type in lower case; `None` if none is written. What is secure is of the same type.
+    pub kind: Option<String>,
+    pub nullable: bool,
+    /// It is declared by reference, and what that leads to has no type.
+    lost: bool,
+}
+
+impl Declared {
+    /// Follows references into `definitions`, those of the template in which `definition` stands.
+    pub fn of(definition: &Value, definitions: Option<&Value>) -> Self {
+        let mut nullable = None;
+        let mut here = definition;
+        for followed in 0..=MOST_REFERENCES {
+            // What is said nearest counts.
+            nullable = nullable.or_else(|| here.get("nullable").map(|one| one.as_bool() == Some(true)));
+            let kind = kind_of(here);
+            let next = here.get("$ref").filter(|_| kind.is_none());
+            match next.map(|reference| referred(reference, definitions)) {
+                Some(Some(next)) => here = next,
+                Some(None) => break,
+                None => {
+                    return Self {
+                        lost: kind.is_none() && followed > 0,
+                        kind,
+                        nullable: nullable == Some(true),
+                    };
+                }
+            }
+        }
+        Self {
+            lost: true,
+            ..Self::default()
+        }
+    }
+}
+
+/// The definition that `#/definitions/name`, or a longer path of names, leads to.
+fn referred<'v>(reference: &Value, definitions: Option<&'v Value>) -> Option<&'v Value> {
+    let path = reference
+        .known_str()
+        .filter(|path| path.len() <= MAX_REFERENCE_BYTES && !path.contains(['~', '%']))?;
+    let names = path.strip_prefix("#/definitions/")?.split('/');
+    let mut here = definitions?;
+    for (depth, name) in names.enumerate() {
+        here = match here.as_list() {
+            _ if depth == MOST_REFERENCES => return None,
+            Some(items) => items.get(name.parse::<usize>().ok()?)?,
+            None => here.get(name)?,
+        };
+    }
+    Some(here)
+}
+
+fn kind_of(definition: &Value) -> Option<String> {
     let kind = definition
         .get("type")
         .and_then(Value::as_str)?
         .trim()
         .to_ascii_lowercase();
     Some(kind.strip_prefix("secure").map_or(kind.clone(), str::to_owned))
-}
-
-pub(super) fn is_nullable(definition: &Value) -> bool {
-    definition.get("nullable").and_then(Value::as_bool) == Some(true)
 }
 
 fn kind_of_value(value: &Value) -> &'static str {
@@ -129,13 +188,15 @@ fn kind_of_value(value: &Value) -> &'static str {
 
 /// A value as the parameter's type has it. Azure converts what reads as another type or refuses it; it never goes on with a value
 /// of another type. Fails with why the value is not known.
-pub(super) fn as_declared(value: &Value, definition: &Value) -> Result<Value, String> {
-    let kind = kind_of(definition);
+pub(super) fn as_declared(value: &Value, declared: &Declared) -> Result<Value, String> {
+    let kind = &declared.kind;
     let at = value.at;
     let made = match (kind.as_deref(), &value.kind) {
-        (_, Kind::Null) if is_nullable(definition) => return Ok(value.clone()),
+        (_, Kind::Null) if declared.nullable => return Ok(value.clone()),
         (_, Kind::Null) => return Err("has no value".into()),
-        (_, Kind::Unknown(_)) | (None, _) => return Ok(value.clone()),
+        (_, Kind::Unknown(_)) => return Ok(value.clone()),
+        (None, _) if declared.lost => return Err("is of a type whose definition is not found".into()),
+        (None, _) => return Ok(value.clone()),
         (Some(kind), _) if kind == kind_of_value(value) => return Ok(value.clone()),
         (Some("bool"), Kind::Text(_)) => value.as_bool().map(Kind::Bool),
         (Some("int"), Kind::Text(_) | Kind::Float(_)) => value.as_int().map(Kind::Int),

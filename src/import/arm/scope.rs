@@ -3,7 +3,7 @@
 use super::{
     Budget, Exhausted,
     eval::Evaluator,
-    parameters::{self, Given},
+    parameters::{Declared, Given, as_declared},
     parse::Expression,
     template::Target,
     too_deep,
@@ -153,8 +153,9 @@ impl<'a> Scope<'a> {
     pub fn of_file(budget: &'a Budget, template: Value, given: &Given) -> Self {
         let defined = template.get("parameters").and_then(Value::as_object);
         let entries = defined.map_or(&[][..], |object| &object.entries);
+        let definitions = template.get("definitions");
         let values = entries.iter().filter_map(|(name, definition)| {
-            let value = given.value(name, definition)?;
+            let value = given.value(name, definition, definitions)?;
             Some((name.to_ascii_lowercase(), value))
         });
         let values = Ok(values.collect());
@@ -162,6 +163,11 @@ impl<'a> Scope<'a> {
             is_file: true,
             ..Self::new(budget, template, values)
         }
+    }
+
+    /// What a definition of this template declares.
+    pub fn declared(&self, definition: &Value) -> Declared {
+        Declared::of(definition, self.template.get("definitions"))
     }
 
     fn section(&self, name: &str) -> Option<&Object> {
@@ -180,41 +186,40 @@ impl<'a> Scope<'a> {
                     at,
                 ));
             };
+            let declared = self.declared(definition);
             let given = match &self.given {
                 Ok(given) => given.get(&name.to_ascii_lowercase()),
-                Err(unknown) => return Ok(typed(name, definition, unknown, at)),
+                Err(unknown) => return Ok(typed(name, &declared, unknown, at)),
             };
             let default = definition.written("defaultValue");
             let value = match (given, default) {
                 // A null counts as not given where Bicep compiled a module call, and as null elsewhere.
                 (Some(given), Some(_)) if matches!(given.kind, Kind::Null) => {
                     let why = format!("parameter `{name}` is given null, for which its default may stand");
-                    return Ok(typed(name, definition, &Unknown::new(why, given.at), at));
+                    return Ok(typed(name, &declared, &Unknown::new(why, given.at), at));
                 }
                 (Some(given), _) => given.clone(),
                 (None, Some(default)) => self.evaluator(depth).value(default, None)?,
                 (None, None) => Value::null(definition.at),
             };
             if self.is_file {
-                self.asked(name, definition, &value, given.is_none().then_some(default).flatten());
+                // Null that it may be is a value.
+                let lacks = matches!(value.kind, Kind::Null) && !declared.nullable;
+                let default = given.is_none().then_some(default).flatten();
+                self.asked(name, lacks.then_some(definition.at), default);
             }
-            Ok(match parameters::as_declared(&value, definition) {
-                Ok(value) => value,
-                Err(why) => typed(
-                    name,
-                    definition,
-                    &Unknown::new(format!("parameter `{name}` {why}"), at),
-                    at,
-                ),
-            })
+            Ok(as_declared(&value, &declared).unwrap_or_else(|why| {
+                let unknown = Unknown::new(format!("parameter `{name}` {why}"), at);
+                typed(name, &declared, &unknown, at)
+            }))
         })
     }
 
-    /// Keeps who was asked for and is not given: without a value, or with the one of `default`.
-    fn asked(&self, name: &str, definition: &Value, value: &Value, default: Option<&Value>) {
+    /// Keeps who was asked for and is not given: without a value (the place of its definition), or with the one of `default`.
+    fn asked(&self, name: &str, lacks: Option<Place>, default: Option<&Value>) {
         self.budget.ask(|asked| {
-            if matches!(value.kind, Kind::Null) && !parameters::is_nullable(definition) {
-                asked.unset.insert(definition.at, name.to_owned());
+            if let Some(definition) = lacks {
+                asked.unset.insert(definition, name.to_owned());
             } else if let Some(default) = default {
                 asked.defaults.insert(default.at, name.to_owned());
             }
@@ -336,8 +341,8 @@ fn places(items: &[Value], key: &str) -> HashMap<String, usize> {
 }
 
 /// A parameter whose value is not known. A text stands in for itself by name, so that what is named after it can be told apart.
-fn typed(name: &str, definition: &Value, unknown: &Arc<Unknown>, at: Place) -> Value {
-    match parameters::kind_of(definition).as_deref() == Some("string") && !parameters::is_nullable(definition) {
+fn typed(name: &str, declared: &Declared, unknown: &Arc<Unknown>, at: Place) -> Value {
+    match declared.kind.as_deref() == Some("string") && !declared.nullable {
         true => Value::text(name, at).stand_in(unknown),
         false => Value::in_doubt(unknown, at),
     }

@@ -185,3 +185,61 @@ fn what_azure_makes_of_a_base_without_a_path_is_not_known() {
         assert!(made(&format!("[uri({arguments})]")).starts_with('?'), "{arguments}");
     }
 }
+
+/// Property `p`, with a parameter `x` of this definition in a template with definitions, set to a text.
+fn behind(definition: &str, set: Option<&str>, expression: &str) -> String {
+    let mut given = Given::default();
+    if let Some(text) = set {
+        given.set("x", text);
+    }
+    let member = "{\"namespace\": \"u\", \"members\": {\"is\": {\"parameters\": [{\"name\": \"a\", \
+        \"$ref\": \"#/definitions/flag\"}], \"output\": {\"type\": \"bool\", \
+        \"value\": \"[equals(parameters('a'), true())]\"}}}}";
+    let definitions = "{\"flag\": {\"type\": \"bool\"}, \"num\": {\"type\": \"int\"}, \"names\": {\"type\": \"array\", \
+        \"items\": {\"type\": \"string\"}, \"nullable\": true}, \"alias\": {\"$ref\": \"#/definitions/flag\"}, \
+        \"thing\": {\"type\": \"object\", \"properties\": {\"on\": {\"$ref\": \"#/definitions/alias\"}}}, \
+        \"mixed\": {\"allowedValues\": [1, \"a\"]}, \"round\": {\"$ref\": \"#/definitions/round\"}}";
+    let rest =
+        format!("\"parameters\": {{\"x\": {definition}}}, \"definitions\": {definitions}, \"functions\": [{member}]");
+    let text = serde_json::Value::from(expression).to_string();
+    let resources = deployed(&template(&rest, &text), &given).unwrap();
+    shown(resources[0].body.written("p").unwrap())
+}
+
+#[test]
+fn a_type_behind_a_reference_is_followed_or_not_known() {
+    let reference = |to: &str| format!("{{\"$ref\": \"#/definitions/{to}\"}}");
+    let lost = "?parameter `x` is of a type whose definition is not found";
+    for (to, set, expression, expected) in [
+        ("flag", Some("true"), "[equals(parameters('x'), true())]", "true"),
+        ("alias", Some("true"), "[equals(parameters('x'), true())]", "true"),
+        (
+            "thing/properties/on",
+            Some("true"),
+            "[equals(parameters('x'), true())]",
+            "true",
+        ),
+        (
+            "num",
+            Some("1"),
+            "[contains(createArray(1, 2), parameters('x'))]",
+            "true",
+        ),
+        ("names", Some("a,b"), "[length(parameters('x'))]", "2"),
+        ("names/items", Some("1"), "[parameters('x')]", "1"),
+        ("names", None, "[coalesce(parameters('x'), createArray('*'))]", "[*]"),
+        ("flag", None, "[parameters('x')]", "?parameter `x` has no value"),
+        ("mixed", Some("1"), "[parameters('x')]", lost),
+        ("none", Some("1"), "[parameters('x')]", lost),
+        ("round", Some("1"), "[parameters('x')]", lost),
+    ] {
+        assert_eq!(behind(&reference(to), set, expression), expected, "{to} {expression}");
+    }
+    let nearest = "{\"$ref\": \"#/definitions/names\", \"nullable\": false}";
+    assert_eq!(
+        behind(nearest, None, "[parameters('x')]"),
+        "?parameter `x` has no value"
+    );
+    let argument = behind("{\"type\": \"string\"}", Some("true"), "[u.is(parameters('x'))]");
+    assert_eq!(argument, "true");
+}
