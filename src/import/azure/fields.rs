@@ -127,7 +127,7 @@ pub(super) fn says_something(value: &Value) -> bool {
 pub(super) fn unknown_fields(rule: &Value, known: &[&str], draft: &mut Draft) {
     for (name, value) in rule.as_object().map_or(&[][..], |object| &object.entries) {
         let is_known = known.iter().any(|one| name.eq_ignore_ascii_case(one));
-        if !is_known && says_something(value) {
+        if !is_known && !is_text_of(name, value, known) && says_something(value) {
             draft.void(format!("`{}` is no field that egret knows of such a rule", shown(name)));
         }
     }
@@ -170,12 +170,24 @@ pub(super) fn unread<'v>(body: &'v Value, read: &[&str]) -> Vec<(String, &'v Val
         {
             let again = prefix.is_empty() && inner.is_some_and(|inner| inner.get(name).is_some());
             let is_read = is_in(&PLAIN, name) || (is_in(read, name) && !again);
-            if !is_read && may_hold(value) {
+            if !is_read && !is_text_of(name, value, read) && may_hold(value) {
                 found.push((format!("{prefix}{}", member_path(name)), value));
             }
         }
     }
     found
+}
+
+/// Windows PowerShell prints what these fields hold once more as text, under the field's name and `Text`. A text in brackets was
+/// read as an expression, whatever came of it.
+fn is_text_of(name: &str, value: &Value, fields: &[&str]) -> bool {
+    let field = name
+        .len()
+        .checked_sub("text".len())
+        .and_then(|end| name.split_at_checked(end));
+    let field = field.filter(|(_, end)| end.eq_ignore_ascii_case("text"));
+    let is_one = field.is_some_and(|(field, _)| fields.iter().any(|one| field.eq_ignore_ascii_case(one)));
+    is_one && !matches!(value.kind, Kind::List(_) | Kind::Object(_))
 }
 
 /// Whether rules may be in it.

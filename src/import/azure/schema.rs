@@ -1,6 +1,6 @@
 //! The three schemas of rule collections: today's, the old `ruleGroups`, the classic firewall's.
 
-use super::fields::{below, property};
+use super::fields::{below, property, says_something};
 use crate::import::{model::Origin, value::Value};
 
 /// Which schema a collection follows.
@@ -36,6 +36,9 @@ pub(super) fn rules_of(value: &Value, shape: Shape, origin: &Origin) -> Result<V
     let prefix = if flat { "" } else { ".properties" };
     if shape == Shape::Old {
         if let Some(condition) = property(value, "ruleCondition") {
+            if property(value, "ruleConditions").is_some_and(says_something) {
+                return Err("it has `ruleCondition` and `ruleConditions`: which of them counts is not known".into());
+            }
             let origin = below(origin, &format!("{prefix}.ruleCondition"), condition);
             return Ok(vec![(old_nat_rule(value, condition), origin)]);
         }

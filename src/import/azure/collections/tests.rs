@@ -362,3 +362,68 @@ fn what_may_hold_rules_beside_what_is_read_of_a_group_or_a_collection_stops_the_
         "{notes}"
     );
 }
+
+#[test]
+fn a_collection_of_the_old_schema_with_one_condition_and_a_list_is_not_known() {
+    let condition = |name: &str| {
+        json!({"ruleConditionType": "ApplicationRuleCondition", "name": "r", "sourceAddresses": ["*"],
+            "protocols": [{"protocolType": "Https", "port": 443}], "targetFqdns": [name]})
+    };
+    let group = |list: &Value| {
+        json!({"type": "Microsoft.Network/firewallPolicies/ruleGroups", "name": "p/g", "properties": {"priority": 200,
+            "rules": [{"ruleType": "FirewallPolicyFilterRule", "name": "c", "priority": 200, "action": {"type": "Deny"},
+                "ruleCondition": condition("a.com"), "ruleConditions": list}]}})
+    };
+    assert!(import(&group(&json!([])), false).is_ok());
+    let faults = import(&group(&json!([condition("evil.com")])), false).unwrap_err();
+    assert!(
+        faults[0].found.contains("`ruleCondition` and `ruleConditions`"),
+        "{faults:?}"
+    );
+}
+
+#[test]
+fn what_windows_powershell_prints_once_more_as_text_is_passed_over() {
+    let texts =
+        json!({"protocolsText": "[\r\n  \"TCP\"\r\n]", "SourceAddressesText": "[]", "DestinationPortsText": "[443]"});
+    let deny = with(
+        filter("Deny"),
+        &json!({"RulesText": "[\r\n  {}\r\n]", "ActionText": "{}"}),
+    );
+    let rule = network(&texts);
+    let imported = import(&collection(deny.clone(), &rule), false).unwrap();
+    assert_eq!(outcome(&imported, "g/c/r"), (Outcome::Carried, String::new()));
+    let classic = with(
+        deny.clone(),
+        &json!({"name": "c", "priority": 200, "rules": [with(
+        application(&json!({"targetFqdns": ["a.com"]})), &json!({"TargetFqdnsText": "[]"}))]}),
+    );
+    let classic =
+        json!({"Name": "fw", "Type": "Microsoft.Network/azureFirewalls", "ApplicationRuleCollections": [classic]});
+    let imported = import(&classic, false).unwrap();
+    assert_eq!(outcome(&imported, "default/c/r"), (Outcome::Carried, String::new()));
+    // Of no field that is known, or no text.
+    for fields in [json!({"otherText": "[]"}), json!({"protocolsText": ["TCP"]})] {
+        assert!(
+            import(&collection(deny.clone(), &network(&fields)), false).is_err(),
+            "{fields}"
+        );
+    }
+    let list = with(deny, &json!({"RulesText": [{}]}));
+    assert!(import(&collection(list, &rule), false).is_err());
+}
+
+#[test]
+fn a_slip_of_the_pen_in_the_type_of_what_denies_stops_the_import() {
+    let group = collection(filter("Deny"), &application(&json!({"targetFqdns": ["evil.com"]})));
+    for kind in [
+        "Microsoft.Network/firewallPolicy/ruleCollectionGroups",
+        "Microsoft.Network/firewalPolicies/ruleCollectionGroups",
+        "Microsoft.Network/firewallPolicies/ruleCollectionGroup",
+        "Microsoft.Network/azureFirewall",
+    ] {
+        let slip = with(group.clone(), &json!({"type": kind}));
+        let template = json!({"contentVersion": "1", "resources": [policy(&json!({})), slip]});
+        assert!(import(&template, false).is_err(), "{kind}");
+    }
+}
