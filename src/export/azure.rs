@@ -37,8 +37,8 @@ pub fn azure_firewall(policy: &Policy, beside: &Beside) -> Result<Exported, Vec<
     export.beside_the_rules(policy);
     let mut base = None;
     for (name, groups) in policy.chain() {
-        export.policy(policy, name, groups, base.as_ref());
-        base = Some(name.clone());
+        let last = export.policy(policy, name, groups, base.as_ref());
+        base = Some(Base { name, last });
     }
     export.notes.extend(beside.notes.iter().cloned());
     let ip_groups = export.ip_groups.resources(API_VERSION);
@@ -70,6 +70,13 @@ pub fn azure_firewall(policy: &Policy, beside: &Beside) -> Result<Exported, Vec<
         template,
         notes: export.notes,
     })
+}
+
+/// The parent of a policy.
+struct Base<'a> {
+    name: &'a str,
+    /// Id of its resource that is deployed last.
+    last: String,
 }
 
 struct Export<'a> {
@@ -115,7 +122,14 @@ impl Export<'_> {
         }
     }
 
-    fn policy(&mut self, policy: &Policy, name: &Arc<str>, groups: &[RuleCollectionGroup], base: Option<&Arc<str>>) {
+    /// A policy and its groups; the id of the one that is deployed last.
+    fn policy(
+        &mut self,
+        policy: &Policy,
+        name: &Arc<str>,
+        groups: &[RuleCollectionGroup],
+        base: Option<&Base<'_>>,
+    ) -> String {
         let lists = &policy.threat_intelligence;
         let mut properties = json!({
             "sku": { "tier": "[parameters('tier')]" },
@@ -142,8 +156,13 @@ impl Export<'_> {
         }
         let mut needs: Vec<Value> = Vec::new();
         if let Some(base) = base {
-            properties["basePolicy"] = json!({ "id": policy_id(base) });
-            needs.push(policy_id(base).into());
+            let id = policy_id(base.name);
+            properties["basePolicy"] = json!({ "id": id });
+            // A policy cannot be changed while its parent is: it waits for the parent's groups.
+            if base.last != id {
+                needs.push(base.last.clone().into());
+            }
+            needs.push(id.into());
         }
         self.resources.push(json!({
             "type": "Microsoft.Network/firewallPolicies",
@@ -168,6 +187,7 @@ impl Export<'_> {
             }));
             before = own;
         }
+        before
     }
 
     /// The collections of a group, each with a name of its own: egret has one set of names for each kind of rules, as a

@@ -212,6 +212,21 @@ fn ip_groups_are_deployed_one_after_the_other() {
     }
 }
 
+/// A policy cannot be changed while its parent is.
+#[test]
+fn a_policy_is_deployed_after_the_groups_of_its_parent() {
+    let parent =
+        "[[parent_policy]]\nname = \"base\"\n[[parent_policy.rule_collection_group]]\nname = \"bg\"\npriority = 100\n";
+    let exported = export::azure_firewall(&checked(parent), &Beside::default()).unwrap();
+    let policies = of_type(&exported.template, "firewallPolicies");
+    let kind = "Microsoft.Network/firewallPolicies";
+    let needs = serde_json::json!([
+        format!("[resourceId('{kind}/ruleCollectionGroups', 'base', 'bg')]"),
+        format!("[resourceId('{kind}', 'base')]"),
+    ]);
+    assert_eq!(policies[1]["dependsOn"], needs);
+}
+
 /// A firewall without a policy names its collections kind by kind; a policy's groups do not.
 #[test]
 fn collections_of_one_name_keep_it_on_import_and_are_told_apart_on_export() {
