@@ -53,7 +53,11 @@ fn here(it: &Explanation) -> Vec<String> {
 fn allowed(it: &Explanation, rule: RuleId) -> String {
     let label = it.label(rule);
     match without(it, rule) {
-        Some(end) if end.allowed() => format!("nothing alone: without rule {label}, {} allows it too", by(it, &end)),
+        Some(end) if end.permitted() => format!(
+            "nothing alone: without rule {label}, {} allows it too{}",
+            allower(it, &end),
+            recorded(it, &end)
+        ),
         Some(end) => format!(
             "leave out rule {label}, or take this out of it: then {} denies it",
             by(it, &end)
@@ -66,6 +70,32 @@ fn allowed(it: &Explanation, rule: RuleId) -> String {
 fn without(it: &Explanation, rule: RuleId) -> Option<End> {
     let mut policy = CompiledPolicy::new(it.policy.model().clone());
     policy.mutated(rule, Mutation::Deleted, |policy| it.end_under(policy))
+}
+
+/// What lets an end through, in words.
+fn allower(it: &Explanation, end: &End) -> String {
+    let decision = end.decision();
+    match (decision.action, decision.behind) {
+        (Action::Allow, _) => decided(it, end),
+        (Action::Deny, Some(rule)) => format!("rule {}", it.label(rule)),
+        (Action::Deny, None) => "audit mode".into(),
+    }
+}
+
+/// What audit mode keeps of a denial, in words.
+fn recorded(it: &Explanation, end: &End) -> String {
+    match end.decision().action {
+        Action::Allow => String::new(),
+        Action::Deny => format!(", and it is recorded as denied by {}", decided(it, end)),
+    }
+}
+
+/// Whether an end is the other one: what is denied gets through; what audit mode alone lets through is allowed.
+fn flips(it: &Explanation, end: &End) -> bool {
+    match it.end.as_ref().is_some_and(End::permitted) {
+        true => end.may_be_allowed(),
+        false => end.may_pass(),
+    }
 }
 
 /// What brings an end about, in words. The rules keep their numbers in every change that is tried.
@@ -158,35 +188,38 @@ fn candidates<'a>(it: &'a Explanation, end: &'a End) -> Vec<Change<'a>> {
 
 /// The words of a change that flips it.
 fn tried(it: &Explanation, change: &Change<'_>) -> Option<String> {
-    let flips = |policy: &CompiledPolicy| it.end_under(policy).filter(End::may_be_allowed);
+    let flipped = |policy: &CompiledPolicy| it.end_under(policy).filter(|end| flips(it, end));
     match change {
         Change::Without(rule) => {
-            let end = without(it, *rule).filter(End::may_be_allowed)?;
-            let (label, by) = (it.label(*rule), decided(it, &end));
+            let end = without(it, *rule).filter(|end| flips(it, end))?;
+            let (label, by) = (it.label(*rule), allower(it, &end));
             Some(format!(
-                "leave out rule {label}, or take this out of it: then {by} allows it{}",
+                "leave out rule {label}, or take this out of it: then {by} allows it{}{}",
+                recorded(it, &end),
                 unless(it, &end)
             ))
         }
         Change::Allowlisted(key, what, lists) => {
             let mut model = it.policy.model().clone();
             model.threat_intelligence = lists.clone();
-            let end = flips(&CompiledPolicy::new(model))?;
+            let end = flipped(&CompiledPolicy::new(model))?;
             Some(format!(
-                "{}: then the rules allow it{}",
+                "{}: then the rules allow it{}{}",
                 if_wrong(key, what),
+                recorded(it, &end),
                 unless(it, &end)
             ))
         }
         Change::Mended(step, of) => {
             let (words, policy) = mend::mended(it, step.rule, step.fared, *of)?;
-            let end = flips(&policy)?;
+            let end = flipped(&policy)?;
             let before = it.end.as_ref().and_then(|end| end.decision().rule);
-            let before = before.filter(|rule| it.policy.action(*rule) == Action::Deny);
+            let before =
+                before.filter(|rule| it.policy.action(*rule) == Action::Deny && end.decision().rule != Some(*rule));
             let before = before.map_or_else(String::new, |rule| {
                 format!(": it is asked before rule {}", it.label(rule))
             });
-            Some(words + &before + &unless(it, &end))
+            Some(words + &before + &recorded(it, &end) + &unless(it, &end))
         }
         Change::Setting => network_rules(it),
     }
@@ -224,15 +257,17 @@ fn otherwise(it: &Explanation, end: &End) -> String {
         };
     }
     let decision = end.decision();
+    // What audit mode lets through is not what denies it.
+    let rules = decision.permits() == end.permitted();
     match (decision.action, decision.rule, it.asked.target.name()) {
-        (Action::Deny, Some(rule), _) => {
+        (Action::Deny, Some(rule), _) if rules => {
             let by = without(it, rule).map_or_else(String::new, |end| by(it, &end));
             format!(
                 "let a rule that allows it come before rule {} (a lower priority number): without that rule {by} denies it",
                 it.label(rule)
             )
         }
-        (Action::Deny, None, Some(_)) => a_rule(it),
+        (Action::Deny, None, Some(_)) if rules => a_rule(it),
         (_, _, None) if it.no_rule_helps() => NEVER.to_owned(),
         (Action::Deny, None, None) if decision.reason == Reason::NoRuleMatched => {
             "no rule comes near: add a network rule for this address and port".into()
@@ -286,10 +321,11 @@ fn network_rules(it: &Explanation) -> Option<String> {
     }
     let mut model = it.policy.model().clone();
     model.explicit_network_rules = true;
-    let end = it.end_under(&CompiledPolicy::new(model)).filter(End::may_be_allowed)?;
+    let end = it.end_under(&CompiledPolicy::new(model)).filter(|end| flips(it, end))?;
     Some(format!(
-        "set `explicit_network_rules = true`: then network rule {} allows it, without a gate{}",
-        it.label(end.decision().rule?),
+        "set `explicit_network_rules = true`: then network rule {} allows it, without a gate{}{}",
+        it.label(end.decision().allowing()?),
+        recorded(it, &end),
         unless(it, &end)
     ))
 }

@@ -29,7 +29,7 @@ impl End {
     }
 
     /// Whether it would, unless its name leads where a rule denies.
-    fn may_pass(&self) -> bool {
+    pub fn may_pass(&self) -> bool {
         let dialled = self.resolution.as_ref().is_none_or(|found| found.vetted.is_ok());
         self.passes_rules() && dialled
     }
@@ -95,7 +95,12 @@ impl Explanation {
             let scope = decision.allowing().and_then(|rule| policy.application_rule(rule));
             let mut resolution = Resolution::vetted(answer, &self.addresses, self.asked.target.port, scope);
             if self.asked.via == Via::Explicit {
-                resolution.judge(|ip| judged::judge(policy, &self.asked.leading_to(ip), &self.resolved));
+                let judge = |ip| judged::judge(policy, &self.asked.leading_to(ip), &self.resolved);
+                if let Some(mut recorded) = resolution.judge(judge) {
+                    let told = &mut recorded.evaluation.decision;
+                    *told = told.behind_which(decision);
+                    end.judged = recorded;
+                }
             }
             end.resolution = Some(resolution);
         }

@@ -5,7 +5,8 @@ use crate::{
     config::Checked,
     dns::{ResolveError, Resolver},
     policy::{
-        AddressPlan, Answer, AnswerAddress, ApplicationRule, DecidedBy, Fqdn, Reason, Resolved, Via, vet::RuleScope,
+        Action, AddressPlan, Answer, AnswerAddress, ApplicationRule, DecidedBy, Fqdn, Reason, Resolved, Via,
+        vet::RuleScope,
     },
 };
 use anyhow::bail;
@@ -104,20 +105,26 @@ impl Resolution {
         }
     }
 
-    /// Has each vetted address judged by itself. One that a list holds spoils the answer.
-    pub fn judge(&mut self, judge: impl Fn(IpAddr) -> Judged) {
-        let Ok(addresses) = &mut self.vetted else { return };
+    /// Has each vetted address judged by itself. One that a list holds spoils the answer. Where network rules deny each that is
+    /// left, in audit mode alone, it is told as what it would have been: as of the first.
+    pub fn judge(&mut self, judge: impl Fn(IpAddr) -> Judged) -> Option<Judged> {
+        let Ok(addresses) = &mut self.vetted else { return None };
         let judged = addresses.iter().map(|ip| (*ip, judge(*ip)));
-        self.denied = judged
-            .filter(|(_, judged)| !judged.evaluation.decision.permits())
-            .collect();
-        addresses.retain(|ip| !self.denied.iter().any(|(denied, _)| denied == ip));
+        let (kept, denied): (Vec<_>, Vec<_>) = judged.partition(|(_, judged)| judged.evaluation.decision.permits());
+        self.denied = denied;
+        *addresses = kept.iter().map(|(ip, _)| *ip).collect();
         let listed = |(_, judged): &&(IpAddr, Judged)| judged.evaluation.by == DecidedBy::ThreatIntelligence;
         let spoilt = self.denied.iter().find(listed);
         if addresses.is_empty() || spoilt.is_some() {
             let first = spoilt.or(self.denied.first());
             self.vetted = Err(first.map_or(Reason::AddressDenied, |(_, judged)| judged.evaluation.decision.reason));
+            return None;
         }
+        let recorded = |judged: &Judged| {
+            judged.evaluation.by == DecidedBy::Network && judged.evaluation.decision.action == Action::Deny
+        };
+        let all = kept.iter().all(|(_, judged)| recorded(judged));
+        kept.into_iter().map(|(_, judged)| judged).next().filter(|_| all)
     }
 }
 

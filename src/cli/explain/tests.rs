@@ -1,3 +1,5 @@
+mod audit;
+
 use super::*;
 use crate::{
     config,
