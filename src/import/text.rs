@@ -104,6 +104,11 @@ impl Text {
         }
     }
 
+    /// What it takes to copy it, in bytes: of a stand-in of many pieces these take most.
+    pub fn cost(&self) -> usize {
+        self.text.len() + self.guesses() * size_of::<Guess>()
+    }
+
     /// How many of its stretches are not what Azure has.
     pub fn guesses(&self) -> usize {
         self.guesses.as_deref().map_or(0, Vec::len)
@@ -169,8 +174,9 @@ impl Joined {
         self.doubt.get_or_insert_with(|| doubt.clone());
     }
 
-    pub fn len(&self) -> usize {
-        self.text.len()
+    /// See [`Text::cost`].
+    pub fn cost(&self) -> usize {
+        self.text.len() + self.guesses.len() * size_of::<Guess>()
     }
 
     pub fn finish(self) -> Text {

@@ -221,7 +221,7 @@ impl<'a> Call<'a> {
     }
 
     fn joined(&self, text: Joined) -> Made {
-        self.budget.text(text.len(), self.at)?;
+        self.budget.text(text.cost(), self.at)?;
         Ok(Value::new(Kind::Text(text.finish()), self.at))
     }
 

@@ -209,6 +209,21 @@ const LONG: [Generator; 5] = [
 ];
 
 #[test]
+fn the_pieces_of_a_stand_in_are_paid_for() {
+    let concat = |what: &str| format!("\"[concat({})]\"", many(100, |_| what.into()));
+    let mut variables = format!("\"v0\": {}", concat("parameters('x')"));
+    for level in 1..3 {
+        variables += &format!(", \"v{level}\": {}", concat(&format!("variables('v{}')", level - 1)));
+    }
+    let group = "{\"type\": \"Microsoft.Network/ipGroups\", \"name\": \"[variables('v2')]\", \"properties\": {}}";
+    let variables = format!("{variables}}}, \"parameters\": {{\"x\": {{\"type\": \"string\"}}");
+    let file = template(&variables, &format!("{group}, {}", names("[\"a.com\"]")));
+    let made = azure_firewall(&[("a.json".to_owned(), file.into_bytes())], None, &Options::default());
+    let faults = made.unwrap_err();
+    assert!(faults[0].found.contains("MiB of text"), "{faults:?}");
+}
+
+#[test]
 fn a_long_text_is_no_name_and_no_path_copies_it() {
     for (what, file) in LONG {
         let files = [("a.json".to_owned(), file(20_000).into_bytes())];

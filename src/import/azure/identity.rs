@@ -11,7 +11,7 @@ use crate::import::{
 use std::collections::HashMap;
 
 /// Most things among which the one that is meant is looked for; of more, none is.
-const MOST_ALIKE: usize = 1000;
+const MOST_ALIKE: usize = 100;
 
 /// What tells one resource from another.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -380,6 +380,23 @@ mod tests {
         assert_eq!(register.meant(&placed(&other)), Meant::One(1));
         assert_eq!(register.meant(&at("rg", "x")), Meant::Several);
         assert_eq!(firsts(&[placed(&stand_in("rg")), placed(&stand_in("rg"))]), [0, 1]);
+    }
+
+    #[test]
+    fn of_many_elsewhere_none_is_looked_for() {
+        let wanted = |register: &Register| {
+            let mut id = Joined::default();
+            id.push_str("/subscriptions/s/resourceGroups/other/providers/Microsoft.Network/ipGroups/");
+            id.push(&stand_in("x"));
+            register.meant(&Identity::meant_by(&id.finish()))
+        };
+        let mut register = Register::default();
+        for index in 0..MOST_ALIKE {
+            register.add(&at(&format!("g{index}"), "x"), index);
+        }
+        assert_eq!(wanted(&register), Meant::None);
+        register.add(&at("last", "x"), MOST_ALIKE);
+        assert_eq!(wanted(&register), Meant::Several);
     }
 
     #[test]

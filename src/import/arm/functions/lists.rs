@@ -91,7 +91,7 @@ fn concat(call: &Call<'_>) -> Made {
     for argument in call.arguments {
         match &argument.kind {
             Kind::Text(text) => {
-                call.budget.text(text.text.len(), call.at)?;
+                call.budget.text(text.cost(), call.at)?;
                 out.push(text);
             }
             Kind::Int(number) => out.push_str(&number.to_string()),

@@ -64,7 +64,7 @@ fn format(call: &Call<'_>) -> Made {
         };
         match &argument.kind {
             Kind::Text(text) => {
-                call.budget.text(text.text.len(), call.at)?;
+                call.budget.text(text.cost(), call.at)?;
                 out.push(text);
             }
             _ => {
