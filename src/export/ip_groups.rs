@@ -5,6 +5,7 @@ use ipnet::IpNet;
 use serde_json::{Value, json};
 use std::{
     collections::{BTreeMap, HashSet},
+    net::IpAddr,
     sync::Arc,
 };
 
@@ -59,7 +60,26 @@ impl<'a> IpGroups<'a> {
         }
         let mut seen = HashSet::new();
         let addresses = nets.iter().filter(|net| left.contains(net) && seen.insert(**net));
-        (ids, addresses.map(written).collect())
+        (ids, ranges(addresses))
+    }
+}
+
+/// Prefixes in a row that go on where the one before ends become the range that they were read from: Azure takes ranges, and
+/// counts each as one. Two stay as they are.
+fn ranges<'n>(nets: impl Iterator<Item = &'n IpNet>) -> Vec<String> {
+    let nets: Vec<&IpNet> = nets.collect();
+    let runs = nets.chunk_by(|one, next| follows(one, next));
+    let texts = runs.flat_map(|run| match run {
+        [first, _, .., last] => vec![format!("{}-{}", first.network(), last.broadcast())],
+        few => few.iter().map(|net| written(net)).collect(),
+    });
+    texts.collect()
+}
+
+fn follows(one: &IpNet, next: &IpNet) -> bool {
+    match (one.broadcast(), next.network()) {
+        (IpAddr::V4(last), IpAddr::V4(first)) => u32::from(last).checked_add(1) == Some(first.into()),
+        _ => false,
     }
 }
 

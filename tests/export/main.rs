@@ -212,6 +212,19 @@ fn ip_groups_are_deployed_one_after_the_other() {
     }
 }
 
+#[test]
+fn a_range_is_written_as_a_range() {
+    let rule = "[[network_rule_collection]]\nname = \"n\"\npriority = 100\naction = \"Allow\"\n\
+                [[network_rule_collection.rule]]\nname = \"r\"\nprotocols = [\"TCP\"]\ndestination_ports = [\"443\"]\n\
+                source_addresses = [\"10.0.0.3-10.0.0.250\", \"10.0.2.0/24\", \"10.0.3.0/24\"]\n\
+                destination_addresses = [\"10.1.0.3-10.1.0.250\"]\n";
+    let exported = export::azure_firewall(&checked(rule), &Beside::default()).unwrap();
+    let rule = &rules(&exported.template)[0];
+    let sources = serde_json::json!(["10.0.0.3-10.0.0.250", "10.0.2.0/24", "10.0.3.0/24"]);
+    assert_eq!(rule["sourceAddresses"], sources);
+    assert_eq!(rule["destinationAddresses"], serde_json::json!(["10.1.0.3-10.1.0.250"]));
+}
+
 /// A policy cannot be changed while its parent is.
 #[test]
 fn a_policy_is_deployed_after_the_groups_of_its_parent() {
