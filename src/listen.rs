@@ -218,10 +218,6 @@ fn arrive_alone(client: Accepted, source: SocketAddr, shared: &Arc<Shared>, ling
 fn arrive(client: Accepted, source: SocketAddr, shared: &Arc<Shared>, lingering: &Lingering) {
     shared.metrics.accepted();
     let source = canonical(source);
-    // Accepting goes on until its task has learnt of the end.
-    if shared.is_ending() {
-        return turn_away(client, source, shared, Reason::Draining, lingering);
-    }
     match shared.limits.admit(source.ip(), &shared.now().settings.limits) {
         Ok(permit) => Arrival::new(client, source, shared.clone(), permit, lingering.clone()).look(),
         Err(reason) => turn_away(client, source, shared, reason, lingering),
