@@ -73,7 +73,7 @@ fn policy() -> impl Strategy<Value = Policy> {
     })
 }
 
-/// Action, reason, mode, rule, and whether only wide patterns of the rule admit the name.
+/// Action, reason, mode, rule, and whether only wide patterns of the rule that lets it through admit the name.
 type Verdict = (Action, Reason, Mode, Option<RuleRef>, bool);
 
 /// The policy without the collections that deny in audit mode: what is in force.
@@ -88,11 +88,15 @@ pub(crate) fn in_force(policy: &Policy) -> Policy {
     policy
 }
 
-/// What would be denied is told of what gets through.
+/// What would be denied is told of what gets through, and by how wide a pattern that does.
 fn naive(policy: &Policy, attempt: &Attempt<'_>) -> Verdict {
-    match naive_view(&in_force(policy), attempt) {
-        denied @ (Action::Deny, _, Mode::Enforce, ..) => denied,
-        _ => naive_view(policy, attempt),
+    let through = naive_view(&in_force(policy), attempt);
+    if let (Action::Deny, _, Mode::Enforce, ..) = through {
+        return through;
+    }
+    match naive_view(policy, attempt) {
+        (Action::Deny, reason, mode, rule, _) => (Action::Deny, reason, mode, rule, through.4),
+        allowed => allowed,
     }
 }
 
