@@ -283,7 +283,7 @@ impl Gateway {
             let listener = tokio::net::TcpListener::from_std(listener.socket)?;
             self.control.spawn(health::serve(listener, self.health.clone()));
         }
-        let state = Arc::new(AdminView {
+        let state = Arc::new(admin::AdminView {
             shared: self.shared.clone(),
             health: self.health.clone(),
             started: SystemTime::now(),
@@ -391,11 +391,4 @@ fn raise_file_limit() -> Option<u64> {
         tracing::warn!(%error, "the limit on open files stays as it is");
     }
     getrlimit(Resource::Nofile).current
-}
-
-/// What the admin listener may read.
-pub struct AdminView {
-    pub(crate) shared: Arc<Shared>,
-    pub(crate) health: Arc<Health>,
-    pub(crate) started: SystemTime,
 }

@@ -21,6 +21,7 @@ use listenfd::ListenFd;
 use std::{
     collections::BTreeSet,
     io::{IsTerminal, stderr},
+    mem::take,
     net::{SocketAddr, TcpListener},
     sync::Arc,
     thread,
@@ -125,6 +126,8 @@ struct Signals {
     terminate: Signal,
     interrupt: Signal,
     hang_up: Signal,
+    /// A signal to reload came while a configuration was being read: what it is about may have been read before.
+    again: bool,
 }
 
 impl Signals {
@@ -133,10 +136,14 @@ impl Signals {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
             hang_up: signal(SignalKind::hangup())?,
+            again: false,
         })
     }
 
     async fn next(&mut self) -> Wish {
+        if take(&mut self.again) {
+            return Wish::Reload;
+        }
         tokio::select! {
             _ = self.terminate.recv() => Wish::Stop,
             _ = self.interrupt.recv() => Wish::Stop,
@@ -145,7 +152,7 @@ impl Signals {
     }
 }
 
-#[derive(PartialEq)]
+#[derive(Debug, PartialEq)]
 enum Wish {
     Stop,
     Reload,
@@ -220,7 +227,7 @@ async fn drain(gateway: &Arc<Gateway>, mut signals: Signals, limit: Duration) {
 }
 
 /// Reads a configuration on a thread of its own: a large one takes seconds, which a stop does not wait for. `None`: a signal to
-/// stop came first. A signal to reload in the meantime finds the newer bytes, if there are any, at the next look.
+/// stop came first. A signal to reload in the meantime is followed afterwards.
 async fn read(
     gateway: &Gateway,
     signals: &mut Signals,
@@ -228,7 +235,7 @@ async fn read(
     bytes: Vec<u8>,
 ) -> Option<Result<Checked, Vec<Problem>>> {
     tracing::info!(path, "the configuration is read anew");
-    let (send, mut checked) = oneshot::channel();
+    let (send, checked) = oneshot::channel();
     let named = path.to_owned();
     let thread = thread::Builder::new().name("reload".into()).stack_size(READING_STACK);
     let started = thread.spawn(move || {
@@ -242,15 +249,31 @@ async fn read(
     if let Err(error) = started {
         return failed(&error);
     }
-    loop {
+    let checked = waiting(checked, signals, || gateway.log().reopen()).await?;
+    checked.map_or_else(|error| failed(&error), Some)
+}
+
+/// What `answer` brings. `None`: a signal to stop came first. `reopen` follows a signal to reload at once, the rest of it afterwards.
+async fn waiting<T>(
+    mut answer: oneshot::Receiver<T>,
+    signals: &mut Signals,
+    mut reopen: impl FnMut(),
+) -> Option<Result<T, oneshot::error::RecvError>> {
+    let mut again = false;
+    let answer = loop {
         tokio::select! {
-            checked = &mut checked => return checked.map_or_else(|error| failed(&error), Some),
+            answer = &mut answer => break answer,
             wish = signals.next() => match wish {
                 Wish::Stop => return None,
-                Wish::Reload => gateway.log().reopen(),
+                Wish::Reload => {
+                    reopen();
+                    again = true;
+                }
             },
         }
-    }
+    };
+    signals.again = again;
+    Some(answer)
 }
 
 fn reload(gateway: &Gateway, watch: &mut Watch, checked: Checked, lab: bool) {
@@ -341,4 +364,34 @@ fn diagnostics(level: Level) {
         .with_target(false);
     // Another subscriber is there only in tests, and then it is the one that is wanted.
     let _ = subscriber.try_init();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::process::{Signal as Sent, getpid, kill_process};
+
+    #[tokio::test]
+    async fn a_signal_to_reload_while_a_configuration_is_read_is_followed_afterwards() {
+        // Signals that nothing else in this process uses stand for those of `egret run`.
+        let (stop, again) = (SignalKind::user_defined1(), SignalKind::user_defined2());
+        let mut signals = Signals {
+            terminate: signal(stop).unwrap(),
+            interrupt: signal(stop).unwrap(),
+            hang_up: signal(again).unwrap(),
+            again: false,
+        };
+        let (send, read) = oneshot::channel();
+        let mut send = Some(send);
+        kill_process(getpid(), Sent::USR2).unwrap();
+        // It is read only once the signal has been seen.
+        let read = waiting(read, &mut signals, || {
+            let _ = send.take().map(|send| send.send("read"));
+        });
+        assert_eq!(read.await.map(Result::unwrap), Some("read"));
+        let next = time::timeout(Duration::from_secs(10), signals.next());
+        assert_eq!(next.await, Ok(Wish::Reload));
+        let next = time::timeout(Duration::from_millis(10), signals.next());
+        assert!(next.await.is_err(), "once");
+    }
 }

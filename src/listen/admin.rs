@@ -3,10 +3,11 @@
 //! A page in the machine's own browser can reach loopback under a name of its own (DNS rebinding): the Host field has to
 //! be one of this machine's names for itself.
 
+use super::health::Health;
 use super::read_only::{self, Asked, Page};
+use crate::flow::Shared;
 use crate::flow::relay::BUDGET;
 use crate::flow::tunnels::Tunnel;
-use crate::gateway::AdminView;
 use crate::metrics::{Metric, Sample};
 use crate::policy::{
     Action, ApplicationRule, Mode, PrivateEndpoints, Protocol, ProtocolPort, Rules, Sources, TargetFqdn,
@@ -30,6 +31,13 @@ const MOST_FLOWS: usize = 1000;
 
 /// OpenMetrics 1.0.
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// What the admin listener may read.
+pub struct AdminView {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) health: Arc<Health>,
+    pub(crate) started: SystemTime,
+}
 
 /// Answers until the returned future is dropped. Serves nothing on an address that others can reach.
 pub async fn serve(listener: TcpListener, view: Arc<AdminView>) {

@@ -176,6 +176,7 @@ impl CompiledPolicy {
         }
         winner.map_or_else(|| self.default_decision(), |winner| self.decision(winner))
     }
+
     /// How a rule fares whose pattern admits the name.
     fn outcome(&self, candidate: Candidate, attempt: &Attempt<'_>) -> RuleOutcome {
         let asked = ProtocolPort {
