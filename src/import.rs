@@ -12,6 +12,7 @@ mod budget;
 mod ids;
 mod json;
 mod model;
+mod path;
 mod report;
 mod text;
 mod toml;

@@ -200,7 +200,7 @@ fn in_json(mut problem: Problem, lines: u32, origins: &Origins) -> Problem {
             file,
             line,
             column,
-            key: path.to_owned(),
+            key: path,
             quote: None,
             ..problem
         },

@@ -20,7 +20,7 @@ mod scope;
 mod template;
 
 pub(crate) use parameters::Given;
-pub(crate) use template::{DEPLOYMENT, Resource, deploy, deploys, member_path, resource, wanted};
+pub(crate) use template::{DEPLOYMENT, Resource, deploy, deploys, resource, wanted};
 
 use super::{
     budget::{Budget, Exhausted},

@@ -24,6 +24,7 @@ use super::{
     Imported, arm,
     budget::{Asked, Budget},
     json,
+    model::Origin,
     report::{ImportReport, Item, ItemKind, Outcome, Unset},
     toml,
     value::{Place, Value},
@@ -290,17 +291,20 @@ impl Import<'_> {
         self.names.get(usize::from(at.file)).cloned().unwrap_or_default()
     }
 
-    fn item(&self, kind: ItemKind, name: String, path: &str, at: Place, verdict: draft::Verdict) -> Item {
+    /// What the report says of something. `None`: there is not enough left to say it, and the import will fail.
+    fn item(&self, kind: ItemKind, name: String, origin: &Origin, verdict: draft::Verdict) -> Option<Item> {
+        let at = origin.at;
+        if !self.budget.keeps(2, at) {
+            return None;
+        }
         let draft::Verdict {
             outcome,
-            mut notes,
+            notes,
             not_enforced,
         } = verdict;
+        let path = origin.path.to_string();
         let bytes = notes.iter().map(String::len).sum::<usize>() + name.len() + path.len();
-        if !self.budget.keeps(2 + bytes / 64, at) {
-            notes.clear();
-        }
-        Item {
+        self.budget.keeps(bytes / 64, at).then(|| Item {
             kind,
             name,
             outcome,
@@ -309,9 +313,9 @@ impl Import<'_> {
             file: self.file(at),
             line: at.line,
             column: at.column,
-            path: path.into(),
+            path,
             at,
-        }
+        })
     }
 }
 

@@ -1,13 +1,12 @@
 //! What an importer makes: policies in egret's terms, still as texts, each with its place. [`super::toml`] writes it down.
 
-use super::value::Place;
+use super::{path::Path, value::Place};
 use crate::policy::Action;
 
 /// Where something came from.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Origin {
-    /// RFC 9535 path in its file.
-    pub path: String,
+    pub path: Path,
     pub at: Place,
 }
 

@@ -19,11 +19,11 @@ pub struct Origins {
 
 impl Origins {
     /// File, line, column and JSON path of what made a line of the TOML; `None` for a line of no rule.
-    pub fn of_line(&self, line: u32) -> Option<(Arc<str>, u32, u32, &str)> {
+    pub fn of_line(&self, line: u32) -> Option<(Arc<str>, u32, u32, String)> {
         let after = self.lines.partition_point(|(first, _)| *first <= line);
         let (_, origin) = self.lines.get(after.checked_sub(1)?)?;
         let file = self.files.get(usize::from(origin.at.file))?;
-        Some((file.clone(), origin.at.line, origin.at.column, &origin.path))
+        Some((file.clone(), origin.at.line, origin.at.column, origin.path.to_string()))
     }
 }
 

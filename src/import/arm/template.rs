@@ -11,6 +11,7 @@ use super::{
 use crate::import::{
     ids::{MAX_ID_BYTES, is_too_long},
     json::shown,
+    path::Path,
     text::Joined,
     value::{Kind, Place, Unknown, Value},
 };
@@ -44,8 +45,8 @@ pub(crate) struct Resource {
     pub target: Target,
     /// All its properties, worked out; null for a deployment.
     pub body: Value,
-    /// RFC 9535 path in its file.
-    pub path: String,
+    /// Where in its file.
+    pub path: Path,
     /// Why it is not known whether it is deployed at all.
     pub doubt: Option<Arc<Unknown>>,
     /// Why it is not deployed.
@@ -75,10 +76,15 @@ fn is_slip(kind: &str) -> bool {
 }
 
 /// Works out a template that stands at `path` of its file. Fails only if a bound is reached.
-pub(crate) fn deploy(budget: &Budget, template: &Value, given: &Given, path: &str) -> Result<Vec<Resource>, Exhausted> {
+pub(crate) fn deploy(
+    budget: &Budget,
+    template: &Value,
+    given: &Given,
+    path: &Path,
+) -> Result<Vec<Resource>, Exhausted> {
     let scope = Scope::of_file(budget, template.clone(), given);
     let site = Site {
-        path: format!("{path}.resources"),
+        path: path.key("resources"),
         ..Site::default()
     };
     let mut walk = Walk::default();
@@ -92,11 +98,11 @@ pub(crate) fn resource(
     budget: &Budget,
     raw: &Value,
     kind: Option<&str>,
-    path: &str,
+    path: &Path,
 ) -> Result<Vec<Resource>, Exhausted> {
     let scope = Scope::new(budget, Value::null(raw.at), Ok(HashMap::new()));
     let site = Site {
-        path: path.to_owned(),
+        path: path.clone(),
         kind: kind.map(str::to_owned),
         ..Site::default()
     };
@@ -108,7 +114,7 @@ pub(crate) fn resource(
 /// Where resources stand, and what they have from there.
 #[derive(Clone, Default)]
 struct Site {
-    path: String,
+    path: Path,
     /// Type of the resource, where it is not written.
     kind: Option<String>,
     /// Type and name of the resource that they are children of.
@@ -129,22 +135,18 @@ type Walked = Result<(), Exhausted>;
 impl Walk {
     /// `resources`: a list, or an object of symbolic names.
     fn resources(&mut self, on: Evaluator<'_>, raw: Option<&Value>, env: Option<&Env<'_>>, site: &Site) -> Walked {
-        let named: Vec<(String, &Value)> = match raw.map(|raw| &raw.kind) {
+        let mut at = |path: Path, resource: &Value| self.looped(on, resource, env, &Site { path, ..site.clone() });
+        match raw.map(|raw| &raw.kind) {
             Some(Kind::List(list)) => {
-                let items = list.items.iter().enumerate();
-                items.map(|(index, item)| (format!("[{index}]"), item)).collect()
+                let mut items = list.items.iter().enumerate();
+                items.try_for_each(|(index, item)| at(site.path.item(index), item))
             }
             Some(Kind::Object(object)) => {
-                let entries = object.entries.iter();
-                entries.map(|(name, item)| (member_path(name), item)).collect()
+                let mut entries = object.entries.iter();
+                entries.try_for_each(|(name, item)| at(site.path.member(name), item))
             }
-            _ => return Ok(()),
-        };
-        for (key, resource) in named {
-            let path = format!("{}{key}", site.path);
-            self.looped(on, resource, env, &Site { path, ..site.clone() })?;
+            _ => Ok(()),
         }
-        Ok(())
     }
 
     /// One resource, as often as its loop says. One of no round is met all the same.
@@ -204,7 +206,7 @@ impl Walk {
         if is_wanted {
             // With what stands for it in the report, and what it is looked for by.
             let bytes = 4 * name.as_str().map_or(0, str::len);
-            on.scope.budget.text(400 + bytes + site.path.len(), raw.at)?;
+            on.scope.budget.text(400 + bytes, raw.at)?;
             self.met.push(Resource {
                 kind: kind.clone(),
                 name: name.clone(),
@@ -218,7 +220,7 @@ impl Walk {
         // "Conditional deployment doesn't cascade to child resources" (Azure documentation, "Conditional deployment in ARM
         // templates"): they have what the site says, not what the condition does.
         let inside = Site {
-            path: format!("{}.resources", site.path),
+            path: site.path.key("resources"),
             kind: None,
             parent: Some((kind, name)),
             ..site.clone()
@@ -254,7 +256,7 @@ impl Walk {
         };
         let on = on.deeper_for(raw.at)?;
         let inside = Site {
-            path: format!("{}.properties.template.resources", site.path),
+            path: site.path.key("properties").key("template").key("resources"),
             kind: None,
             parent: None,
             target: target.clone(),
@@ -421,16 +423,5 @@ fn child_name(parent: &Value, child: &Value) -> Value {
         }
         (Kind::Unknown(_), _) => parent.clone(),
         _ => child.clone(),
-    }
-}
-
-/// A member in a path: `.name`, or `['a b']` where it is no plain name. Of a long one, the start: the path of each rule in it has it.
-pub(crate) fn member_path(name: &str) -> String {
-    let name = &shown(name);
-    let plain = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
-    if plain {
-        format!(".{name}")
-    } else {
-        format!("['{}']", name.replace('\'', "\\'"))
     }
 }

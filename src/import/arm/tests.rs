@@ -4,6 +4,7 @@ mod doubt;
 use super::*;
 use crate::import::{
     json,
+    path::Path,
     value::{Kind, Value},
 };
 use proptest::prelude::*;
@@ -23,7 +24,7 @@ fn template(rest: &str, property: &str) -> Value {
 }
 
 fn deployed(template: &Value, given: &Given) -> Result<Vec<Resource>, Exhausted> {
-    deploy(&Budget::default(), template, given, "$")
+    deploy(&Budget::default(), template, given, &Path::default())
 }
 
 fn property(rest: &str, expression: &str) -> Value {
@@ -427,13 +428,13 @@ fn loops_of_resources_properties_and_variables_are_unrolled() {
             (
                 shown(&one.name),
                 shown(one.body.get("properties").unwrap()),
-                one.path.as_str(),
+                one.path.to_string(),
             )
         })
         .collect();
     let expected = [
-        ("g0".into(), "{ipAddresses:[00,01]}".into(), "$.resources.groups"),
-        ("g1".into(), "{ipAddresses:[10,11]}".into(), "$.resources.groups"),
+        ("g0".into(), "{ipAddresses:[00,01]}".into(), "$.resources.groups".into()),
+        ("g1".into(), "{ipAddresses:[10,11]}".into(), "$.resources.groups".into()),
     ];
     assert_eq!(texts, expected);
 }
@@ -471,7 +472,7 @@ fn nested_deployments_have_a_scope_of_their_own_or_that_of_the_template_around_t
             }}]}}"#
         );
         let resources = deployed(&one(&text), &Given::default()).unwrap();
-        (shown(&resources[0].name), resources[0].path.clone())
+        (shown(&resources[0].name), resources[0].path.to_string())
     };
     let path = "$.resources[0].properties.template.resources[0]";
     assert_eq!(nested("inner"), ("inner of outer".into(), path.into()));
@@ -497,7 +498,7 @@ fn a_false_condition_leaves_a_resource_out_and_an_unknown_one_leaves_it_in_doubt
         {"type": "Microsoft.Network/ipGroups", "name": "b", "condition": "[parameters('p')]"},
         {"type": "Microsoft.Network/ipGroups", "name": "c", "condition": "[not(false())]"}
     ]}"#;
-    let deployed = deploy(&Budget::default(), &one(text), &Given::default(), "$").unwrap();
+    let deployed = deploy(&Budget::default(), &one(text), &Given::default(), &Path::default()).unwrap();
     let names: Vec<_> = deployed
         .iter()
         .map(|one| (shown(&one.name), one.doubt.is_some(), one.left_out.is_some()))
@@ -517,8 +518,8 @@ fn children_carry_the_type_and_name_of_their_parent() {
         "microsoft.network/firewallpolicies/rulecollectiongroups"
     );
     assert_eq!(
-        (shown(&resources[1].name), resources[1].path.as_str()),
-        ("p/g".into(), "$.resources[0].resources[0]")
+        (shown(&resources[1].name), resources[1].path.to_string()),
+        ("p/g".into(), "$.resources[0].resources[0]".into())
     );
 }
 

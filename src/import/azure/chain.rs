@@ -119,10 +119,8 @@ impl<'a> Gather<'a> {
     }
 
     fn put(&mut self, kind: ItemKind, name: &str, origin: &Origin, draft: Draft) {
-        let item = self
-            .import
-            .item(kind, name.to_owned(), &origin.path, origin.at, draft.verdict());
-        self.items.push(item);
+        let item = self.import.item(kind, name.to_owned(), origin, draft.verdict());
+        self.items.extend(item);
     }
 
     /// What may deny, and cannot be read.
@@ -190,7 +188,8 @@ impl<'a> Gather<'a> {
         }
         self.beside(&sources, ip_groups);
         // A loop of no round has nothing to read: the resource itself says so.
-        let of_its_own = |item: &Item| item.kind == ItemKind::NotRead && item.path == resource.path;
+        let path = resource.path.to_string();
+        let of_its_own = |item: &Item| item.kind == ItemKind::NotRead && item.path == path;
         let items = self.items.split_off(before);
         self.items.extend(items.into_iter().filter(|item| !of_its_own(item)));
         let why = resource.left_out.unwrap_or_default();
@@ -328,7 +327,7 @@ fn may_be_one(one: &Source, other: &Source) -> bool {
 
 fn of_base(body: &Body) -> Origin {
     Origin {
-        path: format!("{}.properties.basePolicy", body.origin.path),
+        path: body.origin.path.key("properties").key("basePolicy"),
         at: body.origin.at,
     }
 }

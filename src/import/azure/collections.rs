@@ -12,6 +12,7 @@ use crate::{
     import::{
         json::shown,
         model::{Collection, Group, Origin, Rules},
+        path::Path,
         report::{Item, ItemKind},
         value::{Unknown, Value},
     },
@@ -128,10 +129,8 @@ impl ByKind {
 
 impl Reader<'_> {
     fn put(&mut self, kind: ItemKind, name: &str, origin: &Origin, verdict: Verdict) {
-        let item = self
-            .import
-            .item(kind, name.to_owned(), &origin.path, origin.at, verdict);
-        self.items.push(item);
+        let item = self.import.item(kind, name.to_owned(), origin, verdict);
+        self.items.extend(item);
     }
 
     /// A part that may hold rules and cannot be read.
@@ -226,9 +225,10 @@ impl Reader<'_> {
         if !self.import.affords(value) {
             return Vec::new();
         }
-        if let Some((path, _)) = unread(value, fields_of(shape)).first() {
-            let path = path.trim_start_matches('.');
-            let why = format!("`{}` of its collection is not read, and may hold rules", shown(path));
+        if let Some((path, _)) = unread(value, fields_of(shape), &Path::default()).first() {
+            let path = path.to_string();
+            let path = shown(path.trim_start_matches(['$', '.']));
+            let why = format!("`{path}` of its collection is not read, and may hold rules");
             shared.void.get_or_insert(why);
         }
         let mut draft = shared.draft();
@@ -262,10 +262,11 @@ impl Reader<'_> {
         };
         let made = by_kind.into_collections(head, inside, &mut draft);
         let verdict = draft.verdict();
-        let place = self
-            .import
-            .item(ItemKind::RuleCollection, full, &origin.path, origin.at, verdict);
-        self.items[item] = place;
+        // Nothing is there, or to be told, once there is no room left for it.
+        let told = self.import.item(ItemKind::RuleCollection, full, origin, verdict);
+        if let (Some(place), Some(told)) = (self.items.get_mut(item), told) {
+            *place = told;
+        }
         made
     }
 

@@ -3,10 +3,9 @@
 use super::draft::Draft;
 use crate::{
     import::{
-        arm::member_path,
         ids::MAX_ID_BYTES,
         json::shown,
-        model::Origin,
+        path::Path,
         value::{Kind, Value},
     },
     printable::printable,
@@ -133,9 +132,17 @@ pub(super) fn unknown_fields(rule: &Value, known: &[&str], draft: &mut Draft) {
     }
 }
 
+/// Where a resource at this path says what it is: see [`property`].
+pub(super) fn path_of_content(body: &Value, path: &Path) -> Path {
+    match body.get("properties") {
+        Some(_) => path.key("properties"),
+        None => path.clone(),
+    }
+}
+
 /// Fields of a resource that hold something and are not read, with their paths: those of another name, and those that stand under
 /// `properties` and beside it, of which one place is read ([`property`]). They may be rules.
-pub(super) fn unread<'v>(body: &'v Value, read: &[&str]) -> Vec<(String, &'v Value)> {
+pub(super) fn unread<'v>(body: &'v Value, read: &[&str], path: &Path) -> Vec<(Path, &'v Value)> {
     const PLAIN: [&str; 22] = [
         "apiVersion",
         "comments",
@@ -163,15 +170,15 @@ pub(super) fn unread<'v>(body: &'v Value, read: &[&str]) -> Vec<(String, &'v Val
     let is_in = |names: &[&str], name: &str| names.iter().any(|one| one.eq_ignore_ascii_case(name));
     let inner = body.get("properties").filter(|inner| inner.as_object().is_some());
     let mut found = Vec::new();
-    for (prefix, place) in [(".properties", inner), ("", Some(body))] {
+    for (path, place, is_outer) in [(&path.key("properties"), inner, false), (path, Some(body), true)] {
         for (name, value) in place
             .and_then(Value::as_object)
             .map_or(&[][..], |object| &object.entries)
         {
-            let again = prefix.is_empty() && inner.is_some_and(|inner| inner.get(name).is_some());
+            let again = is_outer && inner.is_some_and(|inner| inner.get(name).is_some());
             let is_read = is_in(&PLAIN, name) || (is_in(read, name) && !again);
             if !is_read && !is_text_of(name, value, read) && may_hold(value) {
-                found.push((format!("{prefix}{}", member_path(name)), value));
+                found.push((path.member(name), value));
             }
         }
     }
@@ -203,12 +210,4 @@ fn may_hold(value: &Value) -> bool {
 /// What ConvertTo-Json prints in place of what is nested too deep.
 pub(super) fn cut_off(text: &str) -> bool {
     text.starts_with("System.Collections") || text.starts_with("@{") || text.starts_with("Microsoft.Azure.Commands")
-}
-
-/// A place below another.
-pub(super) fn below(origin: &Origin, member: &str, value: &Value) -> Origin {
-    Origin {
-        path: format!("{}{member}", origin.path),
-        at: value.at,
-    }
 }

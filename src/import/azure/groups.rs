@@ -2,7 +2,7 @@
 
 use super::{
     collections::GroupSource,
-    fields::{below, name_of, property, says_something, unread},
+    fields::{name_of, path_of_content, property, says_something, unread},
     identity::Identity,
     names::NO_NAME,
     schema::{Section, Shape},
@@ -12,6 +12,7 @@ use crate::import::{
     arm::Resource,
     ids::Word,
     model::Origin,
+    path::Path,
     value::{Kind, Place, Unknown, Value},
 };
 use std::sync::Arc;
@@ -83,11 +84,11 @@ pub(super) fn group(body: &Value, kind: &str, name: &str, origin: Origin, doubt:
 
 /// Fields of a group beside the one that is read, each as a collection that is not known.
 fn not_read(body: &Value, key: &str, shape: Shape, origin: &Origin) -> Placed {
-    let fields = unread(body, &[key]).into_iter();
-    let not_known = |(path, value): (String, &Value)| {
+    let fields = unread(body, &[key], &origin.path).into_iter();
+    let not_known = |(path, value): (Path, &Value)| {
         let why = format!("it stands beside what is read of its group (`{key}`), and may hold rules too");
-        let origin = below(origin, &path, value);
-        (Value::unknown(why, value.at), shape, origin)
+        let at = value.at;
+        (Value::unknown(why, at), shape, Origin { path, at })
     };
     fields.map(not_known).collect()
 }
@@ -120,7 +121,7 @@ pub(super) fn no_group(collections: Collections, origin: &Origin, doubt: Option<
 }
 
 /// The collections under a key; `None` if it is not written.
-fn collections(body: &Value, key: &str, shape: Shape, origin: &Origin) -> Result<Option<Placed>, Arc<Unknown>> {
+fn collections(body: &Value, key: &'static str, shape: Shape, origin: &Origin) -> Result<Option<Placed>, Arc<Unknown>> {
     content(body)?;
     let Some(value) = property(body, key) else {
         return Ok(None);
@@ -134,13 +135,9 @@ fn collections(body: &Value, key: &str, shape: Shape, origin: &Origin) -> Result
             )
         }));
     };
-    let prefix = if body.get("properties").is_some() {
-        ".properties"
-    } else {
-        ""
-    };
+    let list = path_of_content(body, &origin.path).key(key);
     let placed = items.iter().enumerate().map(|(index, item)| {
-        let path = format!("{}{prefix}.{key}[{index}]", origin.path);
+        let path = list.item(index);
         (item.clone(), shape, Origin { path, at: item.at })
     });
     Ok(Some(placed.collect()))
@@ -161,24 +158,17 @@ pub(super) fn listed(policy: &Value, at: &Origin, doubt: Option<&Arc<Unknown>>) 
     let Some(list) = property(policy, key) else {
         return Vec::new();
     };
-    let prefix = if policy.get("properties").is_some() {
-        ".properties"
-    } else {
-        ""
-    };
-    let place = |end: String, value: &Value| Origin {
-        path: format!("{}{prefix}.{key}{end}", at.path),
-        at: value.at,
-    };
+    let path = path_of_content(policy, &at.path).key(key);
+    let place = |path: Path, value: &Value| Origin { path, at: value.at };
     let Some(items) = list.as_list() else {
         let why = list
             .doubt()
             .cloned()
             .unwrap_or_else(|| unknown("it is no list".into(), list.at));
-        return vec![(Entry::Unknown(why), place(String::new(), list))];
+        return vec![(Entry::Unknown(why), place(path, list))];
     };
     let entries = items.iter().enumerate().map(|(index, item)| {
-        let origin = place(format!("[{index}]"), item);
+        let origin = place(path.item(index), item);
         (entry(item, &origin, doubt), origin)
     });
     entries.collect()

@@ -86,8 +86,7 @@ impl IpGroups {
         let mut put = |resource: &Resource, draft: Draft| {
             let id = Identity::of(resource);
             let name = id.last().unwrap_or(NO_NAME).to_owned();
-            let (path, at) = (&resource.path, resource.body.at);
-            items.push(import.item(ItemKind::IpGroup, name, path, at, draft.verdict()));
+            items.extend(import.item(ItemKind::IpGroup, name, &origin(resource), draft.verdict()));
         };
         for resource in left_out {
             let mut draft = Draft::new(Effect::Allow);

@@ -1,7 +1,7 @@
 //! The three schemas of rule collections: today's, the old `ruleGroups`, the classic firewall's.
 
-use super::fields::{below, property, says_something};
-use crate::import::{model::Origin, value::Value};
+use super::fields::{path_of_content, property, says_something};
+use crate::import::{model::Origin, path::Path, value::Value};
 
 /// Which schema a collection follows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,22 +32,21 @@ pub(super) enum Section {
 
 /// The rules of a collection with their places, or why they are not known.
 pub(super) fn rules_of(value: &Value, shape: Shape, origin: &Origin) -> Result<Vec<(Value, Origin)>, String> {
-    let flat = value.get("properties").is_none();
-    let prefix = if flat { "" } else { ".properties" };
+    let path = path_of_content(value, &origin.path);
     if shape == Shape::Old {
         if let Some(condition) = property(value, "ruleCondition") {
             if property(value, "ruleConditions").is_some_and(says_something) {
                 return Err("it has `ruleCondition` and `ruleConditions`: which of them counts is not known".into());
             }
-            let origin = below(origin, &format!("{prefix}.ruleCondition"), condition);
-            return Ok(vec![(old_nat_rule(value, condition), origin)]);
+            let (path, at) = (path.key("ruleCondition"), condition.at);
+            return Ok(vec![(old_nat_rule(value, condition), Origin { path, at })]);
         }
-        return listed(value, "ruleConditions", prefix, origin);
+        return listed(value, "ruleConditions", &path);
     }
-    listed(value, "rules", prefix, origin)
+    listed(value, "rules", &path)
 }
 
-fn listed(value: &Value, key: &str, prefix: &str, origin: &Origin) -> Result<Vec<(Value, Origin)>, String> {
+fn listed(value: &Value, key: &'static str, path: &Path) -> Result<Vec<(Value, Origin)>, String> {
     let Some(list) = property(value, key) else {
         return Err(format!("it has no `{key}`"));
     };
@@ -57,9 +56,10 @@ fn listed(value: &Value, key: &str, prefix: &str, origin: &Origin) -> Result<Vec
             None => format!("`{key}` is {}; `ConvertTo-Json` needs `-Depth 100`", list.type_name()),
         });
     };
+    let list = path.key(key);
     let placed = items.iter().enumerate().map(|(index, item)| {
-        let origin = below(origin, &format!("{prefix}.{key}[{index}]"), item);
-        (item.clone(), origin)
+        let (path, at) = (list.item(index), item.at);
+        (item.clone(), Origin { path, at })
     });
     Ok(placed.collect())
 }

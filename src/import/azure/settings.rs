@@ -28,15 +28,11 @@ const NOT_CARRIED: [(&str, &str); 7] = [
 
 /// Settings that every policy has and that say nothing of what passes.
 pub(super) fn read(import: &Import<'_>, body: &Value, origin: &Origin, policy: &str, items: &mut Vec<Item>) {
-    let mut put = |key: &str, value: &Value, draft: Draft| {
-        let path = format!("{}.properties.{key}", origin.path);
-        items.push(import.item(
-            ItemKind::Setting,
-            format!("{policy}: {key}"),
-            &path,
-            value.at,
-            draft.verdict(),
-        ));
+    let content = origin.path.key("properties");
+    let mut put = |key: &'static str, value: &Value, draft: Draft| {
+        let (path, at) = (content.key(key), value.at);
+        let (name, place) = (format!("{policy}: {key}"), Origin { path, at });
+        items.extend(import.item(ItemKind::Setting, name, &place, draft.verdict()));
     };
     if let Some(value) = property(body, "threatIntelMode") {
         put("threatIntelMode", value, threat_mode(value, import.options));

@@ -8,9 +8,10 @@ use super::{
 use crate::import::{
     arm::{self, Given, Resource, evaluate},
     budget::{Budget, Exhausted},
+    path::Path,
     value::{Kind, Object, Place, Value},
 };
-use std::{collections::HashSet, fmt};
+use std::collections::HashSet;
 
 pub(super) const POLICY: &str = "microsoft.network/firewallpolicies";
 pub(super) const GROUP: &str = "microsoft.network/firewallpolicies/rulecollectiongroups";
@@ -25,9 +26,9 @@ pub(super) struct Found {
     /// Deployed or not.
     pub resources: Vec<Resource>,
     /// Rule collections without a group, and their paths.
-    pub bare: Vec<(Value, String)>,
+    pub bare: Vec<(Value, Path)>,
     /// What belongs to the others and is not read: path, place, why.
-    pub unclaimed: Vec<(String, Place, &'static str)>,
+    pub unclaimed: Vec<(Path, Place, &'static str)>,
     /// Names of all parameters, in lower case.
     pub parameters: HashSet<String>,
 }
@@ -36,49 +37,12 @@ pub(super) struct Found {
 pub(super) fn find(budget: &Budget, given: &Given, documents: &[Value], found: &mut Found) -> Result<bool, Exhausted> {
     let mut finder = Finder { budget, given, found };
     let seen = match documents {
-        [document] => finder.document(document, &Path::ROOT)?,
-        _ => finder.list(documents, &Path::ROOT)?,
+        [document] => finder.document(document, &Path::default())?,
+        _ => finder.list(documents, &Path::default())?,
     };
     // An empty list is what `az` prints where there is nothing: an answer, not a mistake.
     let is_empty = documents.iter().all(|one| one.as_list().is_some_and(<[_]>::is_empty));
     Ok(seen.read || is_empty)
-}
-
-/// Where the search is. It becomes a text only for what is kept: most of what a file holds is not.
-struct Path<'p> {
-    above: Option<&'p Path<'p>>,
-    step: Step<'p>,
-}
-
-enum Step<'p> {
-    Root,
-    Item(usize),
-    Member(&'p str),
-}
-
-impl<'p> Path<'p> {
-    const ROOT: Self = Self {
-        above: None,
-        step: Step::Root,
-    };
-
-    fn below(&'p self, step: Step<'p>) -> Self {
-        let above = Some(self);
-        Self { above, step }
-    }
-}
-
-impl fmt::Display for Path<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(above) = self.above {
-            above.fmt(f)?;
-        }
-        match self.step {
-            Step::Root => f.write_str("$"),
-            Step::Item(index) => write!(f, "[{index}]"),
-            Step::Member(name) => f.write_str(&arm::member_path(name)),
-        }
-    }
 }
 
 /// What the search has seen in a value. It looks at each value once and tells of it upwards, however deep it stands.
@@ -116,7 +80,7 @@ struct Finder<'a> {
 }
 
 impl Finder<'_> {
-    fn document(&mut self, value: &Value, path: &Path<'_>) -> Result<Seen, Exhausted> {
+    fn document(&mut self, value: &Value, path: &Path) -> Result<Seen, Exhausted> {
         if let Some(items) = value.as_list() {
             return self.list(items, path);
         }
@@ -125,30 +89,30 @@ impl Finder<'_> {
         };
         self.budget.steps(1 + object.entries.len() / 16, value.at)?;
         if is_template(value) {
-            self.template(value, &path.to_string())?;
+            self.template(value, path)?;
             return Ok(Seen::READ);
         }
         let kind = kind_of(value);
         if kind.is_some() || may_hold_resources(value) {
-            let met = arm::resource(self.budget, value, kind.as_deref(), &path.to_string())?;
+            let met = arm::resource(self.budget, value, kind.as_deref(), path)?;
             if !met.is_empty() {
                 self.found.resources.extend(met);
                 return Ok(Seen::READ);
             }
         }
         if is_collection(value) {
-            self.found.bare.push((evaluate(self.budget, value)?, path.to_string()));
+            self.found.bare.push((evaluate(self.budget, value)?, path.clone()));
             return Ok(Seen::READ);
         }
         self.inside(object, path)
     }
 
     /// What stands among things that are read belongs to them: a rule collection without its action may deny.
-    fn list(&mut self, items: &[Value], path: &Path<'_>) -> Result<Seen, Exhausted> {
+    fn list(&mut self, items: &[Value], path: &Path) -> Result<Seen, Exhausted> {
         let (mut read, mut foreign, mut silent) = (false, true, true);
         let mut unclaimed = Vec::new();
         for (index, item) in items.iter().enumerate() {
-            let seen = self.document(item, &path.below(Step::Item(index)))?;
+            let seen = self.inner(item, || path.item(index))?;
             read |= seen.read;
             foreign &= seen.foreign;
             silent &= seen.silent;
@@ -157,18 +121,18 @@ impl Finder<'_> {
             }
         }
         for index in unclaimed.into_iter().filter(|_| read) {
-            self.unclaimed(&path.below(Step::Item(index)), items[index].at, UNCLAIMED)?;
+            self.unclaimed(path.item(index), items[index].at, UNCLAIMED)?;
         }
         Ok(Seen { read, foreign, silent })
     }
 
     /// REST pages and Windows PowerShell wrap lists in `value`; other tools keep whole templates in their own files.
-    fn inside(&mut self, object: &Object, path: &Path<'_>) -> Result<Seen, Exhausted> {
+    fn inside(&mut self, object: &Object, path: &Path) -> Result<Seen, Exhausted> {
         let entries = &object.entries;
         let (mut read, mut silent) = (false, true);
         let mut unclaimed = Vec::new();
         for (index, (name, inner)) in entries.iter().enumerate() {
-            let seen = self.document(inner, &path.below(Step::Member(name)))?;
+            let seen = self.inner(inner, || path.member(name))?;
             read |= seen.read;
             silent &= seen.silent && !says(name);
             if !seen.read && !seen.silent {
@@ -177,28 +141,35 @@ impl Finder<'_> {
         }
         for index in unclaimed.into_iter().filter(|_| read) {
             let (name, inner) = &entries[index];
-            self.unclaimed(&path.below(Step::Member(name)), inner.at, UNCLAIMED)?;
+            self.unclaimed(path.member(name), inner.at, UNCLAIMED)?;
         }
         let next = entries
             .iter()
             .filter(|(name, link)| read && is_next(name) && says_something(link));
         for (name, link) in next {
             let why = "there is another page, which may hold rules";
-            self.unclaimed(&path.below(Step::Member(name)), link.at, why)?;
+            self.unclaimed(path.member(name), link.at, why)?;
         }
         let foreign = is_foreign(object);
         let silent = silent || foreign;
         Ok(Seen { read, foreign, silent })
     }
 
-    fn unclaimed(&mut self, path: &Path<'_>, at: Place, why: &'static str) -> Result<(), Exhausted> {
-        let path = path.to_string();
-        self.budget.text(64 + path.len(), at)?;
+    /// What stands inside another: most of it is a plain value, of which nobody needs the path.
+    fn inner(&mut self, value: &Value, path: impl FnOnce() -> Path) -> Result<Seen, Exhausted> {
+        match value.kind {
+            Kind::List(_) | Kind::Object(_) => self.document(value, &path()),
+            _ => Ok(Seen::plain(value)),
+        }
+    }
+
+    fn unclaimed(&mut self, path: Path, at: Place, why: &'static str) -> Result<(), Exhausted> {
+        self.budget.text(100, at)?;
         self.found.unclaimed.push((path, at, why));
         Ok(())
     }
 
-    fn template(&mut self, template: &Value, path: &str) -> Result<(), Exhausted> {
+    fn template(&mut self, template: &Value, path: &Path) -> Result<(), Exhausted> {
         let parameters = template.get("parameters").and_then(Value::as_object);
         let names = parameters.map_or(&[][..], |object| &object.entries);
         let names = names.iter().map(|(name, _)| name.to_ascii_lowercase());

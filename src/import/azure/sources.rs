@@ -16,6 +16,7 @@ use crate::import::{
     arm::Resource,
     ids::{Same, Word},
     model::Origin,
+    path::Path,
     value::{Unknown, Value},
 };
 use std::{
@@ -121,7 +122,7 @@ pub(super) struct User {
 
 impl Sources {
     /// Puts resources and bare collections (with their paths) together.
-    pub fn of(import: &Import<'_>, resources: &[&Resource], bare: &[(Value, String)]) -> Self {
+    pub fn of(import: &Import<'_>, resources: &[&Resource], bare: &[(Value, Path)]) -> Self {
         let of_kind = |kinds: &[&str]| -> Vec<&Resource> {
             let wanted = resources.iter().filter(|one| kinds.contains(&one.kind.as_str()));
             wanted.copied().collect()
@@ -306,10 +307,10 @@ impl Sources {
     }
 
     /// Rule collections that are in no group.
-    fn bare(&mut self, bare: &[(Value, String)]) {
+    fn bare(&mut self, bare: &[(Value, Path)]) {
         let Some((first, path)) = bare.first() else { return };
-        let place = |value: &Value, path: &str| Origin {
-            path: path.to_owned(),
+        let place = |value: &Value, path: &Path| Origin {
+            path: path.clone(),
             at: value.at,
         };
         let placed = bare
