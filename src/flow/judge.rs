@@ -8,7 +8,7 @@ use super::record::{Attempted, Record};
 use crate::log::{NameSource, Stage};
 use crate::policy::{
     Action, Attempt, Audited, DecidedBy, Decision, Expected, FlowAttempt, Fqdn, Host, NoTrace, Protocol, Reason,
-    Resolved, ThreatMode, Transport, Vetted, Via, vet::Candidate,
+    Resolved, ThreatMode, Transport, Vetted, Via, threat::Listed, vet::Candidate,
 };
 use crate::snapshot::Snapshot;
 use std::net::IpAddr;
@@ -118,7 +118,7 @@ pub(crate) fn as_packets(snapshot: &Snapshot, host: &Host, decision: Decision) -
     }
 }
 
-/// Threat intelligence on what is known of an attempt. A hit is recorded once; in mode `Deny` it ends the attempt.
+/// Threat intelligence on what is known of an attempt. Each hit is recorded once; in mode `Deny` the first ends the attempt.
 pub(crate) fn threat(
     snapshot: &Snapshot,
     host: &Host,
@@ -127,19 +127,25 @@ pub(crate) fn threat(
     record: &Record,
     stage: Stage,
 ) -> Result<(), Denial> {
-    if attempted.threat.is_some() {
-        return Ok(());
-    }
     let source = record.source.ip().to_canonical();
-    let address = address.or(named_address(host));
-    let Some(threat) = snapshot.policy.threat(source, name_of(host), address) else {
-        return Ok(());
-    };
-    attempted.threat = Some(threat);
-    if threat.mode == ThreatMode::Deny {
-        return Err(Denial::new(Reason::ThreatIntelligence, stage));
+    let known = address.or(named_address(host));
+    for threat in snapshot.policy.threats(source, name_of(host), known) {
+        if threat.mode == ThreatMode::Deny {
+            attempted.threat = Some(threat);
+            return Err(Denial::new(Reason::ThreatIntelligence, stage));
+        }
+        let new = match (stage, threat.listed) {
+            // Another name, from the same source.
+            (Stage::Gate, listed) => listed == Listed::Name,
+            // Where a name leads. An address that was asked for is known from the start.
+            (Stage::Vet, Listed::Destination(_)) => named_address(host).is_none(),
+            (Stage::Vet, _) => false,
+            _ => true,
+        };
+        if new {
+            attempted.write_threat(record, threat);
+        }
     }
-    attempted.write_threat(record);
     Ok(())
 }
 

@@ -5,7 +5,7 @@ mod rows;
 use super::{Denial, FlowId, Shared, gate::FirstFlight, intent, judge, shared::Own};
 use crate::dns::ResolveError;
 use crate::log::{FlowEnd, FlowEndKind, NameSource, Row, Stage};
-use crate::policy::{Action, Answer, Decision, Host, Protocol, Reason, Threat};
+use crate::policy::{Action, Answer, Decision, Fqdn, Host, Protocol, Reason, Threat};
 use crate::snapshot::Snapshot;
 use rows::Told;
 use std::net::{IpAddr, SocketAddr};
@@ -134,7 +134,7 @@ pub(crate) struct Attempted {
     pub name: String,
     pub port: u16,
     pub protocol: Option<Protocol>,
-    /// The request target as sent.
+    /// What was asked for, as sent: the target of a CONNECT, or the authority of a request's URL.
     pub requested: Vec<u8>,
     /// `Host` as sent, where it is not what decided.
     pub host_header: Option<Vec<u8>>,
@@ -150,7 +150,7 @@ pub(crate) struct Attempted {
     pub flight: FirstFlight,
     pub address: Option<SocketAddr>,
     pub public_resolution: bool,
-    /// A threat-intelligence list was hit.
+    /// The hit on a threat-intelligence list that ends it.
     pub threat: Option<Threat>,
     /// Judged as packets are: its row is that of network rules.
     pub packets: bool,
@@ -186,6 +186,15 @@ impl Attempted {
         self.decision = by_rules.then_some(decision);
         self.packets = judge::as_packets(snapshot, host, decision);
         decision
+    }
+
+    /// From here on it is about the name of a ClientHello: of where the host of its CONNECT leads nothing holds for that.
+    pub(crate) fn renamed(&mut self, sni: &Fqdn) {
+        self.name = sni.as_str().to_owned();
+        self.name_source = Some(NameSource::Sni);
+        (self.answer, self.address) = (None, None);
+        self.refused.clear();
+        self.public_resolution = false;
     }
 
     /// `host:port` for answers: the normal form, or what was sent.
@@ -255,10 +264,10 @@ impl Attempted {
     }
 
     /// The row of a hit on a threat-intelligence list that does not end the attempt.
-    pub(crate) fn write_threat(&self, record: &Record) {
-        let Some(threat) = self.threat.filter(|_| !record.quiet) else {
+    pub(crate) fn write_threat(&self, record: &Record, threat: Threat) {
+        if record.quiet || record.shared.is_self_test(&self.name) {
             return;
-        };
+        }
         let snapshot = self.snapshot.clone().unwrap_or_else(|| record.shared.snapshot());
         rows::write_threat(self, record, &snapshot, threat);
     }

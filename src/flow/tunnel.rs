@@ -18,7 +18,7 @@ use super::shared::Own;
 use super::tunnels::{Registered, Tunnel};
 use super::{Admission, Denial, answer, http, refuse};
 use crate::config::settings::{EchPolicy, SniMismatch};
-use crate::log::{FlowEndKind, NameSource, Stage};
+use crate::log::{FlowEndKind, Stage};
 use crate::policy::{Expected, Fqdn, Host, Protocol, Reason};
 use crate::snapshot::Snapshot;
 use std::time::Duration;
@@ -251,8 +251,7 @@ async fn open_gate(
         return Err(Denial::new(Reason::SniMismatch, Stage::Gate));
     }
     let host = Host::Name(sni.clone());
-    attempted.name = sni.as_str().to_string();
-    attempted.name_source = Some(NameSource::Sni);
+    attempted.renamed(&sni);
     attempted.snapshot = Some(snapshot.clone());
     judge::threat(&snapshot, &host, None, attempted, record, Stage::Gate)?;
     let decision = judge::request(&snapshot, record.source.ip(), Protocol::Https, &host, attempted.port);
@@ -266,6 +265,7 @@ async fn open_gate(
     let there = vetted.addresses().iter().find(|c| c.ip == upstream.candidate.ip);
     // After a reload the address is vetted for this name, by this name's records.
     upstream.candidate = there.ok_or(Denial::new(Reason::SniMismatch, Stage::Gate))?.clone();
+    attempted.address = Some(upstream.address);
     record.name.clone_from(&attempted.name);
     Ok(sni)
 }

@@ -132,6 +132,15 @@ fn audit(o: &mut Object<'_>, would: Action, behind: Option<&RuleRef>) {
     });
 }
 
+/// What a client sent, byte for byte.
+fn as_sent(o: &mut Object<'_>, requested: Option<&[u8]>, sni: Option<&[u8]>, host_header: Option<&[u8]>) {
+    for (key, raw) in [("requested", requested), ("sni", sni), ("host", host_header)] {
+        if let Some(raw) = raw {
+            o.bytes(key, raw, NAME);
+        }
+    }
+}
+
 fn address_or_empty(o: &mut Object<'_>, key: &str, ip: Option<IpAddr>) {
     match ip {
         Some(ip) => o.address(key, ip),

@@ -113,7 +113,8 @@ pub struct ApplicationRow<'a> {
     pub port: u16,
     /// The name in normal form; an address, or escaped bytes, where no name could be made of what was sent.
     pub fqdn: &'a str,
-    /// The request target as it was sent.
+    /// What was asked for, as it was sent: the target of a CONNECT, the authority of a URL, or the whole of a target that was
+    /// refused unread.
     pub requested: Option<&'a [u8]>,
     /// The URL without query and userinfo: plain HTTP only.
     pub target_url: Option<&'a str>,

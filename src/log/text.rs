@@ -51,12 +51,7 @@ fn application(out: &mut Vec<u8>, row: &ApplicationRow<'_>) {
     decided(out, row.reason, row.rule, row.address, row.refused_addresses);
     let asked = format!("{}:{}", row.fqdn, row.port);
     let requested = row.requested.filter(|raw| *raw != asked.as_bytes());
-    for (name, raw) in [("requested", requested), ("sni", row.sni), ("host", row.host_header)] {
-        if let Some(raw) = raw {
-            key(out, name);
-            escaped(out, raw);
-        }
-    }
+    as_sent(out, requested, row.sni, row.host_header);
     if let Some(ech) = row.ech {
         field(out, "ech", ech);
     }
@@ -92,9 +87,9 @@ fn network(out: &mut Vec<u8>, row: &NetworkRow<'_>) {
         row.port,
     );
     decided(out, row.reason, row.rule, row.address, row.refused_addresses);
-    if let Some(requested) = row.requested {
-        key(out, "requested");
-        escaped(out, requested);
+    as_sent(out, row.requested, row.sni, row.host_header);
+    if let Some(ech) = row.ech {
+        field(out, "ech", ech);
     }
     if row.overrides {
         shown(out, "overrides");
@@ -136,6 +131,16 @@ fn resolve_failure(out: &mut Vec<u8>, row: &ResolveFailureRow<'_>) {
     field(out, "reason", row.reason.name());
     field(out, "generation", row.generation);
     field(out, "flow", row.flow);
+}
+
+/// What a client sent.
+fn as_sent(out: &mut Vec<u8>, requested: Option<&[u8]>, sni: Option<&[u8]>, host_header: Option<&[u8]>) {
+    for (name, raw) in [("requested", requested), ("sni", sni), ("host", host_header)] {
+        if let Some(raw) = raw {
+            key(out, name);
+            escaped(out, raw);
+        }
+    }
 }
 
 fn verdict(outcome: Action, let_through: bool) -> &'static str {

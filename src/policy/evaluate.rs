@@ -183,12 +183,21 @@ impl CompiledPolicy {
         found.map(Denies::Some)
     }
 
-    /// Whether a list holds what is known of an attempt: its name, or an address at one of its ends.
+    /// Whether a list holds what is known of an attempt: its name, or an address at one of its ends. The first of its hits.
     pub fn threat(&self, source: IpAddr, name: Option<&Fqdn>, destination: Option<IpAddr>) -> Option<Threat> {
-        if proof::off(Guard::ThreatIntelligence) {
-            return None;
-        }
-        self.threats.as_ref()?.find(source, name, destination)
+        self.threats(source, name, destination).next()
+    }
+
+    /// Everything of an attempt that is listed: its name, its destination, its source.
+    pub fn threats(
+        &self,
+        source: IpAddr,
+        name: Option<&Fqdn>,
+        destination: Option<IpAddr>,
+    ) -> impl Iterator<Item = Threat> + use<> {
+        let lists = (self.threats.as_ref()).filter(|_| !proof::off(Guard::ThreatIntelligence));
+        let hits = lists.map(|lists| lists.hits(source, name, destination));
+        hits.into_iter().flatten()
     }
 
     /// Whether the addresses that a name leads to are judged too: by threat intelligence, or by network rules.

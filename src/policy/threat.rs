@@ -85,24 +85,28 @@ impl Threats {
     /// Whether what is known of an attempt is listed. A name or source on the allowlist takes the whole attempt out. A
     /// destination there takes out itself alone, because a name is judged before anybody knows where it leads: it must not
     /// depend on the moment whether a listed name is one.
-    pub(super) fn find(&self, source: IpAddr, name: Option<&Fqdn>, destination: Option<IpAddr>) -> Option<Threat> {
+    ///
+    /// Each hit: the name first, then the destination, then the source.
+    pub(super) fn hits(
+        &self,
+        source: IpAddr,
+        name: Option<&Fqdn>,
+        destination: Option<IpAddr>,
+    ) -> impl Iterator<Item = Threat> + use<> {
         let named = |names: &NameIndex| {
             name.is_some_and(|name| names.lists(name.as_str()).any(|found| !found.candidates.is_empty()))
         };
-        if named(&self.allowed_names) || self.allowed_addresses.contains(source) {
-            return None;
-        }
-        let listed = if named(&self.names) {
-            Some(Listed::Name)
-        } else if let Some(ip) = destination.filter(|ip| self.lists(*ip)) {
-            Some(Listed::Destination(ip))
-        } else {
-            self.lists(source).then_some(Listed::Source(source))
+        let excused = named(&self.allowed_names) || self.allowed_addresses.contains(source);
+        let listed = match excused {
+            true => [None; 3],
+            false => [
+                named(&self.names).then_some(Listed::Name),
+                destination.filter(|ip| self.lists(*ip)).map(Listed::Destination),
+                self.lists(source).then_some(Listed::Source(source)),
+            ],
         };
-        listed.map(|listed| Threat {
-            mode: self.mode,
-            listed,
-        })
+        let mode = self.mode;
+        listed.into_iter().flatten().map(move |listed| Threat { mode, listed })
     }
 
     /// Whether an address is listed, or the one that it embeds.

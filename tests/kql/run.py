@@ -179,14 +179,16 @@ def counted(connection, query):
 
 
 def written(rows, now):
-    """The rows of a case: `times` over, `hours_ago`, or in each of so many hours."""
+    """The rows of a case: `times` over, `hours_ago`, in each of so many hours, or to each of `ports` (first, last)."""
     for row in rows:
         columns = dict(row)
         times, hours = columns.pop("times", 1), columns.pop("every_hour_of", None)
         ago = [columns.pop("hours_ago", 0.01)] if hours is None else range(1, hours)
+        first, last = columns.pop("ports", (None, None))
+        ports = [{}] if first is None else [{"DestinationPort": port} for port in range(first, last + 1)]
         for hour in ago:
             columns["TimeGenerated"] = (now - timedelta(hours=hour)).isoformat()
-            yield from (dict(columns) for _ in range(times))
+            yield from ({**columns, **port} for port in ports for _ in range(times))
 
 
 def played(case, schema, now):

@@ -5,6 +5,7 @@ use crate::flight::{Flight, SINK, behind, records, with_sink};
 use crate::sink::Sink;
 use crate::world::{Builder, World, until};
 use egret::lab::client::{Hello, wire::Ended};
+use serde_json::Value;
 use std::time::{Duration, Instant};
 
 const API: &str = "api.example.com:443";
@@ -78,6 +79,13 @@ async fn s_01_with_decide_the_sni_is_an_attempt_of_its_own() {
     assert_eq!(row["properties"]["Fqdn"], "evil.test", "the name that was judged");
     assert_eq!(row["properties"]["egret"]["name_source"], "sni");
     assert_eq!(row["properties"]["egret"]["requested"], TARGET);
+    for key in ["address", "dns"] {
+        assert_eq!(
+            row["properties"]["egret"][key],
+            Value::Null,
+            "{key} is the CONNECT host's"
+        );
+    }
     assert_eq!(world.dns().queries("evil.test"), 0);
 }
 
@@ -101,6 +109,7 @@ async fn s_02_with_decide_an_allowed_sni_passes_only_where_it_leads_to_the_same_
     let row = world.row_of(&wire);
     assert_eq!(row["properties"]["Fqdn"], "u.openai.example.com");
     assert_eq!(row["properties"]["egret"]["requested"], TARGET);
+    assert_eq!(row["properties"]["egret"]["address"], SINK, "it goes there");
     // From now on the tunnel is that name's: a policy without it ends it.
     let (_, revoked) = world.reload(&crate::world::POLICY.replace("\"*.openai", "\"t.openai"));
     assert_eq!(revoked, 1);

@@ -15,6 +15,12 @@ name = "forbidden"
 priority = 100
 action = "Deny"
   [[network_rule_collection.rule]]
+  name = "visitors"
+  protocols = ["TCP"]
+  source_addresses = ["127.0.4.0/24"]
+  destination_fqdns = ["db.example.com", "old.example.com"]
+  destination_ports = ["*"]
+  [[network_rule_collection.rule]]
   name = "quarantine"
   protocols = ["Any"]
   source_addresses = ["*"]
@@ -363,6 +369,43 @@ async fn audit_mode_tells_of_no_denial_that_enforcing_would_not_make() {
         assert_eq!(of(&row, "egret")["audit"]["action"], Value::Null, "{mode}");
         assert_eq!(world.rows("AZFWNetworkRule"), [] as [Value; 0], "{mode}");
     }
+}
+
+/// The tunnel leads where its CONNECT asked to go; what is denied is the name inside, and where that one leads.
+#[tokio::test]
+async fn the_row_of_a_name_inside_a_tunnel_tells_of_that_name_alone() {
+    let sink = Sink::start().await;
+    let world = world(&sink.address.to_string())
+        .config("[proxy]\nsni_mismatch = \"decide\"")
+        .start()
+        .await;
+    for (sni, address, reason, rule) in [
+        ("moved.example.com", "198.51.100.200", "RuleMatched", "quarantine"),
+        ("old.example.com", "", "RuleMatched", "quarantine"),
+    ] {
+        let mut tunnel = world.client().connect("both.example.com:443").await.unwrap();
+        let hello = Hello::to(sni).bytes(&world.lab.authority).unwrap();
+        tunnel.wire.send(&hello).await.unwrap();
+        tunnel.wire.to_end().await;
+        let row = world.rows("AZFWNetworkRule").pop().unwrap();
+        assert_eq!(faults(&row), [""; 0], "{sni}");
+        assert_eq!(of(&row, "DestinationIp"), address, "{sni}");
+        assert_eq!(of(&row, "Rule"), rule, "{sni}");
+        let egret = of(&row, "egret");
+        for (key, value) in [
+            ("reason", json!(reason)),
+            ("fqdn", json!(sni)),
+            ("name_source", json!("sni")),
+            ("sni", json!(sni)),
+            ("requested", json!("both.example.com:443")),
+            ("address", Value::Null),
+        ] {
+            assert_eq!(egret[key], value, "{sni}: {key}");
+        }
+        let way = egret["dns"].to_string();
+        assert!(!way.contains("both.example.com"), "{sni}: {way}");
+    }
+    assert_eq!(sink.bytes().await, 0, "something was sent");
 }
 
 /// In a network with DNS64 an address with the prefix 64:ff9b::/96 is the IPv4 host itself (RFC 6052).

@@ -4,6 +4,8 @@
 
 use crate::sink::Sink;
 use crate::tables::faults;
+use crate::world::until;
+use egret::lab::client::Hello;
 use egret::lab::course::{Course, Way};
 use egret::lab::scenario::SHIPPED;
 use egret::lab::world::Ground;
@@ -30,20 +32,66 @@ fn of_the_lab() -> Vec<String> {
     rows
 }
 
+/// A listed name that a network rule lets through.
+const BY_NAME: &str = r#"
+[[network_rule_collection]]
+name = "named"
+priority = 100
+action = "Allow"
+  [[network_rule_collection.rule]]
+  name = "bad"
+  protocols = ["TCP"]
+  source_addresses = ["*"]
+  destination_fqdns = ["bad.openai.example.com"]
+  destination_ports = ["1433"]
+"#;
+
 /// Rows of network rules and of threat intelligence, which no scenario of the lab has.
 async fn by_address() -> Vec<Value> {
     let sink = Sink::start().await;
     let to = sink.address.to_string();
-    let networks = crate::network_rules::world(&to).start().await;
-    for target in ["198.51.100.7:22", "198.51.100.200:22", "203.0.113.1:22"] {
-        drop(networks.client_at("127.0.1.5").connect(target).await);
+    let networks = crate::network_rules::world(&to)
+        .config("[proxy]\nsni_mismatch = \"decide\"")
+        .start()
+        .await;
+    for (source, target) in [
+        ("127.0.1.5", "198.51.100.7:22"),
+        ("127.0.1.5", "198.51.100.200:22"),
+        ("127.0.1.5", "203.0.113.1:22"),
+        // By name: two are denied to a source that others may reach one of.
+        ("127.0.1.5", "db.example.com:1433"),
+        ("127.0.4.5", "db.example.com:1433"),
+        ("127.0.4.5", "old.example.com:1433"),
+    ] {
+        drop(networks.client_at(source).connect(target).await);
     }
+    let mut fronted = networks
+        .client()
+        .connect("both.example.com:443")
+        .await
+        .expect("it is allowed");
+    let hello = Hello::to("moved.example.com")
+        .bytes(&networks.lab.authority)
+        .expect("a hello");
+    fronted.wire.send(&hello).await.expect("it is open");
+    fronted.wire.to_end().await;
+    until("a row of each", || networks.rows("AZFWNetworkRule").len() == 7).await;
     let mut rows = networks.rows("AZFWNetworkRule");
     for mode in ["Deny", "Alert"] {
         let threats = crate::threat_intelligence::world(&format!("recorded-{mode}"), mode, &to).await;
         drop(threats.client().connect("bad.openai.example.com:443").await);
         rows.extend(threats.rows("AZFWThreatIntel"));
     }
+    let policy = crate::threat_intelligence::policy("recorded-named", "Alert") + BY_NAME;
+    let named = crate::threat_intelligence::builder("recorded-named", "Alert", &to)
+        .key("explicit_network_rules = true")
+        .policy(&policy)
+        .start()
+        .await;
+    drop(named.client().connect("bad.openai.example.com:1433").await);
+    until("its decision", || !named.rows("AZFWNetworkRule").is_empty()).await;
+    rows.extend(named.rows("AZFWThreatIntel"));
+    rows.extend(named.rows("AZFWNetworkRule"));
     rows
 }
 

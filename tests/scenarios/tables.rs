@@ -5,9 +5,9 @@
 use crate::logs::golden_rows;
 use egret::config::settings::{Azure, LogFormat};
 use egret::log::{
-    ApplicationAggregate, ApplicationRow, DnsQueryRow, FatFlowRow, FlowId, FlowTraceRow, IdpsRow, Log, NatAggregate,
-    NatRow, NetworkAggregate, NetworkRow, Packets, ResolveFailureRow, Row, Spoken, ThreatAction, ThreatIntelRow,
-    TraceFlag,
+    ApplicationAggregate, ApplicationRow, DnsQueryRow, FatFlowRow, FlowId, FlowTraceRow, IdpsRow, Log, NameSource,
+    NatAggregate, NatRow, NetworkAggregate, NetworkRow, Packets, ResolveFailureRow, Row, Spoken, ThreatAction,
+    ThreatIntelRow, TraceFlag,
 };
 use egret::policy::{Action, Mode, Protocol, Reason, RuleRef, Transport};
 use serde_json::Value;
@@ -118,7 +118,11 @@ fn network() -> NetworkRow<'static> {
         destination: Some("10.1.2.4".parse().unwrap()),
         port: 22,
         fqdn: None,
+        name_source: NameSource::Connect,
         requested: Some(b"10.1.2.4:22"),
+        sni: None,
+        host_header: None,
+        ech: None,
         action: Action::Allow,
         mode: Mode::Enforce,
         rule: Some(&RULE),
@@ -327,6 +331,19 @@ fn without_events() -> Vec<Row<'static>> {
             translated: "10.1.2.4:443".parse().unwrap(),
             rule: &RULE,
             count: 2,
+        }),
+        Row::Network(NetworkRow {
+            action: Action::Deny,
+            destination: Some("203.0.113.10".parse().unwrap()),
+            port: 443,
+            fqdn: Some("front.example"),
+            name_source: NameSource::Sni,
+            requested: Some(b"back.example:443"),
+            sni: Some(b"Front.example"),
+            host_header: Some(b"back.example"),
+            ech: Some("outer"),
+            address: None,
+            ..network()
         }),
     ]
 }

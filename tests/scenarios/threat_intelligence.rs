@@ -3,8 +3,8 @@
 use crate::far::Origin;
 use crate::sink::Sink;
 use crate::tables::faults;
-use crate::world::{POLICY, World, until};
-use egret::lab::client::Ended;
+use crate::world::{Builder, POLICY, World, until};
+use egret::lab::client::{Ended, Hello};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -17,10 +17,10 @@ fn list(test: &str, lines: &str) -> PathBuf {
 }
 
 /// The catalogue's policy behind a list, whose name `bad.openai.example.com` an application rule allows.
-fn policy(test: &str, mode: &str) -> String {
+pub(crate) fn policy(test: &str, mode: &str) -> String {
     let path = list(
         test,
-        "# known bad\nbad.openai.example.com\n*.c2.openai.example.com # and below\n203.0.113.99\n198.51.100.0/24\n",
+        "# known bad\nbad.openai.example.com\n*.c2.openai.example.com # and below\n203.0.113.99\n198.51.100.0/24\n127.0.1.66\n",
     );
     format!(
         "[threat_intelligence]\nmode = \"{mode}\"\nfiles = [{path:?}]\n\
@@ -33,6 +33,10 @@ fn of<'a>(row: &'a Value, column: &str) -> &'a Value {
 }
 
 pub(crate) async fn world(test: &str, mode: &str, to: &str) -> World {
+    builder(test, mode, to).start().await
+}
+
+pub(crate) fn builder(test: &str, mode: &str, to: &str) -> Builder {
     World::builder()
         .policy(&policy(test, mode))
         .record("bad.openai.example.com A 203.0.113.10")
@@ -43,9 +47,9 @@ pub(crate) async fn world(test: &str, mode: &str, to: &str) -> World {
         .record("shared.openai.example.com A 198.51.100.5")
         .record("bad-but-shared.c2.openai.example.com A 198.51.100.5")
         .record("six.openai.example.com AAAA 64:ff9b::c633:6407")
+        .record("all.c2.openai.example.com A 203.0.113.99")
+        .record("all.c2.openai.example.com A 198.51.100.7")
         .config(&format!("[[dial.override]]\nfrom = \"0.0.0.0/0:*\"\nto = \"{to}\""))
-        .start()
-        .await
 }
 
 #[tokio::test]
@@ -158,6 +162,76 @@ async fn an_alert_is_recorded_once_and_the_rules_decide() {
     // A trailing dot makes no name of it.
     let _ = world.client().connect("198.51.100.7.:443").await.unwrap();
     assert_eq!(world.rows("AZFWThreatIntel").len(), 4);
+}
+
+/// What hits a world has recorded, in their order.
+fn descriptions(world: &World) -> Vec<String> {
+    let text = |row: &Value| of(row, "ThreatDescription").as_str().unwrap().to_owned();
+    world.rows("AZFWThreatIntel").iter().map(text).collect()
+}
+
+/// A name, two addresses that it leads to, and who asks: a query by any of them finds the attempt.
+#[tokio::test]
+async fn each_hit_of_an_attempt_in_mode_alert_is_a_row_once() {
+    let echo = Origin::echo().await;
+    let world = world("each", "Alert", &echo.address.to_string()).await;
+    let _wire = world.echoing(&world.client_at("127.0.1.66"), "all.c2").await;
+    let mut rows = descriptions(&world);
+    // Addresses are looked at in the order in which they may be dialled.
+    rows[2..].sort();
+    assert_eq!(
+        rows,
+        [
+            "the name all.c2.openai.example.com is listed",
+            "the source 127.0.1.66 is listed",
+            "the destination 198.51.100.7 is listed",
+            "the destination 203.0.113.99 is listed",
+        ]
+    );
+    for row in world.rows("AZFWThreatIntel") {
+        assert_eq!(faults(&row), [""; 0]);
+        assert_eq!(of(&row, "Action"), "Alert");
+        assert_eq!(of(&row, "Fqdn"), "all.c2.openai.example.com");
+    }
+    assert_eq!(of(&world.last_row(), "Action"), "Allow");
+}
+
+/// Another name in the tunnel is another hit; the source was told with the first.
+#[tokio::test]
+async fn a_listed_name_inside_the_tunnel_of_another_is_a_hit_of_its_own() {
+    let echo = Origin::echo().await;
+    let world = builder("inside", "Alert", &echo.address.to_string())
+        .config("[proxy]\nsni_mismatch = \"decide\"")
+        .start()
+        .await;
+    let client = world.client_at("127.0.1.66");
+    let mut tunnel = client.connect("x.c2.openai.example.com:443").await.unwrap();
+    let hello = Hello::to("bad.openai.example.com").bytes(&world.lab.authority).unwrap();
+    tunnel.wire.send(&hello).await.unwrap();
+    assert_eq!(tunnel.wire.take(hello.len()).await.unwrap(), hello);
+    assert_eq!(
+        descriptions(&world),
+        [
+            "the name x.c2.openai.example.com is listed",
+            "the source 127.0.1.66 is listed",
+            "the name bad.openai.example.com is listed",
+        ]
+    );
+}
+
+/// The gateway tries itself from 127.0.0.1 before anybody may.
+#[tokio::test]
+async fn the_self_test_of_a_start_is_no_hit() {
+    let path = list("start", "127.0.0.1\n");
+    let world = World::builder()
+        .policy(&format!(
+            "[threat_intelligence]\nmode = \"Alert\"\nfiles = [{path:?}]\n{POLICY}"
+        ))
+        .start()
+        .await;
+    assert_eq!(descriptions(&world), [""; 0]);
+    assert_eq!(world.client().connect("evil.test:443").await.unwrap().status(), 403);
+    assert_eq!(descriptions(&world), ["the source 127.0.0.1 is listed"]);
 }
 
 #[tokio::test]

@@ -25,8 +25,7 @@ pub(super) struct Told<'a> {
 impl Told<'_> {
     /// Azure writes a denial by threat intelligence to that table alone.
     pub(super) fn write(&self) {
-        let denied = self.attempted.threat.filter(|threat| threat.mode == ThreatMode::Deny);
-        match denied {
+        match self.attempted.threat {
             Some(threat) => write_threat(self.attempted, self.record, self.snapshot, threat),
             None if self.attempted.packets => self.network(),
             None => self.application(),
@@ -87,7 +86,11 @@ impl Told<'_> {
             destination: asked.or(dialled).or(found.map(|found| found.ip)),
             port: attempted.port,
             fqdn: asked.is_none().then_some(&attempted.name),
+            name_source: attempted.name_source.unwrap_or(NameSource::None),
             requested: (!attempted.requested.is_empty()).then_some(&attempted.requested),
+            sni: attempted.flight.sni.as_deref(),
+            host_header: attempted.host_header.as_deref(),
+            ech: attempted.flight.ech,
             action: self.action,
             mode: self.mode,
             rule: self.rule(),

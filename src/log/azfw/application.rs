@@ -1,7 +1,7 @@
 //! `AZFWApplicationRule`.
 
 use super::{
-    CONFIGURED, DETAIL, Envelope, NAME, URL, action, audit, mode, protocol,
+    CONFIGURED, DETAIL, Envelope, NAME, URL, action, as_sent, audit, mode, protocol,
     resolution::{dns, refused},
     rule_columns,
 };
@@ -42,15 +42,7 @@ pub(in crate::log) fn egret(o: &mut Object<'_>, row: &ApplicationRow<'_>) {
     o.number("generation", row.generation);
     o.text("policy_hash", row.policy_hash, CONFIGURED);
     o.word("name_source", row.name_source.name());
-    for (key, raw) in [
-        ("requested", row.requested),
-        ("sni", row.sni),
-        ("host", row.host_header),
-    ] {
-        if let Some(raw) = raw {
-            o.bytes(key, raw, NAME);
-        }
-    }
+    as_sent(o, row.requested, row.sni, row.host_header);
     if let Some(ech) = row.ech {
         o.word("ech", ech);
     }

@@ -1,7 +1,7 @@
 //! `AZFWNetworkRule` and `AZFWThreatIntel`.
 
 use super::{
-    CONFIGURED, DETAIL, Envelope, NAME, URL, action, address_or_empty, audit, mode,
+    CONFIGURED, DETAIL, Envelope, NAME, URL, action, address_or_empty, as_sent, audit, mode,
     resolution::{dns, refused},
     rule_columns,
 };
@@ -40,9 +40,11 @@ pub(in crate::log) fn egret(o: &mut Object<'_>, row: &NetworkRow<'_>) {
     o.text("policy_hash", row.policy_hash, CONFIGURED);
     if let Some(fqdn) = row.fqdn {
         o.text("fqdn", fqdn, NAME);
+        o.word("name_source", row.name_source.name());
     }
-    if let Some(requested) = row.requested {
-        o.bytes("requested", requested, NAME);
+    as_sent(o, row.requested, row.sni, row.host_header);
+    if let Some(ech) = row.ech {
+        o.word("ech", ech);
     }
     if let Some(answer) = row.dns {
         dns(o.value("dns"), answer);

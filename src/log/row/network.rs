@@ -1,6 +1,6 @@
 //! Rows of what is judged by address and port: network rules, DNAT rules, threat intelligence.
 
-use super::{FlowId, let_through};
+use super::{FlowId, NameSource, let_through};
 use crate::policy::{Action, Answer, Mode, Protocol, Reason, RuleRef, Transport};
 use std::{
     net::{IpAddr, SocketAddr},
@@ -24,8 +24,16 @@ pub struct NetworkRow<'a> {
     pub port: u16,
     /// The name asked for, in normal form, if it was one: Azure's table has no column for it.
     pub fqdn: Option<&'a str>,
-    /// The request target as it was sent.
+    /// Where `fqdn` was read.
+    pub name_source: NameSource,
+    /// What was asked for, as it was sent.
     pub requested: Option<&'a [u8]>,
+    /// The server name of the ClientHello as sent, where one was read.
+    pub sni: Option<&'a [u8]>,
+    /// The Host field as sent, where it is not what decided.
+    pub host_header: Option<&'a [u8]>,
+    /// Which form of Encrypted Client Hello was seen.
+    pub ech: Option<&'static str>,
     /// What policy or vetting says. See [`NetworkRow::outcome`].
     pub action: Action,
     /// The mode that the policy put the attempt in.
