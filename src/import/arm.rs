@@ -13,6 +13,7 @@
 
 mod eval;
 mod functions;
+mod made;
 mod outputs;
 mod parameters;
 mod parse;

@@ -48,6 +48,9 @@ pub(super) enum Written {
     Broken(String),
 }
 
+/// Longest expression, in characters of 16 bits ("ARM template limits").
+const MAX_EXPRESSION: usize = 24_576;
+
 /// Reads a text. An expression starts with `[` and ends with `]`; `[[` at the start stands for `[`.
 pub(super) fn written(text: &str) -> Option<Written> {
     let inner = text.strip_prefix('[')?;
@@ -55,6 +58,10 @@ pub(super) fn written(text: &str) -> Option<Written> {
         return Some(Written::Literal(inner.to_owned()));
     }
     let inner = inner.strip_suffix(']')?;
+    if text.encode_utf16().nth(MAX_EXPRESSION).is_some() {
+        let fault = format!("an expression longer than {MAX_EXPRESSION} characters, which Azure refuses");
+        return Some(Written::Broken(fault));
+    }
     let mut parser = Parser {
         text: inner,
         at: 0,
@@ -245,6 +252,13 @@ mod tests {
         assert!(written("plain").is_none());
         assert!(written("[open").is_none());
         assert!(matches!(written("[[x]"), Some(Written::Literal(text)) if text == "[x]"));
+    }
+
+    #[test]
+    fn an_expression_is_as_long_as_azure_takes_it() {
+        let text = |length: usize| format!("['{}']", "é".repeat(length - 4));
+        assert!(read(&text(MAX_EXPRESSION)).is_ok());
+        assert!(read(&text(MAX_EXPRESSION + 1)).unwrap_err().contains("Azure refuses"));
     }
 
     #[test]

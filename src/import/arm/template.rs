@@ -246,11 +246,12 @@ impl Walk {
         let elsewhere = nested
             .elsewhere
             .map(|scope| Value::unknown("the scope that a stack deploys to is not worked out", scope.at));
+        let said = |key: &str| Ok::<_, Exhausted>(text(key)?.map(bounded));
         let target = Target {
-            subscription: text("subscriptionId")?
+            subscription: said("subscriptionId")?
                 .or(elsewhere.clone())
                 .or(site.target.subscription.clone()),
-            resource_group: text("resourceGroup")?
+            resource_group: said("resourceGroup")?
                 .or(elsewhere)
                 .or(site.target.resource_group.clone()),
         };
@@ -329,7 +330,7 @@ impl<'v> Nested<'v> {
     /// The scope of its own, with the parameters that the template around it gives.
     pub fn scope<'a>(&self, on: Evaluator<'a>, env: Option<&Env<'_>>, here: Target) -> Result<Scope<'a>, Exhausted> {
         let given = match self.parameters {
-            Some(raw) => given(&on.value(raw, env)?),
+            Some(raw) => given(on.scope.budget, &on.value(raw, env)?)?,
             None => Ok(HashMap::new()),
         };
         let given = match self.linked {
@@ -342,16 +343,21 @@ impl<'v> Nested<'v> {
     }
 }
 
-/// The parameters of a nested deployment, by name in lower case, or why they are not known: any may be given then.
-fn given(parameters: &Value) -> Result<HashMap<String, Value>, Arc<Unknown>> {
+/// Parameters by name in lower case, or why they are not known: any may be given then.
+type Parameters = Result<HashMap<String, Value>, Arc<Unknown>>;
+
+/// The parameters of a nested deployment.
+fn given(budget: &Budget, parameters: &Value) -> Result<Parameters, Exhausted> {
     let entries = match &parameters.kind {
         Kind::Object(object) => object.entries.as_slice(),
         Kind::Null => &[],
         _ => {
             let no_object = || Unknown::new("`parameters` of a deployment is no object", parameters.at);
-            return Err(parameters.doubt().cloned().unwrap_or_else(no_object));
+            return Ok(Err(parameters.doubt().cloned().unwrap_or_else(no_object)));
         }
     };
+    let bytes: usize = entries.iter().map(|(name, _)| name.len()).sum();
+    budget.steps(entries.len() + bytes / 32, parameters.at)?;
     let value = |name: &str, entry: &Value| match entry.written("value") {
         Some(value) => value.clone(),
         None => Value::unknown(
@@ -362,7 +368,7 @@ fn given(parameters: &Value) -> Result<HashMap<String, Value>, Arc<Unknown>> {
     let given = entries
         .iter()
         .map(|(name, entry)| (name.to_ascii_lowercase(), value(name, entry)));
-    Ok(given.collect())
+    Ok(Ok(given.collect()))
 }
 
 impl<'a> Evaluator<'a> {
@@ -388,11 +394,11 @@ fn own_properties(on: Evaluator<'_>, raw: &Value, env: Option<&Env<'_>>) -> Resu
         "tags",
     ];
     let entries = raw.as_object().map_or(&[][..], |object| &object.entries);
+    on.scope.budget.steps(entries.len() / 4, raw.at)?;
     let own = entries
         .iter()
         .filter(|(name, _)| !NOT_ITS_OWN.iter().any(|other| name.eq_ignore_ascii_case(other)));
-    let own: Vec<_> = own.cloned().collect();
-    let own = Value::object(own, raw.at).map_err(|_| too_deep(raw.at))?;
+    let own = on.scope.budget.object(own.cloned().map(Ok), raw.at)?;
     on.value(&own, env)
 }
 
@@ -403,7 +409,7 @@ fn kind_of(kind: &Value) -> Option<String> {
 }
 
 /// A name. One that is longer than any id is not known: it would be copied for each of what is called so.
-fn bounded(name: Value) -> Value {
+pub(super) fn bounded(name: Value) -> Value {
     match &name.kind {
         Kind::Text(text) if is_too_long(text) => {
             Value::unknown(format!("it is longer than {MAX_ID_BYTES} bytes, and no name"), name.at)

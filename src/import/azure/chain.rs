@@ -7,7 +7,7 @@ use super::{
     collections::Reader,
     draft::{Draft, Effect},
     fields::{name_of, property},
-    groups::{Comparison, content},
+    groups::{alike, content},
     identity::Meant,
     ip_groups::IpGroups,
     names::Names,
@@ -166,7 +166,7 @@ impl<'a> Gather<'a> {
                 self.put(ItemKind::Setting, &name, &origin, setting);
             }
             SIGNATURES => {
-                let setting = settings::signature_overrides(&resource.body);
+                let setting = settings::signature_overrides(self.import, &resource.body);
                 self.put(ItemKind::Setting, &name, &origin, setting);
             }
             kind => self.not_read(&name, &origin, format!("`{kind}` is not known to egret")),
@@ -296,14 +296,13 @@ impl<'a> Gather<'a> {
     /// The policy once more. Its modes count as the strictest do; what it excepts from them has to be the same.
     fn doubles(&mut self, first: &Body, others: &[Body], name: &str) {
         let excepted = |body: &Body| property(&body.value, "threatIntelWhitelist").cloned();
-        let mut compared = Comparison::default();
         for body in others {
             let mut draft = Draft::new(Effect::Allow);
             draft.remark("the files hold this policy more than once: the strictest modes count");
             self.body(body, name, draft);
             let same = match (excepted(first), excepted(body)) {
                 (None, None) => true,
-                (Some(one), Some(other)) => compared.alike(&one, &other),
+                (Some(one), Some(other)) => alike(self.import.budget, &one, &other),
                 _ => self.import.options.threat_intelligence.is_empty(),
             };
             if !same {

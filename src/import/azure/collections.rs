@@ -203,9 +203,7 @@ impl Reader<'_> {
         inside: &mut Inside,
     ) -> Vec<Collection> {
         if value.as_object().is_none() {
-            let why = value
-                .as_unknown()
-                .map_or("it is no object".into(), |unknown| unknown.why.clone());
+            let why = value.as_unknown().map_or("it is no object", |unknown| &unknown.why);
             self.not_read(
                 group,
                 origin,
@@ -225,7 +223,7 @@ impl Reader<'_> {
         if !self.import.affords(value) {
             return Vec::new();
         }
-        if let Some((path, _)) = unread(value, fields_of(shape), &Path::default()).first() {
+        if let Some((path, _)) = unread(self.import.budget, value, fields_of(shape), &Path::default()).first() {
             let path = path.to_string();
             let path = shown(path.trim_start_matches(['$', '.']));
             let why = format!("`{path}` of its collection is not read, and may hold rules");
@@ -240,7 +238,7 @@ impl Reader<'_> {
             draft.void(format!("its {why}"));
         }
         let full = format!("{group}/{name}");
-        let rules = rules_of(value, shape, origin);
+        let rules = rules_of(self.import.budget, value, shape, origin);
         let item = self.items.len();
         self.put(ItemKind::RuleCollection, &full, origin, carried());
         let by_kind = match rules {
@@ -275,9 +273,7 @@ impl Reader<'_> {
         let mut by_kind = ByKind::default();
         for (rule, origin) in rules {
             if rule.as_object().is_none() {
-                let why = rule
-                    .as_unknown()
-                    .map_or("it is no object".into(), |unknown| unknown.why.clone());
+                let why = rule.as_unknown().map_or("it is no object", |unknown| &unknown.why);
                 self.not_read(full, origin, shared.effect, format!("a rule is not known: {why}"));
                 continue;
             }

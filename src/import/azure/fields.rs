@@ -3,6 +3,7 @@
 use super::draft::Draft;
 use crate::{
     import::{
+        budget::Budget,
         ids::MAX_ID_BYTES,
         json::shown,
         path::Path,
@@ -50,7 +51,7 @@ pub(super) fn texts<'v>(rule: &'v Value, key: &str, draft: &mut Draft) -> Option
             return Some(Vec::new());
         }
         _ => {
-            let doubt = value.doubt().map_or("it is no list".into(), |doubt| doubt.why.clone());
+            let doubt = value.doubt().map_or("it is no list", |doubt| &doubt.why);
             draft.missing(format!("`{key}` cannot be read: {doubt}"));
             return Some(Vec::new());
         }
@@ -142,7 +143,7 @@ pub(super) fn path_of_content(body: &Value, path: &Path) -> Path {
 
 /// Fields of a resource that hold something and are not read, with their paths: those of another name, and those that stand under
 /// `properties` and beside it, of which one place is read ([`property`]). They may be rules.
-pub(super) fn unread<'v>(body: &'v Value, read: &[&str], path: &Path) -> Vec<(Path, &'v Value)> {
+pub(super) fn unread<'v>(budget: &Budget, body: &'v Value, read: &[&str], path: &Path) -> Vec<(Path, &'v Value)> {
     const PLAIN: [&str; 22] = [
         "apiVersion",
         "comments",
@@ -171,10 +172,13 @@ pub(super) fn unread<'v>(body: &'v Value, read: &[&str], path: &Path) -> Vec<(Pa
     let inner = body.get("properties").filter(|inner| inner.as_object().is_some());
     let mut found = Vec::new();
     for (path, place, is_outer) in [(&path.key("properties"), inner, false), (path, Some(body), true)] {
-        for (name, value) in place
+        let entries = place
             .and_then(Value::as_object)
-            .map_or(&[][..], |object| &object.entries)
-        {
+            .map_or(&[][..], |object| &object.entries);
+        if !budget.looks(entries.len(), body.at) {
+            break;
+        }
+        for (name, value) in entries {
             let again = is_outer && inner.is_some_and(|inner| inner.get(name).is_some());
             let is_read = is_in(&PLAIN, name) || (is_in(read, name) && !again);
             if !is_read && !is_text_of(name, value, read) && may_hold(value) {

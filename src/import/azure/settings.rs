@@ -10,7 +10,7 @@ use crate::{
     import::{
         model::{Origin, ThreatIntelligence},
         report::{Item, ItemKind},
-        value::{Kind, Value},
+        value::{Kind, Object, Value},
     },
     policy::FqdnPattern,
 };
@@ -37,14 +37,14 @@ pub(super) fn read(import: &Import<'_>, body: &Value, origin: &Origin, policy: &
     if let Some(value) = property(body, "threatIntelMode") {
         put("threatIntelMode", value, threat_mode(value, import.options));
     }
-    if let Some(value) = property(body, "threatIntelWhitelist").filter(|value| says(value)) {
+    if let Some(value) = property(body, "threatIntelWhitelist").filter(|value| says(import, value)) {
         put("threatIntelWhitelist", value, threat_allowlist(import, value));
     }
     if let Some(value) = property(body, "intrusionDetection").filter(|value| says_something(value)) {
         put("intrusionDetection", value, intrusion_detection(import, value));
     }
     for (key, why) in NOT_CARRIED {
-        if let Some(value) = property(body, key).filter(|value| says(value)) {
+        if let Some(value) = property(body, key).filter(|value| says(import, value)) {
             let mut draft = Draft::new(Effect::Allow);
             draft.void(why);
             put(key, value, draft);
@@ -52,12 +52,10 @@ pub(super) fn read(import: &Import<'_>, body: &Value, origin: &Origin, policy: &
     }
 }
 
-/// Whether anything inside says something.
-fn says(value: &Value) -> bool {
-    match value.as_object() {
-        Some(object) => object.entries.iter().any(|(_, inner)| says(inner)),
-        None => says_something(value),
-    }
+/// Whether anything inside says something. Objects may share what is in them, so that a small file holds a great many.
+fn says(import: &Import<'_>, value: &Value) -> bool {
+    let says = |object: &Object| object.entries.iter().any(|(_, inner)| says(import, inner));
+    import.budget.looks(1, value.at) && value.as_object().map_or_else(|| says_something(value), says)
 }
 
 fn threat_mode(value: &Value, options: &Options<'_>) -> Draft {
@@ -123,8 +121,9 @@ fn configuration_is_harmless(configuration: Option<&Value>) -> bool {
 }
 
 /// A `signatureOverrides` child of a policy: its signatures by number, each with its mode.
-pub(super) fn signature_overrides(body: &Value) -> Draft {
+pub(super) fn signature_overrides(import: &Import<'_>, body: &Value) -> Draft {
     let signatures = property(body, "signatures").and_then(Value::as_object);
+    let signatures = signatures.filter(|object| import.budget.looks(object.entries.len(), body.at));
     let lets_pass = signatures.is_some_and(|object| object.entries.iter().all(|(_, mode)| is_harmless(mode)));
     let mut draft = Draft::new(if lets_pass { Effect::Allow } else { Effect::Unknown });
     draft.void("egret has no intrusion detection");
