@@ -211,20 +211,19 @@ impl Register {
             _ => [whole.as_slice(), partial],
         });
         // What is certainly meant may have other names too.
-        let named = || named.into_iter().flatten().copied();
-        match self.only(id, named()) {
+        match self.only(id, named.into_iter().flatten()) {
             Meant::None | Meant::Perhaps(_) => {}
             meant => return meant,
         }
         match id.has_known_name() {
-            true => self.only(id, named().chain(self.in_doubt.iter().copied())),
-            false => self.only(id, 0..self.things.len()),
+            true => self.only(id, named.into_iter().flatten().chain(&self.in_doubt)),
+            false => self.only(id, (0..self.things.len()).collect::<Vec<_>>().iter()),
         }
     }
 
     /// The only one of these that it may be.
-    fn only(&self, id: &Identity, mut places: impl Iterator<Item = usize>) -> Meant {
-        let things = places.by_ref().take(MOST_ALIKE).map(|place| &self.things[place]);
+    fn only<'p>(&self, id: &Identity, mut places: impl Iterator<Item = &'p usize>) -> Meant {
+        let things = places.by_ref().take(MOST_ALIKE).map(|place| &self.things[*place]);
         let same = things.map(|(other, thing)| (other.same(id), *thing));
         let mut same = same.filter(|(same, _)| *same != Same::No);
         let (first, second) = (same.next(), same.next());
