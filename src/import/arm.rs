@@ -13,7 +13,7 @@
 
 mod eval;
 mod functions;
-mod nested;
+mod made;
 mod outputs;
 mod parameters;
 mod parse;
@@ -39,7 +39,7 @@ fn too_deep(at: Place) -> Exhausted {
 
 /// Works out a value that stands outside any template: its expressions have no names to draw on.
 pub(crate) fn evaluate(budget: &Budget, value: &Value) -> Result<Value, Exhausted> {
-    let scope = scope::Scope::outside(budget, value.at, scope::Texts::Fragment);
+    let scope = scope::Scope::new(budget, Value::null(value.at), Ok(std::collections::HashMap::new()));
     scope.evaluator(0).value(value, None)
 }
 

@@ -19,7 +19,6 @@ mod schema;
 mod settings;
 mod shapes;
 mod sources;
-mod unread;
 
 use super::{
     Imported, arm,
@@ -30,7 +29,7 @@ use super::{
     toml,
     value::{Place, Value},
 };
-use crate::{catalogue::Catalogue, policy::ServiceTags};
+use crate::{catalogue::Catalogue, nets, policy::ServiceTags};
 use std::sync::Arc;
 
 /// How a policy is imported.
@@ -164,6 +163,9 @@ fn stop(item: &Item) -> ImportFault {
     }
 }
 
+/// Most parameters that no template has and that are told of.
+const MOST_SLIPS: usize = 100;
+
 struct Import<'a> {
     /// The files, then the parameters file.
     names: Vec<Arc<str>>,
@@ -219,22 +221,24 @@ impl Import<'_> {
         }
     }
 
-    /// Takes what the lists of a rule, a collection or an IP group come to. `false`: there is not enough left, and the import
-    /// will fail.
-    fn affords(&self, rule: &Value) -> bool {
-        // What is not kept is not even counted: a great list may be shared by many.
-        if !self.budget.keeps(0, rule.at) {
-            return false;
-        }
-        let fields = rule.as_object().map_or(&[][..], |object| &object.entries);
+    /// Takes what the fields of a rule, a collection or an IP group come to. `false`: there is not enough left, and the import
+    /// will fail. What there is no room for is not even counted: a great list may be shared by many.
+    fn affords(&self, thing: &Value) -> bool {
+        let places = [Some(thing), thing.get("properties")];
+        let objects = places.into_iter().flatten().filter_map(Value::as_object);
+        let mut fields = objects.flat_map(|object| &object.entries);
+        let keeps = |count: usize| self.budget.keeps(count, thing.at);
         let bytes = |value: &Value| value.as_str().map_or(0, str::len);
-        let field = |(name, value): &(Arc<str>, Value)| match value.as_list() {
-            None => 1 + bytes(value) / 32,
-            // A pair of kind and port takes as much as four names.
-            Some(list) if name.eq_ignore_ascii_case("protocols") => 4 * list.len(),
-            Some(list) => list.iter().map(|entry| 1 + bytes(entry) / 16).sum(),
-        };
-        self.budget.keeps(fields.iter().map(field).sum(), rule.at)
+        keeps(0)
+            && fields.all(|(name, value)| match value.as_list() {
+                // A description may have to be written in escapes.
+                None => keeps(1 + bytes(value) / 16),
+                // A pair of kind and port takes as much as four names.
+                Some(list) if name.eq_ignore_ascii_case("protocols") => keeps(4 * list.len()),
+                Some(list) => list
+                    .iter()
+                    .all(|entry| keeps(1 + bytes(entry) / 16 + prefixes(entry) / 4)),
+            })
     }
 
     fn read(&self, index: usize, bytes: &[u8]) -> Result<Vec<Value>, ImportFault> {
@@ -257,6 +261,7 @@ impl Import<'_> {
     fn unknown_parameters(&self, given: &arm::Given, found: &shapes::Found) -> Vec<ImportFault> {
         let unknown = given.names().filter(|(name, _)| !found.parameters.contains(*name));
         unknown
+            .take(MOST_SLIPS)
             .map(|(name, at)| ImportFault {
                 hint: "the names are those under `parameters` of the template".into(),
                 ..self.fault(
@@ -318,6 +323,14 @@ impl Import<'_> {
             at,
         })
     }
+}
+
+/// How many prefixes an entry becomes as part of a policy, if it is a range; four of them take as much as a name.
+fn prefixes(entry: &Value) -> usize {
+    let range = entry.as_str().filter(|text| text.contains('-'));
+    range
+        .and_then(|text| nets::nets(text.trim()).ok())
+        .map_or(0, |found| found.nets.len())
 }
 
 /// Nothing to say of it.

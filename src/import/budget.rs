@@ -5,7 +5,6 @@ use super::value::{Object, Place, Value};
 use std::{
     cell::{Cell, RefCell},
     collections::BTreeMap,
-    sync::Arc,
 };
 
 /// Most steps of one import: a step is about 100 ns. The 700 KB template of the tests takes 60,000.
@@ -32,8 +31,10 @@ pub(crate) struct Budget {
     steps: Cell<u64>,
     text: Cell<u64>,
     entries: Cell<u64>,
-    /// Where the entries were not enough.
-    too_many: Cell<Option<Place>>,
+    /// What was not enough, where nobody could be told at once.
+    spent: RefCell<Option<Exhausted>>,
+    /// How many GUIDs were made anew.
+    guids: Cell<u32>,
     asked: RefCell<Asked>,
 }
 
@@ -52,7 +53,8 @@ impl Default for Budget {
             steps: Cell::new(MOST_STEPS),
             text: Cell::new(MOST_TEXT_BYTES),
             entries: Cell::new(MOST_ENTRIES),
-            too_many: Cell::new(None),
+            spent: RefCell::default(),
+            guids: Cell::new(0),
             asked: RefCell::default(),
         }
     }
@@ -79,14 +81,8 @@ impl Budget {
 
     /// A member of an object, in any case of its name.
     pub fn member<'v>(&self, object: &'v Object, key: &str, at: Place) -> Result<Option<&'v Value>, Exhausted> {
-        self.steps((object.look() + key.len()) / 32, at)?;
+        self.steps(1 + (object.look() + key.len()) / 32, at)?;
         Ok(object.get(key))
-    }
-
-    /// A name among members that are no object yet. Names of one length are compared byte by byte.
-    pub fn place_of(&self, entries: &[(Arc<str>, Value)], key: &str, at: Place) -> Result<Option<usize>, Exhausted> {
-        self.steps(entries.len() * (4 + key.len()) / 128, at)?;
-        Ok(entries.iter().position(|(name, _)| name.eq_ignore_ascii_case(key)))
     }
 
     /// Takes `bytes` of text, before it is made.
@@ -102,17 +98,42 @@ impl Budget {
 
     /// Takes what is kept of something at `at`. `false`: there is not enough left, and the import will fail ([`Self::kept`]).
     pub fn keeps(&self, count: usize, at: Place) -> bool {
-        if self.too_many.get().is_none() && take(&self.entries, count).is_none() {
-            self.too_many.set(Some(at));
-        }
-        self.too_many.get().is_none()
+        self.goes_on(|| {
+            take(&self.entries, count).ok_or_else(|| Exhausted {
+                at,
+                found: format!(
+                    "the rules and what is to be said of them come to more than {MOST_ENTRIES} entries of lists"
+                ),
+            })
+        })
     }
 
-    /// Fails if there was not enough for everything that is kept.
+    /// Takes steps, likewise.
+    pub fn looks(&self, count: usize, at: Place) -> bool {
+        self.goes_on(|| self.steps(count, at))
+    }
+
+    fn goes_on(&self, take: impl FnOnce() -> Result<(), Exhausted>) -> bool {
+        let mut spent = self.spent.borrow_mut();
+        if spent.is_none() {
+            *spent = take().err();
+        }
+        spent.is_none()
+    }
+
+    /// Fails if there was not enough for everything that is kept, and looked at on the way.
     pub fn kept(&self) -> Result<(), Exhausted> {
-        let found =
-            format!("the rules and what is to be said of them come to more than {MOST_ENTRIES} entries of lists");
-        self.too_many.get().map_or(Ok(()), |at| Err(Exhausted { at, found }))
+        self.spent.borrow().clone().map_or(Ok(()), Err)
+    }
+
+    /// Counts a GUID that is like no other.
+    pub fn new_guid(&self) {
+        self.guids.set(self.guids.get().wrapping_add(1));
+    }
+
+    /// How many there were so far.
+    pub fn guids(&self) -> u32 {
+        self.guids.get()
     }
 
     /// What was taken: steps, bytes of text, entries.

@@ -22,10 +22,14 @@ pub(crate) struct Place {
     pub column: u32,
 }
 
+/// Most characters of a reason: it may be made of others, and is told again of each thing that it is the reason of.
+const MOST_WHY: usize = 300;
+
 /// Why a value cannot be known offline, and where that was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Unknown {
-    pub why: String,
+    /// At most [`MOST_WHY`] characters.
+    pub why: Arc<str>,
     pub at: Place,
     /// It stands for an element that may not be there at all: `filter` with a condition that is not known.
     pub perhaps: bool,
@@ -34,9 +38,18 @@ pub(crate) struct Unknown {
 }
 
 impl Unknown {
-    pub fn new(why: impl Into<String>, at: Place) -> Arc<Self> {
-        let (why, perhaps, here) = (why.into(), false, false);
+    pub fn new(why: impl Into<Arc<str>>, at: Place) -> Arc<Self> {
+        let mut why = why.into();
+        if let Some((cut, _)) = why.char_indices().nth(MOST_WHY) {
+            why = format!("{}…", &why[..cut]).into();
+        }
+        let (perhaps, here) = (false, false);
         Arc::new(Self { why, at, perhaps, here })
+    }
+
+    /// What it takes to keep it, in bytes.
+    pub fn cost(&self) -> usize {
+        self.why.len() + size_of::<Self>()
     }
 }
 
@@ -66,15 +79,10 @@ pub(crate) struct Object {
 const FEW: usize = 16;
 
 impl Object {
+    /// A look takes the same time however many members there are: outside input decides how many, and how often one looks.
     pub fn get(&self, key: &str) -> Option<&Value> {
-        self.entry(key).map(|(_, value)| value)
-    }
-
-    /// A member with its name as it is written. A look takes the same time however many members there are: outside input
-    /// decides how many, and how often one looks.
-    pub fn entry(&self, key: &str) -> Option<&(Arc<str>, Value)> {
         let named = |(name, _): &&(Arc<str>, Value)| name.eq_ignore_ascii_case(key);
-        match self.entries.len() <= FEW {
+        let found = match self.entries.len() <= FEW {
             true => self.entries.iter().find(named),
             false => {
                 let index = self.index.get_or_init(|| by_hash(&self.entries));
@@ -83,9 +91,12 @@ impl Object {
                 let alike = index[from..].iter().take_while(|(other, _)| *other == hash);
                 alike.map(|(_, place)| &self.entries[*place as usize]).find(named)
             }
-        }
+        };
+        found.map(|(_, value)| value)
     }
+}
 
+impl Object {
     /// What the next look takes, in comparisons: the first of a great object puts its members in order.
     pub fn look(&self) -> usize {
         match self.entries.len() > FEW && self.index.get().is_none() {
@@ -161,7 +172,7 @@ impl Value {
         Self::new(Kind::Text(Text::known(text)), at)
     }
 
-    pub fn unknown(why: impl Into<String>, at: Place) -> Self {
+    pub fn unknown(why: impl Into<Arc<str>>, at: Place) -> Self {
         Self::new(Kind::Unknown(Unknown::new(why, at)), at)
     }
 
@@ -259,6 +270,14 @@ impl Value {
     /// The text, if it is the one that Azure would have: what decides what a thing is may not be a stand-in.
     pub fn known_str(&self) -> Option<&str> {
         self.as_str().filter(|_| self.doubt().is_none())
+    }
+
+    /// The text to keep, likewise a stand-in.
+    pub fn as_text(&self) -> Option<Arc<str>> {
+        match &self.kind {
+            Kind::Text(text) => Some(text.text.clone()),
+            _ => None,
+        }
     }
 
     pub fn as_list(&self) -> Option<&[Value]> {

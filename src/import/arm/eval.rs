@@ -1,11 +1,12 @@
 //! The evaluator: a value as it is written becomes the value that Azure would deploy, or unknown.
 
+mod named;
+
 use super::{
     Budget, Exhausted, MAX_EVAL_DEPTH,
     functions::{self, Fail},
-    parameters::as_declared,
     parse::{Expression, Written, written},
-    scope::{Bind, Env, Scope, Texts},
+    scope::{Bind, Env, Scope},
     template::Target,
     too_deep,
 };
@@ -39,64 +40,79 @@ impl<'a> Evaluator<'a> {
 
     /// A value as it is written: expressions are worked out, property loops unrolled.
     pub fn value(self, raw: &Value, env: Option<&Env<'_>>) -> Evaluated {
-        let texts = self.scope.texts;
+        let budget = self.scope.budget;
         match &raw.kind {
-            _ if texts == Texts::Printed => Ok(raw.clone()),
-            // An expression calls a function.
-            Kind::Text(text) if texts == Texts::Fragment && !text.text.contains('(') => Ok(raw.clone()),
             Kind::Text(text) if text.text.starts_with('[') => {
-                self.scope.budget.steps(text.text.len() / 16, raw.at)?;
+                budget.steps(text.text.len() / 16, raw.at)?;
                 match written(&text.text) {
                     None => Ok(raw.clone()),
-                    Some(Written::Literal(text)) => Ok(Value::text(text, raw.at)),
-                    Some(Written::Broken(fault)) => Ok(Value::unknown(fault, raw.at)),
+                    Some(Written::Literal(text)) => {
+                        budget.text(text.len(), raw.at)?;
+                        Ok(Value::text(text, raw.at))
+                    }
+                    Some(Written::Broken(fault)) => self.paid(Value::unknown(fault, raw.at)),
                     Some(Written::Expression(expression)) => self.deeper(raw.at)?.expression(&expression, env, raw.at),
                 }
             }
             Kind::List(list) => {
                 let deeper = self.deeper(raw.at)?;
-                self.scope.budget.steps(list.items.len() / 4, raw.at)?;
-                let items: Result<Vec<_>, _> = list.items.iter().map(|item| deeper.value(item, env)).collect();
-                Value::list(items?, raw.at).map_err(|_| too_deep(raw.at))
+                budget.list(list.items.iter().map(|item| deeper.value(item, env)), raw.at)
             }
-            Kind::Object(object) => self.object(object, env, raw.at),
+            Kind::Object(object) => {
+                let made = self.object(object, env, raw.at)?;
+                self.paid(made)
+            }
             _ => Ok(raw.clone()),
         }
     }
 
+    /// A reason that came up here is paid for like any other text.
+    fn paid(self, value: Value) -> Evaluated {
+        if let Kind::Unknown(unknown) = &value.kind
+            && Arc::strong_count(unknown) == 1
+        {
+            self.scope.budget.text(unknown.cost(), value.at)?;
+        }
+        Ok(value)
+    }
+
     fn object(self, object: &Object, env: Option<&Env<'_>>, at: Place) -> Evaluated {
         let deeper = self.deeper(at)?;
-        self.scope.budget.steps(object.entries.len() / 4, at)?;
-        let mut entries = Vec::with_capacity(object.entries.len());
-        let mut made_names = false;
+        let budget = self.scope.budget;
+        let mut entries = Vec::new();
+        let mut made_names = 0;
         for (name, raw) in &object.entries {
             if name.eq_ignore_ascii_case("copy")
                 && let Some(loops) = raw.as_list()
             {
-                made_names = true;
                 for one in loops {
-                    let key = one.get("name").and_then(Value::as_str).unwrap_or_default();
-                    entries.push((key.into(), deeper.copied(one, env)?));
+                    budget.steps(1, at)?;
+                    let key = one.get("name").and_then(Value::as_text).unwrap_or_default();
+                    made_names += 1 + key.len();
+                    entries.push((key, deeper.copied(one, env)?));
                 }
                 continue;
             }
+            budget.steps(1, at)?;
             let mut name = name.clone();
             if name.starts_with('[') {
-                made_names = true;
                 let made = deeper.value(&Value::text(name, at), env)?;
-                name = match made.known_str() {
-                    Some(made) => made.into(),
-                    None => return Ok(no_name(&made, at)),
+                name = match (made.doubt(), made.as_text()) {
+                    (None, Some(made)) => made,
+                    (Some(doubt), _) => return Ok(Value::in_doubt(doubt, at)),
+                    (None, None) => return Ok(Value::unknown("the name of a member is no text", at)),
                 };
+                made_names += 1 + name.len();
             }
             entries.push((name, deeper.value(raw, env)?));
         }
         // Any member may be the one whose name is not known, and of two of one name nobody says which counts.
-        if made_names && let Some(twice) = second_of_a_name(&entries) {
-            return Ok(Value::unknown(
-                format!("`{}` is there twice", shown(&entries[twice].0)),
-                at,
-            ));
+        if made_names > 0 {
+            budget.steps(entries.len() + made_names / 16, at)?;
+            if let Some(twice) = second_of_a_name(&entries) {
+                let why = format!("`{}` is there twice", shown(&entries[twice].0));
+                return Ok(Value::unknown(why, at));
+            }
         }
         Value::object(entries, at).map_err(|_| too_deep(at))
     }
@@ -115,8 +131,7 @@ impl<'a> Evaluator<'a> {
             Ok(count) => count,
             Err(unknown) => return Ok(unknown),
         };
-        let mut items = Vec::new();
-        for index in 0..count {
+        let rounds = (0..count).map(|index| {
             let index = Value::new(Kind::Int(index), at);
             let resource = false;
             let bind = Bind::Copy {
@@ -124,9 +139,9 @@ impl<'a> Evaluator<'a> {
                 index: &index,
                 resource,
             };
-            items.push(deeper.value(input, Some(&Env { bind, outer: env }))?);
-        }
-        Value::list(items, at).map_err(|_| too_deep(at))
+            deeper.value(input, Some(&Env { bind, outer: env }))
+        });
+        self.scope.budget.list(rounds, at)
     }
 
     /// The rounds of a loop, or why they are not known.
@@ -150,24 +165,28 @@ impl<'a> Evaluator<'a> {
 
     pub(super) fn expression(self, expression: &Expression, env: Option<&Env<'_>>, at: Place) -> Evaluated {
         let deeper = self.deeper(at)?;
-        match expression {
-            Expression::Text(text) => Ok(Value::text(text.clone(), at)),
-            Expression::Int(number) => Ok(Value::new(Kind::Int(*number), at)),
-            Expression::Call(name, arguments) => {
-                let value = deeper.call(name, arguments, env, at)?;
-                self.scope.written_alike(expression, env, value)
-            }
-            Expression::Index(of, key) => {
-                let value = match part_of_azure(&self.scope.here, of, key, at) {
-                    Some(part) => part,
-                    None => {
-                        let of = deeper.expression(of, env, at)?;
-                        let key = deeper.expression(key, env, at)?;
-                        deeper.index(&of, &key, at)?
-                    }
-                };
-                self.scope.written_alike(expression, env, value)
-            }
+        let guids = self.scope.budget.guids();
+        let value = match expression {
+            Expression::Text(text) => return Ok(Value::text(text.clone(), at)),
+            Expression::Int(number) => return Ok(Value::new(Kind::Int(*number), at)),
+            Expression::Call(name, arguments) => deeper.call(name, arguments, env, at)?,
+            Expression::Index(of, key) => match part_of_azure(&self.scope.here, of, key, at) {
+                Some(part) => {
+                    self.scope.budget.text(part.cost(), at)?;
+                    Value::new(Kind::Text(part), at)
+                }
+                None => {
+                    let of = deeper.expression(of, env, at)?;
+                    let key = deeper.expression(key, env, at)?;
+                    deeper.index(&of, &key, at)?
+                }
+            },
+        };
+        let value = self.paid(value)?;
+        // What a new GUID is part of is never the same again.
+        match self.scope.budget.guids() == guids {
+            true => self.scope.written_alike(expression, env, value),
+            false => Ok(value),
         }
     }
 
@@ -259,120 +278,6 @@ impl<'a> Evaluator<'a> {
         }
         Ok(Value::null(at))
     }
-
-    /// `parameters('a')`, `variables('a')`, `lambdaVariables('a')`.
-    fn named(self, what: &str, arguments: &[Expression], env: Option<&Env<'_>>, at: Place) -> Result<Value, Fail> {
-        let [argument] = arguments else {
-            return Err(Fail::Bad("takes one name".into()));
-        };
-        let name = self.expression(argument, env, at)?;
-        if let Some(doubt) = name.doubt() {
-            return Ok(Value::in_doubt(doubt, at));
-        }
-        let Some(name) = name.as_str() else {
-            return Err(Fail::Bad("the name is no text".into()));
-        };
-        self.scope.budget.steps(name.len() / 16, at)?;
-        if what == "variables" {
-            return Ok(self.scope.variable(name, self.depth, at)?);
-        }
-        for bind in Env::chain(env) {
-            match bind {
-                Bind::Lambda { name: bound, value }
-                    if what == "lambdavariables" && bound.eq_ignore_ascii_case(name) =>
-                {
-                    return Ok((*value).clone());
-                }
-                Bind::Arguments(arguments) if what == "parameters" => {
-                    let mut named = arguments.iter().filter(|(bound, _)| bound.eq_ignore_ascii_case(name));
-                    let found = named.next().map(|(_, value)| value.clone());
-                    return found.ok_or_else(|| Fail::Bad(format!("the function has no parameter `{}`", shown(name))));
-                }
-                _ => {}
-            }
-        }
-        match what {
-            "parameters" => Ok(self.scope.parameter(name, self.depth, at)?),
-            _ => Err(Fail::Bad(format!("no lambda variable `{}`", shown(name)))),
-        }
-    }
-
-    /// `copyIndex()`, `copyIndex('loop')`, either with an offset.
-    fn copy_index(self, arguments: &[Expression], env: Option<&Env<'_>>, at: Place) -> Result<Value, Fail> {
-        let (mut wanted, mut offset) = (None, 0);
-        for argument in arguments {
-            let value = self.expression(argument, env, at)?;
-            if let Some(doubt) = value.doubt() {
-                return Ok(Value::in_doubt(doubt, at));
-            }
-            match &value.kind {
-                Kind::Text(text) => wanted = Some(text.text.clone()),
-                Kind::Int(number) => offset = *number,
-                _ => return Err(Fail::Bad("takes the name of a loop and an offset".into())),
-            }
-        }
-        // Without a name it is the loop of the resource; inside variables and properties a name is the rule.
-        let of_loop = |bind: &&Bind<'_>| match (bind, &wanted) {
-            (Bind::Copy { name, .. }, Some(wanted)) => name.eq_ignore_ascii_case(wanted),
-            (Bind::Copy { resource, .. }, None) => *resource,
-            _ => false,
-        };
-        let any_loop = |bind: &&Bind<'_>| matches!(bind, Bind::Copy { .. });
-        let found = Env::chain(env).find(of_loop);
-        let found = found.or_else(|| Env::chain(env).find(any_loop).filter(|_| wanted.is_none()));
-        match found {
-            Some(Bind::Copy { index, .. }) => match index.kind {
-                Kind::Int(index) => Ok(Value::new(Kind::Int(index.saturating_add(offset)), at)),
-                _ => Ok((*index).clone()),
-            },
-            _ => Err(Fail::Bad("no such loop around it".into())),
-        }
-    }
-
-    /// A function of the template's own: it sees its parameters, no variables, and (as Bicep compiles them) its fellows.
-    fn own_function(
-        self,
-        name: &str,
-        arguments: &[Expression],
-        env: Option<&Env<'_>>,
-        at: Place,
-    ) -> Result<Value, Fail> {
-        let Some(function) = self.scope.function(name, at)? else {
-            return Err(Fail::Bad("no such function in the template".into()));
-        };
-        let parameters = function.get("parameters").and_then(Value::as_list).unwrap_or_default();
-        let Some(body) = function.get("output").and_then(|output| output.get("value")) else {
-            return Err(Fail::Bad("the function has no output".into()));
-        };
-        let mut bound = Vec::with_capacity(arguments.len());
-        for (index, argument) in arguments.iter().enumerate() {
-            let definition = parameters.get(index);
-            let name = definition.and_then(|one| one.get("name")?.as_str());
-            let (Some(definition), Some(name)) = (definition, name) else {
-                return Err(Fail::Bad(format!("takes {} arguments", parameters.len())));
-            };
-            self.scope.budget.steps(name.len() / 16, at)?;
-            let declared = self.scope.declared(definition);
-            let value = as_declared(&self.expression(argument, env, at)?, &declared);
-            bound.push((
-                name.to_owned(),
-                value.map_err(|why| Fail::Bad(format!("`{name}` {why}")))?,
-            ));
-        }
-        if bound.len() < parameters.len() {
-            return Err(Fail::Bad(format!("takes {} arguments", parameters.len())));
-        }
-        let (bind, outer) = (Bind::Arguments(&bound), None);
-        Ok(self.value(body, Some(&Env { bind, outer }))?)
-    }
-}
-
-/// An object with a name that is not known.
-fn no_name(made: &Value, at: Place) -> Value {
-    match made.doubt() {
-        Some(doubt) => Value::unknown(format!("the name of a member is not known: {}", doubt.why), at),
-        None => Value::unknown("the name of a member is no text", at),
-    }
 }
 
 /// What a member or an element turns out to be.
@@ -407,13 +312,16 @@ pub(super) fn element(budget: &Budget, list: &List, index: Option<usize>, at: Pl
     budget.steps(list.items.len() / 64, at)?;
     let texts = list.items.iter().all(|item| matches!(item.kind, Kind::Text(_)));
     Ok(match item.filter(|_| texts) {
-        Some(item) => Member::Is(item.clone().stand_in(doubt)),
+        Some(item) => {
+            budget.text(item.as_str().map_or(0, str::len), at)?;
+            Member::Is(item.clone().stand_in(doubt))
+        }
         None => Member::Unknown(doubt.clone()),
     })
 }
 
 /// `resourceGroup().location` and the like: Azure alone knows, and a name may be made of it.
-fn part_of_azure(here: &Target, of: &Expression, key: &Expression, at: Place) -> Option<Value> {
+fn part_of_azure(here: &Target, of: &Expression, key: &Expression, at: Place) -> Option<Text> {
     let (Expression::Call(function, arguments), Expression::Text(key)) = (of, key) else {
         return None;
     };

@@ -7,13 +7,14 @@ pub(super) mod lambdas;
 mod lists;
 mod numbers;
 pub(super) mod resources;
+mod sets;
 mod text;
 
 use super::template::Target;
-use super::{Budget, Exhausted, too_deep};
+use super::{Budget, Exhausted};
 use crate::import::{
     text::Joined,
-    value::{Kind, Place, TooDeep, Unknown, Value},
+    value::{Kind, Place, Unknown, Value},
 };
 use std::sync::Arc;
 
@@ -113,14 +114,6 @@ pub(super) fn call(budget: &Budget, here: &Target, name: &str, arguments: &[Valu
     for argument in arguments {
         budget.steps(1 + weight(argument) / 64, at)?;
     }
-    if arguments
-        .iter()
-        .filter_map(Value::as_str)
-        .any(|text| is_others(name, text))
-    {
-        let why = format!("`{name}` of characters that Azure counts or compares in its own way");
-        return Ok(Value::unknown(why, at));
-    }
     let knows = knows(name, arguments);
     let call = Call {
         budget,
@@ -140,17 +133,6 @@ pub(super) fn call(budget: &Budget, here: &Target, name: &str, arguments: &[Valu
     }
 }
 
-/// Whether .NET, of which Azure's texts are, sees another text than Rust does: it counts units of 16 bits, and has tables of its own
-/// for the case of letters.
-fn is_others(name: &str, text: &str) -> bool {
-    let is_wide = || text.chars().any(|c| c > '\u{ffff}');
-    match name {
-        "tolower" | "toupper" | "startswith" | "endswith" | "indexof" | "lastindexof" => !text.is_ascii(),
-        "substring" | "length" | "take" | "skip" | "first" | "last" | "padleft" => is_wide(),
-        _ => false,
-    }
-}
-
 /// Bytes of a text, elements of a list, members of an object: what one look at all of it takes.
 fn weight(value: &Value) -> usize {
     match &value.kind {
@@ -166,10 +148,9 @@ fn named(call: &Call<'_>, name: &str) -> Made {
         "base64" | "base64tostring" | "base64tojson" | "json" | "string" | "bool" | "int" | "float" | "datauri"
         | "datauritostring" => convert::call(call, name),
         "contains" | "empty" | "length" | "first" | "last" | "skip" | "take" | "indexof" | "lastindexof" | "concat"
-        | "union" | "intersection" | "array" | "createarray" | "flatten" | "range" | "min" | "max" | "createobject"
-        | "items" | "objectkeys" | "tryget" | "shallowmerge" | "indexfromend" | "tryindexfromend" => {
-            lists::call(call, name)
-        }
+        | "array" | "createarray" | "flatten" | "range" | "min" | "max" | "createobject" | "items" | "objectkeys"
+        | "tryget" | "indexfromend" | "tryindexfromend" => lists::call(call, name),
+        "union" | "intersection" | "shallowmerge" => sets::call(call, name),
         "endswith"
         | "format"
         | "join"
@@ -252,27 +233,24 @@ impl<'a> Call<'a> {
         Ok(Value::new(Kind::Int(number), self.at))
     }
 
-    fn list(&self, items: Vec<Value>) -> Made {
-        self.budget.steps(items.len(), self.at)?;
-        Ok(Value::list(items, self.at).map_err(|TooDeep| too_deep(self.at))?)
+    fn list(&self, items: impl IntoIterator<Item = Value>) -> Made {
+        self.budget.list(items.into_iter().map(Ok), self.at)
     }
 
     /// A list that is made of elements of these.
-    fn list_from(&self, items: Vec<Value>, from: &[Value]) -> Made {
+    fn list_from(&self, items: impl IntoIterator<Item = Value>, from: &[Value]) -> Made {
         match from.iter().find_map(Value::uncertain) {
             Some(doubt) => self.uncertain_list(items, doubt),
             None => self.list(items),
         }
     }
 
-    fn uncertain_list(&self, items: Vec<Value>, doubt: &Arc<Unknown>) -> Made {
-        self.budget.steps(items.len(), self.at)?;
-        Ok(Value::uncertain_list(items, doubt, self.at).map_err(|TooDeep| too_deep(self.at))?)
+    fn uncertain_list(&self, items: impl IntoIterator<Item = Value>, doubt: &Arc<Unknown>) -> Made {
+        self.budget.uncertain_list(items.into_iter().map(Ok), doubt, self.at)
     }
 
-    fn object(&self, entries: Vec<(Arc<str>, Value)>) -> Made {
-        self.budget.steps(entries.len(), self.at)?;
-        Ok(Value::object(entries, self.at).map_err(|TooDeep| too_deep(self.at))?)
+    fn object(&self, entries: impl IntoIterator<Item = (Arc<str>, Value)>) -> Made {
+        self.budget.object(entries.into_iter().map(Ok), self.at)
     }
 
     /// The first doubt in an argument.
@@ -301,7 +279,7 @@ fn same(budget: &Budget, one: &Value, other: &Value, at: Place) -> Result<Option
             if one.entries.len() != other.entries.len() {
                 return Ok(Some(false));
             }
-            let mut pairs = Vec::with_capacity(one.entries.len());
+            let mut pairs = Vec::new();
             for (name, value) in &one.entries {
                 match budget.member(other, name, at)? {
                     Some(other) => pairs.push((value, other)),

@@ -4,12 +4,10 @@ use super::{
     Exhausted,
     eval::Evaluator,
     functions::Fail,
-    nested::Nested,
     parameters::{Declared, as_declared},
     parse::Expression,
     scope::{Deployment, Env},
-    template::{DEPLOYMENT, Target},
-    too_deep,
+    template::{DEPLOYMENT, Nested, Target, bounded},
 };
 use crate::import::{
     ids::{Id, Part, Same, same_names, words},
@@ -29,18 +27,18 @@ impl<'a> Evaluator<'a> {
             Some((index, raw)) => self.scope.outputs(index, at, || self.outputs_of(raw))?,
             None => Value::null(at),
         };
-        if outputs.as_object().is_none() && outputs.doubt().is_none() {
+        if outputs.as_object().is_none() {
             return Ok(Value::unknown("`reference` asks Azure for a resource as it runs", at));
         }
-        Ok(Value::object(vec![("outputs".into(), outputs)], at).map_err(|_| too_deep(at))?)
+        self.scope.budget.object([Ok(("outputs".into(), outputs))], at)
     }
 
     fn outputs_of(self, raw: &Value) -> Result<Value, Exhausted> {
         let none = || Ok(Value::null(raw.at));
-        let on = self.deeper_for(raw.at)?;
-        let Some(Ok(nested)) = Nested::of(on, raw, DEPLOYMENT, None)? else {
+        let Some(nested) = Nested::of(raw) else {
             return none();
         };
+        let on = self.deeper_for(raw.at)?;
         let Some(outputs) = nested.template.get("outputs").and_then(Value::as_object) else {
             return none();
         };
@@ -52,48 +50,35 @@ impl<'a> Evaluator<'a> {
                 scope.evaluator(on.depth)
             }
         };
-        let mut entries: Vec<(Arc<str>, Value)> = Vec::with_capacity(outputs.entries.len());
-        for (name, output) in &outputs.entries {
-            // "Conditional output" ("Outputs in ARM templates"): one whose condition is false is not there.
-            match inside.condition(output, None)? {
-                Ok(true) => {}
-                Ok(false) => continue,
-                Err(doubt) => {
-                    let why = format!(
-                        "whether there is an output `{}` is not known: {}",
-                        shown(name),
-                        doubt.why
-                    );
-                    return Ok(Value::unknown(why, output.at));
-                }
-            }
+        let entries = outputs.entries.iter().map(|(name, output)| {
             let declared = Declared::of(output, nested.template.get("definitions"));
             let value = inside.output(name, output, &declared)?;
-            let output = Value::object(vec![("value".into(), value)], output.at);
-            entries.push((name.clone(), output.map_err(|_| too_deep(raw.at))?));
-        }
-        Value::object(entries, raw.at).map_err(|_| too_deep(raw.at))
+            let output = inside.scope.budget.object([Ok(("value".into(), value))], output.at)?;
+            Ok((name.clone(), output))
+        });
+        self.scope.budget.object(entries, raw.at)
     }
 
     /// The value of an output, or of its loop, as its type has it.
     fn output(self, name: &Arc<str>, output: &Value, declared: &Declared) -> Result<Value, Exhausted> {
         let value = match (output.get("copy").and_then(Value::as_object), output.written("value")) {
             (Some(copy), _) => {
-                let mut one = vec![("name".into(), Value::text(name.clone(), output.at))];
-                one.extend(copy.entries.iter().cloned());
-                let one = Value::object(one, output.at).map_err(|_| too_deep(output.at))?;
+                let name = ("name".into(), Value::text(name.clone(), output.at));
+                let entries = copy.entries.iter().cloned();
+                let one = [name].into_iter().chain(entries).map(Ok);
+                let one = self.scope.budget.object(one, output.at)?;
                 self.copied(&one, None)?
             }
             (None, Some(value)) => self.value(value, None)?,
             (None, None) => Value::unknown("an output without `value`", output.at),
         };
         let at = value.at;
-        Ok(as_declared(&value, declared)
-            .unwrap_or_else(|why| Value::unknown(format!("output `{}` {why}", shown(name)), at)))
+        let what = || format!("output `{}`", shown(name));
+        Ok(as_declared(&value, declared, what, at).unwrap_or_else(|unknown| Value::in_doubt(&unknown, at)))
     }
 
     fn target_of(self, raw: &Value) -> Result<Target, Exhausted> {
-        let said = |key: &str| raw.get(key).map(|raw| self.value(raw, None)).transpose();
+        let said = |key: &str| raw.get(key).map(|raw| Ok(bounded(self.value(raw, None)?))).transpose();
         let here = &self.scope.here;
         Ok(Target {
             subscription: said("subscriptionId")?.or(here.subscription.clone()),
@@ -153,7 +138,7 @@ impl<'a> Evaluator<'a> {
                 }
             }
         }
-        Ok(found.and_then(|index| Some((index, self.scope.resource(index)?))))
+        Ok(found.and_then(|index| Some((index, self.scope.resource(index)?.1))))
     }
 
     /// The deployments among the template's resources. What they are called is worked out once, however often one is asked for.
@@ -163,7 +148,10 @@ impl<'a> Evaluator<'a> {
         }
         self.scope.begin_deployments(at)?;
         let mut found = Vec::new();
-        for (index, (symbol, raw)) in self.scope.resources().into_iter().enumerate() {
+        for index in 0.. {
+            let Some((symbol, raw)) = self.scope.resource(index) else {
+                break;
+            };
             self.scope.budget.steps(1, at)?;
             let kind = raw.get("type").and_then(Value::as_str);
             if kind.is_some_and(|kind| kind.eq_ignore_ascii_case(DEPLOYMENT)) && raw.get("copy").is_none() {

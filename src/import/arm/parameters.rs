@@ -1,10 +1,10 @@
 //! Parameter values from outside: a parameters file (`deploymentParameters.json`) and `--set name=value`.
 
 use crate::import::{
-    json,
-    value::{Kind, Place, Value},
+    json::{self, shown},
+    value::{Kind, Place, Unknown, Value},
 };
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 /// Values for the parameters of the templates, by name in lower case.
 #[derive(Clone, Debug, Default)]
@@ -166,9 +166,8 @@ fn referred<'v>(reference: &Value, definitions: Option<&'v Value>) -> Option<&'v
 }
 
 fn kind_of(definition: &Value) -> Option<String> {
-    let kind = definition
-        .get("type")
-        .and_then(Value::as_str)?
+    // A long one is none: it is read anew for each argument of such a parameter.
+    let kind = shown(definition.get("type").and_then(Value::as_str)?)
         .trim()
         .to_ascii_lowercase();
     Some(kind.strip_prefix("secure").map_or(kind.clone(), str::to_owned))
@@ -187,15 +186,21 @@ fn kind_of_value(value: &Value) -> &'static str {
 }
 
 /// A value as the parameter's type has it. Azure converts what reads as another type or refuses it; it never goes on with a value
-/// of another type. Fails with why the value is not known.
-pub(super) fn as_declared(value: &Value, declared: &Declared) -> Result<Value, String> {
+/// of another type. Fails with why the value is not known, of `what` and found at `here`.
+pub(super) fn as_declared(
+    value: &Value,
+    declared: &Declared,
+    what: impl FnOnce() -> String,
+    here: Place,
+) -> Result<Value, Arc<Unknown>> {
     let kind = &declared.kind;
     let at = value.at;
+    let not_known = |why: &str| Unknown::new(format!("{} {why}", what()), here);
     let made = match (kind.as_deref(), &value.kind) {
         (_, Kind::Null) if declared.nullable => return Ok(value.clone()),
-        (_, Kind::Null) => return Err("has no value".into()),
+        (_, Kind::Null) => return Err(not_known("has no value")),
         (_, Kind::Unknown(_)) => return Ok(value.clone()),
-        (None, _) if declared.lost => return Err("is of a type whose definition is not found".into()),
+        (None, _) if declared.lost => return Err(not_known("is of a type whose definition is not found")),
         (None, _) => return Ok(value.clone()),
         (Some(kind), _) if kind == kind_of_value(value) => return Ok(value.clone()),
         (Some("bool"), Kind::Text(_)) => value.as_bool().map(Kind::Bool),
@@ -203,13 +208,12 @@ pub(super) fn as_declared(value: &Value, declared: &Declared) -> Result<Value, S
         (Some("string"), Kind::Int(number)) => return Ok(Value::text(number.to_string(), at)),
         _ => None,
     };
-    let no_other = || match value.doubt() {
-        Some(doubt) => format!("is not known: {}", doubt.why),
-        None => format!(
-            "has a value that is no {}: it is {}",
-            kind.as_deref().unwrap_or_default(),
-            value.type_name()
-        ),
-    };
-    made.map(|kind| Value::new(kind, at)).ok_or_else(no_other)
+    match (made, value.doubt()) {
+        (Some(kind), _) => Ok(Value::new(kind, at)),
+        (None, Some(doubt)) => Err(doubt.clone()),
+        (None, None) => {
+            let (kind, found) = (kind.as_deref().unwrap_or_default(), value.type_name());
+            Err(not_known(&format!("has a value that is no {kind}: it is {found}")))
+        }
+    }
 }

@@ -30,8 +30,6 @@ pub(super) struct Scope<'a> {
     pub here: Target,
     /// It is a template of its own: what its parameters are is said from outside.
     is_file: bool,
-    /// What the texts are, if not those of a template.
-    pub texts: Texts,
     memo: RefCell<HashMap<(Section, String), Memo>>,
     /// What expressions stand for that Azure alone knows: the same expression for the same, in the same rounds of loops.
     symbols: RefCell<HashMap<(Expression, Rounds), Symbol>>,
@@ -41,16 +39,6 @@ pub(super) struct Scope<'a> {
     spaces: OnceCell<HashMap<String, usize>>,
     /// The deployments among its resources, worked out once.
     pub deployments: OnceCell<Vec<Deployment>>,
-}
-
-/// Where texts stand, which says whether they are expressions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Texts {
-    Template,
-    /// Cut out of a template or printed: what cannot be an expression is none.
-    Fragment,
-    /// Printed by Azure: none is an expression.
-    Printed,
 }
 
 /// A deployment that `reference` may ask for.
@@ -96,8 +84,8 @@ pub(super) enum Bind<'e> {
         name: &'e str,
         value: &'e Value,
     },
-    /// The parameters of one of the template's own functions: inside, no others exist.
-    Arguments(&'e [(String, Value)]),
+    /// The parameters of one of the template's own functions, by name in lower case: inside, no others exist.
+    Arguments(&'e HashMap<String, Value>),
 }
 
 impl<'e> Env<'e> {
@@ -120,12 +108,6 @@ impl<'e> Env<'e> {
 }
 
 impl<'a> Scope<'a> {
-    /// The scope of what stands outside any template: there are no names to draw on.
-    pub fn outside(budget: &'a Budget, at: Place, texts: Texts) -> Self {
-        let scope = Self::new(budget, Value::null(at), Ok(HashMap::new()));
-        Self { texts, ..scope }
-    }
-
     /// The scope of a template that is deployed with these parameters, by name in lower case.
     pub fn new(budget: &'a Budget, template: Value, given: Result<HashMap<String, Value>, Arc<Unknown>>) -> Self {
         Self {
@@ -139,7 +121,6 @@ impl<'a> Scope<'a> {
             spaces: OnceCell::new(),
             deployments: OnceCell::new(),
             is_file: false,
-            texts: Texts::Template,
         }
     }
 
@@ -153,12 +134,19 @@ impl<'a> Scope<'a> {
         let Kind::Text(text) = &value.kind else {
             return Ok(value);
         };
-        let (Some(symbol), Some(rounds)) = (text.symbol(), Env::rounds(env)) else {
+        let Some(symbol) = text.symbol() else {
+            return Ok(value);
+        };
+        let names = Env::chain(env).map(|bind| match bind {
+            Bind::Copy { name, .. } => 1 + name.len() / 32,
+            Bind::Lambda { .. } | Bind::Arguments(_) => 0,
+        });
+        let names: usize = names.sum();
+        self.budget.steps(4 * (expression.size() + names), value.at)?;
+        let Some(rounds) = Env::rounds(env) else {
             return Ok(value);
         };
         let rounds = if expression.counts_rounds() { rounds } else { Vec::new() };
-        let names: usize = rounds.iter().map(|(name, _)| 1 + name.len() / 32).sum();
-        self.budget.steps(4 * (expression.size() + names), value.at)?;
         let symbol = self
             .symbols
             .borrow_mut()
@@ -214,7 +202,10 @@ impl<'a> Scope<'a> {
             let value = match (given, default) {
                 // A null counts as not given where Bicep compiled a module call, and as null elsewhere.
                 (Some(given), Some(_)) if matches!(given.kind, Kind::Null) => {
-                    let why = format!("parameter `{name}` is given null, for which its default may stand");
+                    let why = format!(
+                        "parameter `{}` is given null, for which its default may stand",
+                        shown(name)
+                    );
                     return Ok(typed(name, &declared, &Unknown::new(why, given.at), at));
                 }
                 (Some(given), _) => given.clone(),
@@ -227,10 +218,8 @@ impl<'a> Scope<'a> {
                 let default = given.is_none().then_some(default).flatten();
                 self.asked(name, lacks.then_some(definition.at), default);
             }
-            Ok(as_declared(&value, &declared).unwrap_or_else(|why| {
-                let unknown = Unknown::new(format!("parameter `{name}` {why}"), at);
-                typed(name, &declared, &unknown, at)
-            }))
+            let what = || format!("parameter `{}`", shown(name));
+            Ok(as_declared(&value, &declared, what, at).unwrap_or_else(|unknown| typed(name, &declared, &unknown, at)))
         })
     }
 
@@ -258,7 +247,7 @@ impl<'a> Scope<'a> {
             let loops = section
                 .and_then(|section| section.get("copy")?.as_list())
                 .unwrap_or_default();
-            let places = self.loops.get_or_init(|| places(loops, "name"));
+            let places = self.places(&self.loops, loops, "name", at)?;
             match places
                 .get(&name.to_ascii_lowercase())
                 .and_then(|place| loops.get(*place))
@@ -291,20 +280,11 @@ impl<'a> Scope<'a> {
         }
     }
 
-    /// The template's resources, each with its symbolic name if it has one.
-    pub fn resources(&self) -> Vec<(Option<&Arc<str>>, &Value)> {
-        match self.template.get("resources").map(|raw| &raw.kind) {
-            Some(Kind::List(list)) => list.items.iter().map(|item| (None, item)).collect(),
-            Some(Kind::Object(object)) => object.entries.iter().map(|(name, item)| (Some(name), item)).collect(),
-            _ => Vec::new(),
-        }
-    }
-
-    /// One of the template's resources as it is written.
-    pub fn resource(&self, index: usize) -> Option<&Value> {
+    /// One of the template's resources as it is written, with its symbolic name if it has one.
+    pub fn resource(&self, index: usize) -> Option<(Option<&Arc<str>>, &Value)> {
         match &self.template.get("resources")?.kind {
-            Kind::List(list) => list.items.get(index),
-            Kind::Object(object) => object.entries.get(index).map(|(_, item)| item),
+            Kind::List(list) => list.items.get(index).map(|item| (None, item)),
+            Kind::Object(object) => object.entries.get(index).map(|(name, item)| (Some(name), item)),
             _ => None,
         }
     }
@@ -316,7 +296,7 @@ impl<'a> Scope<'a> {
             .get("functions")
             .and_then(Value::as_list)
             .unwrap_or_default();
-        let places = self.spaces.get_or_init(|| places(spaces, "namespace"));
+        let places = self.places(&self.spaces, spaces, "namespace", at)?;
         let found = name.split_once('.').and_then(|(namespace, member)| {
             let space = spaces.get(*places.get(&namespace.to_ascii_lowercase())?)?;
             Some((space.get("members")?.as_object()?, member))
@@ -329,6 +309,28 @@ impl<'a> Scope<'a> {
 
     pub fn evaluator(&self, depth: u32) -> Evaluator<'_> {
         Evaluator { scope: self, depth }
+    }
+
+    /// The places of the first of each name that stands under `key`, by name in lower case: they are kept.
+    fn places<'k>(
+        &self,
+        kept: &'k OnceCell<HashMap<String, usize>>,
+        items: &[Value],
+        key: &str,
+        at: Place,
+    ) -> Result<&'k HashMap<String, usize>, Exhausted> {
+        if kept.get().is_none() {
+            let mut made = HashMap::new();
+            for (place, one) in items.iter().enumerate() {
+                let name = one.get(key).and_then(Value::as_str);
+                self.budget.steps(1 + name.map_or(0, str::len) / 32, at)?;
+                if let Some(name) = name {
+                    made.entry(name.to_ascii_lowercase()).or_insert(place);
+                }
+            }
+            return Ok(kept.get_or_init(|| made));
+        }
+        Ok(kept.get_or_init(HashMap::new))
     }
 
     fn once(
@@ -350,13 +352,6 @@ impl<'a> Scope<'a> {
         self.memo.borrow_mut().insert(key, Memo::Done(value.clone()));
         Ok(value)
     }
-}
-
-/// The places of the first of each name that stands under `key`, by name in lower case.
-fn places(items: &[Value], key: &str) -> HashMap<String, usize> {
-    let name = |one: &Value| Some(one.get(key)?.as_str()?.to_ascii_lowercase());
-    let named = items.iter().enumerate().rev();
-    named.filter_map(|(place, one)| Some((name(one)?, place))).collect()
 }
 
 /// A parameter whose value is not known. A text stands in for itself by name, so that what is named after it can be told apart.

@@ -6,15 +6,14 @@ use super::{
     base::Base,
     collections::Reader,
     draft::{Draft, Effect},
-    fields::{located, name_of, property},
-    groups::{Comparison, content},
+    fields::{name_of, property},
+    groups::{alike, content},
     identity::Meant,
     ip_groups::IpGroups,
     names::Names,
     settings,
     shapes::{Found, IP_GROUP, SIGNATURES},
     sources::{self, Body, Source, Sources},
-    unread,
 };
 use crate::import::{
     arm::{DEPLOYMENT, Resource},
@@ -155,10 +154,7 @@ impl<'a> Gather<'a> {
         match resource.kind.as_str() {
             "" => self.not_read("a resource", &origin, "its type is not known"),
             DEPLOYMENT => {
-                let why = match resource.body.doubt() {
-                    Some(doubt) => format!("which names its template draws on is not known: {}", doubt.why),
-                    None => "the template of this deployment is not in the file, and may hold rules".to_owned(),
-                };
+                let why = "the template of this deployment is not in the file, and may hold rules";
                 self.not_read("deployment", &origin, why);
             }
             kind if kind.contains("/providers/") => {
@@ -170,7 +166,7 @@ impl<'a> Gather<'a> {
                 self.put(ItemKind::Setting, &name, &origin, setting);
             }
             SIGNATURES => {
-                let setting = settings::signature_overrides(&resource.body);
+                let setting = settings::signature_overrides(self.import, &resource.body);
                 self.put(ItemKind::Setting, &name, &origin, setting);
             }
             kind => self.not_read(&name, &origin, format!("`{kind}` is not known to egret")),
@@ -215,8 +211,6 @@ impl<'a> Gather<'a> {
                 Base::Named(_) | Base::Unknown(_) => "a firewall: its rules are those of its policy",
             });
             self.put(ItemKind::Setting, &user.name, &user.origin, draft);
-            let unread = unread::of_policy(self.import, &user.body, true, &user.origin, &user.name);
-            self.items.extend(unread);
         }
     }
 
@@ -297,21 +291,18 @@ impl<'a> Gather<'a> {
             self.not_read(name, &body.origin, format!("its settings are not known: {}", why.why));
         }
         settings::read(self.import, &body.value, &body.origin, name, &mut self.items);
-        let unread = unread::of_policy(self.import, &body.value, body.is_firewall, &body.origin, name);
-        self.items.extend(unread);
     }
 
     /// The policy once more. Its modes count as the strictest do; what it excepts from them has to be the same.
     fn doubles(&mut self, first: &Body, others: &[Body], name: &str) {
         let excepted = |body: &Body| property(&body.value, "threatIntelWhitelist").cloned();
-        let mut compared = Comparison::default();
         for body in others {
             let mut draft = Draft::new(Effect::Allow);
             draft.remark("the files hold this policy more than once: the strictest modes count");
             self.body(body, name, draft);
             let same = match (excepted(first), excepted(body)) {
                 (None, None) => true,
-                (Some(one), Some(other)) => compared.alike(&one, &other),
+                (Some(one), Some(other)) => alike(self.import.budget, &one, &other),
                 _ => self.import.options.threat_intelligence.is_empty(),
             };
             if !same {
@@ -334,9 +325,9 @@ fn may_be_one(one: &Source, other: &Source) -> bool {
 }
 
 fn of_base(body: &Body) -> Origin {
-    match located(&body.value, "basePolicy", &body.origin) {
-        Some((origin, _)) => origin,
-        None => body.origin.clone(),
+    Origin {
+        path: body.origin.path.key("properties").key("basePolicy"),
+        at: body.origin.at,
     }
 }
 

@@ -2,18 +2,18 @@
 
 use super::{
     collections::GroupSource,
-    draft::MOST_NOTES,
-    fields::{located, name_of, property, says_something},
+    fields::{name_of, path_of_content, property, says_something, unread},
     identity::Identity,
     names::NO_NAME,
     schema::{Section, Shape},
-    shapes::{GROUP, OLD_GROUP},
-    unread::{Unread, unread},
+    shapes::OLD_GROUP,
 };
 use crate::import::{
     arm::Resource,
+    budget::Budget,
     ids::Word,
     model::Origin,
+    path::Path,
     value::{Kind, Place, Unknown, Value},
 };
 use std::sync::Arc;
@@ -63,21 +63,31 @@ pub(super) fn content(body: &Value) -> Result<&Value, Arc<Unknown>> {
 }
 
 /// A group of a policy, as it stands at `origin`.
-pub(super) fn group(body: &Value, kind: &str, name: &str, origin: Origin, doubt: Option<Arc<Unknown>>) -> GroupSource {
+pub(super) fn group(
+    budget: &Budget,
+    body: &Value,
+    kind: &str,
+    name: &str,
+    origin: Origin,
+    doubt: Option<Arc<Unknown>>,
+) -> GroupSource {
     let old = kind == OLD_GROUP;
     let now = ["ruleCollections", "ruleCollection"];
     let written = now.into_iter().find(|key| property(body, key).is_some());
     let key = if old { "rules" } else { written.unwrap_or(now[0]) };
     let shape = if old { Shape::Old } else { Shape::Now };
-    let collections = collections(body, key, shape, &origin).and_then(|found| {
+    let collections = collections(budget, body, key, shape, &origin).and_then(|found| {
         found.ok_or_else(|| unknown(format!("it has no `{key}`: what it holds may stand elsewhere"), body.at))
     });
-    let (parts, plain): (Vec<_>, Vec<_>) = unread(body, &[key]).into_iter().partition(Unread::may_hold);
-    let collections = collections.map(|found| found.into_iter().chain(not_read(&parts, key, shape, &origin)).collect());
+    let collections = collections.map(|found| {
+        found
+            .into_iter()
+            .chain(not_read(budget, body, key, shape, &origin))
+            .collect()
+    });
     GroupSource {
         name: name.to_owned(),
         priority: property(body, "priority").cloned(),
-        unread: plain.iter().take(MOST_NOTES).map(Unread::name).collect(),
         collections,
         origin,
         doubt,
@@ -86,20 +96,22 @@ pub(super) fn group(body: &Value, kind: &str, name: &str, origin: Origin, doubt:
 }
 
 /// Fields of a group beside the one that is read, each as a collection that is not known.
-fn not_read(fields: &[Unread<'_>], key: &str, shape: Shape, origin: &Origin) -> Placed {
-    let not_known = |field: &Unread<'_>| {
+fn not_read(budget: &Budget, body: &Value, key: &str, shape: Shape, origin: &Origin) -> Placed {
+    let fields = unread(budget, body, &[key], &origin.path).into_iter();
+    let not_known = |(path, value): (Path, &Value)| {
         let why = format!("it stands beside what is read of its group (`{key}`), and may hold rules too");
-        (Value::unknown(why, field.value.at), shape, field.below(origin))
+        let at = value.at;
+        (Value::unknown(why, at), shape, Origin { path, at })
     };
-    fields.iter().map(not_known).collect()
+    fields.map(not_known).collect()
 }
 
 /// The group that the collections of a classic firewall make; `None` if it has none.
-pub(super) fn classic(resource: &Resource) -> Option<GroupSource> {
+pub(super) fn classic(budget: &Budget, resource: &Resource) -> Option<GroupSource> {
     let origin = origin(resource);
     let mut all = Ok(Vec::new());
     for (key, section) in SECTIONS {
-        match collections(&resource.body, key, Shape::Classic(section), &origin) {
+        match collections(budget, &resource.body, key, Shape::Classic(section), &origin) {
             Ok(found) => all = all.map(|all: Vec<_>| all.into_iter().chain(found.into_iter().flatten()).collect()),
             Err(why) => all = Err(why),
         }
@@ -114,7 +126,6 @@ pub(super) fn no_group(collections: Collections, origin: &Origin, doubt: Option<
     GroupSource {
         name: name.into(),
         priority: Some(Value::new(Kind::Int(priority), origin.at)),
-        unread: Vec::new(),
         collections,
         origin: origin.clone(),
         doubt,
@@ -123,9 +134,15 @@ pub(super) fn no_group(collections: Collections, origin: &Origin, doubt: Option<
 }
 
 /// The collections under a key; `None` if it is not written.
-fn collections(body: &Value, key: &'static str, shape: Shape, origin: &Origin) -> Result<Option<Placed>, Arc<Unknown>> {
+fn collections(
+    budget: &Budget,
+    body: &Value,
+    key: &'static str,
+    shape: Shape,
+    origin: &Origin,
+) -> Result<Option<Placed>, Arc<Unknown>> {
     content(body)?;
-    let Some((list, value)) = located(body, key, origin) else {
+    let Some(value) = property(body, key) else {
         return Ok(None);
     };
     let Some(items) = value.as_list() else {
@@ -137,9 +154,13 @@ fn collections(body: &Value, key: &'static str, shape: Shape, origin: &Origin) -
             )
         }));
     };
+    if !budget.keeps(items.len(), value.at) {
+        return Ok(Some(Vec::new()));
+    }
+    let list = path_of_content(body, &origin.path).key(key);
     let placed = items.iter().enumerate().map(|(index, item)| {
-        let (path, at) = (list.path.item(index), item.at);
-        (item.clone(), shape, Origin { path, at })
+        let path = list.item(index);
+        (item.clone(), shape, Origin { path, at: item.at })
     });
     Ok(Some(placed.collect()))
 }
@@ -153,36 +174,37 @@ pub(super) enum Entry {
     Unknown(Arc<Unknown>),
 }
 
-/// Where a policy lists its groups, and of what type they are: the second until API version 2020-04-01.
-pub(super) const LISTS: [(&str, &str); 2] = [("ruleCollectionGroups", GROUP), ("ruleGroups", OLD_GROUP)];
-
 /// The groups that a policy lists with their places: exports name them, some write them out.
-pub(super) fn listed(policy: &Value, at: &Origin, doubt: Option<&Arc<Unknown>>) -> Vec<(Entry, Origin)> {
-    let lists = LISTS
-        .iter()
-        .filter_map(|(key, kind)| Some((kind, located(policy, key, at)?)));
-    lists
-        .flat_map(|(kind, (at, list))| entries(list, kind, at, doubt))
-        .collect()
-}
-
-fn entries(list: &Value, kind: &str, at: Origin, doubt: Option<&Arc<Unknown>>) -> Vec<(Entry, Origin)> {
+pub(super) fn listed(
+    budget: &Budget,
+    policy: &Value,
+    at: &Origin,
+    doubt: Option<&Arc<Unknown>>,
+) -> Vec<(Entry, Origin)> {
+    let key = "ruleCollectionGroups";
+    let Some(list) = property(policy, key) else {
+        return Vec::new();
+    };
+    let path = path_of_content(policy, &at.path).key(key);
+    let place = |path: Path, value: &Value| Origin { path, at: value.at };
     let Some(items) = list.as_list() else {
         let why = list
             .doubt()
             .cloned()
             .unwrap_or_else(|| unknown("it is no list".into(), list.at));
-        return vec![(Entry::Unknown(why), at)];
+        return vec![(Entry::Unknown(why), place(path, list))];
     };
+    if !budget.keeps(2 * items.len(), list.at) {
+        return Vec::new();
+    }
     let entries = items.iter().enumerate().map(|(index, item)| {
-        let (path, at) = (at.path.item(index), item.at);
-        let origin = Origin { path, at };
-        (entry(item, kind, &origin, doubt), origin)
+        let origin = place(path.item(index), item);
+        (entry(budget, item, &origin, doubt), origin)
     });
     entries.collect()
 }
 
-fn entry(item: &Value, kind: &str, origin: &Origin, doubt: Option<&Arc<Unknown>>) -> Entry {
+fn entry(budget: &Budget, item: &Value, origin: &Origin, doubt: Option<&Arc<Unknown>>) -> Entry {
     let id = item.get("id").or(item.get("name")).unwrap_or(item);
     let text = id
         .as_str()
@@ -191,13 +213,13 @@ fn entry(item: &Value, kind: &str, origin: &Origin, doubt: Option<&Arc<Unknown>>
         Kind::Text(id) => Identity::meant_by(id).word(),
         _ => Word::InDoubt,
     };
-    let has_rules = ["ruleCollections", "ruleCollection", "rules", "properties"]
+    let has_rules = ["ruleCollections", "ruleCollection", "properties"]
         .iter()
         .any(|key| item.get(key).is_some());
     match text.filter(|text| !text.is_empty()) {
         _ if has_rules => {
             let name = text.map_or_else(|| name_of(item.get("name"), NO_NAME), str::to_owned);
-            Entry::Group(group(item, kind, &name, origin.clone(), doubt.cloned()), word)
+            Entry::Group(group(budget, item, "", &name, origin.clone(), doubt.cloned()), word)
         }
         Some(name) => Entry::Named(name.to_owned(), word),
         None => Entry::Unknown(
@@ -208,58 +230,51 @@ fn entry(item: &Value, kind: &str, origin: &Origin, doubt: Option<&Arc<Unknown>>
     }
 }
 
-/// Most values that are compared to tell whether groups are the same: values may share what is in them, so that a small file
-/// holds a great many. Beyond it, they count as different.
-const MOST_COMPARED: usize = 1_000_000;
-
-/// What is left of [`MOST_COMPARED`].
-#[derive(Debug)]
-pub(super) struct Comparison(usize);
-
-impl Default for Comparison {
-    fn default() -> Self {
-        Self(MOST_COMPARED)
-    }
+/// Whether two groups are known to have the same content.
+pub(super) fn same_group(budget: &Budget, one: &GroupSource, other: &GroupSource) -> bool {
+    let (Ok(ours), Ok(theirs)) = (&one.collections, &other.collections) else {
+        return false;
+    };
+    let priorities = match (&one.priority, &other.priority) {
+        (None, None) => true,
+        (Some(one), Some(other)) => alike(budget, one, other),
+        _ => false,
+    };
+    let mut pairs = ours.iter().zip(theirs);
+    priorities
+        && ours.len() == theirs.len()
+        && pairs.all(|((one, shape, _), (other, other_shape, _))| shape == other_shape && alike(budget, one, other))
 }
 
-impl Comparison {
-    /// Whether two groups are known to have the same content.
-    pub fn same_group(&mut self, one: &GroupSource, other: &GroupSource) -> bool {
-        let (Ok(ours), Ok(theirs)) = (&one.collections, &other.collections) else {
-            return false;
-        };
-        let priorities = match (&one.priority, &other.priority) {
-            (None, None) => true,
-            (Some(one), Some(other)) => self.alike(one, other),
-            _ => false,
-        };
-        let mut pairs = ours.iter().zip(theirs);
-        priorities
-            && ours.len() == theirs.len()
-            && pairs.all(|((one, shape, _), (other, other_shape, _))| shape == other_shape && self.alike(one, other))
+/// Whether two values are known to be the same; members in any order, null like a missing one. Values may share what is in them,
+/// so that a small file holds a great many.
+pub(super) fn alike(budget: &Budget, one: &Value, other: &Value) -> bool {
+    if one.doubt().is_some() || other.doubt().is_some() {
+        return false;
     }
-
-    /// Whether two values are known to be the same; members in any order, null like a missing one.
-    pub fn alike(&mut self, one: &Value, other: &Value) -> bool {
-        if self.0 == 0 || one.doubt().is_some() || other.doubt().is_some() {
-            return false;
+    let look = match (&one.kind, &other.kind) {
+        (Kind::Text(one), Kind::Text(other)) => one.text.len().min(other.text.len()) / 64,
+        // Their members are put in order.
+        (Kind::Object(ours), Kind::Object(theirs)) => 2 * (ours.entries.len() + theirs.entries.len()),
+        _ => 0,
+    };
+    if !budget.looks(1 + look, one.at) {
+        return false;
+    }
+    match (&one.kind, &other.kind) {
+        (Kind::Null, Kind::Null) => true,
+        (Kind::Bool(one), Kind::Bool(other)) => one == other,
+        (Kind::Text(one), Kind::Text(other)) => one.text == other.text,
+        (Kind::List(ours), Kind::List(theirs)) => {
+            let mut pairs = ours.items.iter().zip(&theirs.items);
+            ours.items.len() == theirs.items.len() && pairs.all(|(one, other)| alike(budget, one, other))
         }
-        self.0 -= 1;
-        match (&one.kind, &other.kind) {
-            (Kind::Null, Kind::Null) => true,
-            (Kind::Bool(one), Kind::Bool(other)) => one == other,
-            (Kind::Text(one), Kind::Text(other)) => one.text == other.text,
-            (Kind::List(ours), Kind::List(theirs)) => {
-                let mut pairs = ours.items.iter().zip(&theirs.items);
-                ours.items.len() == theirs.items.len() && pairs.all(|(one, other)| self.alike(one, other))
-            }
-            (Kind::Object(ours), Kind::Object(theirs)) => {
-                let (ours, theirs) = (members(&ours.entries), members(&theirs.entries));
-                let mut pairs = ours.iter().zip(&theirs);
-                ours.len() == theirs.len() && pairs.all(|(one, other)| one.0 == other.0 && self.alike(one.1, other.1))
-            }
-            _ => one.as_int().is_some() && one.as_int() == other.as_int(),
+        (Kind::Object(ours), Kind::Object(theirs)) => {
+            let (ours, theirs) = (members(&ours.entries), members(&theirs.entries));
+            let mut pairs = ours.iter().zip(&theirs);
+            ours.len() == theirs.len() && pairs.all(|(one, other)| one.0 == other.0 && alike(budget, one.1, other.1))
         }
+        _ => one.as_int().is_some() && one.as_int() == other.as_int(),
     }
 }
 

@@ -4,6 +4,7 @@
 //! loop within a loop would be felt.
 
 use super::*;
+use crate::import::value;
 
 /// A template with these variables and resources.
 fn template(variables: &str, resources: &str) -> String {
@@ -56,7 +57,7 @@ const MOST_COPIED: usize = 2_048;
 type Generator = (&'static str, fn(usize) -> String);
 
 /// What hostile files are made of, from a size.
-const GENERATORS: [Generator; 18] = [
+const GENERATORS: [Generator; 28] = [
     ("names that start alike", |size| {
         let name = "x".repeat(80);
         let one = |index| rule(&format!("\"name\": \"{name}{index}\","), "[\"a.com\"]");
@@ -170,6 +171,101 @@ const GENERATORS: [Generator; 18] = [
         };
         format!("[{}]", many(size, one))
     }),
+    ("parameters of a function", |size| {
+        let parameters = many(size, |index| format!("{{\"name\": \"p{index}\"}}"));
+        let asked = many(size, |_| format!("\"[parameters('p{}')]\"", size - 1));
+        let function = format!(
+            "{{\"namespace\": \"n\", \"members\": {{\"f\": {{\"parameters\": [{parameters}], \"output\": {{\"value\": [{asked}]}}}}}}}}"
+        );
+        let functions = format!("\"x\": 1}}, \"functions\": [{function}], \"y\": {{");
+        let call = format!("\"[n.f({})]\"", many(size, |_| "'a'".into()));
+        template(&functions, &names(&call))
+    }),
+    ("groups that share what is compared", |size| {
+        let members = many(size, |index| format!("\"m{index}\": false"));
+        let list = format!(
+            "\"o\": {{{members}}}, \"copy\": [{{\"name\": \"l\", \"count\": {size}, \"input\": \"[variables('o')]\"}}]"
+        );
+        let group = "{\"type\": \"Microsoft.Network/firewallPolicies/ruleCollectionGroups\", \"name\": \"p/g\", \
+                     \"properties\": {\"priority\": 100, \"ruleCollections\": \"[variables('l')]\"}}";
+        template(&list, &format!("{group}, {group}"))
+    }),
+    ("objects that are searched for", |size| {
+        let members = |last: usize| {
+            many(size, |index| {
+                format!("\"m{}\": 0", index + usize::from(index + 1 == size) * last)
+            })
+        };
+        let list = format!(
+            "\"o\": {{{}}}, \"other\": {{{}}}, \"copy\": [{{\"name\": \"l\", \"count\": {size}, \"input\": \"[variables('o')]\"}}]",
+            members(0),
+            members(1)
+        );
+        template(
+            &list,
+            &names("\"[string(contains(variables('l'), variables('other')))]\""),
+        )
+    }),
+    ("a delimiter that nearly matches everywhere", |size| {
+        let half = 100 * size;
+        let delimiter = format!("concat(padLeft('', {half}, 'a'), 'b')");
+        let split = format!("[split(padLeft('', {}, 'a'), {delimiter})]", 2 * half);
+        template("", &names(&format!("\"{split}\"")))
+    }),
+    ("an object in each round of a loop", |size| {
+        let members = many(size, |index| format!("\"m{index}\": 0"));
+        let list = format!("\"copy\": [{{\"name\": \"l\", \"count\": 20, \"input\": {{{members}}}}}]");
+        template(&list, &names("\"[string(length(variables('l')))]\""))
+    }),
+    ("reasons of reasons", |size| {
+        let one = |index: usize| format!("\"v{}\": {{\"[variables('v{index}')]\": 1}}", index + 1);
+        let list = format!("\"v0\": \"[reference('x')]\", {}", many(size, one));
+        let asked = many(size, |index| format!("\"[variables('v{index}')]\""));
+        template(&list, &names(&format!("[{asked}]")))
+    }),
+    ("settings that share what is in them", |size| {
+        let one = |index: usize| {
+            let inner = format!("\"[variables('v{index}')]\"");
+            format!("\"v{}\": {{\"a\": {inner}, \"b\": {inner}}}", index + 1)
+        };
+        let depth = (size / 50).min(80);
+        let list = format!("\"v0\": {{\"a\": false}}, {}", many(depth, one));
+        let policy = format!(
+            "{{\"type\": \"Microsoft.Network/firewallPolicies\", \"name\": \"p\", \
+             \"properties\": {{\"dnsSettings\": \"[variables('v{depth}')]\"}}}}"
+        );
+        template(&list, &(policy + "," + &names("[\"a.com\"]")))
+    }),
+    ("ranges", |size| {
+        let one = |index| format!("\"2001:db8::{index:x}:1-fdff:ffff:ffff:ffff:ffff:ffff:ffff:fffe\"");
+        let rule = format!(
+            r#"{{"ruleType": "NetworkRule", "name": "n", "ipProtocols": ["TCP"], "sourceAddresses": ["*"],
+            "destinationPorts": ["443"], "destinationAddresses": [{}]}}"#,
+            many(size, one)
+        );
+        template("", &rules(&rule))
+    }),
+    ("groups that share what is not read of them", |size| {
+        let fields = many(size, |index| format!("\"f{index}\": [1]"));
+        let list = format!("\"b\": {{\"ruleCollections\": [], {fields}}}");
+        let fields = "\"name\": \"[format('p/g{0}', copyIndex())]\", \"properties\": \"[variables('b')]\"";
+        let group = looped("Microsoft.Network/firewallPolicies/ruleCollectionGroups", fields);
+        template(&list, &(group + "," + &names("[\"a.com\"]")))
+    }),
+    ("deployments that share loops of variables", |size| {
+        let one = |index| format!("{{\"name\": \"v{index}\", \"count\": 1, \"input\": 1}}");
+        let inner = format!(
+            "{{\"variables\": {{\"copy\": [{}]}}, \"resources\": [{{{IP_GROUP}, \"p\": \"[variables('v0')]\"}}]}}",
+            many(size, one)
+        );
+        let fields = format!(
+            "\"name\": \"d\", \"properties\": {{\"expressionEvaluationOptions\": {{\"scope\": \"inner\"}}, \"template\": {inner}}}"
+        );
+        template(
+            "",
+            &(looped("Microsoft.Resources/deployments", &fields) + "," + &names("[\"a.com\"]")),
+        )
+    }),
 ];
 
 /// What a file of one long text for many things is made of, from the length.
@@ -278,4 +374,73 @@ fn a_hostile_file_twice_as_large_takes_at_most_twice_as_much() {
             .any(|(one, two)| two > 2 * one + one / 20 + 1_000);
         assert!(two.0 || !grows, "{what}: {:?}, then {:?}", one.1, two.1);
     }
+}
+
+/// What an import took, and the faults that it ended with.
+fn taken(file: String) -> ([u64; 3], Vec<ImportFault>) {
+    let budget = Budget::default();
+    let files = [("a.json".to_owned(), file.into_bytes())];
+    let made = within(&budget, &files, None, &Options::default());
+    (budget.taken(), made.err().unwrap_or_default())
+}
+
+#[test]
+fn each_part_that_is_worked_out_takes_a_step_however_often() {
+    let inputs = [
+        format!("[{}]", many(1_000, |_| "1".into())),
+        format!("{{{}}}", many(1_000, |index| format!("\"m{index}\": 1"))),
+    ];
+    for input in inputs {
+        let list = format!("\"copy\": [{{\"name\": \"l\", \"count\": 20, \"input\": {input}}}]");
+        let ([steps, ..], _) = taken(template(&list, &names("\"[string(length(variables('l')))]\"")));
+        assert!(steps >= 20_000, "{steps}");
+    }
+}
+
+#[test]
+fn a_reason_is_short_and_paid_for_whatever_it_is_made_of() {
+    let one = |index: usize| format!("\"[reference('{}{index}')]\"", "x".repeat(100));
+    let ([_, text, _], _) = taken(template("", &names(&format!("[{}]", many(1_000, one)))));
+    assert!(text >= 1_000 * 50, "{text}");
+    let long = value::Unknown::new("x".repeat(10_000), Place::default());
+    assert_eq!(long.why.chars().count(), 301);
+}
+
+#[test]
+fn what_there_is_no_room_for_is_not_told() {
+    let group = format!(
+        "{{\"type\": \"Microsoft.Network/firewallPolicies/ruleCollectionGroups\", \"name\": \"p/g\", \
+         \"properties\": {{\"priority\": 100, \"ruleCollections\": [{}]}}}}",
+        many(300_000, |_| "1".into())
+    );
+    let files = [("a.json".to_owned(), template("", &group).into_bytes())];
+    let (budget, options) = (Budget::default(), Options::default());
+    let import = Import {
+        names: vec!["a.json".into()],
+        options: &options,
+        budget: &budget,
+    };
+    let mut found = shapes::Found::default();
+    let documents = import.read(0, &files[0].1).unwrap();
+    shapes::find(&budget, &arm::Given::default(), &documents, &mut found).unwrap();
+    let mut gather = chain::Gather::new(&import, found);
+    let _ = gather.model();
+    assert!(budget.kept().is_err());
+    assert!(gather.into_items().len() < 10);
+}
+
+#[test]
+fn a_range_counts_as_what_it_becomes() {
+    let rule = |addresses: &str| {
+        let fields =
+            "\"ruleType\": \"NetworkRule\", \"name\": \"n\", \"ipProtocols\": [\"TCP\"], \"sourceAddresses\": [\"*\"]";
+        rules(&format!(
+            "{{{fields}, \"destinationPorts\": [\"443\"], \"destinationAddresses\": [{addresses}]}}"
+        ))
+    };
+    let entries = |addresses: &str| taken(template("", &rule(addresses))).0[2];
+    let whole = "2001:db8::1-fdff:ffff:ffff:ffff:ffff:ffff:ffff:fffe";
+    let prefixes = nets::nets(whole).unwrap().nets.len() as u64;
+    assert!(prefixes > 200);
+    assert!(entries(&format!("\"{whole}\"")) >= entries("\"2001:db8::1\"") + prefixes / 4);
 }

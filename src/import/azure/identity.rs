@@ -211,19 +211,20 @@ impl Register {
             _ => [whole.as_slice(), partial],
         });
         // What is certainly meant may have other names too.
-        match self.only(id, named.into_iter().flatten()) {
+        let named = || named.into_iter().flatten().copied();
+        match self.only(id, named()) {
             Meant::None | Meant::Perhaps(_) => {}
             meant => return meant,
         }
         match id.has_known_name() {
-            true => self.only(id, named.into_iter().flatten().chain(&self.in_doubt)),
-            false => self.only(id, (0..self.things.len()).collect::<Vec<_>>().iter()),
+            true => self.only(id, named().chain(self.in_doubt.iter().copied())),
+            false => self.only(id, 0..self.things.len()),
         }
     }
 
     /// The only one of these that it may be.
-    fn only<'p>(&self, id: &Identity, mut places: impl Iterator<Item = &'p usize>) -> Meant {
-        let things = places.by_ref().take(MOST_ALIKE).map(|place| &self.things[*place]);
+    fn only(&self, id: &Identity, mut places: impl Iterator<Item = usize>) -> Meant {
+        let things = places.by_ref().take(MOST_ALIKE).map(|place| &self.things[place]);
         let same = things.map(|(other, thing)| (other.same(id), *thing));
         let mut same = same.filter(|(same, _)| *same != Same::No);
         let (first, second) = (same.next(), same.next());

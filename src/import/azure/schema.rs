@@ -1,7 +1,7 @@
 //! The three schemas of rule collections: today's, the old `ruleGroups`, the classic firewall's.
 
-use super::fields::{located, property, says_something};
-use crate::import::{model::Origin, value::Value};
+use super::fields::{path_of_content, property, says_something};
+use crate::import::{budget::Budget, model::Origin, path::Path, value::Value};
 
 /// Which schema a collection follows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,41 +31,49 @@ pub(super) enum Section {
 }
 
 /// The rules of a collection with their places, or why they are not known.
-pub(super) fn rules_of(value: &Value, shape: Shape, origin: &Origin) -> Result<Vec<(Value, Origin)>, String> {
+pub(super) fn rules_of(
+    budget: &Budget,
+    value: &Value,
+    shape: Shape,
+    origin: &Origin,
+) -> Result<Vec<(Value, Origin)>, String> {
+    let path = path_of_content(value, &origin.path);
     if shape == Shape::Old {
-        if let Some((path, condition)) = located(value, "ruleCondition", origin) {
+        if let Some(condition) = property(value, "ruleCondition") {
             if property(value, "ruleConditions").is_some_and(says_something) {
                 return Err("it has `ruleCondition` and `ruleConditions`: which of them counts is not known".into());
             }
-            return Ok(vec![(old_nat_rule(value, condition), path)]);
+            let (path, at) = (path.key("ruleCondition"), condition.at);
+            return Ok(vec![(old_nat_rule(budget, value, condition), Origin { path, at })]);
         }
-        return listed(value, "ruleConditions", origin);
+        return listed(value, "ruleConditions", &path);
     }
-    listed(value, "rules", origin)
+    listed(value, "rules", &path)
 }
 
-fn listed(value: &Value, key: &str, origin: &Origin) -> Result<Vec<(Value, Origin)>, String> {
-    let Some((place, list)) = located(value, key, origin) else {
+fn listed(value: &Value, key: &'static str, path: &Path) -> Result<Vec<(Value, Origin)>, String> {
+    let Some(list) = property(value, key) else {
         return Err(format!("it has no `{key}`"));
     };
     let Some(items) = list.as_list() else {
         return Err(match list.doubt() {
-            Some(doubt) => doubt.why.clone(),
+            Some(doubt) => doubt.why.to_string(),
             None => format!("`{key}` is {}; `ConvertTo-Json` needs `-Depth 100`", list.type_name()),
         });
     };
+    let list = path.key(key);
     let placed = items.iter().enumerate().map(|(index, item)| {
-        let (path, at) = (place.path.item(index), item.at);
+        let (path, at) = (list.item(index), item.at);
         (item.clone(), Origin { path, at })
     });
     Ok(placed.collect())
 }
 
 /// A DNAT rule of the old schema says what it translates to beside its condition.
-fn old_nat_rule(value: &Value, condition: &Value) -> Value {
-    let mut entries = condition
-        .as_object()
-        .map_or_else(Vec::new, |object| object.entries.clone());
+fn old_nat_rule(budget: &Budget, value: &Value, condition: &Value) -> Value {
+    let object = condition.as_object();
+    let object = object.filter(|object| budget.keeps(object.entries.len(), condition.at));
+    let mut entries = object.map_or_else(Vec::new, |object| object.entries.clone());
     entries.retain(|(key, _)| !key.eq_ignore_ascii_case("name"));
     for key in ["name", "translatedAddress", "translatedPort"] {
         if let Some(own) = property(value, key) {

@@ -1,75 +1,61 @@
-//! What a policy, or a firewall, says beside its rules. A mode that denies and is not carried out stops the import, and so does
-//! what may be one, or a rule.
+//! What a policy says beside its rules. A mode that denies and is not carried out stops the import.
 
 use super::{
     Import, Options,
     draft::{Draft, Effect},
-    fields::{list, located, property, says_something},
+    fields::{list, property, says_something},
     ip_groups::address,
-    unread::is_inside,
 };
 use crate::{
     import::{
         model::{Origin, ThreatIntelligence},
         report::{Item, ItemKind},
-        value::{Kind, Value},
+        value::{Kind, Object, Value},
     },
     policy::FqdnPattern,
 };
 
 /// Settings that neither allow nor deny, and why they are not carried.
-pub(super) const NOT_CARRIED: [(&str, &str); 9] = [
+const NOT_CARRIED: [(&str, &str); 7] = [
     ("dnsSettings", "egret's forwarders and zones are those of `[dns]`"),
     ("explicitProxy", "egret's listeners are those of `[listeners]`"),
     ("transportSecurity", "egret does not inspect TLS"),
     ("snat", "egret connects from addresses of its machine"),
-    ("privateRange", "egret connects from addresses of its machine"),
     ("sql", "egret does not speak SQL"),
-    ("sqlSetting", "egret does not speak SQL"),
     ("insights", "egret's rows are those of `[log]`"),
     ("additionalProperties", "settings of Azure's own service"),
 ];
 
-/// Modes, and what is excepted from them.
-pub(super) const MODES: [&str; 4] = [
-    "intrusionDetection",
-    "intrusionSystemMode",
-    "threatIntelMode",
-    "threatIntelWhitelist",
-];
-
-/// The settings of a policy, or of a firewall with rules of its own.
+/// Settings that every policy has and that say nothing of what passes.
 pub(super) fn read(import: &Import<'_>, body: &Value, origin: &Origin, policy: &str, items: &mut Vec<Item>) {
-    let mut put = |key: &str, place: &Origin, draft: Draft| {
-        let name = format!("{policy}: {key}");
-        items.extend(import.item(ItemKind::Setting, name, place, draft.verdict()));
+    let content = origin.path.key("properties");
+    let mut put = |key: &'static str, value: &Value, draft: Draft| {
+        let (path, at) = (content.key(key), value.at);
+        let (name, place) = (format!("{policy}: {key}"), Origin { path, at });
+        items.extend(import.item(ItemKind::Setting, name, &place, draft.verdict()));
     };
-    if let Some((place, value)) = located(body, "threatIntelMode", origin) {
-        put("threatIntelMode", &place, threat_mode(value, import.options));
+    if let Some(value) = property(body, "threatIntelMode") {
+        put("threatIntelMode", value, threat_mode(value, import.options));
     }
-    if let Some((place, value)) = located(body, "threatIntelWhitelist", origin).filter(|(_, value)| says(value)) {
-        put("threatIntelWhitelist", &place, threat_allowlist(import, value));
+    if let Some(value) = property(body, "threatIntelWhitelist").filter(|value| says(import, value)) {
+        put("threatIntelWhitelist", value, threat_allowlist(import, value));
     }
-    // The second until API version 2020-04-01.
-    for key in ["intrusionDetection", "intrusionSystemMode"] {
-        if let Some((place, value)) = located(body, key, origin).filter(|(_, value)| says_something(value)) {
-            put(key, &place, intrusion_detection(import, value));
-        }
+    if let Some(value) = property(body, "intrusionDetection").filter(|value| says_something(value)) {
+        put("intrusionDetection", value, intrusion_detection(import, value));
     }
     for (key, why) in NOT_CARRIED {
-        if let Some((place, _)) = located(body, key, origin).filter(|(_, value)| says(value)) {
+        if let Some(value) = property(body, key).filter(|value| says(import, value)) {
             let mut draft = Draft::new(Effect::Allow);
             draft.void(why);
-            put(key, &place, draft);
+            put(key, value, draft);
         }
     }
 }
 
-/// Whether anything inside says something.
-fn says(value: &Value) -> bool {
-    is_inside("", value, |_, value| {
-        value.as_object().is_none() && says_something(value)
-    })
+/// Whether anything inside says something. Objects may share what is in them, so that a small file holds a great many.
+fn says(import: &Import<'_>, value: &Value) -> bool {
+    let says = |object: &Object| object.entries.iter().any(|(_, inner)| says(import, inner));
+    import.budget.looks(1, value.at) && value.as_object().map_or_else(|| says_something(value), says)
 }
 
 fn threat_mode(value: &Value, options: &Options<'_>) -> Draft {
@@ -103,10 +89,9 @@ fn threat_mode(value: &Value, options: &Options<'_>) -> Draft {
 fn intrusion_detection(import: &Import<'_>, value: &Value) -> Draft {
     let mode = value.get("mode").unwrap_or(value);
     let affords = value.get("configuration").is_none_or(|lists| import.affords(lists));
-    let is_off = is(mode, "off") || is(mode, "disabled");
-    let lets_pass = affords && (is_off || is_harmless(mode)) && configuration_is_harmless(value.get("configuration"));
+    let lets_pass = affords && is_harmless(mode) && configuration_is_harmless(value.get("configuration"));
     let mut draft = Draft::new(if lets_pass { Effect::Allow } else { Effect::Unknown });
-    if is_off && lets_pass {
+    if is(mode, "off") && lets_pass {
         draft.remark("off in Azure as well");
     } else {
         draft.void("egret has no intrusion detection");
@@ -115,7 +100,7 @@ fn intrusion_detection(import: &Import<'_>, value: &Value) -> Draft {
 }
 
 /// A mode that is known, and lets pass what it sees.
-pub(super) fn is_harmless(mode: &Value) -> bool {
+fn is_harmless(mode: &Value) -> bool {
     is(mode, "alert") || is(mode, "off")
 }
 
@@ -136,15 +121,16 @@ fn configuration_is_harmless(configuration: Option<&Value>) -> bool {
 }
 
 /// A `signatureOverrides` child of a policy: its signatures by number, each with its mode.
-pub(super) fn signature_overrides(body: &Value) -> Draft {
+pub(super) fn signature_overrides(import: &Import<'_>, body: &Value) -> Draft {
     let signatures = property(body, "signatures").and_then(Value::as_object);
+    let signatures = signatures.filter(|object| import.budget.looks(object.entries.len(), body.at));
     let lets_pass = signatures.is_some_and(|object| object.entries.iter().all(|(_, mode)| is_harmless(mode)));
     let mut draft = Draft::new(if lets_pass { Effect::Allow } else { Effect::Unknown });
     draft.void("egret has no intrusion detection");
     draft
 }
 
-pub(super) fn is(mode: &Value, word: &str) -> bool {
+fn is(mode: &Value, word: &str) -> bool {
     mode.doubt().is_none() && mode.as_str().is_some_and(|mode| mode.eq_ignore_ascii_case(word))
 }
 

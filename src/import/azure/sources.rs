@@ -6,7 +6,7 @@ use super::{
     base::{Base, base},
     collections::GroupSource,
     fields::{property, says_something},
-    groups::{self, Collections, Comparison, Entry, origin, unknown},
+    groups::{self, Collections, Entry, origin, same_group, unknown},
     identity::{Identity, Meant, Register, distinct},
     names::NO_NAME,
     schema::{Section, Shape},
@@ -72,7 +72,6 @@ impl Source {
 #[derive(Debug)]
 pub(super) struct Body {
     pub value: Value,
-    pub is_firewall: bool,
     pub base: Base,
     pub origin: Origin,
     pub doubt: Option<Arc<Unknown>>,
@@ -82,7 +81,6 @@ impl Body {
     fn of(resource: &Resource) -> Self {
         Self {
             value: resource.body.clone(),
-            is_firewall: resource.kind == FIREWALL,
             base: property(&resource.body, "basePolicy").map_or(Base::None, base),
             origin: origin(resource),
             doubt: resource.doubt.clone(),
@@ -103,7 +101,6 @@ pub(super) struct Sources {
     firewalls: Register,
     /// Place of each group in its policy, by name, and whether there are others of it.
     places: HashMap<(usize, Word), (usize, bool)>,
-    compared: Comparison,
     /// Groups of which it cannot be told whose they are.
     pub strays: Vec<GroupSource>,
     /// Groups with the very content of another that is there, and where that is.
@@ -117,7 +114,6 @@ pub(super) struct Sources {
 pub(super) struct User {
     pub name: String,
     pub policy: Base,
-    pub body: Value,
     pub origin: Origin,
     /// It is known that it is deployed.
     pub certain: bool,
@@ -201,7 +197,10 @@ impl Sources {
     /// Firewalls with rules of their own. One with a policy has none that count; one without either counts if it is `alone`.
     fn firewalls(&mut self, import: &Import<'_>, resources: &[&Resource], alone: bool) {
         for (id, members) in distinct(resources) {
-            let groups: Vec<GroupSource> = members.iter().filter_map(|member| groups::classic(member)).collect();
+            let groups: Vec<GroupSource> = members
+                .iter()
+                .filter_map(|member| groups::classic(import.budget, member))
+                .collect();
             let base_of = |member: &Resource| property(&member.body, "firewallPolicy").map_or(Base::None, base);
             let has_policy = members.iter().any(|one| !matches!(base_of(one), Base::None));
             if has_policy || (groups.is_empty() && !alone) {
@@ -213,7 +212,6 @@ impl Sources {
                 self.users.extend(members.into_iter().map(|member| User {
                     name: id.last().unwrap_or(NO_NAME).to_owned(),
                     policy: base_of(member),
-                    body: member.body.clone(),
                     origin: origin(member),
                     certain: member.doubt.is_none(),
                 }));
@@ -266,6 +264,7 @@ impl Sources {
             let id = Identity::of(resource);
             let name = id.last().unwrap_or(NO_NAME);
             let group = groups::group(
+                import.budget,
                 &resource.body,
                 &resource.kind,
                 name,
@@ -346,13 +345,14 @@ impl Sources {
         let mut named = Vec::new();
         for place in 0..self.all.len() {
             let bodies = self.all[place].bodies.iter();
-            let listed = bodies.map(|body| groups::listed(&body.value, &body.origin, body.doubt.as_ref()));
+            let listed =
+                bodies.map(|body| groups::listed(import.budget, &body.value, &body.origin, body.doubt.as_ref()));
             for (entry, origin) in listed.flatten().collect::<Vec<_>>() {
                 match entry {
                     Entry::Group(group, word) => self.attach(import, place, group, word),
                     Entry::Named(name, word) => named.push((place, name, word, origin)),
                     Entry::Unknown(why) => {
-                        let missing = ("ruleCollectionGroups".to_owned(), origin, why.why.clone());
+                        let missing = ("ruleCollectionGroups".to_owned(), origin, why.why.to_string());
                         self.all[place].missing.push(missing);
                     }
                 }
@@ -379,7 +379,7 @@ impl Sources {
         };
         let other = &mut groups[*index];
         let at = |group: &GroupSource| format!("{}:{}", import.file(group.origin.at), group.origin.at.line);
-        if self.compared.same_group(other, &group) {
+        if same_group(import.budget, other, &group) {
             // One of them that is deployed for certain is enough.
             if !*contested {
                 other.doubt = other.doubt.take().and(group.doubt.clone());

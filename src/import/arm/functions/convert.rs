@@ -57,7 +57,7 @@ fn decoded(text: &str) -> Result<String, Fail> {
 }
 
 fn parsed(call: &Call<'_>, text: &str) -> Made {
-    call.budget.steps(text.len() / 4, call.at)?;
+    call.budget.steps(text.len() / 2, call.at)?;
     match json::parse(text, call.at.file) {
         Ok(mut documents) if documents.len() == 1 => Ok(placed(&documents.remove(0), call)),
         Ok(_) => bad("takes one JSON document"),
@@ -98,15 +98,13 @@ pub(super) fn written(call: &Call<'_>, value: &Value) -> Result<String, Fail> {
 
 fn write(call: &Call<'_>, value: &Value, out: &mut String) -> Result<(), Fail> {
     call.budget.steps(1, call.at)?;
-    let before = out.len();
     match &value.kind {
         Kind::Null => out.push_str("null"),
         Kind::Bool(yes) => out.push_str(if *yes { "true" } else { "false" }),
         Kind::Int(number) => out.push_str(&number.to_string()),
         Kind::Float(number) => out.push_str(&number.to_string()),
         Kind::Text(text) => {
-            call.budget.text(text.text.len(), call.at)?;
-            out.push_str(&serde_json::Value::from(&*text.text).to_string());
+            quote(call, &text.text, out)?;
         }
         Kind::List(list) => {
             out.push('[');
@@ -124,8 +122,7 @@ fn write(call: &Call<'_>, value: &Value, out: &mut String) -> Result<(), Fail> {
                 if index > 0 {
                     out.push(',');
                 }
-                call.budget.text(key.len(), call.at)?;
-                out.push_str(&serde_json::Value::from(&**key).to_string());
+                quote(call, key, out)?;
                 out.push(':');
                 write(call, item, out)?;
             }
@@ -133,6 +130,14 @@ fn write(call: &Call<'_>, value: &Value, out: &mut String) -> Result<(), Fail> {
         }
         Kind::Unknown(_) => return bad("a part of it is not known"),
     }
-    debug_assert!(out.len() >= before);
+    Ok(())
+}
+
+/// A text in quotes. An escape takes up to six bytes for one.
+fn quote(call: &Call<'_>, text: &str, out: &mut String) -> Result<(), Fail> {
+    call.budget.steps(text.len() / 64, call.at)?;
+    let escaped = text.bytes().filter(|byte| *byte < b' ' || matches!(byte, b'"' | b'\\'));
+    call.budget.text(text.len() + 5 * escaped.count(), call.at)?;
+    out.push_str(&serde_json::Value::from(text).to_string());
     Ok(())
 }

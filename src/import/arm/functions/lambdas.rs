@@ -4,11 +4,12 @@ use super::{Fail, Made, bad};
 use crate::import::{
     arm::{
         eval::Evaluator,
+        made::Members,
         parse::Expression,
         scope::{Bind, Env},
-        too_deep,
     },
-    value::{Kind, Place, TooDeep, Value},
+    budget::Budget,
+    value::{Kind, Place, Value},
 };
 use std::sync::Arc;
 
@@ -86,20 +87,16 @@ impl Run<'_, '_> {
         of.as_list().map_or_else(|| bad("takes a list"), Ok)
     }
 
-    fn list(&self, items: Vec<Value>) -> Made {
-        Ok(Value::list(items, self.at).map_err(|TooDeep| too_deep(self.at))?)
+    fn budget(&self) -> &Budget {
+        self.on.scope.budget
     }
 
     /// A list made of each element of another, whose length is as uncertain.
-    fn list_from(&self, items: Vec<Value>, of: &Value) -> Made {
+    fn list_from(&self, items: impl IntoIterator<Item = Made>, of: &Value) -> Made {
         match of.uncertain() {
-            None => self.list(items),
-            Some(doubt) => Ok(Value::uncertain_list(items, doubt, self.at).map_err(|TooDeep| too_deep(self.at))?),
+            None => self.budget().list(items, self.at),
+            Some(doubt) => self.budget().uncertain_list(items, doubt, self.at),
         }
-    }
-
-    fn object(&self, entries: Vec<(Arc<str>, Value)>) -> Made {
-        Ok(Value::object(entries, self.at).map_err(|TooDeep| too_deep(self.at))?)
     }
 
     /// An element whose condition is not known may or may not be there: it becomes unknown.
@@ -115,19 +112,18 @@ impl Run<'_, '_> {
                 (None, None) => return bad("the lambda gives no boolean"),
             }
         }
-        self.list_from(kept, of)
+        self.list_from(kept.into_iter().map(Ok), of)
     }
 
     fn map(&self, of: &Value, lambda: &Expression) -> Made {
         let lambda = lambda_of(lambda)?;
-        let mut items = Vec::new();
-        for (index, item) in self.items(of)?.iter().enumerate() {
+        let items = self.items(of)?.iter().enumerate().map(|(index, item)| {
             let perhaps = item.as_unknown().is_some_and(|unknown| unknown.perhaps);
-            items.push(match perhaps {
-                true => item.clone(),
-                false => self.apply(&lambda, &[item, &self.position(of, index)])?,
-            });
-        }
+            match perhaps {
+                true => Ok(item.clone()),
+                false => self.apply(&lambda, &[item, &self.position(of, index)]),
+            }
+        });
         self.list_from(items, of)
     }
 
@@ -136,11 +132,9 @@ impl Run<'_, '_> {
         let Some(object) = of.as_object() else {
             return bad("takes an object");
         };
-        let mut entries = Vec::new();
-        for (key, value) in &object.entries {
-            entries.push((key.clone(), self.apply(&lambda, &[value])?));
-        }
-        self.object(entries)
+        let entries = object.entries.iter();
+        let entries = entries.map(|(key, value)| Ok((key.clone(), self.apply(&lambda, &[value])?)));
+        self.budget().object(entries, self.at)
     }
 
     fn reduce(&self, of: &Value, initial: &Expression, lambda: &Expression) -> Made {
@@ -168,13 +162,13 @@ impl Run<'_, '_> {
             }
             sorted.insert(place, item.clone());
         }
-        self.list(sorted)
+        self.budget().list(sorted.into_iter().map(Ok), self.at)
     }
 
     fn to_object(&self, of: &Value, key: &Expression, value: Option<&Expression>) -> Made {
         let key = lambda_of(key)?;
         let value = value.map(lambda_of).transpose()?;
-        let mut entries: Vec<(Arc<str>, Value)> = Vec::new();
+        let mut members = Members::new();
         for item in self.items(of)? {
             let name = match self.key(&key, item)? {
                 Ok(name) => name,
@@ -184,37 +178,29 @@ impl Run<'_, '_> {
                 Some(value) => self.apply(value, &[item])?,
                 None => item.clone(),
             };
-            match self.on.scope.budget.place_of(&entries, &name, self.at)? {
-                Some(place) => entries[place].1 = value,
-                None => entries.push((name, value)),
-            }
+            members.put(self.budget(), &name, value, self.at)?;
         }
-        self.object(entries)
+        self.budget().object(members.entries.into_iter().map(Ok), self.at)
     }
 
     fn group_by(&self, of: &Value, key: &Expression) -> Made {
         let key = lambda_of(key)?;
-        let mut groups: Vec<(Arc<str>, Vec<Value>)> = Vec::new();
+        let mut groups: Members<Vec<Value>> = Members::new();
         for item in self.items(of)? {
             let name = match self.key(&key, item)? {
                 Ok(name) => name,
                 Err(unknown) => return Ok(unknown),
             };
-            self.on
-                .scope
-                .budget
-                .steps(groups.len() * (4 + name.len()) / 128, self.at)?;
-            match groups.iter_mut().find(|(known, _)| known.eq_ignore_ascii_case(&name)) {
+            match groups.get(self.budget(), &name, self.at)? {
                 Some((known, group)) if *known == name => group.push(item.clone()),
                 Some(_) => return bad("two names that differ in case alone"),
-                None => groups.push((name, vec![item.clone()])),
+                None => groups.put(self.budget(), &name, vec![item.clone()], self.at)?,
             }
         }
-        let mut entries = Vec::with_capacity(groups.len());
-        for (name, items) in groups {
-            entries.push((name, self.list(items)?));
-        }
-        self.object(entries)
+        let list = |items: Vec<Value>| self.budget().list(items.into_iter().map(Ok::<_, Fail>), self.at);
+        let entries = groups.entries.into_iter();
+        self.budget()
+            .object(entries.map(|(name, items)| Ok((name, list(items)?))), self.at)
     }
 
     /// The name that a lambda gives an element: the object that is made is unknown if one of them is.

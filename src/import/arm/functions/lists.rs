@@ -1,8 +1,16 @@
 //! Array and object functions, and those that take arrays, objects and texts alike.
 
-use super::{Call, Fail, Made, bad, numbers::order, same};
+use super::{
+    Call, Fail, Made, bad,
+    numbers::order,
+    same,
+    sets::{holds, known},
+};
 use crate::import::{
-    arm::eval::{Member, element, member},
+    arm::{
+        eval::{Member, element, member},
+        made::Members,
+    },
     text::Joined,
     value::{Kind, Object, Value},
 };
@@ -10,12 +18,10 @@ use std::{cmp::Ordering, sync::Arc};
 
 pub(super) fn call(call: &Call<'_>, name: &str) -> Made {
     match name {
-        "createarray" => call.list(call.arguments.to_vec()),
+        "createarray" => call.list(call.arguments.iter().cloned()),
         "array" => array(call),
         "createobject" => create_object(call),
         "concat" => concat(call),
-        "union" | "shallowmerge" => union(call, name),
-        "intersection" => intersection(call),
         "flatten" => flatten(call),
         "range" => range(call),
         "min" => extreme(call, Ordering::Less),
@@ -29,20 +35,14 @@ pub(super) fn call(call: &Call<'_>, name: &str) -> Made {
         "items" => items(call),
         "objectkeys" => {
             let object = object(call, 0)?;
-            call.list(
-                object
-                    .entries
-                    .iter()
-                    .map(|(key, _)| Value::text(key.clone(), call.at))
-                    .collect(),
-            )
+            call.list(object.entries.iter().map(|(key, _)| Value::text(key.clone(), call.at)))
         }
         "tryget" => try_get(call),
         _ => from_end(call, name),
     }
 }
 
-fn object<'a>(call: &Call<'a>, index: usize) -> Result<&'a Object, Fail> {
+pub(super) fn object<'a>(call: &Call<'a>, index: usize) -> Result<&'a Object, Fail> {
     let object = call.arguments.get(index).and_then(Value::as_object);
     object.map_or_else(|| bad("takes an object"), Ok)
 }
@@ -51,41 +51,30 @@ fn array(call: &Call<'_>) -> Made {
     let [value] = call.exactly()?;
     match &value.kind {
         Kind::List(_) | Kind::Unknown(_) => Ok(value.clone()),
-        _ => call.list(vec![value.clone()]),
+        _ => call.list([value.clone()]),
     }
 }
 
 fn create_object(call: &Call<'_>) -> Made {
-    let mut entries: Vec<(Arc<str>, Value)> = Vec::with_capacity(call.arguments.len() / 2);
+    let mut members = Members::new();
     for pair in call.arguments.chunks(2) {
         let [key, value] = pair else {
             return bad("takes pairs of name and value");
         };
         match (&key.kind, key.doubt()) {
             (_, Some(doubt)) => return Ok(Value::in_doubt(doubt, call.at)),
-            (Kind::Text(key), None) => put(call, &mut entries, &key.text, value)?,
+            (Kind::Text(key), None) => members.put(call.budget, &key.text, value.clone(), call.at)?,
             _ => return bad("a name is no text"),
         }
     }
-    call.object(entries)
-}
-
-/// Puts a member in place of one of the same name, or behind all.
-fn put(call: &Call<'_>, entries: &mut Vec<(Arc<str>, Value)>, key: &Arc<str>, value: &Value) -> Result<(), Fail> {
-    match call.budget.place_of(entries, key, call.at)? {
-        Some(place) => entries[place].1 = value.clone(),
-        None => entries.push((key.clone(), value.clone())),
-    }
-    Ok(())
+    call.object(members.entries)
 }
 
 /// Lists one behind the other, or texts.
 fn concat(call: &Call<'_>) -> Made {
     let lists = call.arguments.iter().map(Value::as_list);
     if let Some(lists) = lists.collect::<Option<Vec<_>>>().filter(|lists| !lists.is_empty()) {
-        let size: usize = lists.iter().map(|list| list.len()).sum();
-        call.budget.steps(size, call.at)?;
-        return call.list_from(lists.concat(), call.arguments);
+        return call.list_from(lists.into_iter().flatten().cloned(), call.arguments);
     }
     let mut out = Joined::default();
     for argument in call.arguments {
@@ -102,124 +91,13 @@ fn concat(call: &Call<'_>) -> Made {
     call.joined(out)
 }
 
-/// Lists without what is there already; objects member by member, `union` into the depth, the later one first.
-fn union(call: &Call<'_>, name: &str) -> Made {
-    let deep = name == "union";
-    let arguments = match (deep, call.arguments) {
-        (false, [list]) => call.items(list)?,
-        (_, arguments) => arguments,
-    };
-    if deep && arguments.iter().all(|value| value.as_list().is_some()) {
-        return union_of_lists(call);
-    }
-    let objects: Option<Vec<&Object>> = arguments.iter().map(Value::as_object).collect();
-    let Some(objects) = objects else {
-        return bad("takes lists alone or objects alone");
-    };
-    merge(call, &objects, deep)
-}
-
-/// What may be there already makes the length uncertain: it is one element or two.
-fn union_of_lists(call: &Call<'_>) -> Made {
-    let mut items: Vec<Value> = Vec::new();
-    let mut unsure = false;
-    for item in call.arguments.iter().filter_map(Value::as_list).flatten() {
-        match holds(call, &items, item)? {
-            Some(true) => continue,
-            Some(false) => {}
-            None => unsure = true,
-        }
-        items.push(item.clone());
-    }
-    match call.doubt().filter(|_| unsure) {
-        Some(doubt) => call.uncertain_list(items, doubt),
-        None => call.list_from(items, call.arguments),
-    }
-}
-
-/// Two members of one name: objects become one, of others the later counts. What may be an object may add members.
-fn merge(call: &Call<'_>, objects: &[&Object], deep: bool) -> Made {
-    let mut entries: Vec<(Arc<str>, Value)> = Vec::new();
-    for (key, value) in objects.iter().flat_map(|object| &object.entries) {
-        let old = call.budget.place_of(&entries, key, call.at)?;
-        let old = old.map(|place| &entries[place].1.kind);
-        let merged = match (old, &value.kind) {
-            (Some(Kind::Object(old)), Kind::Object(new)) if deep => merge(call, &[old, new], deep)?,
-            (Some(Kind::Unknown(old)), Kind::Object(_)) if deep => Value::in_doubt(old, call.at),
-            _ => value.clone(),
-        };
-        put(call, &mut entries, key, &merged)?;
-    }
-    call.object(entries)
-}
-
-fn intersection(call: &Call<'_>) -> Made {
-    let Some((first, others)) = call.arguments.split_first() else {
-        return bad("takes lists or objects");
-    };
-    if first.as_list().is_some() {
-        let mut items = Vec::new();
-        for item in call.items(first)? {
-            let mut everywhere = true;
-            for other in others {
-                everywhere &= known(holds(call, call.items(other)?, item)?)?;
-            }
-            if everywhere {
-                items.push(item.clone());
-            }
-        }
-        return call.list(items);
-    }
-    let object = object(call, 0)?;
-    let mut entries = Vec::new();
-    for (key, value) in &object.entries {
-        let mut everywhere = true;
-        for other in others {
-            let Some(other) = other.as_object() else {
-                return bad("takes lists alone or objects alone");
-            };
-            everywhere &= match call.budget.member(other, key, call.at)? {
-                Some(there) => known(same(call.budget, value, there, call.at)?)?,
-                None => false,
-            };
-        }
-        if everywhere {
-            entries.push((key.clone(), value.clone()));
-        }
-    }
-    call.object(entries)
-}
-
-/// What has to be known for there to be an outcome at all.
-fn known(found: Option<bool>) -> Result<bool, Fail> {
-    found.map_or_else(|| bad("a value that is not known is compared"), Ok)
-}
-
-/// Whether a list holds a value; `None` if Azure alone knows.
-fn holds(call: &Call<'_>, items: &[Value], value: &Value) -> Result<Option<bool>, Fail> {
-    let mut known = Some(false);
-    for item in items {
-        match same(call.budget, item, value, call.at)? {
-            Some(true) => return Ok(Some(true)),
-            Some(false) => {}
-            None => known = None,
-        }
-    }
-    Ok(known)
-}
-
 fn flatten(call: &Call<'_>) -> Made {
     let [list] = call.exactly()?;
     let lists = call.items(list)?;
-    let mut items = Vec::new();
-    for list in lists {
-        let Some(inner) = list.as_list() else {
-            return bad("takes a list of lists");
-        };
-        call.budget.steps(inner.len(), call.at)?;
-        items.extend_from_slice(inner);
+    match lists.iter().map(Value::as_list).collect::<Option<Vec<_>>>() {
+        Some(inner) => call.list_from(inner.into_iter().flatten().cloned(), lists),
+        None => bad("takes a list of lists"),
     }
-    call.list_from(items, lists)
 }
 
 /// At most 10,000 numbers, as in Azure.
@@ -229,7 +107,7 @@ fn range(call: &Call<'_>) -> Made {
         return bad("takes a start and a count of at most 10000");
     }
     let numbers = start..start + count;
-    call.list(numbers.map(|number| Value::new(Kind::Int(number), call.at)).collect())
+    call.list(numbers.map(|number| Value::new(Kind::Int(number), call.at)))
 }
 
 fn extreme(call: &Call<'_>, wanted: Ordering) -> Made {
@@ -317,7 +195,7 @@ fn part(call: &Call<'_>, take: bool) -> Made {
         Some(Kind::List(_)) => {
             let items = call.items(&call.arguments[0])?;
             let (front, back) = items.split_at(count.min(items.len()));
-            call.list(if take { front } else { back }.to_vec())
+            call.list(if take { front } else { back }.iter().cloned())
         }
         Some(Kind::Text(text)) => {
             let chars = text.text.chars();
@@ -358,22 +236,22 @@ fn index_of(call: &Call<'_>, last: bool) -> Made {
 
 /// Members as a list of `{ key, value }`, in the order of the keys: unknown where Azure's may be another.
 fn items(call: &Call<'_>) -> Made {
-    let mut entries: Vec<_> = object(call, 0)?.entries.iter().collect();
+    let object = object(call, 0)?;
     // Sorting compares names byte by byte.
-    let bytes: usize = entries.iter().map(|(key, _)| key.len()).sum();
-    call.budget.steps(bytes / 16, call.at)?;
+    let bytes: usize = object.entries.iter().map(|(key, _)| key.len()).sum();
+    call.budget.steps(object.entries.len() + bytes / 16, call.at)?;
+    let mut entries: Vec<_> = object.entries.iter().collect();
     entries.sort_by(|(one, _), (other, _)| one.cmp(other));
     let in_order = |(one, other): (&str, &str)| order(one, other) == Some(Ordering::Less);
     let pairs = entries.iter().zip(entries.iter().skip(1));
     if !pairs.map(|(one, other)| (&*one.0, &*other.0)).all(in_order) {
         return bad("in which order Azure puts such names is not known");
     }
-    let mut items = Vec::with_capacity(entries.len());
-    for (key, value) in entries {
+    let pair = |(key, value): &(Arc<str>, Value)| {
         let key = Value::text(key.clone(), call.at);
-        items.push(call.object(vec![("key".into(), key), ("value".into(), value.clone())])?);
-    }
-    call.list(items)
+        call.object([("key".into(), key), ("value".into(), value.clone())])
+    };
+    call.budget.list(entries.into_iter().map(pair), call.at)
 }
 
 /// A member of a member of.., or null.

@@ -39,6 +39,9 @@ pub(super) fn call(call: &Call<'_>, name: &str) -> Made {
         "guid" | "newguid" => {
             let text = format!("{}{}", unique(call)?, unique(call)?);
             let hex: String = text.bytes().map(|byte| format!("{byte:02x}")).collect();
+            if name == "newguid" {
+                call.budget.new_guid();
+            }
             let parts = [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..32]];
             known_to_azure(call, name, parts.join("-"))
         }
@@ -67,7 +70,10 @@ fn resource_id(call: &Call<'_>, name: &str) -> Made {
     let mut texts = Vec::with_capacity(call.arguments.len());
     for argument in call.arguments {
         match &argument.kind {
-            Kind::Text(text) => texts.push(text),
+            Kind::Text(text) => {
+                call.budget.text(text.cost(), call.at)?;
+                texts.push(text);
+            }
             _ => return bad(format!("{} where a text belongs", argument.type_name())),
         }
     }
@@ -170,7 +176,7 @@ fn is_guid(text: &str) -> bool {
 }
 
 fn unknown(what: &str, at: Place) -> Unknown {
-    let (why, perhaps, here) = (format!("{what} is known to Azure alone"), false, false);
+    let (why, perhaps, here) = (format!("{what} is known to Azure alone").into(), false, false);
     Unknown { why, at, perhaps, here }
 }
 
@@ -180,7 +186,7 @@ fn known_to_azure(call: &Call<'_>, what: &str, text: String) -> Made {
 }
 
 /// The stand-in for a member of what a function without arguments gives: `resourceGroup().location`, in any case. Only for members that are always there and texts.
-pub(in crate::import::arm) fn part(target: &Target, function: &str, member: &str, at: Place) -> Option<Value> {
+pub(in crate::import::arm) fn part(target: &Target, function: &str, member: &str, at: Place) -> Option<Text> {
     let (subscription, group) = here(target, at);
     let mut id = Joined::default();
     id.push_str("/subscriptions/");
@@ -189,11 +195,11 @@ pub(in crate::import::arm) fn part(target: &Target, function: &str, member: &str
         ("resourcegroup", "id") => {
             id.push_str("/resourceGroups/");
             id.push(&group);
-            return Some(Value::new(Kind::Text(id.finish()), at));
+            return Some(id.finish());
         }
-        ("resourcegroup", "name") => return Some(Value::new(Kind::Text(group), at)),
-        ("subscription", "id") => return Some(Value::new(Kind::Text(id.finish()), at)),
-        ("subscription", "subscriptionid") => return Some(Value::new(Kind::Text(subscription), at)),
+        ("resourcegroup", "name") => return Some(group),
+        ("subscription", "id") => return Some(id.finish()),
+        ("subscription", "subscriptionid") => return Some(subscription),
         ("resourcegroup" | "deployment", "location") => "location",
         ("subscription" | "tenant", "tenantid") => NO_ID,
         ("subscription", "displayname") => "subscription",
@@ -203,13 +209,13 @@ pub(in crate::import::arm) fn part(target: &Target, function: &str, member: &str
         _ => return None,
     };
     let what = format!("`{function}().{member}`");
-    Some(Value::new(Kind::Text(known_to_azure_alone(text, &what, at)), at))
+    Some(known_to_azure_alone(text, &what, at))
 }
 
 fn environment(call: &Call<'_>) -> Made {
     let text = |text: &str| Value::text(text, call.at);
-    let suffixes = SUFFIXES.iter().map(|(key, value)| ((*key).into(), text(value)));
-    let suffixes = call.object(suffixes.collect())?;
+    let suffixes = SUFFIXES.map(|(key, value)| (key.into(), text(value)));
+    let suffixes = call.object(suffixes)?;
     let authentication = call.object(vec![
         ("loginEndpoint".into(), text("https://login.microsoftonline.com/")),
         ("tenant".into(), text("common")),

@@ -157,19 +157,28 @@ fn split(call: &Call<'_>) -> Made {
         _ => return bad("takes a text and a delimiter"),
     };
     call.budget.text(text.len(), call.at)?;
-    let (mut items, mut start, mut at) = (Vec::new(), 0, 0);
-    while at < text.len() {
-        call.budget.steps(1 + delimiters.len() / 16, call.at)?;
-        let found = delimiters
-            .iter()
-            .find(|one| !one.is_empty() && text[at..].starts_with(**one));
-        match found {
-            Some(delimiter) => {
-                items.push(Value::text(&text[start..at], call.at));
-                at += delimiter.len();
-                start = at;
+    // Each delimiter is looked for once in all of the text, however often the others are met.
+    call.budget.steps(delimiters.len() * (1 + text.len() / 64), call.at)?;
+    let next = |one: &&str, from: usize| match one.is_empty() {
+        true => None,
+        false => text[from..].find(*one).map(|found| from + found),
+    };
+    let mut found: Vec<Option<usize>> = delimiters.iter().map(|one| next(one, 0)).collect();
+    let (mut items, mut start) = (Vec::new(), 0);
+    // Of those that begin at one place the first of the list counts.
+    while let Some((at, first)) = found
+        .iter()
+        .zip(0..)
+        .filter_map(|(at, index)| Some(((*at)?, index)))
+        .min()
+    {
+        call.budget.steps(1 + delimiters.len() / 8, call.at)?;
+        items.push(Value::text(&text[start..at], call.at));
+        start = at + delimiters[first].len();
+        for (at, one) in found.iter_mut().zip(&delimiters) {
+            if at.is_some_and(|at| at < start) {
+                *at = next(one, start);
             }
-            None => at += text[at..].chars().next().map_or(1, char::len_utf8),
         }
     }
     items.push(Value::text(&text[start..], call.at));
@@ -221,10 +230,14 @@ fn component(call: &Call<'_>) -> Made {
     for byte in text.bytes() {
         match byte {
             b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => out.push(char::from(byte)),
-            _ => out.push_str(&format!("%{byte:02X}")),
+            _ => out.extend(['%', hex(byte >> 4), hex(byte & 15)]),
         }
     }
     call.text(out)
+}
+
+fn hex(half: u8) -> char {
+    char::from(b"0123456789ABCDEF"[usize::from(half)])
 }
 
 fn component_to_string(call: &Call<'_>) -> Made {

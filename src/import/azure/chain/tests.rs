@@ -1,7 +1,4 @@
 mod doubt;
-mod paths;
-mod printed;
-mod unread;
 mod used;
 
 use crate::import::{Imported, ItemKind, Options, Outcome, azure_firewall};

@@ -17,6 +17,31 @@ fn from(mut group: Value, ip_groups: Value) -> Value {
     group
 }
 
+/// A GUID that is made anew is never the same again, whatever is made of it; a parameter that has it is the same as itself.
+#[test]
+fn two_new_guids_are_two_names() {
+    for made in [
+        "[newGuid()]",
+        "[toLower(newGuid())]",
+        "[guid(newGuid())]",
+        "[concat(newGuid())]",
+    ] {
+        let given = json!({"type": "string", "defaultValue": made});
+        let named = |name: &str| {
+            let group_name = format!("[concat(parameters('{name}'), '/g')]");
+            [
+                policy(&format!("[parameters('{name}')]"), json!({})),
+                group(&group_name, "Allow"),
+            ]
+        };
+        let resources = [named("a"), named("b")].concat();
+        let template = json!({"contentVersion": "1", "parameters": {"a": given, "b": given}, "resources": resources});
+        let rules = rules(&[template]);
+        let carried = rules.iter().filter(|rule| rule.ends_with(" carried"));
+        assert_eq!((rules.len(), carried.count()), (2, 1), "{made}: {rules:?}");
+    }
+}
+
 fn printed(kind: &str, name: &str, properties: Value) -> Value {
     with(
         resource(kind, name, properties),

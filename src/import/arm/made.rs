@@ -1,0 +1,80 @@
+//! Lists and objects that a template makes: this is the only way to one, and each part takes a step before it is made.
+
+use super::{Budget, Exhausted, too_deep};
+use crate::import::value::{Place, TooDeep, Unknown, Value};
+use std::{collections::HashMap, sync::Arc};
+
+impl Budget {
+    /// A list of these elements.
+    pub fn list<E: From<Exhausted>>(
+        &self,
+        items: impl IntoIterator<Item = Result<Value, E>>,
+        at: Place,
+    ) -> Result<Value, E> {
+        Ok(Value::list(self.each(items, at)?, at).map_err(|TooDeep| too_deep(at))?)
+    }
+
+    /// A list of these elements, which has perhaps others too: see [`Value::uncertain_list`].
+    pub fn uncertain_list<E: From<Exhausted>>(
+        &self,
+        items: impl IntoIterator<Item = Result<Value, E>>,
+        doubt: &Arc<Unknown>,
+        at: Place,
+    ) -> Result<Value, E> {
+        Ok(Value::uncertain_list(self.each(items, at)?, doubt, at).map_err(|TooDeep| too_deep(at))?)
+    }
+
+    /// An object of these members, no two of one name.
+    pub fn object<E: From<Exhausted>>(
+        &self,
+        entries: impl IntoIterator<Item = Result<(Arc<str>, Value), E>>,
+        at: Place,
+    ) -> Result<Value, E> {
+        Ok(Value::object(self.each(entries, at)?, at).map_err(|TooDeep| too_deep(at))?)
+    }
+
+    fn each<T, E: From<Exhausted>>(
+        &self,
+        parts: impl IntoIterator<Item = Result<T, E>>,
+        at: Place,
+    ) -> Result<Vec<T>, E> {
+        let parts = parts.into_iter();
+        let mut made = Vec::with_capacity(parts.size_hint().0);
+        for part in parts {
+            self.steps(1, at)?;
+            made.push(part?);
+        }
+        made.shrink_to_fit();
+        Ok(made)
+    }
+}
+
+/// What is gathered under names: the last of each name, in any case of it, in the place of the first.
+pub(super) struct Members<T> {
+    pub entries: Vec<(Arc<str>, T)>,
+    places: HashMap<String, usize>,
+}
+
+impl<T> Members<T> {
+    pub fn new() -> Self {
+        let (entries, places) = (Vec::new(), HashMap::new());
+        Self { entries, places }
+    }
+
+    /// What stands under this name, if there is something.
+    pub fn get(&mut self, budget: &Budget, name: &str, at: Place) -> Result<Option<&mut (Arc<str>, T)>, Exhausted> {
+        budget.steps(1 + name.len() / 32, at)?;
+        let place = self.places.get(&name.to_ascii_lowercase());
+        Ok(place.and_then(|place| self.entries.get_mut(*place)))
+    }
+
+    pub fn put(&mut self, budget: &Budget, name: &Arc<str>, value: T, at: Place) -> Result<(), Exhausted> {
+        if let Some((_, there)) = self.get(budget, name, at)? {
+            *there = value;
+            return Ok(());
+        }
+        self.places.insert(name.to_ascii_lowercase(), self.entries.len());
+        self.entries.push((name.clone(), value));
+        Ok(())
+    }
+}
