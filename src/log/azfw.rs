@@ -13,7 +13,7 @@ mod resolution;
 
 use super::{
     escape::{self, Style},
-    json::{self, Object},
+    json::{self, Key, Object, key},
     row::Row,
     time,
 };
@@ -112,36 +112,43 @@ fn rule_columns(o: &mut Object<'_>, rule: Option<&RuleRef>) {
     let names = rule
         .map(|r| [&*r.policy, &*r.group, &*r.collection, &*r.rule])
         .unwrap_or_default();
-    for (key, name) in ["Policy", "RuleCollectionGroup", "RuleCollection", "Rule"]
-        .into_iter()
-        .zip(names)
-    {
+    let keys = [
+        key!("Policy"),
+        key!("RuleCollectionGroup"),
+        key!("RuleCollection"),
+        key!("Rule"),
+    ];
+    for (key, name) in keys.into_iter().zip(names) {
         o.text(key, name, CONFIGURED);
     }
 }
 
 /// What audit mode let through: what it would have been, and the rule that lets it through.
 fn audit(o: &mut Object<'_>, would: Action, behind: Option<&RuleRef>) {
-    o.word("action", action(would));
+    o.word(key!("action"), action(would));
     let Some(rule) = behind else { return };
-    o.object("behind", |o| {
-        o.text("policy", &rule.policy, CONFIGURED);
-        o.text("group", &rule.group, CONFIGURED);
-        o.text("collection", &rule.collection, CONFIGURED);
-        o.text("rule", &rule.rule, CONFIGURED);
+    o.object(key!("behind"), |o| {
+        o.text(key!("policy"), &rule.policy, CONFIGURED);
+        o.text(key!("group"), &rule.group, CONFIGURED);
+        o.text(key!("collection"), &rule.collection, CONFIGURED);
+        o.text(key!("rule"), &rule.rule, CONFIGURED);
     });
 }
 
 /// What a client sent, byte for byte.
 fn as_sent(o: &mut Object<'_>, requested: Option<&[u8]>, sni: Option<&[u8]>, host_header: Option<&[u8]>) {
-    for (key, raw) in [("requested", requested), ("sni", sni), ("host", host_header)] {
+    for (key, raw) in [
+        (key!("requested"), requested),
+        (key!("sni"), sni),
+        (key!("host"), host_header),
+    ] {
         if let Some(raw) = raw {
             o.bytes(key, raw, NAME);
         }
     }
 }
 
-fn address_or_empty(o: &mut Object<'_>, key: &str, ip: Option<IpAddr>) {
+fn address_or_empty(o: &mut Object<'_>, key: Key, ip: Option<IpAddr>) {
     match ip {
         Some(ip) => o.address(key, ip),
         None => o.word(key, ""),

@@ -7,7 +7,7 @@
 
 use super::{
     azfw::{self, Envelope, action, application, network},
-    json::{self, Object},
+    json::{self, Object, key},
     row::{ApplicationRow, DnsQueryRow, IdpsRow, NatRow, NetworkRow, Row, Spoken, ThreatIntelRow},
 };
 use crate::policy::{Action, Reason, RuleRef, Transport};
@@ -36,7 +36,7 @@ pub(super) fn push(out: &mut Vec<u8>, envelope: &Envelope, row: &Row<'_>) {
     out.extend_from_slice(operation.as_bytes());
     out.extend_from_slice(b"\",\"properties\":");
     json::object(out, |o| {
-        o.text("msg", &text, MSG);
+        o.text(key!("msg"), &text, MSG);
         ours(o, row);
     });
     out.extend_from_slice(b"}\n");
@@ -48,9 +48,9 @@ const DNS: &str = "AzureFirewallDnsProxy";
 
 fn ours(o: &mut Object<'_>, row: &Row<'_>) {
     match row {
-        Row::Application(row) => o.object("egret", |o| application::egret(o, row)),
-        Row::Network(row) => o.object("egret", |o| network::egret(o, row)),
-        Row::ThreatIntel(row) => o.object("egret", |o| network::threat_egret(o, row)),
+        Row::Application(row) => o.object(key!("egret"), |o| application::egret(o, row)),
+        Row::Network(row) => o.object(key!("egret"), |o| network::egret(o, row)),
+        Row::ThreatIntel(row) => o.object(key!("egret"), |o| network::threat_egret(o, row)),
         _ => {}
     }
 }
