@@ -194,7 +194,7 @@ impl Export<'_> {
     /// firewall without a policy has.
     fn collections(&mut self, policy: &Policy, name: &Arc<str>, group: &RuleCollectionGroup) -> Vec<Value> {
         let mut made = Vec::new();
-        let mut names = rules::Names::default();
+        let mut names = rules::Names::keeping(group.collections.iter().map(|collection| &collection.name));
         for collection in &group.collections {
             let place = rules::Place {
                 wording: &policy.wording,
@@ -247,9 +247,10 @@ fn has_names_in_network_rules(collection: &RuleCollection) -> bool {
     }
 }
 
-/// A text that a template would take for an expression gets a second bracket.
+/// A text that a template would take for an expression gets a second bracket; one that does not end with a bracket is none ("Syntax
+/// and expressions in ARM templates", "Escape characters").
 pub(super) fn escaped(text: &str) -> String {
-    match text.starts_with('[') {
+    match text.starts_with('[') && text.ends_with(']') {
         true => format!("[{text}"),
         false => text.to_owned(),
     }

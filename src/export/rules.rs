@@ -7,7 +7,7 @@ use super::{
 use crate::{
     catalogue::{AZURE_FQDN_TAGS, Binding, Catalogue},
     policy::{
-        ApplicationRule, DecidedBy, IpProtocol, NatRule, NetworkRule, PortRange, Protocol, ProtocolPort,
+        Action, ApplicationRule, DecidedBy, IpProtocol, NatRule, NetworkRule, PortRange, Protocol, ProtocolPort,
         RuleCollection, RuleRef, Rules, Sources, Translated, Wording,
     },
 };
@@ -42,14 +42,27 @@ impl<'a> Place<'a> {
 
 /// Names that differ in more than case.
 #[derive(Default)]
-pub(super) struct Names(HashSet<String>);
+pub(super) struct Names {
+    taken: HashSet<String>,
+    /// Kept for what is called so.
+    kept: HashSet<String>,
+}
 
 impl Names {
-    /// This name, or one after it that is not taken.
+    /// Keeps each of these names for the first that takes it.
+    pub fn keeping<'n>(names: impl Iterator<Item = &'n Arc<str>>) -> Self {
+        Self {
+            taken: HashSet::new(),
+            kept: names.map(|name| name.to_ascii_lowercase()).collect(),
+        }
+    }
+
+    /// This name, or one after it that is not taken and not kept for another.
     pub fn take(&mut self, name: &str) -> String {
         let mut own = name.to_owned();
         let mut round = 1;
-        while !self.0.insert(own.to_ascii_lowercase()) {
+        self.kept.remove(&own.to_ascii_lowercase());
+        while self.kept.contains(&own.to_ascii_lowercase()) || !self.taken.insert(own.to_ascii_lowercase()) {
             round += 1;
             own = format!("{name}-{round}");
         }
@@ -64,17 +77,23 @@ pub(super) fn of(
     ip_groups: &IpGroups<'_>,
     notes: &mut Vec<String>,
 ) -> Vec<Value> {
+    let names = match &collection.rules {
+        Rules::Nat(rules) => Names::keeping(rules.iter().map(|rule| &rule.name)),
+        Rules::Network(rules) => Names::keeping(rules.iter().map(|rule| &rule.name)),
+        Rules::Application(rules) => Names::keeping(rules.iter().map(|rule| &rule.name)),
+    };
     let mut writer = Writer {
         place,
         ip_groups,
         notes,
-        names: Names::default(),
+        names,
         rules: Vec::new(),
     };
+    let denies = collection.action == Action::Deny;
     match &collection.rules {
         Rules::Nat(rules) => rules.iter().for_each(|rule| writer.nat(rule)),
         Rules::Network(rules) => rules.iter().for_each(|rule| writer.network(rule)),
-        Rules::Application(rules) => rules.iter().for_each(|rule| writer.application(rule)),
+        Rules::Application(rules) => rules.iter().for_each(|rule| writer.application(rule, denies)),
     }
     writer.rules
 }
@@ -96,6 +115,12 @@ impl Writer<'_> {
     /// Adds a rule under this name, or one after it.
     fn put(&mut self, name: &Arc<str>, kind: &str, fields: Value) {
         let own = self.names.take(name);
+        if own != **name {
+            self.note(
+                name,
+                &format!("a part of it is the rule `{own}` in Azure, and rows name it so"),
+            );
+        }
         let mut rule = json!({ "ruleType": kind, "name": escaped(&own) });
         if let Some(description) = self
             .place
@@ -142,7 +167,7 @@ impl Writer<'_> {
         v4
     }
 
-    fn application(&mut self, rule: &ApplicationRule) {
+    fn application(&mut self, rule: &ApplicationRule, denies: bool) {
         let Some((addresses, groups)) = self.sources(&rule.name, &rule.sources) else {
             return;
         };
@@ -152,7 +177,9 @@ impl Writer<'_> {
                 "what it asks of addresses (`resolves_into`, `private_endpoints`) is egret's alone",
             );
         }
-        let parts = parts(rule);
+        // What is denied is said in names: Azure's tag of the same name may hold less.
+        let tags = if denies { Vec::new() } else { azure_tags(rule) };
+        let parts = parts(rule, &tags);
         if parts.is_empty() {
             self.note(&rule.name, "it matches no name, and is left out");
         }
@@ -281,10 +308,9 @@ const TAG_PROTOCOLS: [ProtocolPort; 2] = [
     },
 ];
 
-/// Names by the protocols that are left of the rule's where a tag entry has ports of its own; tags of Azure's as tags.
-fn parts(rule: &ApplicationRule) -> Vec<Part> {
+/// Names by the protocols that are left of the rule's where a tag entry has ports of its own; these tags as tags.
+fn parts(rule: &ApplicationRule, tags: &[Arc<str>]) -> Vec<Part> {
     let mut parts: Vec<Part> = Vec::new();
-    let tags = azure_tags(rule);
     for target in &rule.targets {
         let is_tag = target.tag.as_ref().is_some_and(|tag| tags.contains(tag));
         let fits = |protocol: &&ProtocolPort| {

@@ -14,6 +14,7 @@
 mod eval;
 mod functions;
 mod made;
+mod nested;
 mod outputs;
 mod parameters;
 mod parse;
@@ -39,7 +40,7 @@ fn too_deep(at: Place) -> Exhausted {
 
 /// Works out a value that stands outside any template: its expressions have no names to draw on.
 pub(crate) fn evaluate(budget: &Budget, value: &Value) -> Result<Value, Exhausted> {
-    let scope = scope::Scope::new(budget, Value::null(value.at), Ok(std::collections::HashMap::new()));
+    let scope = scope::Scope::outside(budget, value.at, scope::Texts::Fragment);
     scope.evaluator(0).value(value, None)
 }
 

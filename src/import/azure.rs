@@ -19,6 +19,7 @@ mod schema;
 mod settings;
 mod shapes;
 mod sources;
+mod unread;
 
 use super::{
     Imported, arm,

@@ -79,10 +79,15 @@ pub(crate) struct Object {
 const FEW: usize = 16;
 
 impl Object {
-    /// A look takes the same time however many members there are: outside input decides how many, and how often one looks.
     pub fn get(&self, key: &str) -> Option<&Value> {
+        self.entry(key).map(|(_, value)| value)
+    }
+
+    /// A member with its name as it is written. A look takes the same time however many members there are: outside input
+    /// decides how many, and how often one looks.
+    pub fn entry(&self, key: &str) -> Option<&(Arc<str>, Value)> {
         let named = |(name, _): &&(Arc<str>, Value)| name.eq_ignore_ascii_case(key);
-        let found = match self.entries.len() <= FEW {
+        match self.entries.len() <= FEW {
             true => self.entries.iter().find(named),
             false => {
                 let index = self.index.get_or_init(|| by_hash(&self.entries));
@@ -91,12 +96,9 @@ impl Object {
                 let alike = index[from..].iter().take_while(|(other, _)| *other == hash);
                 alike.map(|(_, place)| &self.entries[*place as usize]).find(named)
             }
-        };
-        found.map(|(_, value)| value)
+        }
     }
-}
 
-impl Object {
     /// What the next look takes, in comparisons: the first of a great object puts its members in order.
     pub fn look(&self) -> usize {
         match self.entries.len() > FEW && self.index.get().is_none() {

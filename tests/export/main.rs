@@ -7,6 +7,7 @@ mod policies;
 #[path = "../support/random.rs"]
 mod random;
 mod round_trip;
+mod words;
 
 use egret::{
     config::{self, Problem},

@@ -6,7 +6,7 @@ use super::{
     Budget, Exhausted, MAX_EVAL_DEPTH,
     functions::{self, Fail},
     parse::{Expression, Written, written},
-    scope::{Bind, Env, Scope},
+    scope::{Bind, Env, Scope, Texts},
     template::Target,
     too_deep,
 };
@@ -40,8 +40,11 @@ impl<'a> Evaluator<'a> {
 
     /// A value as it is written: expressions are worked out, property loops unrolled.
     pub fn value(self, raw: &Value, env: Option<&Env<'_>>) -> Evaluated {
-        let budget = self.scope.budget;
+        let (budget, texts) = (self.scope.budget, self.scope.texts);
         match &raw.kind {
+            _ if texts == Texts::Printed => Ok(raw.clone()),
+            // An expression calls a function.
+            Kind::Text(text) if texts == Texts::Fragment && !text.text.contains('(') => Ok(raw.clone()),
             Kind::Text(text) if text.text.starts_with('[') => {
                 budget.steps(text.text.len() / 16, raw.at)?;
                 match written(&text.text) {
@@ -67,7 +70,7 @@ impl<'a> Evaluator<'a> {
     }
 
     /// A reason that came up here is paid for like any other text.
-    fn paid(self, value: Value) -> Evaluated {
+    pub(super) fn paid(self, value: Value) -> Evaluated {
         if let Kind::Unknown(unknown) = &value.kind
             && Arc::strong_count(unknown) == 1
         {

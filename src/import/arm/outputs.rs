@@ -4,10 +4,11 @@ use super::{
     Exhausted,
     eval::Evaluator,
     functions::Fail,
+    nested::Nested,
     parameters::{Declared, as_declared},
     parse::Expression,
     scope::{Deployment, Env},
-    template::{DEPLOYMENT, Nested, Target, bounded},
+    template::{DEPLOYMENT, Target, bounded},
 };
 use crate::import::{
     ids::{Id, Part, Same, same_names, words},
@@ -27,7 +28,7 @@ impl<'a> Evaluator<'a> {
             Some((index, raw)) => self.scope.outputs(index, at, || self.outputs_of(raw))?,
             None => Value::null(at),
         };
-        if outputs.as_object().is_none() {
+        if outputs.as_object().is_none() && outputs.doubt().is_none() {
             return Ok(Value::unknown("`reference` asks Azure for a resource as it runs", at));
         }
         self.scope.budget.object([Ok(("outputs".into(), outputs))], at)
@@ -35,10 +36,10 @@ impl<'a> Evaluator<'a> {
 
     fn outputs_of(self, raw: &Value) -> Result<Value, Exhausted> {
         let none = || Ok(Value::null(raw.at));
-        let Some(nested) = Nested::of(raw) else {
+        let on = self.deeper_for(raw.at)?;
+        let Some(Ok(nested)) = Nested::of(on, raw, DEPLOYMENT, None)? else {
             return none();
         };
-        let on = self.deeper_for(raw.at)?;
         let Some(outputs) = nested.template.get("outputs").and_then(Value::as_object) else {
             return none();
         };
@@ -50,7 +51,20 @@ impl<'a> Evaluator<'a> {
                 scope.evaluator(on.depth)
             }
         };
-        let entries = outputs.entries.iter().map(|(name, output)| {
+        let mut there = Vec::with_capacity(outputs.entries.len());
+        for (name, output) in &outputs.entries {
+            // "Conditional output" ("Outputs in ARM templates"): one whose condition is false is not there.
+            match inside.condition(output, None)? {
+                Ok(true) => there.push((name, output)),
+                Ok(false) => {}
+                Err(doubt) => {
+                    let (name, why) = (shown(name), &doubt.why);
+                    let why = format!("whether there is an output `{name}` is not known: {why}");
+                    return self.paid(Value::unknown(why, output.at));
+                }
+            }
+        }
+        let entries = there.into_iter().map(|(name, output)| {
             let declared = Declared::of(output, nested.template.get("definitions"));
             let value = inside.output(name, output, &declared)?;
             let output = inside.scope.budget.object([Ok(("value".into(), value))], output.at)?;

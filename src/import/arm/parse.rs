@@ -51,13 +51,14 @@ pub(super) enum Written {
 /// Longest expression, in characters of 16 bits ("ARM template limits").
 const MAX_EXPRESSION: usize = 24_576;
 
-/// Reads a text. An expression starts with `[` and ends with `]`; `[[` at the start stands for `[`.
+/// Reads a text. An expression starts with `[` and ends with `]`; of a text that ends so, `[[` at the start stands for `[`, and any
+/// other is as it stands ("Syntax and expressions in ARM templates", "Escape characters").
 pub(super) fn written(text: &str) -> Option<Written> {
-    let inner = text.strip_prefix('[')?;
-    if inner.starts_with('[') {
-        return Some(Written::Literal(inner.to_owned()));
+    let rest = text.strip_prefix('[')?;
+    let inner = rest.strip_suffix(']')?;
+    if rest.starts_with('[') {
+        return Some(Written::Literal(rest.to_owned()));
     }
-    let inner = inner.strip_suffix(']')?;
     if text.encode_utf16().nth(MAX_EXPRESSION).is_some() {
         let fault = format!("an expression longer than {MAX_EXPRESSION} characters, which Azure refuses");
         return Some(Written::Broken(fault));
@@ -251,6 +252,7 @@ mod tests {
     fn a_text_that_is_no_expression_is_told_from_one_that_is() {
         assert!(written("plain").is_none());
         assert!(written("[open").is_none());
+        assert!(written("[[CHG] y").is_none());
         assert!(matches!(written("[[x]"), Some(Written::Literal(text)) if text == "[x]"));
     }
 

@@ -30,6 +30,8 @@ pub(super) struct Scope<'a> {
     pub here: Target,
     /// It is a template of its own: what its parameters are is said from outside.
     is_file: bool,
+    /// What the texts are, if not those of a template.
+    pub texts: Texts,
     memo: RefCell<HashMap<(Section, String), Memo>>,
     /// What expressions stand for that Azure alone knows: the same expression for the same, in the same rounds of loops.
     symbols: RefCell<HashMap<(Expression, Rounds), Symbol>>,
@@ -39,6 +41,16 @@ pub(super) struct Scope<'a> {
     spaces: OnceCell<HashMap<String, usize>>,
     /// The deployments among its resources, worked out once.
     pub deployments: OnceCell<Vec<Deployment>>,
+}
+
+/// Where texts stand, which says whether they are expressions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Texts {
+    Template,
+    /// Cut out of a template or printed: what cannot be an expression is none.
+    Fragment,
+    /// Printed by Azure: none is an expression.
+    Printed,
 }
 
 /// A deployment that `reference` may ask for.
@@ -108,6 +120,12 @@ impl<'e> Env<'e> {
 }
 
 impl<'a> Scope<'a> {
+    /// The scope of what stands outside any template: there are no names to draw on.
+    pub fn outside(budget: &'a Budget, at: Place, texts: Texts) -> Self {
+        let scope = Self::new(budget, Value::null(at), Ok(HashMap::new()));
+        Self { texts, ..scope }
+    }
+
     /// The scope of a template that is deployed with these parameters, by name in lower case.
     pub fn new(budget: &'a Budget, template: Value, given: Result<HashMap<String, Value>, Arc<Unknown>>) -> Self {
         Self {
@@ -121,6 +139,7 @@ impl<'a> Scope<'a> {
             spaces: OnceCell::new(),
             deployments: OnceCell::new(),
             is_file: false,
+            texts: Texts::Template,
         }
     }
 

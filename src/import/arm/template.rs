@@ -4,24 +4,23 @@
 use super::{
     Budget, Exhausted,
     eval::Evaluator,
+    nested::Nested,
     parameters::Given,
-    scope::{Bind, Env, Scope, either},
-    too_deep,
+    scope::{Bind, Env, Scope, Texts, either},
 };
 use crate::import::{
     ids::{MAX_ID_BYTES, is_too_long},
-    json::shown,
     path::Path,
     text::Joined,
-    value::{Kind, Place, Unknown, Value},
+    value::{Kind, Unknown, Value},
 };
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
 
 /// A deployment inside a template.
 pub(crate) const DEPLOYMENT: &str = "microsoft.resources/deployments";
 
 /// What deploys a template and keeps what it deployed together. It has a scope of its own.
-const STACK: &str = "microsoft.resources/deploymentstacks";
+pub(super) const STACK: &str = "microsoft.resources/deploymentstacks";
 
 /// Whether resources of this type, in lower case, deploy a template.
 pub(crate) fn deploys(kind: &str) -> bool {
@@ -84,7 +83,7 @@ pub(crate) fn deploy(
 ) -> Result<Vec<Resource>, Exhausted> {
     let scope = Scope::of_file(budget, template.clone(), given);
     let site = Site {
-        path: path.key("resources"),
+        path: path_below(path, template, &["resources"]),
         ..Site::default()
     };
     let mut walk = Walk::default();
@@ -92,15 +91,17 @@ pub(crate) fn deploy(
     Ok(walk.met)
 }
 
-/// Works out a resource that stands outside any template, with its children: its expressions have no names to draw on. `kind`
-/// is its type if it does not say one itself. Fails only if a bound is reached.
+/// Works out a resource that stands outside any template, with its children: its expressions have no names to draw on, and what
+/// Azure `printed` has none. `kind` is its type if it does not say one itself. Fails only if a bound is reached.
 pub(crate) fn resource(
     budget: &Budget,
     raw: &Value,
     kind: Option<&str>,
+    printed: bool,
     path: &Path,
 ) -> Result<Vec<Resource>, Exhausted> {
-    let scope = Scope::new(budget, Value::null(raw.at), Ok(HashMap::new()));
+    let texts = if printed { Texts::Printed } else { Texts::Fragment };
+    let scope = Scope::outside(budget, raw.at, texts);
     let site = Site {
         path: path.clone(),
         kind: kind.map(str::to_owned),
@@ -199,7 +200,7 @@ impl Walk {
         }
         let own = condition(on, raw, env, site)?;
         if is_deployment {
-            return self.deployment(on, raw, env, &own);
+            return self.deployment(on, raw, &kind, env, &own);
         }
         let name = bounded(text("name")?.unwrap_or_else(|| Value::unknown("it has no name", raw.at)));
         let name = parent.map_or_else(|| name.clone(), |(_, parent)| bounded(child_name(parent, &name)));
@@ -220,7 +221,7 @@ impl Walk {
         // "Conditional deployment doesn't cascade to child resources" (Azure documentation, "Conditional deployment in ARM
         // templates"): they have what the site says, not what the condition does.
         let inside = Site {
-            path: site.path.key("resources"),
+            path: path_below(&site.path, raw, &["resources"]),
             kind: None,
             parent: Some((kind, name)),
             ..site.clone()
@@ -229,23 +230,27 @@ impl Walk {
     }
 
     /// What a nested deployment deploys: nothing if it is not deployed itself.
-    fn deployment(&mut self, on: Evaluator<'_>, raw: &Value, env: Option<&Env<'_>>, site: &Site) -> Walked {
+    fn deployment(&mut self, on: Evaluator<'_>, raw: &Value, kind: &str, env: Option<&Env<'_>>, site: &Site) -> Walked {
         let text = |key: &str| raw.get(key).map(|raw| on.value(raw, env)).transpose();
-        let Some(nested) = Nested::of(raw) else {
-            self.met.push(Resource {
-                kind: DEPLOYMENT.into(),
-                name: bounded(text("name")?.unwrap_or_else(|| Value::null(raw.at))),
-                target: site.target.clone(),
-                body: Value::null(raw.at),
-                path: site.path.clone(),
-                doubt: site.doubt.clone(),
-                left_out: site.left_out,
-            });
-            return Ok(());
+        let nested = match Nested::of(on, raw, kind, env)? {
+            Some(Ok(nested)) => nested,
+            not_known => {
+                let why = not_known.and_then(Result::err);
+                self.met.push(Resource {
+                    kind: DEPLOYMENT.into(),
+                    name: bounded(text("name")?.unwrap_or_else(|| Value::null(raw.at))),
+                    target: site.target.clone(),
+                    body: why.map_or_else(|| Value::null(raw.at), |why| Value::in_doubt(&why, raw.at)),
+                    path: site.path.clone(),
+                    doubt: site.doubt.clone(),
+                    left_out: site.left_out,
+                });
+                return Ok(());
+            }
         };
         let elsewhere = nested
             .elsewhere
-            .map(|scope| Value::unknown("the scope that a stack deploys to is not worked out", scope.at));
+            .map(|scope| Value::unknown("the scope that it deploys to is not worked out", scope.at));
         let said = |key: &str| Ok::<_, Exhausted>(text(key)?.map(bounded));
         let target = Target {
             subscription: said("subscriptionId")?
@@ -257,7 +262,7 @@ impl Walk {
         };
         let on = on.deeper_for(raw.at)?;
         let inside = Site {
-            path: site.path.key("properties").key("template").key("resources"),
+            path: path_below(&site.path, raw, &["properties", "template", "resources"]),
             kind: None,
             parent: None,
             target: target.clone(),
@@ -275,111 +280,20 @@ impl Walk {
 /// The site with what the resource itself says of whether it is deployed.
 fn condition(on: Evaluator<'_>, raw: &Value, env: Option<&Env<'_>>, site: &Site) -> Result<Site, Exhausted> {
     let mut own = site.clone();
-    if raw.get("existing").and_then(Value::as_bool) == Some(true) {
+    let existing = raw
+        .get("existing")
+        .map(|existing| on.value(existing, env))
+        .transpose()?;
+    if existing.as_ref().and_then(Value::as_bool) == Some(true) {
         own.left_out = own.left_out.or(Some("the template only refers to it (`existing`)"));
     }
-    let Some(condition) = raw.get("condition") else {
-        return Ok(own);
-    };
-    let value = on.value(condition, env)?;
-    match value.as_bool() {
-        Some(true) => {}
-        Some(false) => own.left_out = own.left_out.or(Some("its condition is false")),
-        None => {
-            let unknown = match value.doubt() {
-                Some(doubt) => doubt.clone(),
-                None => Unknown::new("the condition is no boolean", value.at),
-            };
-            own.doubt = either(site.doubt.as_ref(), Some(&unknown));
-        }
+    match on.condition(raw, env)? {
+        Ok(true) => {}
+        Ok(false) => own.left_out = own.left_out.or(Some("its condition is false")),
+        Err(unknown) => own.doubt = either(site.doubt.as_ref(), Some(&unknown)),
     }
+    own.doubt = either(own.doubt.as_ref(), existing.as_ref().and_then(Value::doubt));
     Ok(own)
-}
-
-/// An inline nested deployment.
-pub(super) struct Nested<'v> {
-    pub template: &'v Value,
-    parameters: Option<&'v Value>,
-    /// `parametersLink`: a file that is not here.
-    linked: Option<&'v Value>,
-    /// `deploymentScope` of a stack.
-    elsewhere: Option<&'v Value>,
-    /// Its expressions are those of the template around it, which is the default ("expressionEvaluationOptions") but of a stack.
-    pub outer: bool,
-}
-
-impl<'v> Nested<'v> {
-    pub fn of(raw: &'v Value) -> Option<Self> {
-        let properties = raw.get("properties")?;
-        let template = properties
-            .get("template")
-            .filter(|template| template.as_object().is_some())?;
-        let scope = properties
-            .get("expressionEvaluationOptions")
-            .and_then(|options| options.get("scope")?.as_str());
-        let kind = raw.get("type").and_then(Value::as_str).unwrap_or_default();
-        Some(Self {
-            template,
-            elsewhere: properties.get("deploymentScope"),
-            parameters: properties.get("parameters"),
-            linked: properties.get("parametersLink"),
-            outer: !kind.eq_ignore_ascii_case(STACK) && !scope.is_some_and(|scope| scope.eq_ignore_ascii_case("inner")),
-        })
-    }
-
-    /// The scope of its own, with the parameters that the template around it gives.
-    pub fn scope<'a>(&self, on: Evaluator<'a>, env: Option<&Env<'_>>, here: Target) -> Result<Scope<'a>, Exhausted> {
-        let given = match self.parameters {
-            Some(raw) => given(on.scope.budget, &on.value(raw, env)?)?,
-            None => Ok(HashMap::new()),
-        };
-        let given = match self.linked {
-            Some(link) => Err(Unknown::new("its parameters are in a file elsewhere", link.at)),
-            None => given,
-        };
-        let mut scope = Scope::new(on.scope.budget, self.template.clone(), given);
-        scope.here = here;
-        Ok(scope)
-    }
-}
-
-/// Parameters by name in lower case, or why they are not known: any may be given then.
-type Parameters = Result<HashMap<String, Value>, Arc<Unknown>>;
-
-/// The parameters of a nested deployment.
-fn given(budget: &Budget, parameters: &Value) -> Result<Parameters, Exhausted> {
-    let entries = match &parameters.kind {
-        Kind::Object(object) => object.entries.as_slice(),
-        Kind::Null => &[],
-        _ => {
-            let no_object = || Unknown::new("`parameters` of a deployment is no object", parameters.at);
-            return Ok(Err(parameters.doubt().cloned().unwrap_or_else(no_object)));
-        }
-    };
-    let bytes: usize = entries.iter().map(|(name, _)| name.len()).sum();
-    budget.steps(entries.len() + bytes / 32, parameters.at)?;
-    let value = |name: &str, entry: &Value| match entry.written("value") {
-        Some(value) => value.clone(),
-        None => Value::unknown(
-            format!("parameter `{}` is a secret of a Key Vault", shown(name)),
-            entry.at,
-        ),
-    };
-    let given = entries
-        .iter()
-        .map(|(name, entry)| (name.to_ascii_lowercase(), value(name, entry)));
-    Ok(Ok(given.collect()))
-}
-
-impl<'a> Evaluator<'a> {
-    pub(super) fn deeper_for(self, at: Place) -> Result<Self, Exhausted> {
-        // A deployment costs the stack as much as several expressions.
-        let depth = self.depth + 8;
-        if depth > super::MAX_EVAL_DEPTH {
-            return Err(too_deep(at));
-        }
-        Ok(Self { depth, ..self })
-    }
 }
 
 /// Everything a resource says of itself but its children, what only deploying needs and what says nothing of what passes.
@@ -430,4 +344,17 @@ fn child_name(parent: &Value, child: &Value) -> Value {
         (Kind::Unknown(_), _) => parent.clone(),
         _ => child.clone(),
     }
+}
+
+/// The path of a member of a member of.., each in the letters of the file: names in paths are compared as they are written (RFC
+/// 9535, section 2.3.1).
+fn path_below(path: &Path, value: &Value, keys: &[&'static str]) -> Path {
+    let mut path = path.clone();
+    let mut here = Some(value);
+    for key in keys {
+        let entry = here.and_then(Value::as_object).and_then(|object| object.entry(key));
+        path = entry.map_or_else(|| path.key(key), |(name, _)| path.member(name));
+        here = entry.map(|(_, value)| value);
+    }
+    path
 }

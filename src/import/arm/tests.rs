@@ -1,5 +1,6 @@
 mod declared;
 mod doubt;
+mod nested;
 
 use super::*;
 use crate::import::{
@@ -611,7 +612,12 @@ proptest! {
             format!("[replace(concat({it}, '~'), '~', '')]"),
         ] {
             let expected = if expression.starts_with("[replace") { text.replace('~', "") } else { text.clone() };
-            prop_assert_eq!(made(&expression), expected, "{}", expression);
+            // Azure counts units of 16 bits.
+            let counts = expression.contains("take(") && text.chars().any(|c| c > '\u{ffff}');
+            match counts {
+                true => prop_assert!(made(&expression).starts_with('?'), "{}", expression),
+                false => prop_assert_eq!(made(&expression), expected, "{}", expression),
+            }
         }
     }
 

@@ -6,7 +6,7 @@ use super::{
     base::Base,
     collections::Reader,
     draft::{Draft, Effect},
-    fields::{name_of, property},
+    fields::{located, name_of, property},
     groups::{alike, content},
     identity::Meant,
     ip_groups::IpGroups,
@@ -14,6 +14,7 @@ use super::{
     settings,
     shapes::{Found, IP_GROUP, SIGNATURES},
     sources::{self, Body, Source, Sources},
+    unread,
 };
 use crate::import::{
     arm::{DEPLOYMENT, Resource},
@@ -154,7 +155,10 @@ impl<'a> Gather<'a> {
         match resource.kind.as_str() {
             "" => self.not_read("a resource", &origin, "its type is not known"),
             DEPLOYMENT => {
-                let why = "the template of this deployment is not in the file, and may hold rules";
+                let why = match resource.body.doubt() {
+                    Some(doubt) => format!("which names its template draws on is not known: {}", doubt.why),
+                    None => "the template of this deployment is not in the file, and may hold rules".to_owned(),
+                };
                 self.not_read("deployment", &origin, why);
             }
             kind if kind.contains("/providers/") => {
@@ -211,6 +215,8 @@ impl<'a> Gather<'a> {
                 Base::Named(_) | Base::Unknown(_) => "a firewall: its rules are those of its policy",
             });
             self.put(ItemKind::Setting, &user.name, &user.origin, draft);
+            let unread = unread::of_policy(self.import, &user.body, true, &user.origin, &user.name);
+            self.items.extend(unread);
         }
     }
 
@@ -291,6 +297,8 @@ impl<'a> Gather<'a> {
             self.not_read(name, &body.origin, format!("its settings are not known: {}", why.why));
         }
         settings::read(self.import, &body.value, &body.origin, name, &mut self.items);
+        let unread = unread::of_policy(self.import, &body.value, body.is_firewall, &body.origin, name);
+        self.items.extend(unread);
     }
 
     /// The policy once more. Its modes count as the strictest do; what it excepts from them has to be the same.
@@ -325,9 +333,9 @@ fn may_be_one(one: &Source, other: &Source) -> bool {
 }
 
 fn of_base(body: &Body) -> Origin {
-    Origin {
-        path: body.origin.path.key("properties").key("basePolicy"),
-        at: body.origin.at,
+    match located(&body.value, "basePolicy", &body.origin) {
+        Some((origin, _)) => origin,
+        None => body.origin.clone(),
     }
 }
 

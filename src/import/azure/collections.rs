@@ -3,16 +3,16 @@
 use super::{
     Import, Options, carried,
     draft::{Draft, Effect, Verdict},
-    fields::{name_of, property, unread},
+    fields::{name_of, property},
     ip_groups::IpGroups,
     names::{NO_NAME, Names, tie},
     schema::{Section, Shape, rules_of, section_of},
+    unread::{Unread, unread},
 };
 use crate::{
     import::{
         json::shown,
         model::{Collection, Group, Origin, Rules},
-        path::Path,
         report::{Item, ItemKind},
         value::{Unknown, Value},
     },
@@ -41,6 +41,8 @@ pub(super) struct GroupSource {
     pub priority: Option<Value>,
     /// Its collections and their paths; unknown if they are.
     pub collections: Result<Vec<(Value, Shape, Origin)>, Arc<Unknown>>,
+    /// Its fields that egret does not know and that hold no rules.
+    pub unread: Vec<String>,
     pub origin: Origin,
     pub doubt: Option<Arc<Unknown>>,
     /// Why nothing of it can be carried.
@@ -163,6 +165,7 @@ impl Reader<'_> {
         if let Some(why) = &source.void {
             draft.void(why.clone());
         }
+        draft.unread(source.unread.iter().cloned());
         let no_priority = || priority.as_ref().err().map(|why| format!("the group's {why}"));
         let void = source.void.clone().or_else(no_priority);
         self.put(ItemKind::RuleCollectionGroup, &name, &source.origin, draft.verdict());
@@ -223,14 +226,16 @@ impl Reader<'_> {
         if !self.import.affords(value) {
             return Vec::new();
         }
-        if let Some((path, _)) = unread(self.import.budget, value, fields_of(shape), &Path::default()).first() {
-            let path = path.to_string();
-            let path = shown(path.trim_start_matches(['$', '.']));
-            let why = format!("`{path}` of its collection is not read, and may hold rules");
+        let unread = unread(self.import.budget, value, fields_of(shape));
+        if let Some(part) = unread.iter().find(|field| field.may_hold()) {
+            let why = format!("`{}` of its collection is not read, and may hold rules", part.name());
             shared.void.get_or_insert(why);
         }
         let mut draft = shared.draft();
+        let plain = unread.iter().filter(|field| !field.may_hold());
+        draft.unread(plain.map(Unread::name));
         let names = inside.names.entry(shape.section()).or_default();
+        draft.words(value);
         let name = names.take(name_of(value.get("name"), NO_NAME), &mut draft);
         let number = priority(property(value, "priority"));
         if let Err(why) = &number {
@@ -281,6 +286,7 @@ impl Reader<'_> {
                 break;
             }
             let mut draft = shared.draft();
+            draft.words(rule);
             let name = names.take(name_of(rule.get("name"), NO_NAME), &mut draft);
             let section = if is_nat {
                 Some(Section::Nat)
@@ -294,12 +300,12 @@ impl Reader<'_> {
                     ItemKind::NatRule
                 }
                 Some(Section::Nat) => {
-                    let rule = self.nat_rule(rule, name, origin.clone(), &mut draft);
+                    let rule = self.nat_rule(rule, shape, name, origin.clone(), &mut draft);
                     by_kind.nat.extend(draft.stays().then_some(rule));
                     ItemKind::NatRule
                 }
                 Some(Section::Network) => {
-                    let rule = self.network_rule(rule, name, origin.clone(), &mut draft);
+                    let rule = self.network_rule(rule, shape, name, origin.clone(), &mut draft);
                     by_kind.network.extend(draft.stays().then_some(rule));
                     ItemKind::NetworkRule
                 }

@@ -1,7 +1,10 @@
 //! [`Draft`]: what is wrong with a rule while it is read, and what becomes of it. Here, and only here, stands what "never
 //! wider" means.
 
-use crate::import::{report::Outcome, value::Unknown};
+use crate::import::{
+    report::Outcome,
+    value::{Unknown, Value},
+};
 
 /// What became of a rule.
 #[derive(Debug)]
@@ -21,7 +24,7 @@ pub(super) enum Effect {
 }
 
 /// Most notes of one sort about one rule: of the others, their number. A list may hold a great many entries that are no names.
-const MOST_NOTES: usize = 50;
+pub(super) const MOST_NOTES: usize = 50;
 
 /// Notes, each once.
 #[derive(Debug, Default)]
@@ -95,6 +98,22 @@ impl Draft {
 
     pub fn void(&mut self, note: impl Into<String>) {
         self.void.add(note.into());
+    }
+
+    /// A name or a description that is not known, of which nothing depends.
+    pub fn words(&mut self, of: &Value) {
+        for key in ["name", "description"] {
+            if let Some(unknown) = of.get(key).and_then(Value::as_unknown) {
+                self.remark(format!("its {key} is not known: {}", unknown.why));
+            }
+        }
+    }
+
+    /// Fields that nobody here knows and that hold nothing.
+    pub fn unread(&mut self, names: impl Iterator<Item = String>) {
+        for name in names {
+            self.remark(format!("`{name}` is not read: egret does not know it"));
+        }
     }
 
     /// A list that is needed is written and holds nothing: what allows nothing does no harm, what was to deny denies nothing.

@@ -3,14 +3,14 @@
 use super::draft::Draft;
 use crate::{
     import::{
-        budget::Budget,
         ids::MAX_ID_BYTES,
         json::shown,
-        path::Path,
+        model::Origin,
         value::{Kind, Value},
     },
     printable::printable,
 };
+use std::sync::Arc;
 
 /// Longest entry of a list of names, addresses or ports, in bytes: a name has at most 253, and of a few long texts a template
 /// makes a great many entries.
@@ -21,6 +21,25 @@ pub(super) fn property<'v>(body: &'v Value, key: &str) -> Option<&'v Value> {
     body.get("properties")
         .and_then(|properties| properties.get(key))
         .or_else(|| body.get(key))
+}
+
+/// A member as [`property`] finds it, with its place in a resource that stands `at`, in the letters of the file: names in paths are
+/// compared as they are written (RFC 9535, section 2.3.1).
+pub(super) fn located<'v>(body: &'v Value, key: &str, at: &Origin) -> Option<(Origin, &'v Value)> {
+    let inner = entry(body, "properties");
+    let inside = inner.and_then(|(name, inner)| Some((at.path.member(name), entry(inner, key)?)));
+    let (path, (name, value)) = match inside {
+        Some(inside) => inside,
+        None => (at.path.clone(), entry(body, key)?),
+    };
+    let (path, at) = (path.member(name), value.at);
+    Some((Origin { path, at }, value))
+}
+
+/// A member that is not null, with its name as it is written.
+pub(super) fn entry<'v>(value: &'v Value, key: &str) -> Option<(&'v Arc<str>, &'v Value)> {
+    let (name, value) = value.as_object()?.entry(key)?;
+    (!matches!(value.kind, Kind::Null)).then_some((name, value))
 }
 
 /// The text of a value, stand-ins included: for names, which Azure makes of letters, digits and `_.-`. None may steer a
@@ -133,65 +152,9 @@ pub(super) fn unknown_fields(rule: &Value, known: &[&str], draft: &mut Draft) {
     }
 }
 
-/// Where a resource at this path says what it is: see [`property`].
-pub(super) fn path_of_content(body: &Value, path: &Path) -> Path {
-    match body.get("properties") {
-        Some(_) => path.key("properties"),
-        None => path.clone(),
-    }
-}
-
-/// Fields of a resource that hold something and are not read, with their paths: those of another name, and those that stand under
-/// `properties` and beside it, of which one place is read ([`property`]). They may be rules.
-pub(super) fn unread<'v>(budget: &Budget, body: &'v Value, read: &[&str], path: &Path) -> Vec<(Path, &'v Value)> {
-    const PLAIN: [&str; 22] = [
-        "apiVersion",
-        "comments",
-        "etag",
-        "extendedLocation",
-        "id",
-        "identity",
-        "kind",
-        "location",
-        "managedBy",
-        "metadata",
-        "name",
-        "plan",
-        "priority",
-        "properties",
-        "provisioningState",
-        "resourceGroup",
-        "scope",
-        "sku",
-        "subscriptionId",
-        "systemData",
-        "tags",
-        "type",
-    ];
-    let is_in = |names: &[&str], name: &str| names.iter().any(|one| one.eq_ignore_ascii_case(name));
-    let inner = body.get("properties").filter(|inner| inner.as_object().is_some());
-    let mut found = Vec::new();
-    for (path, place, is_outer) in [(&path.key("properties"), inner, false), (path, Some(body), true)] {
-        let entries = place
-            .and_then(Value::as_object)
-            .map_or(&[][..], |object| &object.entries);
-        if !budget.looks(entries.len(), body.at) {
-            break;
-        }
-        for (name, value) in entries {
-            let again = is_outer && inner.is_some_and(|inner| inner.get(name).is_some());
-            let is_read = is_in(&PLAIN, name) || (is_in(read, name) && !again);
-            if !is_read && !is_text_of(name, value, read) && may_hold(value) {
-                found.push((path.member(name), value));
-            }
-        }
-    }
-    found
-}
-
 /// Windows PowerShell prints what these fields hold once more as text, under the field's name and `Text`. A text in brackets was
 /// read as an expression, whatever came of it.
-fn is_text_of(name: &str, value: &Value, fields: &[&str]) -> bool {
+pub(super) fn is_text_of(name: &str, value: &Value, fields: &[&str]) -> bool {
     let field = name
         .len()
         .checked_sub("text".len())
@@ -199,16 +162,6 @@ fn is_text_of(name: &str, value: &Value, fields: &[&str]) -> bool {
     let field = field.filter(|(_, end)| end.eq_ignore_ascii_case("text"));
     let is_one = field.is_some_and(|(field, _)| fields.iter().any(|one| field.eq_ignore_ascii_case(one)));
     is_one && !matches!(value.kind, Kind::List(_) | Kind::Object(_))
-}
-
-/// Whether rules may be in it.
-fn may_hold(value: &Value) -> bool {
-    match &value.kind {
-        Kind::List(_) | Kind::Object(_) => says_something(value),
-        Kind::Text(text) => cut_off(&text.text),
-        Kind::Unknown(_) => true,
-        _ => false,
-    }
 }
 
 /// What ConvertTo-Json prints in place of what is nested too deep.

@@ -2,18 +2,19 @@
 
 use super::{
     collections::GroupSource,
-    fields::{name_of, path_of_content, property, says_something, unread},
+    draft::MOST_NOTES,
+    fields::{located, name_of, property, says_something},
     identity::Identity,
     names::NO_NAME,
     schema::{Section, Shape},
-    shapes::OLD_GROUP,
+    shapes::{GROUP, OLD_GROUP},
+    unread::{Unread, unread},
 };
 use crate::import::{
     arm::Resource,
     budget::Budget,
     ids::Word,
     model::Origin,
-    path::Path,
     value::{Kind, Place, Unknown, Value},
 };
 use std::sync::Arc;
@@ -79,15 +80,12 @@ pub(super) fn group(
     let collections = collections(budget, body, key, shape, &origin).and_then(|found| {
         found.ok_or_else(|| unknown(format!("it has no `{key}`: what it holds may stand elsewhere"), body.at))
     });
-    let collections = collections.map(|found| {
-        found
-            .into_iter()
-            .chain(not_read(budget, body, key, shape, &origin))
-            .collect()
-    });
+    let (parts, plain): (Vec<_>, Vec<_>) = unread(budget, body, &[key]).into_iter().partition(Unread::may_hold);
+    let collections = collections.map(|found| found.into_iter().chain(not_read(&parts, key, shape, &origin)).collect());
     GroupSource {
         name: name.to_owned(),
         priority: property(body, "priority").cloned(),
+        unread: plain.iter().take(MOST_NOTES).map(Unread::name).collect(),
         collections,
         origin,
         doubt,
@@ -96,14 +94,12 @@ pub(super) fn group(
 }
 
 /// Fields of a group beside the one that is read, each as a collection that is not known.
-fn not_read(budget: &Budget, body: &Value, key: &str, shape: Shape, origin: &Origin) -> Placed {
-    let fields = unread(budget, body, &[key], &origin.path).into_iter();
-    let not_known = |(path, value): (Path, &Value)| {
+fn not_read(fields: &[Unread<'_>], key: &str, shape: Shape, origin: &Origin) -> Placed {
+    let not_known = |field: &Unread<'_>| {
         let why = format!("it stands beside what is read of its group (`{key}`), and may hold rules too");
-        let at = value.at;
-        (Value::unknown(why, at), shape, Origin { path, at })
+        (Value::unknown(why, field.value.at), shape, field.below(origin))
     };
-    fields.map(not_known).collect()
+    fields.iter().map(not_known).collect()
 }
 
 /// The group that the collections of a classic firewall make; `None` if it has none.
@@ -126,6 +122,7 @@ pub(super) fn no_group(collections: Collections, origin: &Origin, doubt: Option<
     GroupSource {
         name: name.into(),
         priority: Some(Value::new(Kind::Int(priority), origin.at)),
+        unread: Vec::new(),
         collections,
         origin: origin.clone(),
         doubt,
@@ -142,7 +139,7 @@ fn collections(
     origin: &Origin,
 ) -> Result<Option<Placed>, Arc<Unknown>> {
     content(body)?;
-    let Some(value) = property(body, key) else {
+    let Some((list, value)) = located(body, key, origin) else {
         return Ok(None);
     };
     let Some(items) = value.as_list() else {
@@ -157,10 +154,9 @@ fn collections(
     if !budget.keeps(items.len(), value.at) {
         return Ok(Some(Vec::new()));
     }
-    let list = path_of_content(body, &origin.path).key(key);
     let placed = items.iter().enumerate().map(|(index, item)| {
-        let path = list.item(index);
-        (item.clone(), shape, Origin { path, at: item.at })
+        let (path, at) = (list.path.item(index), item.at);
+        (item.clone(), shape, Origin { path, at })
     });
     Ok(Some(placed.collect()))
 }
@@ -174,6 +170,9 @@ pub(super) enum Entry {
     Unknown(Arc<Unknown>),
 }
 
+/// Where a policy lists its groups, and of what type they are: the second until API version 2020-04-01.
+pub(super) const LISTS: [(&str, &str); 2] = [("ruleCollectionGroups", GROUP), ("ruleGroups", OLD_GROUP)];
+
 /// The groups that a policy lists with their places: exports name them, some write them out.
 pub(super) fn listed(
     budget: &Budget,
@@ -181,30 +180,40 @@ pub(super) fn listed(
     at: &Origin,
     doubt: Option<&Arc<Unknown>>,
 ) -> Vec<(Entry, Origin)> {
-    let key = "ruleCollectionGroups";
-    let Some(list) = property(policy, key) else {
-        return Vec::new();
-    };
-    let path = path_of_content(policy, &at.path).key(key);
-    let place = |path: Path, value: &Value| Origin { path, at: value.at };
+    let lists = LISTS
+        .iter()
+        .filter_map(|(key, kind)| Some((kind, located(policy, key, at)?)));
+    lists
+        .flat_map(|(kind, (at, list))| entries(budget, list, kind, at, doubt))
+        .collect()
+}
+
+fn entries(
+    budget: &Budget,
+    list: &Value,
+    kind: &str,
+    at: Origin,
+    doubt: Option<&Arc<Unknown>>,
+) -> Vec<(Entry, Origin)> {
     let Some(items) = list.as_list() else {
         let why = list
             .doubt()
             .cloned()
             .unwrap_or_else(|| unknown("it is no list".into(), list.at));
-        return vec![(Entry::Unknown(why), place(path, list))];
+        return vec![(Entry::Unknown(why), at)];
     };
     if !budget.keeps(2 * items.len(), list.at) {
         return Vec::new();
     }
     let entries = items.iter().enumerate().map(|(index, item)| {
-        let origin = place(path.item(index), item);
-        (entry(budget, item, &origin, doubt), origin)
+        let (path, at) = (at.path.item(index), item.at);
+        let origin = Origin { path, at };
+        (entry(budget, item, kind, &origin, doubt), origin)
     });
     entries.collect()
 }
 
-fn entry(budget: &Budget, item: &Value, origin: &Origin, doubt: Option<&Arc<Unknown>>) -> Entry {
+fn entry(budget: &Budget, item: &Value, kind: &str, origin: &Origin, doubt: Option<&Arc<Unknown>>) -> Entry {
     let id = item.get("id").or(item.get("name")).unwrap_or(item);
     let text = id
         .as_str()
@@ -213,13 +222,13 @@ fn entry(budget: &Budget, item: &Value, origin: &Origin, doubt: Option<&Arc<Unkn
         Kind::Text(id) => Identity::meant_by(id).word(),
         _ => Word::InDoubt,
     };
-    let has_rules = ["ruleCollections", "ruleCollection", "properties"]
+    let has_rules = ["ruleCollections", "ruleCollection", "rules", "properties"]
         .iter()
         .any(|key| item.get(key).is_some());
     match text.filter(|text| !text.is_empty()) {
         _ if has_rules => {
             let name = text.map_or_else(|| name_of(item.get("name"), NO_NAME), str::to_owned);
-            Entry::Group(group(budget, item, "", &name, origin.clone(), doubt.cloned()), word)
+            Entry::Group(group(budget, item, kind, &name, origin.clone(), doubt.cloned()), word)
         }
         Some(name) => Entry::Named(name.to_owned(), word),
         None => Entry::Unknown(

@@ -5,6 +5,7 @@ use super::{
     draft::Draft,
     fields::{list, says_something, unknown_fields},
     ip_groups::address,
+    schema::Shape,
 };
 use crate::{
     import::{
@@ -17,26 +18,42 @@ use crate::{
 };
 use std::net::IpAddr;
 
-const FIELDS: [&str; 15] = [
+/// What network and DNAT rules share. Protocols are `ipProtocols` in a policy, for which PowerShell has `protocols`, and that alone
+/// in a firewall without a policy.
+const SHARED: [&str; 10] = [
     "ruleType",
     "ruleConditionType",
     "name",
     "description",
     "protocols",
-    "ipProtocols",
     "sourceAddresses",
     "sourceIpGroups",
-    "sourceKubeSelectorGroups",
     "destinationAddresses",
-    "destinationIpGroups",
-    "destinationFqdns",
     "destinationPorts",
     "id",
-    "etag",
 ];
 
-/// What a DNAT rule says beside.
-const TRANSLATION: [&str; 3] = ["translatedAddress", "translatedFqdn", "translatedPort"];
+const IP_PROTOCOLS: &str = "ipProtocols";
+
+/// What a network rule says beside.
+const NETWORK: [&str; 3] = ["sourceKubeSelectorGroups", "destinationIpGroups", "destinationFqdns"];
+
+/// What a DNAT rule says beside: what it translates to is an address or a name.
+const TRANSLATION: [&str; 3] = [TARGETS[0], TARGETS[1], "translatedPort"];
+const TARGETS: [&str; 2] = ["translatedAddress", "translatedFqdn"];
+
+/// Voids a rule with fields that are none of its kind.
+fn own_fields(rule: &Value, shape: Shape, own: &[&str], draft: &mut Draft) {
+    let of_policies = shape.section().is_none().then_some(IP_PROTOCOLS);
+    let known: Vec<&str> = SHARED
+        .iter()
+        .chain(own)
+        .copied()
+        .chain(["etag"])
+        .chain(of_policies)
+        .collect();
+    unknown_fields(rule, &known, draft);
+}
 
 impl Reader<'_> {
     /// Who a rule speaks of. No list at all is anybody.
@@ -82,10 +99,17 @@ impl Reader<'_> {
         text.filter(|text| !text.trim().is_empty()).map(str::to_owned)
     }
 
-    pub(super) fn network_rule(&self, rule: &Value, name: String, origin: Origin, draft: &mut Draft) -> NetworkRule {
-        unknown_fields(rule, &FIELDS, draft);
+    pub(super) fn network_rule(
+        &self,
+        rule: &Value,
+        shape: Shape,
+        name: String,
+        origin: Origin,
+        draft: &mut Draft,
+    ) -> NetworkRule {
+        own_fields(rule, shape, &NETWORK, draft);
         let sources = self.sources(rule, draft);
-        let protocols = ip_protocols(rule, draft);
+        let protocols = ip_protocols(rule, shape, draft);
         let ports = ports(rule, draft);
         let before = draft.missing_parts();
         let addresses = list(rule, "destinationAddresses", draft, |text| self.destination(text));
@@ -133,18 +157,27 @@ impl Reader<'_> {
         addresses.map(|list| list.into_iter().filter(keep).collect())
     }
 
-    pub(super) fn nat_rule(&self, rule: &Value, name: String, origin: Origin, draft: &mut Draft) -> NatRule {
-        unknown_fields(rule, &[&FIELDS[..], &TRANSLATION].concat(), draft);
+    pub(super) fn nat_rule(
+        &self,
+        rule: &Value,
+        shape: Shape,
+        name: String,
+        origin: Origin,
+        draft: &mut Draft,
+    ) -> NatRule {
+        own_fields(rule, shape, &TRANSLATION, draft);
         let sources = self.sources(rule, draft);
-        let protocols = ip_protocols(rule, draft);
+        let protocols = ip_protocols(rule, shape, draft);
         let ports = ports(rule, draft);
         let addresses = list(rule, "destinationAddresses", draft, address).unwrap_or_default();
         if addresses.is_empty() {
             draft.void("none of the addresses that it translates is known");
         }
-        let target = ["translatedAddress", "translatedFqdn"]
-            .iter()
-            .find_map(|key| rule.get(key));
+        let says = |key: &&&str| rule.get(key).is_some_and(says_something);
+        let target = TARGETS.iter().find(says).and_then(|key| rule.get(key));
+        if TARGETS.iter().filter(says).count() > 1 {
+            draft.void("it translates to an address and to a name: which of them counts is not known");
+        }
         let translated = match target {
             Some(value) if value.doubt().is_none() => value.as_str().unwrap_or_default().trim().to_owned(),
             _ => String::new(),
@@ -215,11 +248,15 @@ fn exact_name(text: &str) -> Result<String, String> {
     }
 }
 
-fn ip_protocols(rule: &Value, draft: &mut Draft) -> Vec<&'static str> {
-    let key = if rule.get("ipProtocols").is_some() {
-        "ipProtocols"
-    } else {
-        "protocols"
+fn ip_protocols(rule: &Value, shape: Shape, draft: &mut Draft) -> Vec<&'static str> {
+    let key = match shape.section() {
+        None if rule.get(IP_PROTOCOLS).is_some() => {
+            if rule.get("protocols").is_some() {
+                draft.void("it has `ipProtocols` and `protocols`: which of them counts is not known");
+            }
+            IP_PROTOCOLS
+        }
+        _ => "protocols",
     };
     let before = draft.missing_parts();
     let read = list(rule, key, draft, |text| match text.to_ascii_lowercase().as_str() {

@@ -1,7 +1,7 @@
 //! The three schemas of rule collections: today's, the old `ruleGroups`, the classic firewall's.
 
-use super::fields::{path_of_content, property, says_something};
-use crate::import::{budget::Budget, model::Origin, path::Path, value::Value};
+use super::fields::{located, property, says_something};
+use crate::import::{budget::Budget, model::Origin, value::Value};
 
 /// Which schema a collection follows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,22 +37,20 @@ pub(super) fn rules_of(
     shape: Shape,
     origin: &Origin,
 ) -> Result<Vec<(Value, Origin)>, String> {
-    let path = path_of_content(value, &origin.path);
     if shape == Shape::Old {
-        if let Some(condition) = property(value, "ruleCondition") {
+        if let Some((path, condition)) = located(value, "ruleCondition", origin) {
             if property(value, "ruleConditions").is_some_and(says_something) {
                 return Err("it has `ruleCondition` and `ruleConditions`: which of them counts is not known".into());
             }
-            let (path, at) = (path.key("ruleCondition"), condition.at);
-            return Ok(vec![(old_nat_rule(budget, value, condition), Origin { path, at })]);
+            return Ok(vec![(old_nat_rule(budget, value, condition), path)]);
         }
-        return listed(value, "ruleConditions", &path);
+        return listed(value, "ruleConditions", origin);
     }
-    listed(value, "rules", &path)
+    listed(value, "rules", origin)
 }
 
-fn listed(value: &Value, key: &'static str, path: &Path) -> Result<Vec<(Value, Origin)>, String> {
-    let Some(list) = property(value, key) else {
+fn listed(value: &Value, key: &str, origin: &Origin) -> Result<Vec<(Value, Origin)>, String> {
+    let Some((place, list)) = located(value, key, origin) else {
         return Err(format!("it has no `{key}`"));
     };
     let Some(items) = list.as_list() else {
@@ -61,9 +59,8 @@ fn listed(value: &Value, key: &'static str, path: &Path) -> Result<Vec<(Value, O
             None => format!("`{key}` is {}; `ConvertTo-Json` needs `-Depth 100`", list.type_name()),
         });
     };
-    let list = path.key(key);
     let placed = items.iter().enumerate().map(|(index, item)| {
-        let (path, at) = (list.item(index), item.at);
+        let (path, at) = (place.path.item(index), item.at);
         (item.clone(), Origin { path, at })
     });
     Ok(placed.collect())

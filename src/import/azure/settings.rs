@@ -1,61 +1,76 @@
-//! What a policy says beside its rules. A mode that denies and is not carried out stops the import.
+//! What a policy, or a firewall, says beside its rules. A mode that denies and is not carried out stops the import, and so does
+//! what may be one, or a rule.
 
 use super::{
     Import, Options,
     draft::{Draft, Effect},
-    fields::{list, property, says_something},
+    fields::{list, located, property, says_something},
     ip_groups::address,
+    unread::is_inside,
 };
 use crate::{
     import::{
         model::{Origin, ThreatIntelligence},
         report::{Item, ItemKind},
-        value::{Kind, Object, Value},
+        value::{Kind, Value},
     },
     policy::FqdnPattern,
 };
 
 /// Settings that neither allow nor deny, and why they are not carried.
-const NOT_CARRIED: [(&str, &str); 7] = [
+pub(super) const NOT_CARRIED: [(&str, &str); 9] = [
     ("dnsSettings", "egret's forwarders and zones are those of `[dns]`"),
     ("explicitProxy", "egret's listeners are those of `[listeners]`"),
     ("transportSecurity", "egret does not inspect TLS"),
     ("snat", "egret connects from addresses of its machine"),
+    ("privateRange", "egret connects from addresses of its machine"),
     ("sql", "egret does not speak SQL"),
+    ("sqlSetting", "egret does not speak SQL"),
     ("insights", "egret's rows are those of `[log]`"),
     ("additionalProperties", "settings of Azure's own service"),
 ];
 
-/// Settings that every policy has and that say nothing of what passes.
+/// Modes, and what is excepted from them.
+pub(super) const MODES: [&str; 4] = [
+    "intrusionDetection",
+    "intrusionSystemMode",
+    "threatIntelMode",
+    "threatIntelWhitelist",
+];
+
+/// The settings of a policy, or of a firewall with rules of its own.
 pub(super) fn read(import: &Import<'_>, body: &Value, origin: &Origin, policy: &str, items: &mut Vec<Item>) {
-    let content = origin.path.key("properties");
-    let mut put = |key: &'static str, value: &Value, draft: Draft| {
-        let (path, at) = (content.key(key), value.at);
-        let (name, place) = (format!("{policy}: {key}"), Origin { path, at });
-        items.extend(import.item(ItemKind::Setting, name, &place, draft.verdict()));
+    let mut put = |key: &str, place: &Origin, draft: Draft| {
+        let name = format!("{policy}: {key}");
+        items.extend(import.item(ItemKind::Setting, name, place, draft.verdict()));
     };
-    if let Some(value) = property(body, "threatIntelMode") {
-        put("threatIntelMode", value, threat_mode(value, import.options));
+    if let Some((place, value)) = located(body, "threatIntelMode", origin) {
+        put("threatIntelMode", &place, threat_mode(value, import.options));
     }
-    if let Some(value) = property(body, "threatIntelWhitelist").filter(|value| says(import, value)) {
-        put("threatIntelWhitelist", value, threat_allowlist(import, value));
+    if let Some((place, value)) = located(body, "threatIntelWhitelist", origin).filter(|(_, value)| says(import, value))
+    {
+        put("threatIntelWhitelist", &place, threat_allowlist(import, value));
     }
-    if let Some(value) = property(body, "intrusionDetection").filter(|value| says_something(value)) {
-        put("intrusionDetection", value, intrusion_detection(import, value));
+    // The second until API version 2020-04-01.
+    for key in ["intrusionDetection", "intrusionSystemMode"] {
+        if let Some((place, value)) = located(body, key, origin).filter(|(_, value)| says_something(value)) {
+            put(key, &place, intrusion_detection(import, value));
+        }
     }
     for (key, why) in NOT_CARRIED {
-        if let Some(value) = property(body, key).filter(|value| says(import, value)) {
+        if let Some((place, _)) = located(body, key, origin).filter(|(_, value)| says(import, value)) {
             let mut draft = Draft::new(Effect::Allow);
             draft.void(why);
-            put(key, value, draft);
+            put(key, &place, draft);
         }
     }
 }
 
-/// Whether anything inside says something. Objects may share what is in them, so that a small file holds a great many.
+/// Whether anything inside says something.
 fn says(import: &Import<'_>, value: &Value) -> bool {
-    let says = |object: &Object| object.entries.iter().any(|(_, inner)| says(import, inner));
-    import.budget.looks(1, value.at) && value.as_object().map_or_else(|| says_something(value), says)
+    is_inside(import.budget, "", value, |_, value| {
+        value.as_object().is_none() && says_something(value)
+    })
 }
 
 fn threat_mode(value: &Value, options: &Options<'_>) -> Draft {
@@ -89,9 +104,10 @@ fn threat_mode(value: &Value, options: &Options<'_>) -> Draft {
 fn intrusion_detection(import: &Import<'_>, value: &Value) -> Draft {
     let mode = value.get("mode").unwrap_or(value);
     let affords = value.get("configuration").is_none_or(|lists| import.affords(lists));
-    let lets_pass = affords && is_harmless(mode) && configuration_is_harmless(value.get("configuration"));
+    let is_off = is(mode, "off") || is(mode, "disabled");
+    let lets_pass = affords && (is_off || is_harmless(mode)) && configuration_is_harmless(value.get("configuration"));
     let mut draft = Draft::new(if lets_pass { Effect::Allow } else { Effect::Unknown });
-    if is(mode, "off") && lets_pass {
+    if is_off && lets_pass {
         draft.remark("off in Azure as well");
     } else {
         draft.void("egret has no intrusion detection");
@@ -100,7 +116,7 @@ fn intrusion_detection(import: &Import<'_>, value: &Value) -> Draft {
 }
 
 /// A mode that is known, and lets pass what it sees.
-fn is_harmless(mode: &Value) -> bool {
+pub(super) fn is_harmless(mode: &Value) -> bool {
     is(mode, "alert") || is(mode, "off")
 }
 
@@ -130,7 +146,7 @@ pub(super) fn signature_overrides(import: &Import<'_>, body: &Value) -> Draft {
     draft
 }
 
-fn is(mode: &Value, word: &str) -> bool {
+pub(super) fn is(mode: &Value, word: &str) -> bool {
     mode.doubt().is_none() && mode.as_str().is_some_and(|mode| mode.eq_ignore_ascii_case(word))
 }
 

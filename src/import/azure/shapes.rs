@@ -3,6 +3,7 @@
 
 use super::{
     fields::{cut_off, property, says_something},
+    groups::LISTS,
     identity::kind_of_id,
 };
 use crate::import::{
@@ -94,7 +95,7 @@ impl Finder<'_> {
         }
         let kind = kind_of(value);
         if kind.is_some() || may_hold_resources(value) {
-            let met = arm::resource(self.budget, value, kind.as_deref(), path)?;
+            let met = arm::resource(self.budget, value, kind.as_deref(), is_printed(value), path)?;
             if !met.is_empty() {
                 self.found.resources.extend(met);
                 return Ok(Seen::READ);
@@ -200,8 +201,13 @@ fn begins_with(name: &str, words: &[&str]) -> bool {
     words.iter().any(|word| begins(word))
 }
 
+/// Whether the name is one of what rules are made of.
+pub(super) fn says_rules(name: &str) -> bool {
+    begins_with(name, &WORDS)
+}
+
 fn says(name: &str) -> bool {
-    begins_with(name, &WORDS) || begins_with(name, &["name", "properties"])
+    says_rules(name) || begins_with(name, &["name", "properties"])
 }
 
 /// Nothing, or a thing of another type. A `type` that is none of a resource may be an action, or what another tool calls a rule.
@@ -215,7 +221,7 @@ fn is_other(kind: &str, object: &Object) -> bool {
     let kind = kind.to_ascii_lowercase();
     let says_rule = kind.contains("firewall") || kind.contains("rule");
     let mut names = object.entries.iter().map(|(name, _)| name);
-    is_resource || !(says_rule || names.any(|name| begins_with(name, &WORDS)))
+    is_resource || !(says_rule || names.any(|name| says_rules(name)))
 }
 
 /// A deployment, or a resource with others inside, that was cut out of its template.
@@ -256,12 +262,18 @@ fn kind_of(value: &Value) -> Option<String> {
         FIREWALL
     } else if has("ipAddresses") && has("name") {
         IP_GROUP
-    } else if has("ruleCollectionGroups") && has("threatIntelMode") {
+    } else if LISTS.iter().any(|(key, _)| has(key)) && has("threatIntelMode") {
         POLICY
     } else {
         return None;
     };
     Some(kind.to_owned())
+}
+
+/// It has the id that Azure gives a resource, which no template writes. PowerShell has a group's in `Properties`.
+fn is_printed(value: &Value) -> bool {
+    let id = property(value, "id").and_then(Value::as_str);
+    id.is_some_and(|id| !id.starts_with('[') && kind_of_id(id).is_some())
 }
 
 /// Only says which resource is meant: `{ "id": ".." }`.

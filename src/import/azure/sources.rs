@@ -72,6 +72,7 @@ impl Source {
 #[derive(Debug)]
 pub(super) struct Body {
     pub value: Value,
+    pub is_firewall: bool,
     pub base: Base,
     pub origin: Origin,
     pub doubt: Option<Arc<Unknown>>,
@@ -81,6 +82,7 @@ impl Body {
     fn of(resource: &Resource) -> Self {
         Self {
             value: resource.body.clone(),
+            is_firewall: resource.kind == FIREWALL,
             base: property(&resource.body, "basePolicy").map_or(Base::None, base),
             origin: origin(resource),
             doubt: resource.doubt.clone(),
@@ -114,6 +116,7 @@ pub(super) struct Sources {
 pub(super) struct User {
     pub name: String,
     pub policy: Base,
+    pub body: Value,
     pub origin: Origin,
     /// It is known that it is deployed.
     pub certain: bool,
@@ -212,6 +215,7 @@ impl Sources {
                 self.users.extend(members.into_iter().map(|member| User {
                     name: id.last().unwrap_or(NO_NAME).to_owned(),
                     policy: base_of(member),
+                    body: member.body.clone(),
                     origin: origin(member),
                     certain: member.doubt.is_none(),
                 }));

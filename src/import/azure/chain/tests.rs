@@ -1,4 +1,7 @@
 mod doubt;
+mod paths;
+mod printed;
+mod unread;
 mod used;
 
 use crate::import::{Imported, ItemKind, Options, Outcome, azure_firewall};

@@ -1,3 +1,5 @@
+mod kinds;
+
 use crate::import::{ImportFault, Imported, Options, Outcome, azure_firewall};
 use serde_json::{Value, json};
 

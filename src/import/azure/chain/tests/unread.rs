@@ -1,0 +1,113 @@
+//! Fields of policies, firewalls and groups that are not read.
+
+use super::*;
+
+#[test]
+fn a_group_that_an_old_policy_lists_and_no_file_holds_stops() {
+    let named = json!([{"id": id("g", "firewallPolicies/p/ruleGroups/deny")}]);
+    let listing = |key: &str| {
+        with(
+            policy("p", json!({"threatIntelMode": "Off", key: named})),
+            "id",
+            id("g", "firewallPolicies/p").into(),
+        )
+    };
+    for key in ["ruleGroups", "ruleCollectionGroups"] {
+        let files = [listing(key), group("p/g", "Allow")];
+        stops(&files, "none of the files does");
+        let files = [listing(key), json!([group("p/g", "Allow"), group("p/deny", "Deny")])];
+        assert_eq!(rules(&files), ["g/c/r carried", "deny/c/r carried"], "{key}");
+    }
+}
+
+#[test]
+fn an_old_group_that_a_policy_writes_out_is_read() {
+    let old = json!({"name": "g", "priority": 300, "rules": [
+        {"name": "c", "priority": 200, "action": {"type": "Allow"}, "ruleConditions": [
+            {"ruleConditionType": "ApplicationRuleCondition", "name": "r", "sourceAddresses": ["*"],
+            "protocols": [{"protocolType": "Https", "port": 443}], "targetFqdns": ["a.example"]}]}]});
+    assert_eq!(
+        rules(&[json!([policy("p", json!({"ruleGroups": [old]}))])]),
+        ["g/c/r carried"]
+    );
+}
+
+#[test]
+fn rules_in_a_policy_itself_or_in_a_firewall_stop() {
+    let allows = || group("p/g", "Allow");
+    for key in ["ruleCollections", "networkRuleCollections", "rules", "denials"] {
+        let body = json!({key: [collection("Deny")]});
+        stops(
+            &[template(json!([policy("p", body.clone()), allows()]))],
+            "may hold rules",
+        );
+        let flat = json!({"type": "Microsoft.Network/firewallPolicies", "name": "p", key: body[key]});
+        stops(&[template(json!([flat, allows()]))], "may hold rules");
+        if key != "networkRuleCollections" {
+            let mut firewall = resource("azureFirewalls", "f", body);
+            stops(
+                &[template(json!([policy("p", json!({})), allows(), firewall]))],
+                "may hold rules",
+            );
+            firewall["properties"]["firewallPolicy"] = json!({"id": "p"});
+            stops(
+                &[template(json!([policy("p", json!({})), allows(), firewall]))],
+                "may hold rules",
+            );
+        }
+    }
+}
+
+#[test]
+fn a_setting_that_nobody_knows_is_told_of_and_stops_if_it_may_deny() {
+    for (harmless, value) in [
+        ("flag", json!(true)),
+        ("newThing", json!({"enabled": true, "hours": [1, 2]})),
+    ] {
+        let file = template(json!([policy("p", json!({harmless: value})), group("p/g", "Allow")]));
+        let told = told(&[file]).unwrap();
+        assert!(told.contains(&format!("p: {harmless} absent")), "{told:?}");
+    }
+    for (key, value) in [
+        ("newMode", json!("Deny")),
+        ("newMode", json!("Block")),
+        ("newThing", json!({"mode": "Deny"})),
+        ("newThing", json!("[parameters('list')]")),
+        ("intrusionSystemMode", json!("Enabled")),
+    ] {
+        let file = template(json!([policy("p", json!({key: value})), group("p/g", "Allow")]));
+        stops(&[file], key);
+    }
+    let off = json!({"intrusionSystemMode": "Disabled", "newMode": "Off"});
+    assert!(told(&[template(json!([policy("p", off), group("p/g", "Allow")]))]).is_ok());
+}
+
+#[test]
+fn a_setting_that_shares_what_is_in_it_is_looked_at_a_bounded_number_of_times() {
+    let mut variables = json!({"v0": {"x": false}});
+    for round in 1..40 {
+        let below = format!("[variables('v{}')]", round - 1);
+        variables[format!("v{round}")] = json!({"a": below, "b": below});
+    }
+    let settings = json!({"snat": "[variables('v30')]", "newThing": "[variables('v30')]"});
+    let file = with(
+        template(json!([policy("p", settings), group("p/g", "Allow")])),
+        "variables",
+        variables,
+    );
+    stops(&[file], "steps");
+}
+
+#[test]
+fn plain_fields_of_groups_and_collections_that_nobody_knows_are_told_of() {
+    let mut group = group("p/g", "Allow");
+    group["properties"]["weight"] = json!(1);
+    group["properties"]["ruleCollections"][0]["note"] = json!("x");
+    let imported = imported(&[template(json!([group]))]).unwrap();
+    let notes = |name: &str| {
+        let item = imported.report.items.iter().find(|item| item.name == name).unwrap();
+        item.notes.join("; ")
+    };
+    assert_eq!(notes("g"), "`properties.weight` is not read: egret does not know it");
+    assert_eq!(notes("g/c"), "`note` is not read: egret does not know it");
+}
