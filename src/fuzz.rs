@@ -7,8 +7,8 @@ use crate::policy::Host;
 
 pub use crate::flow::http::fuzz::{request as http_request, response as http_response};
 
-/// What separates, counts or repeats in HTTP: put where it does not belong, it spoils heads and chunks.
-pub const SPOILS: [&str; 24] = [
+/// What separates, counts or repeats in HTTP: put where it does not belong, it spoils heads, chunks and authorities.
+pub const SPOILS: [&str; 33] = [
     "\r\n",
     "\n",
     "\r",
@@ -25,14 +25,23 @@ pub const SPOILS: [&str; 24] = [
     "-",
     "+",
     "#",
+    "@",
+    "[",
+    "]",
+    "%25",
+    ".",
+    "0x7f",
     "\\",
     "\u{b}",
     "\u{e9}",
     "Host: b\r\n",
     "Content-Length: 5\r\n",
+    "Content-Length: 05\r\n",
     "Transfer-Encoding: chunked\r\n",
     "0\r\n\r\n",
+    "FFFFFFFFFFFFFFFF\r\n",
     "HTTP/1.1",
+    "\r\n ",
 ];
 
 /// The target of a CONNECT: what is read, written down again, reads the same.

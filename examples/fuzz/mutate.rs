@@ -1,6 +1,7 @@
 //! How inputs are spoilt: bytes at random, and what TLS and HTTP are built of.
 
 use crate::random::Random;
+use egret::fuzz::SPOILS;
 
 impl Random {
     fn byte(&mut self) -> u8 {
@@ -187,36 +188,6 @@ pub const AUTHORITIES: [&str; 6] = [
     "[::ffff:127.0.0.1]:8443",
 ];
 
-/// What heads, chunks and authorities are spoilt with.
-const WORDS: [&str; 26] = [
-    "\r\n",
-    "\n",
-    "\r",
-    " ",
-    "\t",
-    "\0",
-    ":",
-    ",",
-    ";",
-    "@",
-    "[",
-    "]",
-    "%25",
-    ".",
-    "0x7f",
-    "#",
-    "\\",
-    "\u{b}",
-    "Host: b\r\n",
-    "Content-Length: 5\r\n",
-    "Content-Length: 05\r\n",
-    "Transfer-Encoding: chunked\r\n",
-    "0\r\n\r\n",
-    "HTTP/1.1",
-    "\r\n ",
-    "FFFFFFFFFFFFFFFF\r\n",
-];
-
 /// One change to a text protocol.
 pub fn http(rng: &mut Random, input: &mut Vec<u8>, seeds: &[Vec<u8>]) {
     if rng.below(2) == 0 {
@@ -224,7 +195,7 @@ pub fn http(rng: &mut Random, input: &mut Vec<u8>, seeds: &[Vec<u8>]) {
     }
     let at = rng.below(input.len() + 1);
     let end = (at + rng.below(3)).min(input.len());
-    let word = rng.pick::<&str>(&WORDS);
+    let word = rng.pick::<&str>(&SPOILS);
     input.splice(at..end, word.bytes());
 }
 

@@ -5,7 +5,9 @@ use super::{
     scenario::{Attempt, Request, Scenario, Speaks, split_url},
     stand_ins::StandIns,
 };
+use crate::nets;
 use crate::policy::{Protocol, Reason};
+use ipnet::IpNet;
 use std::{
     collections::BTreeMap,
     net::{IpAddr, SocketAddr},
@@ -74,7 +76,7 @@ pub fn config(scenario: &Scenario, stand_ins: &StandIns, dns: SocketAddr, proxy:
     Some(table.to_string())
 }
 
-/// Addresses of the lab become those that stand for them; loopback addresses that are no client's are of this machine, and go.
+/// Addresses of the lab become those that stand for them.
 fn replace(value: &mut Value, clients: &[IpAddr], stand_ins: &StandIns) {
     match value {
         Value::String(text) => {
@@ -83,15 +85,36 @@ fn replace(value: &mut Value, clients: &[IpAddr], stand_ins: &StandIns) {
             }
         }
         Value::Array(items) => {
-            let own = |ip: IpAddr| ip.is_loopback() && !clients.contains(&ip);
-            items.retain(|item| !item.as_str().and_then(address).is_some_and(own));
-            items.iter_mut().for_each(|item| replace(item, clients, stand_ins));
+            let replaced = std::mem::take(items).into_iter();
+            *items = replaced.flat_map(|item| instead(item, clients, stand_ins)).collect();
         }
         Value::Table(table) => table
             .iter_mut()
             .for_each(|(_, value)| replace(value, clients, stand_ins)),
         _ => {}
     }
+}
+
+/// What an item of a list becomes. Addresses, prefixes and ranges of this machine become those of the clients in them: there
+/// they say nothing.
+fn instead(mut item: Value, clients: &[IpAddr], stand_ins: &StandIns) -> Vec<Value> {
+    let Some(own) = item.as_str().and_then(of_this_machine) else {
+        replace(&mut item, clients, stand_ins);
+        return vec![item];
+    };
+    let inside = clients
+        .iter()
+        .filter(|client| own.iter().any(|net| net.contains(*client)));
+    inside
+        .map(|client| stand_ins.get(*client).unwrap_or(*client).to_string().into())
+        .collect()
+}
+
+/// The prefixes of a text that holds loopback addresses alone.
+fn of_this_machine(text: &str) -> Option<Vec<IpNet>> {
+    let nets = nets::nets(text).ok()?.nets;
+    let own = |net: &IpNet| net.network().is_loopback() && net.broadcast().is_loopback();
+    nets.iter().all(own).then_some(nets)
 }
 
 fn address(text: &str) -> Option<IpAddr> {
@@ -148,5 +171,35 @@ mod tests {
         assert_ne!(of("workload"), of("build"), "two rights, two addresses");
         assert_eq!(checked.settings.listeners.proxy, [proxy]);
         assert_eq!(checked.dns.zones[0].forwarders, [dns]);
+    }
+
+    #[test]
+    fn a_prefix_or_a_range_of_clients_becomes_the_addresses_that_they_come_from() {
+        let scenario = core();
+        let stand_ins = StandIns::of([&scenario], "10.0.2.32/27".parse().unwrap()).unwrap();
+        let clients: Vec<IpAddr> = scenario.clients.values().copied().collect();
+        let of = |client: &str| stand_ins.get(scenario.clients[client]).unwrap().to_string();
+        let (build, workload) = (of("build"), of("workload"));
+        for (written, expected) in [
+            ("127.0.1.0/24", vec![&*build, &*workload]),
+            ("127.0.1.20/32", vec![&*build]),
+            ("127.0.1.8-127.0.1.12", vec![&*workload]),
+            ("127.0.0.1", vec![]),
+            ("127.9.0.0/16", vec![]),
+            ("10.1.0.0/16", vec!["10.1.0.0/16"]),
+            ("0.0.0.0/0", vec!["0.0.0.0/0"]),
+            ("8000-8100", vec!["8000-8100"]),
+            ("*", vec!["*"]),
+        ] {
+            let mut list = Value::Array(vec![written.into()]);
+            replace(&mut list, &clients, &stand_ins);
+            let list: Vec<_> = list
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|item| item.as_str().unwrap())
+                .collect();
+            assert_eq!(list, expected, "{written}");
+        }
     }
 }
