@@ -47,6 +47,8 @@ pub(crate) fn builder(test: &str, mode: &str, to: &str) -> Builder {
         .record("shared.openai.example.com A 198.51.100.5")
         .record("bad-but-shared.c2.openai.example.com A 198.51.100.5")
         .record("six.openai.example.com AAAA 64:ff9b::c633:6407")
+        .record("alias.openai.example.com CNAME bad.openai.example.com")
+        .record("astray.openai.example.com CNAME moved.openai.example.com")
         .record("all.c2.openai.example.com A 203.0.113.99")
         .record("all.c2.openai.example.com A 198.51.100.7")
         .config(&format!("[[dial.override]]\nfrom = \"0.0.0.0/0:*\"\nto = \"{to}\""))
@@ -162,6 +164,17 @@ async fn an_alert_is_recorded_once_and_the_rules_decide() {
     // A trailing dot makes no name of it.
     let _ = world.client().connect("198.51.100.7.:443").await.unwrap();
     assert_eq!(world.rows("AZFWThreatIntel").len(), 4);
+}
+
+#[tokio::test]
+async fn an_alias_of_a_listed_name_is_judged_by_its_addresses() {
+    let echo = Origin::echo().await;
+    let world = world("alias", "Deny", &echo.address.to_string()).await;
+    let allowed = world.client().connect("alias.openai.example.com:443").await.unwrap();
+    assert_eq!(allowed.status(), 200, "{}", allowed.phrase());
+    let denied = world.client().connect("astray.openai.example.com:443").await.unwrap();
+    assert_eq!(denied.status(), 403, "{}", denied.phrase());
+    assert_eq!(descriptions(&world), ["the destination 203.0.113.99 is listed"]);
 }
 
 /// What hits a world has recorded, in their order.
