@@ -101,13 +101,21 @@ fn told(finding: &analysis::Finding, written: &HashMap<RuleAt, Written<'_>>) -> 
     let (span, label, action) = (this.place.span, this.label(), this.collection.action);
     let same = this.match_of_kind();
     Some(match &finding.fault {
-        Fault::Shadowed { by } => {
+        Fault::Shadowed { by, but_embedded } => {
             let turned = by.iter().any(|rule| written[rule].collection.action != action);
             let effect = if turned { turned_round(action) } else { "" };
             let by_rules = labels(by, written);
-            Finding::warning(span, format!("rule {label} never matches"))
+            let (found, all, or) = match but_embedded {
+                false => ("never matches", "all", ", or leave it out"),
+                true => (
+                    "matches only IPv6 addresses that embed those it denies (NAT64, 6to4)",
+                    "the rest",
+                    "",
+                ),
+            };
+            Finding::warning(span, format!("rule {label} {found}"))
                 .hint(format!(
-                    "all of it is taken before by {by_rules}{effect}: give it a lower priority number, or leave it out"
+                    "{all} of it is taken before by {by_rules}{effect}: give it a lower priority number{or}"
                 ))
                 .see(names(by, written))
         }
@@ -119,7 +127,7 @@ fn told(finding: &analysis::Finding, written: &HashMap<RuleAt, Written<'_>>) -> 
                 ))
                 .see(names(&[*of], written))
         }
-        Fault::Contradiction { of } => {
+        Fault::Contradiction { of, but_embedded } => {
             let (does, not) = match action {
                 Action::Allow => ("allows", "denies"),
                 Action::Deny => ("denies", "allows"),
@@ -128,10 +136,16 @@ fn told(finding: &analysis::Finding, written: &HashMap<RuleAt, Written<'_>>) -> 
                 span,
                 format!("rule {label} {does} what rule {} {not}", written[of].label()),
             )
-            .hint(format!(
-                "{same}: the other one is judged first and decides; leave one of them out, or give this one a lower \
+            .hint(match but_embedded {
+                false => format!(
+                    "{same}: the other one is judged first and decides; leave one of them out, or give this one a lower \
                      priority number"
-            ))
+                ),
+                true => format!(
+                    "{same}: the other one is judged first and decides, but for IPv6 addresses that embed these (NAT64, \
+                     6to4); leave the other one out, or give this one a lower priority number"
+                ),
+            })
             .see(names(&[*of], written))
         }
         Fault::NoPort => Finding::warning(

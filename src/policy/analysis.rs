@@ -31,6 +31,8 @@ pub enum Fault {
     Shadowed {
         /// In the order in which they are judged.
         by: Vec<RuleAt>,
+        /// But for IPv6 addresses that embed those that it denies: these are left.
+        but_embedded: bool,
     },
     /// An earlier rule has the same match and the same action.
     Duplicate {
@@ -41,6 +43,8 @@ pub enum Fault {
     Contradiction {
         /// The earlier rule.
         of: RuleAt,
+        /// It denies, and IPv6 addresses that embed those of the match are left for it.
+        but_embedded: bool,
     },
     /// Protocols and ports of its targets have none in common with its own.
     NoPort,

@@ -229,11 +229,11 @@ proptest! {
         let mut told = HashSet::new();
         for finding in &findings {
             match &finding.fault {
-                Fault::Shadowed { by } => {
+                Fault::Shadowed { by, .. } => {
                     prop_assert!(!reached.contains(&finding.rule), "{:?}", finding);
                     prop_assert!(!by.is_empty() && !by.contains(&finding.rule));
                 }
-                Fault::Duplicate { of } | Fault::Contradiction { of } => {
+                Fault::Duplicate { of } | Fault::Contradiction { of, .. } => {
                     let same = action_at(&policy, *of) == action_at(&policy, finding.rule);
                     prop_assert_eq!(same, matches!(finding.fault, Fault::Duplicate { .. }));
                     // Alone, with one action: a star that allows leaves out what one that denies does not.
@@ -310,7 +310,13 @@ fn of_ten_thousand_rules_the_one_in_the_shadow_is_found() {
     };
     assert_eq!(
         (finding.rule.rule, &finding.fault),
-        (10_000, &Fault::Shadowed { by: vec![by] })
+        (
+            10_000,
+            &Fault::Shadowed {
+                by: vec![by],
+                but_embedded: false
+            }
+        )
     );
 }
 

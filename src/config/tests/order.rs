@@ -210,14 +210,43 @@ fn network_rules_are_told_of_among_themselves_and_before_application_rules() {
     let both = network("first", 100, "Allow", "10.2.0.0/16") + &network("second", 200, "Deny", "10.2.7.0/24");
     let copy = network("first", 100, "Allow", "10.2.0.0/16") + &network("second", 200, "Allow", "10.2.0.0/16");
     let against = network("first", 100, "Deny", "10.2.0.0/16") + &network("second", 200, "Allow", "10.2.0.0/16");
+    let denied = network("first", 100, "Allow", "10.2.0.0/16") + &network("second", 200, "Deny", "10.2.0.0/16");
+    let ipv6 = network("first", 100, "Allow", "10.2.0.0/16")
+        + &network("between", 150, "Allow", "::/0")
+        + &network("second", 200, "Deny", "10.2.7.0/24");
+    let twice = network("first", 100, "Deny", "10.2.0.0/16") + &network("second", 200, "Deny", "10.2.7.0/24");
     check_all(&[
         (
             "taken by a wider one",
             both,
             &[
                 "16:8 warning",
+                // What denies an address denies it in every form that embeds it, and the first rule allows none of these.
+                "`default/second/r` matches only IPv6 addresses that embed those it denies",
+                "the rest of it is taken before by `default/first/r`, so what it denies is allowed: give it a lower priority number",
+            ],
+        ),
+        (
+            "in every form that embeds it too",
+            ipv6,
+            &[
+                "28:8 warning",
                 "`default/second/r` never matches",
-                "`default/first/r`, so what it denies is allowed",
+                "`default/first/r`, `default/between/r`, so what it denies is allowed",
+            ],
+        ),
+        (
+            "by one that denies too",
+            twice,
+            &["16:8 warning", "`default/second/r` never matches"],
+        ),
+        (
+            "denied, but for what embeds it",
+            denied,
+            &[
+                "16:8 warning",
+                "`default/second/r` denies what rule `default/first/r` allows",
+                "decides, but for IPv6 addresses that embed these",
             ],
         ),
         (

@@ -139,7 +139,10 @@ impl<'a> Seen<'a> {
             fault: if rule.action == earlier.action {
                 Fault::Duplicate { of }
             } else {
-                Fault::Contradiction { of }
+                Fault::Contradiction {
+                    of,
+                    but_embedded: false,
+                }
             },
         }
     }
@@ -153,6 +156,7 @@ impl<'a> Seen<'a> {
             rule: self.rules[number].at,
             fault: Fault::Shadowed {
                 by: by.into_iter().map(|rule| self.rules[rule].at).collect(),
+                but_embedded: false,
             },
         }
     }

@@ -2,7 +2,10 @@
 //!
 //! A rule is a product: sources times destinations times services. What earlier rules take is cut out of it piece by piece;
 //! when nothing is left, it never matches. A destination FQDN is a place of its own: only the same name is known to be there,
-//! or a rule for every address where no explicit attempt is asked by network rules.
+//! or a rule for every address where no explicit attempt is asked by network rules. What denies an address denies it in every
+//! form that embeds it too (NAT64, 6to4, ..), and what allows it does not: [`embedded`] looks at these.
+
+mod embedded;
 
 use super::{
     Fault, Finding, RuleAt,
@@ -13,6 +16,7 @@ use crate::policy::{
     Action, ApplicationRule, Fqdn, FqdnPattern, IpProtocol, NatRule, NetworkRule, Policy, PortRange, ProtocolPort,
     Transport,
 };
+use embedded::Embedded;
 use std::{
     collections::{HashMap, HashSet},
     rc::Rc,
@@ -68,6 +72,8 @@ struct Packets<'a> {
     records: bool,
     sources: Rc<Ranges>,
     destinations: Rc<Ranges>,
+    /// The IPv4 addresses among them.
+    ipv4: Rc<Ranges>,
     /// Ascending, each once.
     fqdns: Vec<&'a Fqdn>,
     services: Rc<Ranges>,
@@ -91,12 +97,14 @@ impl Shared {
 impl<'a> Packets<'a> {
     fn of_nat(ranked: &Ranked<'a, NatRule>, shared: &mut Shared) -> Self {
         let rule = ranked.rule;
+        let destinations = Ranges::of_nets(&rule.destination_addresses);
         Self {
             at: ranked.at,
             action: ranked.action,
             records: ranked.records,
             sources: shared.one(Ranges::of_sources(&rule.sources)),
-            destinations: shared.one(Ranges::of_nets(&rule.destination_addresses)),
+            ipv4: shared.one(destinations.and(&Ranges::ipv4())),
+            destinations: shared.one(destinations),
             fqdns: Vec::new(),
             services: shared.one(services(&rule.ip_protocols, &rule.destination_ports)),
         }
@@ -109,15 +117,17 @@ impl<'a> Packets<'a> {
         let mut fqdns: Vec<&Fqdn> = written.fqdns.iter().collect();
         fqdns.sort_unstable();
         fqdns.dedup();
+        let destinations = match written.any {
+            true => Ranges::all(),
+            false => Ranges::of_nets(written.addresses.iter().chain(tags)),
+        };
         Self {
             at: ranked.at,
             action: ranked.action,
             records: ranked.records,
             sources: shared.one(Ranges::of_sources(&rule.sources)),
-            destinations: shared.one(match written.any {
-                true => Ranges::all(),
-                false => Ranges::of_nets(written.addresses.iter().chain(tags)),
-            }),
+            ipv4: shared.one(destinations.and(&Ranges::ipv4())),
+            destinations: shared.one(destinations),
             fqdns,
             services: shared.one(services(&rule.ip_protocols, &rule.destination_ports)),
         }
@@ -171,6 +181,7 @@ fn services(protocols: &[IpProtocol], ports: &[PortRange]) -> Ranges {
 type Taker<'a> = (RuleAt, Piece<'a>);
 
 /// A product of three sets.
+#[derive(Clone, Copy)]
 struct Piece<'a>([&'a Ranges; 3]);
 
 impl Piece<'_> {
@@ -256,6 +267,8 @@ fn within(rules: &[Packets<'_>], explicit: bool, budget: &mut Budget, findings: 
     let mut copies: HashMap<[*const Ranges; 3], Vec<usize>> = HashMap::new();
     let mut by_address: Vec<Taker<'_>> = Vec::with_capacity(rules.len());
     let mut by_name: HashMap<&Fqdn, Vec<usize>> = HashMap::new();
+    let (all, ipv6) = (Ranges::all(), Ranges::ipv6());
+    let mut embedded = Embedded::new(&all, &ipv6);
     for (number, rule) in rules.iter().enumerate().filter(|(_, rule)| !rule.matches_nothing()) {
         let alike = copies.entry(rule.identity()).or_default();
         let copy = alike
@@ -264,8 +277,17 @@ fn within(rules: &[Packets<'_>], explicit: bool, budget: &mut Budget, findings: 
             .find(|other| other.fqdns == rule.fqdns);
         let fault = match copy {
             Some(other) if other.action == rule.action => Some(Fault::Duplicate { of: other.at }),
-            Some(other) => Some(Fault::Contradiction { of: other.at }),
-            None => shadow(rule, rules, &by_address, &by_name, explicit, budget).map(|by| Fault::Shadowed { by }),
+            Some(other) => Some(Fault::Contradiction {
+                of: other.at,
+                but_embedded: embedded.taken_of(rule, budget).is_none(),
+            }),
+            None => shadow(rule, rules, &by_address, &by_name, explicit, budget).map(|by| {
+                let more = embedded.taken_of(rule, budget);
+                Fault::Shadowed {
+                    but_embedded: more.is_none(),
+                    by: in_order(rules, by.into_iter().chain(more.into_iter().flatten()).collect()),
+                }
+            }),
         };
         findings.extend(fault.map(|fault| Finding { rule: rule.at, fault }));
         if rule.records {
@@ -277,6 +299,7 @@ fn within(rules: &[Packets<'_>], explicit: bool, budget: &mut Budget, findings: 
         if !rule.destinations.is_empty() {
             by_address.push((rule.at, rule.addresses()));
         }
+        embedded.takes(rule);
         for fqdn in &rule.fqdns {
             by_name.entry(fqdn).or_default().push(number);
         }
@@ -306,7 +329,12 @@ fn shadow(
         }
         by.extend(cover(&whole, &takers, budget)?);
     }
-    Some(rules.iter().map(|rule| rule.at).filter(|at| by.contains(at)).collect())
+    Some(by)
+}
+
+/// Each once, in the order in which they are judged.
+fn in_order(rules: &[Packets<'_>], by: Vec<RuleAt>) -> Vec<RuleAt> {
+    rules.iter().map(|rule| rule.at).filter(|at| by.contains(at)).collect()
 }
 
 /// The network rules, as application rules find them: asked before.

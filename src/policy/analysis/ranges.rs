@@ -41,6 +41,11 @@ impl Ranges {
         Self([MAPPED].into())
     }
 
+    /// Every IPv6 address.
+    pub(super) fn ipv6() -> Self {
+        Self::all().without(&Self::ipv4())
+    }
+
     pub(super) fn of_sources(sources: &Sources) -> Self {
         match sources {
             Sources::Any { .. } => Self::all(),

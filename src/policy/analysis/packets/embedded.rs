@@ -1,0 +1,59 @@
+//! IPv6 addresses that embed what a rule denies: NAT64, 6to4, Teredo, ISATAP. They lie all over IPv6, so that only rules that deny
+//! the same IPv4 addresses, or names, are known to take them, and rules for the whole of IPv6.
+
+use super::{Budget, Packets, Piece, Ranges, RuleAt, Taker, cover};
+use crate::policy::{Action, Fqdn};
+
+/// The earlier rules that take such addresses.
+pub(super) struct Embedded<'a> {
+    all: &'a Ranges,
+    ipv6: &'a Ranges,
+    /// By the IPv4 address that is embedded, `whole` among them.
+    by_address: Vec<Taker<'a>>,
+    by_name: Vec<(&'a Fqdn, Taker<'a>)>,
+    /// Whatever is embedded.
+    whole: Vec<Taker<'a>>,
+}
+
+impl<'a> Embedded<'a> {
+    pub(super) fn new(all: &'a Ranges, ipv6: &'a Ranges) -> Self {
+        Self {
+            all,
+            ipv6,
+            by_address: Vec::new(),
+            by_name: Vec::new(),
+            whole: Vec::new(),
+        }
+    }
+
+    /// One more earlier rule.
+    pub(super) fn takes(&mut self, rule: &'a Packets<'a>) {
+        let piece = |to: &'a Ranges| (rule.at, Piece([&rule.sources, to, &rule.services]));
+        if rule.destinations.holds(self.ipv6) {
+            self.whole.push(piece(self.all));
+            self.by_address.push(piece(self.all));
+        } else if rule.action == Action::Deny {
+            self.by_address.push(piece(&rule.ipv4));
+            self.by_name
+                .extend(rule.fqdns.iter().map(|fqdn| (*fqdn, piece(self.all))));
+        }
+    }
+
+    /// The earlier rules that take all that a rule denies in this way, none if it denies nothing so; `None`: something is left.
+    pub(super) fn taken_of(&self, rule: &Packets<'_>, budget: &mut Budget) -> Option<Vec<RuleAt>> {
+        if rule.action != Action::Deny || rule.destinations.holds(self.ipv6) {
+            return Some(Vec::new());
+        }
+        let whole = |to| Piece([&rule.sources, to, &rule.services]);
+        let mut by = cover(&whole(&rule.ipv4), &self.by_address, budget)?;
+        for fqdn in &rule.fqdns {
+            let naming = self.by_name.iter().filter(|(other, _)| other == fqdn);
+            let takers: Vec<Taker<'a>> = naming
+                .map(|(_, taker)| *taker)
+                .chain(self.whole.iter().copied())
+                .collect();
+            by.extend(cover(&whole(self.all), &takers, budget)?);
+        }
+        Some(by)
+    }
+}
