@@ -25,7 +25,7 @@ type Key = (String, String, String, usize);
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Outcome {
     decision: Decision,
-    /// `None`: no row.
+    /// `None`: no row. A group of a parent policy may have the name of one of ours.
     rule: Option<String>,
     reason: Option<String>,
     /// Why another firewall with the same rules may decide otherwise.
@@ -238,15 +238,20 @@ fn outcomes(file: &str, text: &str) -> anyhow::Result<BTreeMap<Key, Outcome>> {
         let key = (scenario, client, attempt, *before);
         *before += 1;
         let properties = &line["row"]["properties"];
-        let names =
-            ["RuleCollectionGroup", "RuleCollection", "Rule"].map(|name| properties[name].as_str().unwrap_or_default());
+        let column = |name: &str| properties[name].as_str().unwrap_or_default();
+        let names = ["RuleCollectionGroup", "RuleCollection", "Rule"].map(column).join("/");
+        let rule = match (names.as_str(), column("Policy")) {
+            ("//", _) => None,
+            (_, "") => Some(names),
+            (names, policy) => Some(format!("{policy}: {names}")),
+        };
         let decision = Decision::parse(&text("decision")?).with_context(|| {
             let known = Decision::ALL.map(Decision::text).join("`, `");
             format!("{}: `decision` is none of `{known}`", not_ours())
         })?;
         let outcome = Outcome {
             decision,
-            rule: Some(names.join("/")).filter(|rule| rule != "//"),
+            rule,
             reason: properties["egret"]["reason"].as_str().map(str::to_owned),
             elsewhere: line["elsewhere"].as_str().map(str::to_owned),
             told: text("told")?,
@@ -297,6 +302,18 @@ mod tests {
             let found = diff(&allowed, &other);
             assert!(!found.same() && found.text().contains(said), "{said}: {}", found.text());
         }
+    }
+
+    #[test]
+    fn a_rule_of_another_policy_is_another_rule() {
+        let by = |policy: &str| {
+            let of = format!("\"Policy\":\"{policy}\",\"Rule\":");
+            line("x", "Allow", "r", "RuleMatched").replace("\"Rule\":", &of)
+        };
+        assert!(diff(&by("base"), &by("base")).same());
+        let found = diff(&by("base"), &by("egret"));
+        let said = "rule: base: g/c/r in A, egret: g/c/r in B";
+        assert!(!found.same() && found.text().contains(said), "{}", found.text());
     }
 
     #[test]
