@@ -83,8 +83,8 @@ pub(crate) fn whole(
     snapshot.policy.evaluate(&flow, &mut NoTrace).decision
 }
 
-/// TLS in a tunnel that was opened for plain HTTP: what the policy of this moment says of it, and whether the rule that counts
-/// now lets the name lead where the tunnel does.
+/// TLS in a tunnel that was opened for plain HTTP: what the policy of this moment says of it, of the address that the tunnel leads
+/// to, and whether the rule that counts now lets the name lead there.
 pub(crate) fn tls_instead(
     name: &Fqdn,
     there: &Candidate,
@@ -98,14 +98,43 @@ pub(crate) fn tls_instead(
     let decision = request(&snapshot, record.source.ip(), protocol, &host, attempted.port);
     attempted.decided(&snapshot, &host, decision);
     let judged = match decision.permits() {
-        true => snapshot
-            .addresses
-            .vet_again(name, there, snapshot.rule_scope(decision))
-            .map_err(|reason| Denial::new(reason, Stage::Vet).refused(vec![there.ip])),
+        true => leads_there(&snapshot, name, there, decision, attempted, record),
         false => Err(Denial::new(decision.reason, Stage::Decide)),
     };
     attempted.snapshot = Some(snapshot);
     judged
+}
+
+/// Vets and screens the address of a tunnel for its name, and tells what audit mode would deny of the name's addresses.
+fn leads_there(
+    snapshot: &Snapshot,
+    name: &Fqdn,
+    there: &Candidate,
+    decision: Decision,
+    attempted: &mut Attempted,
+    record: &Record,
+) -> Result<(), Denial> {
+    let (host, scope, port) = (Host::Name(name.clone()), snapshot.rule_scope(decision), attempted.port);
+    let refused = |reason| Denial::new(reason, Stage::Vet).refused(vec![there.ip]);
+    snapshot.addresses.vet_again(name, there, scope).map_err(refused)?;
+    let by_rule = network(
+        snapshot,
+        record.source.ip(),
+        &host,
+        Some(there.ip),
+        port,
+        Audited::Passed,
+    );
+    if let Some(denied) = by_rule.filter(|decision| !decision.permits()) {
+        attempted.decided(snapshot, &host, denied);
+        return Err(refused(denied.reason));
+    }
+    // The others count too: audit mode tells what enforcing would leave.
+    let answer = attempted.answer.clone();
+    match answer.map(|answer| snapshot.addresses.vet(&answer, port, scope)) {
+        Some(Ok(vetted)) => screen(snapshot, &host, port, vetted, attempted, record).map(|_| ()),
+        Some(Err(_)) | None => Ok(()),
+    }
 }
 
 /// Whether an attempt is judged as packets, so that its row is that of network rules: a network rule decided, or no other

@@ -408,6 +408,33 @@ async fn the_row_of_a_name_inside_a_tunnel_tells_of_that_name_alone() {
     assert_eq!(sink.bytes().await, 0, "something was sent");
 }
 
+/// What denies the address denies it in TLS as well, whatever the tunnel was opened for.
+#[tokio::test]
+async fn audit_mode_tells_of_tls_in_a_tunnel_for_plain_http_what_would_deny_its_address() {
+    let echo = Origin::echo().await;
+    let world = world(&echo.address.to_string()).key("mode = \"audit\"").start().await;
+    for (name, table, rule) in [
+        ("moved.example.com", "AZFWNetworkRule", "quarantine"),
+        // Enforced, the other address would be dialled, and no application rule allows TLS on port 80.
+        ("both.example.com", "AZFWApplicationRule", ""),
+    ] {
+        let mut tunnel = world.client().connect(&format!("{name}:80")).await.unwrap();
+        let hello = Hello::to(name).bytes(&world.lab.authority).unwrap();
+        tunnel.wire.send(&hello).await.unwrap();
+        tunnel.wire.take(hello.len()).await.unwrap();
+        let rows = world.rows(table);
+        let row = rows
+            .last()
+            .unwrap_or_else(|| panic!("{name}: {:#?}", world.log.lines()));
+        assert_eq!(
+            (of(row, "Action"), of(row, "Rule")),
+            (&json!("Allow"), &json!(rule)),
+            "{name}"
+        );
+        assert_eq!(of(row, "egret")["audit"]["action"], "Deny", "{name}");
+    }
+}
+
 /// In a network with DNS64 an address with the prefix 64:ff9b::/96 is the IPv4 host itself (RFC 6052).
 #[tokio::test]
 async fn an_address_that_embeds_a_denied_one_is_denied_with_it() {
