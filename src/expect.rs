@@ -37,10 +37,10 @@ impl Expectation {
     /// Whether it came as expected, for certain.
     pub fn holds(&self, policy: &CompiledPolicy, judged: &Judged) -> bool {
         let decision = &judged.decision;
-        !judged.unresolved
+        judged.told()
             && decision.action == self.decision
             && self.reason.is_none_or(|reason| decision.reason == reason)
-            && (self.rule.as_ref()).is_none_or(|rule| decision.rule.is_some_and(|id| is_called(policy, id, rule)))
+            && (self.rule.as_ref()).is_none_or(|rule| decision.rule.is_some_and(|id| is_meant(policy, id, rule)))
     }
 }
 
@@ -54,15 +54,46 @@ pub fn label(policy: &CompiledPolicy, rule: RuleId) -> String {
     }
 }
 
-/// Whether a rule is the one of this name: `group/collection/rule`, or with its policy in front.
+/// Whether a rule has this name: `group/collection/rule`, or with its policy in front.
 pub fn is_called(policy: &CompiledPolicy, rule: RuleId, name: &str) -> bool {
     let names = policy.rule_ref(rule);
-    let short = format!("{}/{}/{}", names.group, names.collection, names.rule);
-    short == name
-        || name
-            .strip_prefix(&*names.policy)
-            .and_then(|rest| rest.strip_prefix('/'))
-            == Some(short.as_str())
+    let short = [&*names.group, &names.collection, &names.rule];
+    reads(name, &short) || behind(name, &names.policy).is_some_and(|rest| reads(rest, &short))
+}
+
+/// Whether a rule is the only one that may be meant by this name: [`label`] goes before the other form, and of names with slashes
+/// several rules may have one.
+pub fn is_meant(policy: &CompiledPolicy, rule: RuleId, name: &str) -> bool {
+    let own = |rule| is_labelled(policy, rule, name);
+    let mut others = policy.rules().filter(|other| *other != rule);
+    match own(rule) {
+        true => !others.any(own),
+        false => is_called(policy, rule, name) && !others.any(|other| is_called(policy, other, name)),
+    }
+}
+
+/// Whether this is what [`label`] makes of a rule.
+fn is_labelled(policy: &CompiledPolicy, rule: RuleId, name: &str) -> bool {
+    let names = policy.rule_ref(rule);
+    let rest = match names.policy == policy.model().name {
+        true => Some(name),
+        false => behind(name, &names.policy),
+    };
+    rest.is_some_and(|rest| reads(rest, &[&names.group, &names.collection, &names.rule]))
+}
+
+/// Whether a text is these parts with slashes between them.
+fn reads(text: &str, parts: &[&str]) -> bool {
+    match parts {
+        [] => false,
+        [last] => text == *last,
+        [first, more @ ..] => behind(text, first).is_some_and(|rest| reads(rest, more)),
+    }
+}
+
+/// What stands behind a part and its slash.
+fn behind<'a>(text: &'a str, part: &str) -> Option<&'a str> {
+    text.strip_prefix(part)?.strip_prefix('/')
 }
 
 /// What came of all expectations under one policy.

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     config::Checked,
-    policy::{AddressPlan, CompiledPolicy, Fqdn, Reason, Resolved, RuleId, Via},
+    policy::{AddressPlan, CompiledPolicy, Evaluation, Fqdn, Reason, Resolved, RuleId, Via},
 };
 use asked::Asked;
 use clap::{Args, ValueEnum};
@@ -214,6 +214,11 @@ impl Explanation {
 
     fn by_address(&self) -> Option<RuleId> {
         self.end.as_ref().and_then(End::by_address)
+    }
+
+    /// What is told of it; `None`: it is refused before any rule is asked.
+    fn told(&self) -> Option<&Evaluation> {
+        self.end.as_ref().map(|end| &end.told)
     }
 
     fn judged(&self) -> Option<&Judged> {

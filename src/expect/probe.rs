@@ -31,9 +31,9 @@ pub struct Judged {
     pub decision: Decision,
     /// Rules without which it might have been another one.
     pub swayed_by: Vec<RuleId>,
-    /// A rule denies by where a name leads, and the tests do not say where: it could not be told.
-    pub unresolved: bool,
-    /// That rule, if it denies addresses of the name that is asked for.
+    /// A network rule speaks of a name, and the tests do not say where it leads: it could not be told.
+    pub by_name: Option<RuleId>,
+    /// A network rule denies addresses, and the tests do not say where the name leads that is asked for: it could not be told.
     pub by_address: Option<RuleId>,
 }
 
@@ -41,7 +41,7 @@ pub struct Judged {
 struct End {
     evaluation: Evaluation,
     at: Option<IpAddr>,
-    /// Rules that decided, at each address.
+    /// Rules that decided, at each address, or swayed what was decided there.
     rules: Vec<RuleId>,
 }
 
@@ -104,55 +104,45 @@ impl Probe {
                 (both(https, http, self.target.port).evaluation, rules)
             }
         };
-        swayed_by.extend(self.excepted_by(policy));
         swayed_by.sort_unstable();
         swayed_by.dedup();
         Judged {
             by: ended.by,
             decision: ended.decision,
             swayed_by,
-            unresolved: ended.unresolved || ended.by_address.is_some(),
+            by_name: ended.unresolved,
             by_address: ended.by_address,
         }
     }
 
-    /// The addresses that the name leads to, of an attempt at the proxy port whose test does not say one of them.
-    fn leads_to(&self) -> &[IpAddr] {
-        let name = self.target.name().filter(|_| self.via == Via::Explicit);
-        let name = name.filter(|_| self.destination.is_none());
-        name.and_then(|name| self.resolved.of(name)).unwrap_or_default()
+    /// The addresses that the name leads to that is asked for at the proxy port: the one that the test says, or those of the file.
+    /// `None`: nobody says it.
+    fn leads_to(&self) -> Option<&[IpAddr]> {
+        let name = self.target.name().filter(|_| self.via == Via::Explicit)?;
+        match self.destination {
+            Some(_) => Some(self.destination.as_slice()),
+            None => self.resolved.of(name),
+        }
     }
 
-    /// As the gateway does it: the name first, then each of its addresses. One on a list in mode `Deny` ends it, one that a rule
-    /// denies is not dialled, and what audit mode alone leaves is told as denied.
+    /// One evaluation, or as many as the name has addresses.
     fn end(&self, policy: &CompiledPolicy, protocol: Option<Protocol>) -> End {
-        let evaluate = |at| policy.evaluate(&self.flow(protocol, at), &mut NoTrace);
-        let by_name = evaluate(None);
-        let mut end = End {
-            evaluation: by_name,
-            at: None,
-            rules: rules_of(&by_name).collect(),
+        let flow = self.flow(protocol, None);
+        let Some(addresses) = self.leads_to() else {
+            let evaluation = policy.evaluate(&flow, &mut NoTrace);
+            return End {
+                rules: rules_of(&evaluation).collect(),
+                at: None,
+                evaluation,
+            };
         };
-        let addresses = self.leads_to();
-        if addresses.is_empty() || !by_name.decision.permits() {
-            return end;
+        let led = policy.evaluate_led(&flow, addresses);
+        let each = (led.each.iter()).flat_map(|(ip, one)| rules_of(one).chain(self.excepted_at(policy, *ip)));
+        End {
+            rules: rules_of(&led.by_name).chain(each).collect(),
+            at: led.at,
+            evaluation: led.evaluation,
         }
-        let each: Vec<(IpAddr, Evaluation)> = addresses.iter().map(|ip| (*ip, evaluate(Some(*ip)))).collect();
-        end.rules.extend(each.iter().flat_map(|(_, one)| rules_of(one)));
-        let listed = |(_, one): &&(IpAddr, Evaluation)| one.by == DecidedBy::ThreatIntelligence;
-        let denied = |one: &Evaluation| one.by == DecidedBy::Network && one.decision.action == Action::Deny;
-        let kept = || each.iter().filter(|(_, one)| one.decision.permits());
-        let stop = match each.iter().find(listed) {
-            Some(listed) => Some(listed),
-            None if kept().next().is_none() => each.first(),
-            None => kept().next().filter(|_| kept().all(|(_, one)| denied(one))),
-        };
-        end.evaluation.by_address = None;
-        if let Some((ip, evaluation)) = stop {
-            end.evaluation = *evaluation;
-            end.at = Some(*ip);
-        }
-        end
     }
 
     /// The rules that came near, in the order in which they are judged, up to the one that decides.
@@ -179,22 +169,19 @@ impl Probe {
     }
 
     /// The network rules that allow an address of a named target, and so take it out of a later denial.
-    fn excepted_by(&self, policy: &CompiledPolicy) -> Vec<RuleId> {
-        let addresses = self.destination.as_slice().iter().chain(self.leads_to());
-        let views = |ip: &IpAddr| [Audited::Passed, Audited::Ends].map(|audited| (*ip, audited));
-        let views = addresses.flat_map(views);
-        views
-            .filter_map(|(ip, audited)| policy.excepting(&self.flow(None, Some(ip)), audited))
-            .collect()
+    fn excepted_at<'a>(&'a self, policy: &'a CompiledPolicy, at: IpAddr) -> impl Iterator<Item = RuleId> + 'a {
+        let views = [Audited::Passed, Audited::Ends].into_iter();
+        views.filter_map(move |audited| policy.excepting(&self.flow(None, Some(at)), audited))
     }
 
     /// `at`: one of the addresses that the name leads to.
     fn flow(&self, protocol: Option<Protocol>, at: Option<IpAddr>) -> FlowAttempt<'_> {
+        let carried = self.destination.filter(|_| self.via == Via::Transparent);
         FlowAttempt {
             source: self.source,
             via: self.via,
             transport: self.target.transport,
-            destination: self.target.address().or(self.destination).or(at),
+            destination: self.target.address().or(carried).or(at),
             port: self.target.port,
             name: self.target.name(),
             protocol,
@@ -222,6 +209,11 @@ fn both(https: End, http: End, port: u16) -> End {
 }
 
 impl Judged {
+    /// Whether that is an answer.
+    pub fn told(&self) -> bool {
+        self.by_name.or(self.by_address).is_none()
+    }
+
     /// Refused before any rule is asked.
     fn refused(reason: Reason) -> Self {
         let decision = Decision {
@@ -236,7 +228,7 @@ impl Judged {
             by: DecidedBy::Default,
             decision,
             swayed_by: Vec::new(),
-            unresolved: false,
+            by_name: None,
             by_address: None,
         }
     }
@@ -249,7 +241,7 @@ struct Seen(Vec<(RuleId, Near)>);
 impl Seen {
     /// Up to a network rule that decided: it may do so after the name was judged.
     fn up_to(mut self, evaluation: &Evaluation) -> Vec<(RuleId, Near)> {
-        let ends = !evaluation.unresolved && evaluation.decision.behind.is_none();
+        let ends = evaluation.unresolved.is_none() && evaluation.decision.behind.is_none();
         let rule = evaluation.decision.rule.filter(|_| ends);
         if let Some(at) = self.0.iter().position(|(seen, _)| Some(*seen) == rule)
             && evaluation.by == DecidedBy::Network

@@ -1,11 +1,14 @@
 //! `evaluate`: the whole order of one attempt, of which [`CompiledPolicy::decide`] is the part for names. Pure.
 
+mod unsaid;
+
 use super::{
     Action, Attempt, Audited, CompiledPolicy, Decision, Fqdn, Misses, Mode, Protocol, Reason, RuleId, Threat,
     ThreatMode, Trace, Transport, address::embedded,
 };
 use crate::proof::{self, Guard};
 use std::{collections::BTreeMap, net::IpAddr};
+use unsaid::{Perhaps, Unsaid, named};
 
 /// How an attempt comes to egret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -92,9 +95,10 @@ pub struct Evaluation {
     pub decision: Decision,
     /// A list was hit: in mode `Alert` beside the decision, in mode `Deny` as its cause.
     pub threat: Option<Threat>,
-    /// The rule denies by destination FQDNs of which nobody says where they lead, and without it the attempt would go
-    /// through. It is taken to match, which is the narrow side; who explains or tests a policy must not take that for an answer.
-    pub unresolved: bool,
+    /// A network rule has destination FQDNs of which nobody says where they lead, and the action hangs on it. One that denies is
+    /// taken to match, one that allows is not, which is the narrow side; who explains or tests a policy must not take that for an
+    /// answer.
+    pub unresolved: Option<RuleId>,
     /// A name asked for at the proxy port goes through unless it leads where this rule denies, and nobody says where it leads.
     /// The gateway judges each address once it is looked up; who explains or tests a policy must do so too, or give no answer.
     pub by_address: Option<RuleId>,
@@ -114,7 +118,7 @@ enum Denies {
 struct Leads {
     by_name: bool,
     by_address: bool,
-    /// The rule denies, and of one of its names nobody says where it leads.
+    /// Of one of its names nobody says where it leads.
     perhaps: bool,
 }
 
@@ -127,17 +131,17 @@ impl CompiledPolicy {
                 by: DecidedBy::ThreatIntelligence,
                 decision: THREAT_DENIED,
                 threat,
-                unresolved: false,
+                unresolved: None,
                 by_address: None,
             };
         }
-        let mut perhaps = None;
+        let mut perhaps = Perhaps::default();
         let (by, decision) = self
             .nat(flow, trace)
             .or_else(|| self.first_network(flow, audited, trace, &mut perhaps))
             .or_else(|| self.application(flow, audited, trace))
             .unwrap_or_else(|| (DecidedBy::Default, self.nothing_matched(flow)));
-        let denies = perhaps.filter(|_| decision.permits());
+        let (denies, allows) = perhaps.against(decision);
         let by_address = match decision.permits() {
             true => self.denied_by_address(flow, audited, decision.rule),
             false => None,
@@ -151,7 +155,7 @@ impl CompiledPolicy {
             by: denied.map_or(by, |_| DecidedBy::Network),
             decision: denied.map_or(decision, |rule| self.matched(rule)),
             threat,
-            unresolved: denies.is_some(),
+            unresolved: denies.or(allows),
             by_address,
         }
     }
@@ -207,7 +211,7 @@ impl CompiledPolicy {
 
     /// What the network rules say of an attempt; `None`: nothing, so that application rules are asked.
     pub fn network<T: Trace>(&self, flow: &FlowAttempt<'_>, audited: Audited, trace: &mut T) -> Option<Decision> {
-        let found = self.first_network(flow, audited, trace, &mut None);
+        let found = self.first_network(flow, audited, trace, &mut Perhaps::default());
         found.map(|(_, decision)| decision)
     }
 
@@ -231,13 +235,13 @@ impl CompiledPolicy {
         None
     }
 
-    /// `perhaps`: the first rule before the one that matches which denies if a name of it leads where the packets go.
+    /// `perhaps`: what may have matched before.
     fn first_network<T: Trace>(
         &self,
         flow: &FlowAttempt<'_>,
         audited: Audited,
         trace: &mut T,
-        perhaps: &mut Option<RuleId>,
+        perhaps: &mut Perhaps,
     ) -> Option<(DecidedBy, Decision)> {
         let explicit = flow.via == Via::Explicit;
         if explicit && !self.model().explicit_network_rules {
@@ -250,7 +254,10 @@ impl CompiledPolicy {
             let leads = self.leads(rule, flow);
             let allows = self.action(rule) == Action::Allow;
             let by_address = leads.by_address;
-            let decides = leads.by_name || by_address && !(named && (allows || excepted));
+            let open = leads.perhaps.then(|| self.unsaid(rule, flow, audited));
+            // What asks for the name itself is what the rule denies, wherever that leads.
+            let by_name = leads.by_name || !allows && open == Some(Unsaid::Asked);
+            let decides = by_name || by_address && !(named && (allows || excepted));
             let misses = self.misses(rule, flow, !decides);
             if T::ACTIVE {
                 trace.packet_rule(rule, misses);
@@ -263,8 +270,8 @@ impl CompiledPolicy {
             }
             let but_for_destination = || self.misses(rule, flow, false).count() == 0;
             excepted |= named && allows && by_address && but_for_destination();
-            if leads.perhaps && perhaps.is_none() && but_for_destination() {
-                *perhaps = Some(rule);
+            if open.is_some_and(|open| open != Unsaid::Nothing) && but_for_destination() {
+                perhaps.note(rule, allows);
             }
         }
         None
@@ -330,7 +337,7 @@ impl CompiledPolicy {
         for fqdn in packet.fqdns() {
             match named(fqdn, flow, denies) {
                 Some(named) => leads.by_name |= named,
-                None => leads.perhaps |= denies,
+                None => leads.perhaps = true,
             }
         }
         leads
@@ -356,20 +363,6 @@ impl CompiledPolicy {
             wide: false,
         }
     }
-}
-
-/// Whether an attempt leads to a destination FQDN. `None`: it carries an address, and nobody says where the name leads.
-fn named(fqdn: &Fqdn, flow: &FlowAttempt<'_>, denies: bool) -> Option<bool> {
-    let asked = flow.name == Some(fqdn);
-    let Some(to) = flow.destination.filter(|_| flow.via == Via::Transparent) else {
-        return Some(asked && (denies || flow.via == Via::Explicit));
-    };
-    let Some(known) = flow.resolved.leads(fqdn, to) else {
-        // What asks for the name itself is what the rule denies.
-        return (asked && denies).then_some(true);
-    };
-    let embeds = || embedded(to).and_then(|to| flow.resolved.leads(fqdn, to)) == Some(true);
-    Some(known || denies && embeds())
 }
 
 /// A hit in mode `Deny`. Audit mode softens rules alone.

@@ -109,10 +109,11 @@ impl Threats {
         listed.into_iter().flatten().map(move |listed| Threat { mode, listed })
     }
 
-    /// Whether an address is listed, or the one that it embeds.
+    /// Whether an address is listed, or the one that it embeds. On the allowlist, an address is excused whatever it embeds, and what
+    /// it embeds excuses no entry of its own.
     fn lists(&self, ip: IpAddr) -> bool {
         let bad = |ip| self.addresses.contains(ip) && !self.allowed_addresses.contains(ip);
-        bad(ip) || embedded(ip).is_some_and(bad)
+        !self.allowed_addresses.contains(ip) && (bad(ip) || embedded(ip).is_some_and(bad))
     }
 }
 

@@ -214,3 +214,77 @@ fn a_network_rule_that_allows_is_covered_only_where_it_makes_a_difference() {
         assert_eq!(named, unreached, "{text}");
     }
 }
+
+/// As `[resolved]` has it: the name is judged first, and where it leads nowhere no rule denies.
+#[test]
+fn what_a_test_says_of_where_a_name_leads_comes_after_the_name_however_it_says_it() {
+    let policy = config::from_text("p.toml", BY_ADDRESS).expect("it loads").policy;
+    let resolved = |name: &str, to: &str| format!("[resolved]\n\"{name}\" = [{to}]\n");
+    for (head, target, more, passes) in [
+        // No rule admits the name: nobody looks up where it leads.
+        (
+            "",
+            "https://www.fabrikam.test",
+            "destination = \"203.0.113.9\"\nrule = \"default/n/some\"",
+            false,
+        ),
+        (
+            "",
+            "https://www.fabrikam.test",
+            "destination = \"203.0.113.9\"\nreason = \"NoRuleMatched\"",
+            true,
+        ),
+        (
+            "",
+            "https://www.contoso.test",
+            "destination = \"203.0.113.9\"\nrule = \"default/n/some\"",
+            true,
+        ),
+        (
+            &resolved("www.fabrikam.test", "\"203.0.113.9\""),
+            "https://www.fabrikam.test",
+            "rule = \"default/n/some\"",
+            false,
+        ),
+        (&resolved("www.contoso.test", ""), "https://www.contoso.test", "", false),
+    ] {
+        let text = format!("{head}[[attempt]]\nname = \"a\"\ntarget = \"{target}\"\ndecision = \"Deny\"\n{more}\n");
+        let suite = Suite::parse("t.toml", &text).expect("it loads");
+        let (ran, _) = run(&policy, &suite);
+        assert_eq!(ran.failed.is_empty(), passes, "{text}: {:?}", ran.judged);
+    }
+    let nowhere = resolved("www.contoso.test", "");
+    let text =
+        format!("{nowhere}[[attempt]]\nname = \"a\"\ntarget = \"https://www.contoso.test\"\ndecision = \"Allow\"\n");
+    let (ran, _) = run(&policy, &Suite::parse("t.toml", &text).expect("it loads"));
+    assert!(ran.failed.is_empty(), "{:?}", ran.judged);
+}
+
+/// It may lead there: then the first rule allows it, and the second never decides.
+#[test]
+fn a_routed_name_that_a_rule_allows_is_no_answer_until_the_test_says_where_it_leads() {
+    let deny = PRIVATE
+        .split("[[network_rule_collection]]")
+        .nth(1)
+        .expect("the first collection");
+    let allow = deny.replace("\"n\"", "\"y\"").replace("Deny", "Allow");
+    let deny = deny.replace("= 100", "= 150");
+    let text = format!("[[network_rule_collection]]{allow}[[network_rule_collection]]{deny}");
+    let policy = config::from_text("p.toml", &text).expect("it loads").policy;
+    let attempt = "[[attempt]]\nname = \"a\"\nvia = \"transparent\"\ntarget = \"https://sql.contoso.test\"\n\
+                   destination = \"203.0.113.9\"\n";
+    let resolved = |to: &str| format!("[resolved]\n\"sql.contoso.test\" = [\"{to}\"]\n{attempt}");
+    for (text, passes) in [
+        (format!("{attempt}decision = \"Deny\"\nrule = \"default/n/sql\""), false),
+        (format!("{attempt}decision = \"Deny\""), false),
+        (format!("{attempt}decision = \"Allow\""), false),
+        (resolved("203.0.113.9") + "decision = \"Allow\"", true),
+        (
+            resolved("203.0.113.8") + "decision = \"Deny\"\nreason = \"NoRuleMatched\"",
+            true,
+        ),
+    ] {
+        let (ran, _) = run(&policy, &Suite::parse("t.toml", &text).expect("it loads"));
+        assert_eq!(ran.failed.is_empty(), passes, "{text}: {:?}", ran.judged);
+    }
+}

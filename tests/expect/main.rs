@@ -263,3 +263,37 @@ fn what_is_said_of_an_exported_policy_leads_to_its_json() {
         (&*file.display().to_string(), 4)
     );
 }
+
+/// A test pins one rule: what two rules may be called stands for neither.
+#[test]
+fn a_name_that_several_rules_have_is_that_of_none() {
+    let group = |group: &str, priority: u16, collection: &str, name: &str| {
+        format!(
+            "[[rule_collection_group]]\nname = \"{group}\"\npriority = {priority}\n\
+             [[rule_collection_group.application_rule_collection]]\nname = \"{collection}\"\npriority = 100\naction = \"Allow\"\n\
+             [[rule_collection_group.application_rule_collection.rule]]\nname = \"r\"\nsource_addresses = [\"*\"]\n\
+             destination_fqdns = [\"{name}\"]\n"
+        )
+    };
+    let parent = group("g", 100, "c", "base.example.com")
+        .replace("rule_collection_group", "parent_policy.rule_collection_group");
+    let text = format!("[[parent_policy]]\nname = \"base\"\n{parent}")
+        + &group("g", 100, "c", "own.example.com")
+        + &group("a/b", 200, "c", "one.example.com")
+        + &group("a", 300, "b/c", "two.example.com");
+    let policy = config::from_text("p.toml", &text).expect("it loads").policy;
+    for (target, rule, passes) in [
+        ("two.example.com", "a/b/c/r", false),
+        ("one.example.com", "a/b/c/r", false),
+        ("own.example.com", "g/c/r", true),
+        ("base.example.com", "g/c/r", false),
+        ("base.example.com", "base/g/c/r", true),
+        ("own.example.com", "egret/g/c/r", true),
+    ] {
+        let tests = format!(
+            "[[attempt]]\nname = \"a\"\ntarget = \"https://{target}\"\ndecision = \"Allow\"\nrule = \"{rule}\"\n"
+        );
+        let (ran, _) = run(&policy, &Suite::parse("t.toml", &tests).expect("it loads"));
+        assert_eq!(ran.failed.is_empty(), passes, "{target} by {rule}");
+    }
+}

@@ -300,7 +300,7 @@ proptest! {
             let matched = seen.0.iter().find(ends).map(|(rule, _)| *rule);
             let later = tried.destination.is_none() && traced.by == DecidedBy::Network;
             let ended = traced.decision.behind.or(traced.decision.rule);
-            prop_assert!(traced.unresolved || later || ended == matched);
+            prop_assert!(traced.unresolved.is_some() || later || ended == matched);
             let goes_on = |(rule, matched): (RuleId, bool)| !matched || compiled.records_only(rule);
             prop_assert!(seen.0.windows(2).all(|pair| pair[0].0 < pair[1].0 && goes_on(pair[0])), "{:?}", seen.0);
         }

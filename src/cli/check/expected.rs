@@ -6,7 +6,7 @@ use crate::{
         output::{count, quoted},
     },
     config::{Checked, nearest::nearest, problem::printable},
-    expect::{Expectation, Judged, Near, Probe, Run, Suite, Survivor, is_called, label},
+    expect::{Expectation, Judged, Near, Probe, Run, Suite, Survivor, is_called, is_meant, label},
     policy::{Action, CompiledPolicy, Misses, Mode, RuleId, RuleOutcome, Via, compile::Mutation},
 };
 use serde_json::{Value, json};
@@ -92,9 +92,8 @@ impl<'a> Tests<'a> {
         if rules.is_empty() {
             text += "  why       no rule comes near it\n";
         }
-        if let Some(near) = self.no_such_rule(expected) {
-            let wanted = printable(expected.rule.as_deref().unwrap_or(""));
-            let _ = writeln!(text, "  note      no rule is called {wanted}{near}");
+        if let Some(note) = self.misnamed(expected) {
+            let _ = writeln!(text, "  note      {note}");
         }
         let target = quoted(&target);
         let source = probe.source;
@@ -106,16 +105,23 @@ impl<'a> Tests<'a> {
         text
     }
 
-    /// The rule that is wanted does not exist: what was probably meant, in words.
-    fn no_such_rule(&self, expected: &Expectation) -> Option<String> {
+    /// The rule that is wanted does not exist: what was probably meant, in words. Or several are called so: none is meant.
+    fn misnamed(&self, expected: &Expectation) -> Option<String> {
         let wanted = expected.rule.as_deref()?;
+        let shown = printable(wanted);
         let rules = || self.run.reached.iter().chain(&self.run.unreached);
-        if rules().any(|rule| is_called(&self.policy, *rule, wanted)) {
-            return None;
+        let mut called = rules().filter(|rule| is_called(&self.policy, **rule, wanted));
+        if called.next().is_some() {
+            let meant = rules().any(|rule| is_meant(&self.policy, *rule, wanted));
+            let several = (!meant).then(|| called.count() + 1).filter(|count| *count > 1);
+            return several.map(|count| format!("{count} rules are called {shown}: give each a name of its own"));
         }
         let labels: Vec<String> = rules().map(|rule| label(&self.policy, *rule)).collect();
         let near = nearest(wanted, labels.iter().map(String::as_str));
-        Some(near.map_or_else(String::new, |near| format!("; {near} is")))
+        Some(format!(
+            "no rule is called {shown}{}",
+            near.map_or_else(String::new, |near| format!("; {near} is"))
+        ))
     }
 
     fn got(&self, judged: &Judged) -> String {
@@ -135,13 +141,19 @@ impl<'a> Tests<'a> {
 
     /// Why what it got is no answer.
     fn doubt(&self, judged: &Judged) -> Option<String> {
-        match (judged.unresolved, judged.by_address) {
-            (_, Some(rule)) => Some(format!(
+        match (judged.by_address, judged.by_name) {
+            (Some(rule), _) => Some(format!(
                 "unless it leads where {} denies: say where, in `[resolved]` or `destination` of the tests",
                 label(&self.policy, rule)
             )),
-            (true, None) => Some("if a name of it leads there: `[resolved]` of the tests does not say".into()),
-            (false, None) => None,
+            (None, Some(rule)) if judged.decision.rule == Some(rule) => {
+                Some("if a name of it leads there: `[resolved]` of the tests does not say".into())
+            }
+            (None, Some(rule)) => Some(format!(
+                "unless a name leads there that {} allows: `[resolved]` of the tests does not say",
+                label(&self.policy, rule)
+            )),
+            (None, None) => None,
         }
     }
 

@@ -100,15 +100,12 @@ fn flips(it: &Explanation, end: &End) -> bool {
 
 /// What brings an end about, in words. The rules keep their numbers in every change that is tried.
 fn by(it: &Explanation, end: &End) -> String {
-    let denied = end.denied().first().map(|(_, judged)| judged.evaluation.decision);
-    let decision = end.decision();
     if let Some(rule) = end.by_address() {
         return format!("rule {}, if the name leads there,", it.label(rule));
     }
-    match (decision.rule, denied.and_then(|denied| denied.rule)) {
-        _ if end.permitted() == decision.permits() => decided(it, end),
-        (_, Some(rule)) => format!("rule {}", it.label(rule)),
-        (_, None) => format!("what comes after the rules ({})", end.reason()),
+    match end.permitted() == end.decision().permits() {
+        true => decided(it, end),
+        false => format!("what comes after the rules ({})", end.reason()),
     }
 }
 
@@ -117,7 +114,7 @@ fn decided(it: &Explanation, end: &End) -> String {
     let decision = end.decision();
     match decision.rule {
         // Nobody says where the names lead by which it denies.
-        Some(rule) if end.judged.evaluation.unresolved => {
+        Some(rule) if end.judged.evaluation.unresolved == Some(rule) => {
             format!("rule {}, if a name of it leads there,", it.label(rule))
         }
         Some(rule) => format!("rule {}", it.label(rule)),
@@ -166,10 +163,23 @@ fn candidates<'a>(it: &'a Explanation, end: &'a End) -> Vec<Change<'a>> {
     let judged: Vec<_> = judged.into_iter().chain(addresses).collect();
     let deny = judged.iter().map(|(_, judged)| judged.evaluation.decision);
     let deny = deny
+        .chain([end.decision()])
         .filter(|decision| decision.action == Action::Deny)
         .filter_map(|decision| decision.rule);
-    let listed = judged.iter().filter_map(|(_, judged)| judged.evaluation.threat);
-    let listed = listed.filter_map(|threat| allowlisted(it, threat.listed));
+    let listed: Vec<Listed> = judged
+        .iter()
+        .filter_map(|(_, judged)| judged.evaluation.threat)
+        .map(|threat| threat.listed)
+        .collect();
+    // What is listed, then what takes the whole attempt out: lists may hold more of it.
+    let whole = [Listed::Name, Listed::Source(it.asked.source)]
+        .into_iter()
+        .filter(|_| !listed.is_empty());
+    let listed = listed
+        .iter()
+        .copied()
+        .chain(whole)
+        .filter_map(|listed| allowlisted(it, listed));
     let steps = || {
         let steps = judged
             .iter()
@@ -247,7 +257,11 @@ fn if_wrong(key: &str, what: &str) -> String {
 
 /// No single change flips it: what is missing.
 fn otherwise(it: &Explanation, end: &End) -> String {
-    let threat = end.judged.evaluation.threat;
+    // Each has something of its own, be it a rule that denies all of them.
+    if let Some(words) = addresses(it, end).filter(|_| !end.permitted()) {
+        return words;
+    }
+    let threat = end.told.threat;
     if let (Reason::ThreatIntelligence, Some(threat)) = (end.decision().reason, threat) {
         return match allowlisted(it, threat.listed) {
             Some(Change::Allowlisted(key, what, _)) => {
@@ -272,12 +286,12 @@ fn otherwise(it: &Explanation, end: &End) -> String {
         (Action::Deny, None, None) if decision.reason == Reason::NoRuleMatched => {
             "no rule comes near: add a network rule for this address and port".into()
         }
-        _ => addresses(it, end).unwrap_or_else(|| {
+        _ => {
             let resolution = end.resolution.as_ref();
             resolution
                 .map_or(end.reason().row().remedy, |found| found.remedy(end.reason()))
                 .to_owned()
-        }),
+        }
     }
 }
 

@@ -6,12 +6,15 @@ use super::{
     judged::{self, Judged},
     resolve::Resolution,
 };
-use crate::policy::{Action, CompiledPolicy, DecidedBy, Decision, Reason, RuleId, Via};
+use crate::policy::{Action, CompiledPolicy, DecidedBy, Decision, Evaluation, Reason, RuleId, Via};
 use std::net::IpAddr;
 
 /// The end of an attempt, as far as was looked.
 pub struct End {
+    /// What was said before anything was looked up, step by step.
     pub judged: Judged,
+    /// What is told in the end: of the name, or of the addresses that it leads to.
+    pub told: Evaluation,
     /// An address that is never dialled, whatever the rules say.
     pub never_dialled: bool,
     /// What becomes of the name's addresses, if they were looked up.
@@ -20,7 +23,7 @@ pub struct End {
 
 impl End {
     pub fn decision(&self) -> Decision {
-        self.judged.evaluation.decision
+        self.told.decision
     }
 
     /// Whether the flow would get through, for certain.
@@ -36,13 +39,14 @@ impl End {
 
     /// Whether it gets as far as its addresses.
     fn passes_rules(&self) -> bool {
-        self.decision().permits() && !self.never_dialled
+        self.judged.evaluation.decision.permits() && !self.never_dialled
     }
 
     /// The rule that may deny where the name leads, if nobody says where that is.
     pub fn by_address(&self) -> Option<RuleId> {
         let open = self.judged.evaluation.by_address;
-        open.filter(|_| self.resolution.is_none() && !self.never_dialled)
+        let known = self.resolution.as_ref().is_some_and(Resolution::is_known);
+        open.filter(|_| !known && !self.never_dialled)
     }
 
     /// Whether it would get through in every mode: what audit mode lets through is denied.
@@ -78,6 +82,7 @@ impl Explanation {
         self.asked.target.host.as_ref().ok()?;
         let judged = judged::judge(policy, &self.asked, &self.resolved);
         let mut end = End {
+            told: judged.evaluation,
             judged,
             never_dialled: false,
             resolution: None,
@@ -96,10 +101,11 @@ impl Explanation {
             let mut resolution = Resolution::vetted(answer, &self.addresses, self.asked.target.port, scope);
             if self.asked.via == Via::Explicit {
                 let judge = |ip| judged::judge(policy, &self.asked.leading_to(ip), &self.resolved);
-                if let Some(mut recorded) = resolution.judge(judge) {
-                    let told = &mut recorded.evaluation.decision;
-                    *told = told.behind_which(decision);
-                    end.judged = recorded;
+                if let Some(mut told) = resolution.judge(judge) {
+                    if told.decision.permits() {
+                        told.decision = told.decision.behind_which(decision);
+                    }
+                    end.told = told;
                 }
             }
             end.resolution = Some(resolution);

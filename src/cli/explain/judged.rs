@@ -3,7 +3,9 @@
 use super::{Explanation, asked::Asked};
 use crate::{
     expect::{label, target::Speaks},
-    policy::{CompiledPolicy, DecidedBy, Evaluation, Expected, Misses, Protocol, Resolved, RuleId, RuleOutcome, Trace},
+    policy::{
+        Action, CompiledPolicy, DecidedBy, Evaluation, Expected, Misses, Protocol, Resolved, RuleId, RuleOutcome, Trace,
+    },
 };
 
 /// What was decided, as what, and on the way where.
@@ -55,27 +57,34 @@ impl Trace for Steps {
     }
 }
 
-/// Why there is no answer: a rule denies by names or addresses, and whether it speaks of the attempt hangs on where names lead
+/// Why there is no answer: a rule speaks of names or addresses, and whether it speaks of the attempt hangs on where names lead
 /// of which nobody says it.
 pub fn doubt(it: &Explanation) -> Option<String> {
     let by_name = unresolved(&it.policy, &it.judged()?.evaluation);
     by_name.or_else(|| {
         let (rule, name) = (it.by_address()?, it.asked.target.name()?);
+        let unknown = match it.resolution().map(|resolution| &resolution.answer) {
+            Some(Err(error)) => format!("could not be looked up ({error}):"),
+            _ => "is not known: `--resolve` looks it up,".into(),
+        };
         Some(format!(
-            "rule {} denies addresses, and where `{name}` leads is not known: `--resolve` looks it up, `--resolved {name}=IP` \
-             or `--destination IP` says it",
+            "rule {} denies addresses, and where `{name}` leads {unknown} `--resolved {name}=IP` or `--destination IP` says it",
             it.label(rule),
         ))
     })
 }
 
-/// A rule denies by names of which nobody says where they lead: whether it speaks of the attempt is not known.
+/// A rule speaks of names of which nobody says where they lead: whether it speaks of the attempt is not known.
 pub fn unresolved(policy: &CompiledPolicy, evaluation: &Evaluation) -> Option<String> {
-    let rule = evaluation.decision.rule.filter(|_| evaluation.unresolved)?;
+    let rule = evaluation.unresolved?;
+    let verb = match policy.action(rule) {
+        Action::Allow => "allows",
+        Action::Deny => "denies",
+    };
     let fqdns = &policy.network_rule(rule)?.destinations.fqdns;
     let names: Vec<String> = fqdns.iter().map(|name| format!("`{name}`")).collect();
     Some(format!(
-        "rule {} denies by name, and where {} leads is not known: `--resolve` looks names up, and could not if it was given; \
+        "rule {} {verb} by name, and where {} leads is not known: `--resolve` looks names up, and could not if it was given; \
          `--resolved NAME=IP` says it, and in policy tests `[resolved]`",
         label(policy, rule),
         names.join(", "),
@@ -89,7 +98,7 @@ pub fn judge(policy: &CompiledPolicy, asked: &Asked, resolved: &Resolved) -> Jud
         let evaluation = policy.evaluate(&asked.flow(protocol, resolved), &mut steps);
         let mut steps = steps.0;
         // A network rule may decide after the name was judged: what was asked for the name does not count then.
-        let ends = !evaluation.unresolved && evaluation.decision.behind.is_none();
+        let ends = evaluation.unresolved.is_none() && evaluation.decision.behind.is_none();
         let rule = evaluation.decision.rule.filter(|_| ends);
         if let Some(at) = steps.iter().position(|step| Some(step.rule) == rule)
             && evaluation.by == DecidedBy::Network

@@ -5,8 +5,8 @@ use crate::{
     config::Checked,
     dns::{ResolveError, Resolver},
     policy::{
-        Action, AddressPlan, Answer, AnswerAddress, ApplicationRule, DecidedBy, Fqdn, Reason, Resolved, Via,
-        vet::RuleScope,
+        Action, AddressPlan, Answer, AnswerAddress, ApplicationRule, DecidedBy, Evaluation, Fqdn, Reason, Resolved,
+        Via, vet::RuleScope,
     },
 };
 use anyhow::bail;
@@ -105,9 +105,15 @@ impl Resolution {
         }
     }
 
-    /// Has each vetted address judged by itself. One that a list holds spoils the answer. Where network rules deny each that is
-    /// left, in audit mode alone, it is told as what it would have been: as of the first.
-    pub fn judge(&mut self, judge: impl Fn(IpAddr) -> Judged) -> Option<Judged> {
+    /// Whether that is where the name leads, or that it leads nowhere: a lookup that failed says neither.
+    pub fn is_known(&self) -> bool {
+        use ResolveError::{NoData, Nxdomain};
+        matches!(self.answer, Ok(_) | Err(Nxdomain { .. } | NoData { .. }))
+    }
+
+    /// Has each vetted address judged by itself. One that a list holds spoils the answer. Where none is left, or where network
+    /// rules deny each that is, in audit mode alone, it is told as what the first one is, or would have been.
+    pub fn judge(&mut self, judge: impl Fn(IpAddr) -> Judged) -> Option<Evaluation> {
         let Ok(addresses) = &mut self.vetted else { return None };
         let judged = addresses.iter().map(|ip| (*ip, judge(*ip)));
         let (kept, denied): (Vec<_>, Vec<_>) = judged.partition(|(_, judged)| judged.evaluation.decision.permits());
@@ -118,13 +124,13 @@ impl Resolution {
         if addresses.is_empty() || spoilt.is_some() {
             let first = spoilt.or(self.denied.first());
             self.vetted = Err(first.map_or(Reason::AddressDenied, |(_, judged)| judged.evaluation.decision.reason));
-            return None;
+            return first.map(|(_, judged)| judged.evaluation);
         }
         let recorded = |judged: &Judged| {
             judged.evaluation.by == DecidedBy::Network && judged.evaluation.decision.action == Action::Deny
         };
         let all = kept.iter().all(|(_, judged)| recorded(judged));
-        kept.into_iter().map(|(_, judged)| judged).next().filter(|_| all)
+        kept.first().map(|(_, judged)| judged.evaluation).filter(|_| all)
     }
 }
 

@@ -5,19 +5,23 @@
 //! would hold today. What a row does not tell is never guessed.
 
 mod attempt;
+mod led_to;
 mod possible;
 mod read;
+mod rules;
 mod sentence;
+mod spoken;
 
 use crate::{
     cli::{Answer, output::print},
     config::{Checked, problem::printable},
-    policy::{Action, CompiledPolicy, DecidedBy, RuleId, ThreatMode, Translated, Via},
+    policy::{Action, CompiledPolicy, DecidedBy, NoTrace, ThreatMode, Translated, Via},
 };
 use anyhow::{Context, bail};
 use attempt::{Attempt, Then};
 use possible::Possible;
 use read::Row;
+use rules::Named;
 use serde_json::json;
 
 /// Reads the row, judges its attempt, and says whether it came out alike.
@@ -44,7 +48,7 @@ struct Compared {
 struct Verdict {
     word: String,
     reason: Option<&'static str>,
-    rules: Vec<String>,
+    rules: Vec<Named>,
 }
 
 impl Compared {
@@ -65,10 +69,10 @@ impl Compared {
                     Then::Translated(ip, port) => translated_to(&ip.to_string(), port),
                 },
                 reason: None,
-                rules: attempt.rule.iter().map(|rule| printable(rule)).collect(),
+                rules: attempt.rule.iter().map(|rule| Named::of_row(policy, rule)).collect(),
             },
             now,
-            unasked: (by_address && attempt.destination.is_none())
+            unasked: (by_address && attempt.destination.is_none() && attempt.led_to.is_none())
                 .then_some("lists of addresses were not asked: the row names none"),
             attempt,
         })
@@ -79,13 +83,20 @@ impl Compared {
             let reason = verdict.reason.map_or_else(String::new, |reason| format!(", {reason}"));
             let by = match &verdict.rules[..] {
                 [] => String::new(),
-                rules => format!(" by {}", rules.join(" or ")),
+                rules => format!(
+                    " by {}",
+                    rules.iter().map(Named::shown).collect::<Vec<_>>().join(" or ")
+                ),
             };
             format!("{}{reason}{by}", verdict.word)
         };
         let end = match (self.then.word == self.now.word, self.same_rule()) {
             (true, true) => "decided alike",
-            (true, false) => "decided alike, by another rule",
+            (true, false) => match (&self.then.rules[..], &self.now.rules[..]) {
+                ([], _) => "decided alike, now by a rule",
+                (_, []) => "decided alike, now by no rule",
+                (_, _) => "decided alike, by another rule",
+            },
             (false, _) => "decided otherwise",
         };
         let unasked = self
@@ -103,7 +114,7 @@ impl Compared {
     fn same_rule(&self) -> bool {
         match &self.then.rules[..] {
             [] => self.now.rules.is_empty(),
-            then => self.now.rules.contains(&then[0]),
+            then => self.now.rules.iter().any(|now| then[0].is(now)),
         }
     }
 
@@ -112,8 +123,8 @@ impl Compared {
             "row": self.place,
             "target": self.attempt.target(),
             "source": self.attempt.source,
-            "then": { "action": self.then.word, "rule": self.then.rules.first() },
-            "now": { "action": self.now.word, "reason": self.now.reason, "rules": self.now.rules },
+            "then": { "action": self.then.word, "rule": self.then.rules.first().map(Named::shown) },
+            "now": { "action": self.now.word, "reason": self.now.reason, "rules": self.now.rules.iter().map(Named::shown).collect::<Vec<_>>() },
             "alike": self.then.word == self.now.word,
             "not_asked": self.unasked,
         });
@@ -138,38 +149,35 @@ fn listed(policy: &CompiledPolicy, attempt: &Attempt) -> Verdict {
 
 /// What the rules say today. Fails if that depends on what the row does not tell.
 fn by_rules(policy: &CompiledPolicy, attempt: &Attempt) -> anyhow::Result<Verdict> {
-    let judged: Vec<_> = attempt
-        .ways
-        .iter()
-        .map(|via| possible::answers(policy, &attempt.flow(*via)))
-        .collect();
-    for (_, evaluation) in &judged {
-        if let Some(doubt) = super::judged::unresolved(policy, evaluation) {
+    let mut answers: Vec<Possible> = Vec::new();
+    for (via, protocol) in
+        (attempt.ways.iter()).flat_map(|via| attempt.protocols.iter().map(move |spoken| (*via, *spoken)))
+    {
+        let (found, evaluations) = possible::of_attempt(policy, attempt, &attempt.flow(via, protocol));
+        let mut doubts = evaluations
+            .iter()
+            .filter_map(|evaluation| super::judged::unresolved(policy, evaluation));
+        if let Some(doubt) = doubts.next() {
             bail!("{doubt}");
         }
+        answers.extend(found);
     }
-    let answers: Vec<&Possible> = judged.iter().flat_map(|(answers, _)| answers).collect();
     let one = |action| answers.iter().find(|answer| answer.action == action);
     if let (Some(allow), Some(deny)) = (one(Action::Allow), one(Action::Deny)) {
         let by = |answer: &Possible| match answer.rule {
-            Some(rule) => label(policy, rule),
+            Some(rule) => Named::of(policy, rule).shown(),
             None => "the default".into(),
         };
         bail!(
-            "the row does not tell enough: by {} it is allowed, by {} denied, depending on {}; say it: `egret explain .. --via \
-             transparent --destination IP`",
+            "the row does not tell enough: by {} it is allowed, by {} denied, depending on {}; say it: `egret explain TARGET --via \
+             WAY --destination IP`",
             by(allow),
             by(deny),
-            match attempt.ways.len() {
-                1 => "the address that it leads to",
-                _ => "the way it came and the address that it leads to",
-            }
+            open(attempt).join(" and ")
         );
     }
-    let mut rules: Vec<String> = answers
-        .iter()
-        .filter_map(|answer| answer.rule)
-        .map(|rule| label(policy, rule))
+    let mut rules: Vec<Named> = (answers.iter().filter_map(|answer| answer.rule))
+        .map(|rule| Named::of(policy, rule))
         .collect();
     rules.dedup();
     let first = answers.first().context("an evaluation has an end")?;
@@ -180,18 +188,38 @@ fn by_rules(policy: &CompiledPolicy, attempt: &Attempt) -> anyhow::Result<Verdic
     })
 }
 
+/// What the row does not tell, in words.
+fn open(attempt: &Attempt) -> Vec<&'static str> {
+    let routed = attempt.ways.contains(&Via::Transparent);
+    let said = [
+        (attempt.ways.len() > 1, "the way it came"),
+        (attempt.protocols.len() > 1, "whether TLS or HTTP is spoken"),
+        (routed && attempt.name.is_none(), "what is spoken, and to which name"),
+        (attempt.led_to.is_some(), "which of its addresses are dialled"),
+    ];
+    let mut open: Vec<&str> = said
+        .into_iter()
+        .filter(|(open, _)| *open)
+        .map(|(_, what)| what)
+        .collect();
+    if open.is_empty() || attempt.destination.is_none() {
+        open.push("the address that it leads to");
+    }
+    open
+}
+
 /// Where a DNAT rule would send it today.
 fn translated(policy: &CompiledPolicy, attempt: &Attempt) -> anyhow::Result<Verdict> {
-    let evaluation = possible::answers(policy, &attempt.flow(Via::Transparent)).1;
+    let evaluation = policy.evaluate(&attempt.flow(Via::Transparent, None), &mut NoTrace);
     let decision = evaluation.decision;
-    let rules: Vec<String> = decision.rule.iter().map(|rule| label(policy, *rule)).collect();
+    let rules: Vec<Named> = decision.rule.iter().map(|rule| Named::of(policy, *rule)).collect();
     let nat = decision.rule.and_then(|rule| policy.nat_rule(rule));
     let word = match (evaluation.by, nat, &attempt.then) {
         (DecidedBy::Nat, Some(nat), Then::Translated(_, then)) => match &nat.translated {
             Translated::Address(ip) => translated_to(&ip.to_string(), nat.translated_port),
             Translated::Fqdn(name) if nat.translated_port == *then => bail!(
                 "rule {} translates to {name}, and the row tells an address: resolve the name and compare",
-                rules.join("")
+                rules.iter().map(Named::shown).collect::<String>()
             ),
             Translated::Fqdn(name) => translated_to(name.as_str(), nat.translated_port),
         },
@@ -202,12 +230,6 @@ fn translated(policy: &CompiledPolicy, attempt: &Attempt) -> anyhow::Result<Verd
         reason: Some(decision.reason.name()),
         rules,
     })
-}
-
-/// As the three columns of a row name it.
-fn label(policy: &CompiledPolicy, rule: RuleId) -> String {
-    let names = policy.rule_ref(rule);
-    printable(&format!("{}/{}/{}", names.group, names.collection, names.rule))
 }
 
 fn translated_to(host: &str, port: u16) -> String {

@@ -155,8 +155,7 @@ fn groups(it: &Explanation, text: &mut String) {
 
 /// What stands at the same priority as the rule that decided.
 fn ties(it: &Explanation) -> Vec<String> {
-    let judged = it.judged();
-    let Some(rule) = judged.and_then(|judged| judged.evaluation.decision.rule) else {
+    let Some(rule) = it.told().and_then(|told| told.decision.rule) else {
         return Vec::new();
     };
     let ties = it.policy.ties(rule);
@@ -178,31 +177,37 @@ fn stages(it: &Explanation, judged: &Judged, text: &mut String) {
     };
     let model = it.policy.model();
     let explicit = it.asked.via == Via::Explicit;
+    let nameless = judged.protocol.is_none() || it.asked.target.name().is_none();
+    let mut of_names = it.policy.application_rules();
+    let application = of_names.any(|rule| it.policy.kind(rule) == Some(DecidedBy::Application));
     let Evaluation { by, decision, .. } = judged.evaluation;
     let by = decision.behind.and_then(|rule| it.policy.kind(rule)).unwrap_or(by);
     stage(it, "DNAT rules", &of(DecidedBy::Nat), text, || match () {
         () if by < DecidedBy::Nat => "not asked",
         () if explicit => "not asked: what comes to the proxy port has no address to translate",
+        () if it.policy.nat_rules().next().is_some() => "not asked",
         () => "none",
     });
     stage(it, "network rules", &of(DecidedBy::Network), text, || match () {
         () if by < DecidedBy::Network => "not asked",
         () if explicit && !model.explicit_network_rules => "not asked at the proxy port, as in Azure",
+        () if it.policy.network_rules().next().is_some() => "not asked",
         () => "none",
     });
     stage(it, "application rules", &of(DecidedBy::Application), text, || {
         match () {
             () if by < DecidedBy::Application => "not asked",
-            () if judged.protocol.is_none() || it.asked.target.name().is_none() => {
-                "not asked: they know names, over HTTP and TLS"
-            }
+            () if nameless => "not asked: they know names, over HTTP and TLS",
+            () if application => "not asked",
             () => "none",
         }
     });
     stage(it, "infrastructure", &of(DecidedBy::Infrastructure), text, || {
         match () {
             () if by < DecidedBy::Infrastructure => "not asked",
-            () => "empty",
+            () if model.infrastructure.is_empty() => "empty",
+            () if nameless => "not asked: it knows names, over HTTP and TLS",
+            () => "not asked",
         }
     });
     let end = if by == DecidedBy::Default {
@@ -261,7 +266,7 @@ fn stage(it: &Explanation, title: &str, steps: &[Step], text: &mut String, empty
 }
 
 fn decision(it: &Explanation, text: &mut String) {
-    let judged = it.judged().map(|judged| judged.evaluation.decision);
+    let judged = it.told().map(|told| told.decision);
     let action = judged.map_or(Action::Deny, |decision| decision.action);
     let by = judged.and_then(|decision| decision.rule);
     let by = by.map_or_else(String::new, |rule| format!(" by {}", it.label(rule)));
@@ -282,10 +287,16 @@ fn decision(it: &Explanation, text: &mut String) {
     if action == Action::Deny && judged.is_some_and(|decision| decision.mode == Mode::Audit) {
         let behind = judged.and_then(|decision| decision.behind);
         let by = behind.map_or_else(String::new, |rule| format!(" by {}", it.label(rule)));
-        let _ = writeln!(
-            text,
-            "           audit: it is let through all the same{by}, and recorded as denied"
-        );
+        let _ = match it.permitted() {
+            true => writeln!(
+                text,
+                "           audit: it is let through all the same{by}, and recorded as denied"
+            ),
+            false => writeln!(
+                text,
+                "           audit: the rules alone would let it through{by}, and what comes beside them does not"
+            ),
+        };
     }
     if judged.is_some_and(|decision| decision.wide) {
         text.push_str("           wide: the rule admits every tenant's resource of this kind\n");

@@ -1,4 +1,5 @@
 mod audit;
+mod told;
 
 use super::*;
 use crate::{
@@ -162,7 +163,7 @@ fn what_is_routed_says_where_to_and_what_is_no_tcp_cannot_come_to_the_proxy_port
         "https://api.example.com --source 10.1.0.7 --via transparent --destination 10.9.0.1",
     )
     .unwrap();
-    assert_eq!(found.judged().unwrap().evaluation.by, DecidedBy::Application);
+    assert_eq!(found.told().unwrap().by, DecidedBy::Application);
     let found = explain(POLICY, "tcp://10.9.0.1:22 --source 10.1.0.7").unwrap();
     assert_eq!((found.asked.via, found.permitted()), (Via::Transparent, true));
 }
@@ -172,7 +173,7 @@ fn an_address_that_is_never_dialled_is_not_permitted_whatever_a_network_rule_say
     let open = POLICY.replace("10.9.0.0/16", "169.254.0.0/16");
     let found = explain(&open, "169.254.169.254:22 --source 10.1.0.7").unwrap();
     assert!(found.never_dialled() && !found.permitted());
-    let decision = found.judged().unwrap().evaluation.decision;
+    let decision = found.told().unwrap().decision;
     assert_eq!((decision.action, decision.mode), (Action::Allow, Mode::Enforce));
 }
 

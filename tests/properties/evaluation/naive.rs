@@ -130,6 +130,7 @@ fn naive_end(policy: &Policy, tried: &Tried, perhaps: &mut Option<Verdict>) -> V
     }
     let explicit = tried.via == Via::Explicit;
     let mut excepted = false;
+    let mut named_before: Vec<(Fqdn, Action)> = Vec::new();
     for placed in in_order(policy) {
         let by = match placed.rule {
             AnyRule::Nat(rule) => {
@@ -141,7 +142,7 @@ fn naive_end(policy: &Policy, tried: &Tried, perhaps: &mut Option<Verdict>) -> V
             AnyRule::Network(rule) => {
                 let asked = !explicit || policy.explicit_network_rules;
                 let packet = naive_packet(&rule.sources, &rule.ip_protocols, &rule.destination_ports, tried);
-                let by_name = naive_by_name(rule, placed.action, tried);
+                let by_name = naive_by_name(rule, placed.action, tried, &named_before);
                 let by_address = naive_by_address(rule, placed.action, tried);
                 let named = explicit && tried.name.is_some();
                 let decides = match (named, placed.action) {
@@ -149,7 +150,12 @@ fn naive_end(policy: &Policy, tried: &Tried, perhaps: &mut Option<Verdict>) -> V
                     (true, Action::Allow) => by_name,
                     (true, Action::Deny) => by_name || by_address && !excepted,
                 };
-                if asked && packet && !decides && placed.action == Action::Deny && naive_unknown(rule, tried) {
+                if asked
+                    && packet
+                    && !decides
+                    && placed.action == Action::Deny
+                    && naive_unknown(rule, tried, &named_before)
+                {
                     let names = Some(placed.names.clone());
                     let verdict = (
                         DecidedBy::Network,
@@ -161,6 +167,10 @@ fn naive_end(policy: &Policy, tried: &Tried, perhaps: &mut Option<Verdict>) -> V
                     perhaps.get_or_insert(verdict);
                 }
                 excepted |= asked && packet && named && by_address && placed.action == Action::Allow;
+                if asked && packet {
+                    let names = rule.destinations.fqdns.iter();
+                    named_before.extend(names.map(|fqdn| (fqdn.clone(), placed.action)));
+                }
                 (asked && packet && decides).then_some(DecidedBy::Network)
             }
             AnyRule::Application(rule) => {
@@ -233,6 +243,7 @@ fn naive_threat(policy: &Policy, tried: &Tried) -> bool {
         return false;
     }
     let ends = [Some(tried.source), tried.destination].into_iter().flatten();
+    let ends = ends.filter(|ip| !within(&lists.allowed_addresses, *ip));
     let mut forms = ends.flat_map(|ip| [Some(ip), naive_nat64(ip)]).flatten();
     named(&lists.fqdns) || forms.any(|ip| within(&lists.addresses, ip) && !within(&lists.allowed_addresses, ip))
 }
@@ -263,7 +274,15 @@ fn naive_packet(sources: &Sources, protocols: &[IpProtocol], ports: &[PortRange]
     source && admitted
 }
 
-fn naive_by_name(rule: &NetworkRule, action: Action, tried: &Tried) -> bool {
+/// Wherever the name leads, an earlier rule goes first; one that allows speaks of the very address.
+fn naive_taken(fqdn: &Fqdn, tried: &Tried, before: &[(Fqdn, Action)]) -> bool {
+    let translated = tried.destination.and_then(naive_nat64).is_some();
+    before
+        .iter()
+        .any(|(other, action)| other == fqdn && (*action == Action::Deny || !translated))
+}
+
+fn naive_by_name(rule: &NetworkRule, action: Action, tried: &Tried, before: &[(Fqdn, Action)]) -> bool {
     let denies = action == Action::Deny;
     let leads = |fqdn: &Fqdn| {
         let asked = tried.name.as_ref() == Some(fqdn);
@@ -272,7 +291,7 @@ fn naive_by_name(rule: &NetworkRule, action: Action, tried: &Tried) -> bool {
             (Via::Explicit, _) => asked,
             (Via::Transparent, None) => asked && denies,
             (Via::Transparent, Some(to)) => match known(to) {
-                None => asked && denies,
+                None => asked && denies && !naive_taken(fqdn, tried, before),
                 Some(leads) => leads || denies && naive_nat64(to).and_then(known) == Some(true),
             },
         }
@@ -280,8 +299,9 @@ fn naive_by_name(rule: &NetworkRule, action: Action, tried: &Tried) -> bool {
     rule.destinations.fqdns.iter().any(leads)
 }
 
-fn naive_unknown(rule: &NetworkRule, tried: &Tried) -> bool {
-    let unknown = |fqdn: &Fqdn| tried.destination.is_some_and(|to| tried.leads(fqdn, to).is_none());
+fn naive_unknown(rule: &NetworkRule, tried: &Tried, before: &[(Fqdn, Action)]) -> bool {
+    let unsaid = |fqdn: &Fqdn| tried.destination.is_some_and(|to| tried.leads(fqdn, to).is_none());
+    let unknown = |fqdn: &Fqdn| unsaid(fqdn) && !naive_taken(fqdn, tried, before);
     tried.via == Via::Transparent && rule.destinations.fqdns.iter().any(unknown)
 }
 

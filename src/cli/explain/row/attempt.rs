@@ -1,6 +1,6 @@
 //! The attempt of a row, and what was decided then.
 
-use super::read::Row;
+use super::{led_to::LedTo, read::Row, spoken};
 use crate::{
     config::problem::printable,
     policy::{FlowAttempt, Fqdn, Host, Protocol, Reason, Resolved, Transport, Via},
@@ -15,13 +15,24 @@ pub struct Attempt {
     /// The ways by which it may have come. Older sentences of Azure's do not tell.
     pub ways: &'static [Via],
     pub transport: Transport,
-    pub protocol: Option<Protocol>,
+    /// What may have been spoken: a row of network rules does not tell HTTP from TLS. `None`: neither.
+    pub protocols: Vec<Option<Protocol>>,
     pub destination: Option<IpAddr>,
     pub name: Option<Fqdn>,
+    /// Where the name led that was asked for at the proxy port, if it was looked up.
+    pub led_to: Option<LedTo>,
     pub port: u16,
     pub then: Then,
+    pub rule: Option<RuleColumns>,
+}
+
+/// A rule as a row names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RuleColumns {
+    /// Empty: the row does not tell it.
+    pub policy: String,
     /// `group/collection/rule`
-    pub rule: Option<String>,
+    pub label: String,
 }
 
 /// What a row tells of, in the words of its table.
@@ -50,7 +61,9 @@ impl Attempt {
         let text = |key: &str| columns[key].as_str().unwrap_or_default();
         let ours = &columns["egret"];
         let (then, rule) = (then(row)?, rule(columns));
-        decided_by_policy(columns, rule.is_some())?;
+        if then != Then::Rules("Allow") {
+            decided_by_policy(columns, rule.is_some())?;
+        }
         let (host, name) = host(ours["fqdn"].as_str().unwrap_or(text("Fqdn")))?;
         let address = match text("DestinationIp") {
             "" => ours["address"].as_str().unwrap_or_default(),
@@ -64,6 +77,7 @@ impl Attempt {
             bail!("the row tells neither a name nor an address: what was judged is not known");
         }
         let written = text("Protocol");
+        let network = row.category == "AZFWNetworkRule";
         Ok(Self {
             source: text("SourceIp")
                 .parse::<IpAddr>()
@@ -71,7 +85,11 @@ impl Attempt {
                 .to_canonical(),
             ways: ways(row),
             transport: transport(written)?,
-            protocol: protocol(written),
+            protocols: match network && name.is_some() && written.eq_ignore_ascii_case("tcp") {
+                true => spoken::in_a_request(ours["requested"].as_str().unwrap_or_default()),
+                false => vec![spoken::named(written)],
+            },
+            led_to: LedTo::read(row).filter(|_| name.is_some()),
             destination: destination.map(|ip| ip.to_canonical()),
             name,
             port: number(&columns["DestinationPort"]).context("`DestinationPort` is no port")?,
@@ -81,7 +99,7 @@ impl Attempt {
     }
 
     /// As the policy sees it.
-    pub fn flow(&self, via: Via) -> FlowAttempt<'_> {
+    pub fn flow(&self, via: Via, protocol: Option<Protocol>) -> FlowAttempt<'_> {
         FlowAttempt {
             source: self.source,
             via,
@@ -89,7 +107,7 @@ impl Attempt {
             destination: self.destination,
             port: self.port,
             name: self.name.as_ref(),
-            protocol: self.protocol,
+            protocol,
             resolved: Resolved::NONE,
         }
     }
@@ -101,12 +119,12 @@ impl Attempt {
             (None, Some(ip)) => Host::Address(ip).to_string(),
             (None, None) => String::new(),
         };
-        let way = match (self.protocol, self.transport) {
-            (Some(Protocol::Https), _) => "https",
-            (Some(Protocol::Http), _) => "http",
-            (None, Transport::Udp) => "udp",
-            (None, Transport::Icmp) => return format!("icmp {host}"),
-            (None, _) => "tcp",
+        let way = match (&self.protocols[..], self.transport) {
+            ([Some(Protocol::Https)], _) => "https",
+            ([Some(Protocol::Http)], _) => "http",
+            (_, Transport::Udp) => "udp",
+            (_, Transport::Icmp) => return format!("icmp {host}"),
+            (_, _) => "tcp",
         };
         format!("{way} {host}:{}", self.port)
     }
@@ -163,15 +181,6 @@ fn then(row: &Row) -> anyhow::Result<Then> {
     }
 }
 
-/// MSSQL is neither: egret has no application rules for it.
-fn protocol(text: &str) -> Option<Protocol> {
-    match text.to_ascii_lowercase().as_str() {
-        "https" => Some(Protocol::Https),
-        "http" => Some(Protocol::Http),
-        _ => None,
-    }
-}
-
 /// `ICMP Type=8` is how Azure writes an echo.
 fn transport(text: &str) -> anyhow::Result<Transport> {
     let word = text.split_whitespace().next().unwrap_or_default().to_ascii_lowercase();
@@ -210,7 +219,11 @@ fn number(value: &Value) -> Option<u16> {
     }
 }
 
-fn rule(columns: &Value) -> Option<String> {
-    let names = ["RuleCollectionGroup", "RuleCollection", "Rule"].map(|key| columns[key].as_str().unwrap_or_default());
-    (!names[2].is_empty()).then(|| names.join("/"))
+fn rule(columns: &Value) -> Option<RuleColumns> {
+    let text = |key: &str| columns[key].as_str().unwrap_or_default();
+    let names = ["RuleCollectionGroup", "RuleCollection", "Rule"].map(text);
+    (!names[2].is_empty()).then(|| RuleColumns {
+        policy: text("Policy").to_owned(),
+        label: names.join("/"),
+    })
 }

@@ -1,5 +1,7 @@
-//! What the policy may say of an attempt of which not everything is known: every answer that some address would bring.
+//! What the policy may say of an attempt of which not everything is known: every answer that some address would bring, or some name
+//! within what is spoken.
 
+use super::{attempt::Attempt, spoken};
 use crate::policy::{Action, CompiledPolicy, Evaluation, FlowAttempt, Misses, Reason, RuleId, RuleOutcome, Trace, Via};
 use ipnet::IpNet;
 use std::net::IpAddr;
@@ -10,6 +12,44 @@ pub struct Possible {
     pub action: Action,
     pub rule: Option<RuleId>,
     pub reason: Reason,
+}
+
+impl Possible {
+    fn of(evaluation: &Evaluation) -> Self {
+        let decision = evaluation.decision;
+        Self {
+            action: decision.action,
+            rule: decision.rule,
+            reason: decision.reason,
+        }
+    }
+}
+
+/// What an attempt may be told that came by one way and spoke one protocol, with the evaluations that say so.
+pub fn of_attempt(
+    policy: &CompiledPolicy,
+    attempt: &Attempt,
+    flow: &FlowAttempt<'_>,
+) -> (Vec<Possible>, Vec<Evaluation>) {
+    let at_any = FlowAttempt {
+        destination: None,
+        ..*flow
+    };
+    let Some(led_to) = attempt.led_to.as_ref().filter(|_| flow.via == Via::Explicit) else {
+        let (found, evaluation) = answers(policy, flow);
+        return (found, vec![evaluation]);
+    };
+    // What vetting refused then is not known from what a rule denied: both with it and without.
+    let lists = [led_to.vetted(), led_to.addresses.clone()];
+    let lists = lists.into_iter().filter(|addresses| !addresses.is_empty());
+    let ends: Vec<Evaluation> = lists
+        .map(|addresses| policy.evaluate_led(&at_any, &addresses).evaluation)
+        .collect();
+    let mut found: Vec<Possible> = ends.iter().map(Possible::of).collect();
+    if led_to.cut {
+        found.extend(answers(policy, &at_any).0);
+    }
+    (found, ends)
 }
 
 /// The answers, in the order in which they are found: those of rules that may hold an address that is not known, then the one
@@ -40,11 +80,14 @@ pub fn answers(policy: &CompiledPolicy, flow: &FlowAttempt<'_>) -> (Vec<Possible
             return (found, evaluation);
         }
     }
-    found.push(Possible {
-        action: evaluation.decision.action,
-        rule: evaluation.decision.rule,
-        reason: evaluation.decision.reason,
-    });
+    found.push(Possible::of(&evaluation));
+    if flow.via == Via::Transparent {
+        found.extend(
+            spoken::allowed_within(policy, flow, &evaluation)
+                .iter()
+                .map(Possible::of),
+        );
+    }
     (found, evaluation)
 }
 

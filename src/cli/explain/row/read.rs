@@ -36,12 +36,16 @@ impl Row {
         Self::parse(&line(BufReader::new(open), number)?)
     }
 
-    /// A line. Some exports write `properties` as text in the text; Log Analytics returns the columns themselves, with the name
-    /// of their table as `Type`.
+    /// A line. Some exports write `properties` as text in the text; Event Hubs put rows into `records`; Log Analytics returns the
+    /// columns themselves, with the name of their table as `Type`, and older rows as `AzureDiagnostics` with `Category`,
+    /// `OperationName` and `msg_s`.
     pub fn parse(line: &[u8]) -> anyhow::Result<Self> {
         let line = line.strip_prefix("\u{feff}".as_bytes()).unwrap_or(line);
-        let row: Value = serde_json::from_slice(line).context("it is no row in JSON")?;
-        let category = row["category"].as_str().or(row["Type"].as_str()).unwrap_or_default();
+        let row = alone(serde_json::from_slice(line).context("it is no row in JSON")?)?;
+        let text = |keys: [&str; 2]| keys.iter().find_map(|key| row[key].as_str());
+        let category = text(["category", "Category"])
+            .or(row["Type"].as_str())
+            .unwrap_or_default();
         let columns = match &row["properties"] {
             Value::Null if row["Type"].is_string() => row.clone(),
             Value::String(text) => serde_json::from_str(text).context("`properties` is text, but no JSON")?,
@@ -59,16 +63,32 @@ impl Row {
                 columns,
             });
         }
-        let operation = row["operationName"].as_str().unwrap_or_default();
+        let operation = text(["operationName", "OperationName"]).unwrap_or_default();
         let category = sentence::category(operation)
             .ok_or_else(|| anyhow!("a row of `{}` tells of no decision of rules", printable(operation)))?;
-        let msg = columns["msg"].as_str().context("`properties.msg` is missing")?;
-        let mut taken = sentence::columns(msg).context("`properties.msg` is no sentence of Azure Firewall's")?;
+        let msg = columns["msg"].as_str().or(columns["msg_s"].as_str());
+        let msg = msg.context("the sentence is missing: `properties.msg`, in Log Analytics `msg_s`")?;
+        let mut taken = sentence::columns(msg).context("`msg` is no sentence of Azure Firewall's")?;
         taken.insert("egret".into(), columns["egret"].clone());
         Ok(Self {
             category: category.to_owned(),
             columns: Value::Object(taken),
         })
+    }
+}
+
+/// The row itself, out of `records` if it is the only one there.
+fn alone(mut line: Value) -> anyhow::Result<Value> {
+    let Some(records) = line.get_mut("records").and_then(Value::as_array_mut) else {
+        return Ok(line);
+    };
+    match (records.pop(), records.len()) {
+        (Some(row), 0) => Ok(row),
+        (None, _) => bail!("`records` is empty"),
+        (_, more) => bail!(
+            "the line has {} rows in `records`: write each on a line of its own",
+            more + 1
+        ),
     }
 }
 

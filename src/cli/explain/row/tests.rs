@@ -118,6 +118,8 @@ fn what_a_row_does_not_tell_is_not_guessed() {
             "no decision",
         ),
         ("[]".into(), "no `properties`"),
+        (r#"{"records":[]}"#.into(), "`records` is empty"),
+        (r#"{"records":[{},{}]}"#.into(), "2 rows in `records`"),
     ] {
         let error = compare(&policy(&[]), &row).expect_err(&row);
         assert!(format!("{error:#}").contains(said), "{row}\n{error:#}");
@@ -233,7 +235,18 @@ fn rows_are_taken_in_every_form_that_azure_delivers_and_shown_without_control_ch
     };
     let in_text = r#"{"category":"AZFWApplicationRule","properties":"{\"Protocol\":\"HTTPS\",\"SourceIp\":\"10.1.0.5\",\"DestinationPort\":443,\"Fqdn\":\"api.contoso.com\",\"Action\":\"Allow\"}"}"#;
     let names = "Policy: p. Rule Collection Group: default. Rule Collection: app. Rule: c";
+    let legacy = format!("HTTPS request from 10.1.0.5:5555 to api.contoso.com:443. Action: Allow. {names}");
     for (row, said) in [
+        (
+            format!(
+                r#"{{"Type":"AzureDiagnostics","Category":"AzureFirewallApplicationRule","OperationName":"AzureFirewallApplicationRuleLog","msg_s":"{legacy}"}}"#
+            ),
+            "decided alike\n",
+        ),
+        (
+            format!(r#"{{"records":[{}]}}"#, application(ALLOWED)),
+            "decided alike\n",
+        ),
         (in_text.to_owned(), "https api.contoso.com:443 from 10.1.0.5"),
         (
             sentence(
@@ -283,4 +296,155 @@ fn what_depends_on_the_way_it_came_is_not_guessed_either() {
     let denied = policy(&[("Deny", EVERYWHERE)]);
     assert!(compare(&denied, &row).is_err());
     assert_eq!(compare(&policy(&[]), &row).expect("comparable").0, "Allow");
+}
+
+/// A name that egret denied by network rules, at the proxy port.
+fn of_egret(more: &str) -> String {
+    let row = azure(
+        "AZFWNetworkRule",
+        &format!(
+            r#""Protocol":"TCP","DestinationIp":"","DestinationPort":443,"Action":"Deny","egret":{{"reason":"RuleMatched",{more}}}"#
+        ),
+    );
+    row.replace(
+        r#""Action":"Deny""#,
+        r#""Action":"Deny","RuleCollectionGroup":"default","RuleCollection":"gone","Rule":"r""#,
+    )
+}
+
+/// The table of network rules writes TCP, whatever was spoken: without the rule, application rules are asked.
+#[test]
+fn a_row_of_network_rules_may_be_let_through_by_an_application_rule_today() {
+    let http = "protocols = [{ type = \"Http\", port = 443 }]\n";
+    let both = "protocols = [{ type = \"Http\", port = 443 }, { type = \"Https\", port = 443 }]\n";
+    let explicit = |protocols: &str| format!("explicit_network_rules = true\n{}{protocols}", policy(&[]));
+    let named = |requested: &str| of_egret(&format!(r#""fqdn":"aud.contoso.com","requested":"{requested}""#));
+    let routed = azure(
+        "AZFWNetworkRule",
+        r#""Protocol":"TCP","DestinationIp":"203.0.113.77","DestinationPort":443,"Action":"Deny","RuleCollectionGroup":"default","RuleCollection":"gone","Rule":"r""#,
+    );
+    let depends = "depending on whether TLS or HTTP is spoken";
+    for (policy, row, said) in [
+        (explicit(both), named("aud.contoso.com:443"), Ok("Allow")),
+        (explicit(both), named("aud.contoso.com"), Ok("Allow")),
+        (explicit(http), named("aud.contoso.com"), Ok("Allow")),
+        (explicit(""), named("aud.contoso.com"), Ok("Deny")),
+        (explicit(""), named("aud.contoso.com:443"), Err(depends)),
+        (
+            explicit(""),
+            of_egret(r#""fqdn":"aud.fabrikam.com","requested":"aud.fabrikam.com:443""#),
+            Ok("Deny"),
+        ),
+        (policy(&[]), routed.clone(), Err("what is spoken, and to which name")),
+        (policy(&[]), routed.replace("443", "22"), Ok("Deny")),
+        (policy(&[]), routed.replace("TCP", "UDP"), Ok("Deny")),
+        (policy(&[("Deny", ALL_IPV4)]), routed.clone(), Ok("Deny")),
+        (policy(&[("Allow", ALL_IPV4)]), routed, Ok("Allow")),
+    ] {
+        match (compare(&policy, &row), said) {
+            (Ok((word, _)), Ok(wanted)) => assert_eq!(word, wanted, "{policy}{row}"),
+            (Err(error), Err(wanted)) => assert!(error.to_string().contains(wanted), "{error}"),
+            (found, wanted) => panic!("{policy}{row}: {found:?}, not {wanted:?}"),
+        }
+    }
+}
+
+/// Two addresses, of which a collection in audit mode would deny the first: the gateway tells it as allowed.
+#[test]
+fn a_name_is_judged_by_all_the_addresses_that_the_row_says_it_led_to() {
+    let net = |mode: &str, to: &str| {
+        format!(
+            "explicit_network_rules = true\n{}\n[[network_rule_collection]]\nname = \"n\"\npriority = 100\naction = \"Deny\"\n{mode}\n\
+             [[network_rule_collection.rule]]\nname = \"r\"\nprotocols = [\"TCP\"]\nsource_addresses = [\"*\"]\n\
+             destination_ports = [\"443\"]\ndestination_addresses = [{to}]\n",
+            policy(&[])
+        )
+    };
+    let (one, two) = ("\"203.0.113.1\"", "\"203.0.113.1\", \"203.0.113.3\"");
+    let dns = r#""dns":["api.contoso.com A 203.0.113.1 (zone ., server record, 300 s)","api.contoso.com A 203.0.113.3 (zone ., server record, 300 s)"]"#;
+    let row = |more: &str| {
+        let rule = r#""RuleCollectionGroup":"default","RuleCollection":"app","Rule":"c""#;
+        azure(
+            "AZFWApplicationRule",
+            &format!(
+                r#""Protocol":"HTTPS","DestinationPort":443,"Fqdn":"api.contoso.com","Action":"Allow",{rule},"egret":{{"reason":"RuleMatched",{dns}{more}}}"#
+            ),
+        )
+    };
+    let (audit, enforce) = ("mode = \"audit\"", "");
+    let dialled = r#","address":"203.0.113.1""#;
+    for (mode, to, more, said) in [
+        (audit, one, dialled, Ok("Allow")),
+        (audit, two, dialled, Ok("Deny")),
+        (enforce, one, dialled, Ok("Allow")),
+        (enforce, two, dialled, Ok("Deny")),
+        // Whether the other address would be dialled is not known: nobody may have vouched for it.
+        (
+            enforce,
+            "\"203.0.113.3\"",
+            r#","refused":["203.0.113.1"]"#,
+            Err("which of its addresses are dialled"),
+        ),
+        (enforce, two, r#","refused":["203.0.113.1"]"#, Ok("Deny")),
+    ] {
+        match (compare(&net(mode, to), &row(more)), said) {
+            (Ok((word, _)), Ok(wanted)) => assert_eq!(word, wanted, "{mode} {to}"),
+            (Err(error), Err(wanted)) => assert!(error.to_string().contains(wanted), "{error}"),
+            (found, wanted) => panic!("{mode} {to} {more}: {found:?}, not {wanted:?}"),
+        }
+    }
+}
+
+#[test]
+fn a_rule_of_a_parent_is_another_one_than_ours_of_the_same_name() {
+    let app = |table: &str, name: &str| {
+        format!(
+            "[[{table}]]\nname = \"c\"\npriority = 100\naction = \"Allow\"\n[[{table}.rule]]\nname = \"r\"\n\
+             source_addresses = [\"*\"]\ndestination_fqdns = [\"{name}\"]\n"
+        )
+    };
+    let group = "rule_collection_group.application_rule_collection";
+    let text = format!(
+        "[[parent_policy]]\nname = \"base\"\n[[parent_policy.rule_collection_group]]\nname = \"g\"\npriority = 100\n{}\
+         [[rule_collection_group]]\nname = \"g\"\npriority = 100\n{}",
+        app(&format!("parent_policy.{group}"), "a.contoso.com"),
+        app(group, "b.contoso.com")
+    );
+    for (row_policy, end) in [
+        (r#""Policy":"egret","#, "decided alike, by another rule\n"),
+        (r#""Policy":"base","#, "decided alike\n"),
+        // A row of another firewall, or of an older name of ours, tells nothing of it.
+        (r#""Policy":"contoso-firewall","#, "decided alike\n"),
+        ("", "decided alike\n"),
+    ] {
+        let row = application(&format!(
+            r#"{row_policy}"Fqdn":"a.contoso.com","Action":"Allow","RuleCollectionGroup":"g","RuleCollection":"c","Rule":"r""#
+        ));
+        let (_, said) = compare(&text, &row).expect("comparable");
+        assert!(said.contains(end) && said.contains("by base: g/c/r"), "{said}");
+    }
+}
+
+#[test]
+fn what_is_decided_alike_by_a_rule_and_by_none_is_told_as_such() {
+    let denied = r#""Fqdn":"api.fabrikam.com","Action":"Deny""#;
+    let by_rule = format!(r#"{denied},"RuleCollectionGroup":"default","RuleCollection":"never","Rule":"r""#);
+    let (_, said) = compare(&policy(&[]), &application(&by_rule)).expect("comparable");
+    assert!(said.contains("decided alike, now by no rule"), "{said}");
+    let (_, said) = compare(&policy(&[("Deny", EVERYWHERE)]), &application(denied)).expect("comparable");
+    assert!(said.contains("decided alike, now by a rule"), "{said}");
+}
+
+/// The rules allowed it, and its destination did not answer: `Action` is theirs.
+#[test]
+fn an_allowed_row_whose_destination_did_not_answer_is_compared() {
+    let row = |reason: &str| application(&format!(r#"{ALLOWED},"egret":{{"reason":"{reason}"}}"#));
+    let (word, said) = compare(&policy(&[]), &row("UpstreamRefused")).expect("comparable");
+    assert_eq!(word, "Allow");
+    assert!(said.contains("decided alike\n"), "{said}");
+    let denied = row("UpstreamRefused").replace("\"Allow\"", "\"Deny\"");
+    assert!(
+        compare(&policy(&[]), &denied).is_err(),
+        "let through in audit mode, or not at all"
+    );
 }

@@ -1,7 +1,7 @@
 //! An [`Explanation`] for programs: one object, its keys as stable as the names of reasons.
 
 use crate::{
-    cli::explain::{Explanation, judged::Fared, nsg::Said, resolve::Resolution},
+    cli::explain::{Explanation, end::End, judged::Fared, nsg::Said, resolve::Resolution},
     policy::{Action, DecidedBy, Mode, Via, threat::Listed},
 };
 use serde_json::{Value, json};
@@ -9,7 +9,11 @@ use serde_json::{Value, json};
 /// The whole of it.
 pub fn json(it: &Explanation) -> String {
     let judged = it.judged();
-    let decision = judged.map(|judged| judged.evaluation.decision);
+    let decision = it.told().map(|told| told.decision);
+    // What the rules would let through behind audit mode, and what comes after them does not, is no audit.
+    let audit = decision.filter(|decision| {
+        decision.action == Action::Deny && decision.mode == Mode::Audit && it.end.as_ref().is_some_and(End::permitted)
+    });
     let (target, told) = (&it.asked.target, it.doubt.is_none());
     let led_to = target.name().filter(|_| it.asked.via == Via::Explicit);
     let led_to = led_to.and_then(|name| it.resolved.of(name)).unwrap_or_default();
@@ -25,17 +29,17 @@ pub fn json(it: &Explanation) -> String {
         "protocol": judged.and_then(|judged| judged.protocol).map(|protocol| format!("{protocol:?}")),
         "policy": it.policy.model().name,
         "hash": it.hash,
-        "threat": judged.and_then(|judged| judged.evaluation.threat).map(|threat| json!({
+        "threat": it.told().and_then(|told| told.threat).map(|threat| json!({
             "mode": format!("{:?}", threat.mode),
             "listed": listed(threat.listed),
         })),
-        "by": judged.map(|judged| format!("{:?}", judged.evaluation.by)),
+        "by": it.told().map(|told| format!("{:?}", told.by)),
         "action": told.then(|| format!("{:?}", decision.map_or(Action::Deny, |decision| decision.action))),
         "reason": told.then(|| it.reason().name()),
         "rule": decision.and_then(|decision| decision.rule).map(|rule| it.label(rule)),
-        "behind": decision.and_then(|decision| decision.behind).map(|rule| it.label(rule)),
+        "behind": audit.and_then(|decision| decision.behind).map(|rule| it.label(rule)),
         "ties": super::ties(it),
-        "audit": decision.is_some_and(|decision| decision.mode == Mode::Audit),
+        "audit": audit.is_some(),
         "wide": decision.is_some_and(|decision| decision.wide),
         "never_dialled": it.never_dialled(),
         "permitted": told.then(|| it.permitted()),
