@@ -132,7 +132,7 @@ fn leads_there(
     // The others count too: audit mode tells what enforcing would leave.
     let answer = attempted.answer.clone();
     match answer.map(|answer| snapshot.addresses.vet(&answer, port, scope)) {
-        Some(Ok(vetted)) => screen(snapshot, &host, port, vetted, attempted, record).map(|_| ()),
+        Some(Ok(vetted)) => by_rules(snapshot, &host, port, vetted, attempted, record).map(|_| ()),
         Some(Err(_)) | None => Ok(()),
     }
 }
@@ -194,6 +194,18 @@ pub(crate) fn screen(
     for candidate in vetted.addresses() {
         threat(snapshot, host, Some(candidate.ip), attempted, record, Stage::Vet)?;
     }
+    by_rules(snapshot, host, port, vetted, attempted, record)
+}
+
+/// The part of [`screen`] that is for network rules.
+fn by_rules(
+    snapshot: &Snapshot,
+    host: &Host,
+    port: u16,
+    vetted: Vetted,
+    attempted: &mut Attempted,
+    record: &Record,
+) -> Result<Vetted, Denial> {
     let source = record.source.ip();
     let denied = |ip, audited| {
         let said = network(snapshot, source, host, Some(ip), port, audited);

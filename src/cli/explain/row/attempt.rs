@@ -86,7 +86,7 @@ impl Attempt {
             ways: ways(row),
             transport: transport(written)?,
             protocols: match network && name.is_some() && written.eq_ignore_ascii_case("tcp") {
-                true => spoken::in_a_request(ours["requested"].as_str().unwrap_or_default()),
+                true => spoken::in_a_request(ours),
                 false => vec![spoken::named(written)],
             },
             led_to: LedTo::read(row).filter(|_| name.is_some()),

@@ -3,6 +3,7 @@
 use crate::policy::{
     Action, CompiledPolicy, DecidedBy, Evaluation, FlowAttempt, Fqdn, FqdnPattern, NoTrace, Protocol, Transport,
 };
+use serde_json::Value;
 
 /// A label that no rule has, for a name that a star admits.
 const SOME_LABEL: &str = "q7z5x2";
@@ -16,17 +17,18 @@ pub fn named(text: &str) -> Option<Protocol> {
     }
 }
 
-/// What comes to the proxy port for a name. `requested`: a CONNECT has a port, and may carry either; a request without one is one.
-pub fn in_a_request(requested: &str) -> Vec<Option<Protocol>> {
-    let authority = requested
-        .get(..7)
-        .is_none_or(|scheme| !scheme.eq_ignore_ascii_case("http://"));
-    let with_port = requested
+/// What came to the proxy port for a name, by the `egret` of its row. A CONNECT does not say it; a ClientHello and a request do. Older
+/// rows of network rules do not tell where their name comes from: what has no port is no CONNECT.
+pub fn in_a_request(ours: &Value) -> Vec<Option<Protocol>> {
+    let requested = ours["requested"].as_str().unwrap_or_default();
+    let port = requested
         .rsplit_once(':')
-        .is_some_and(|(_, port)| port.parse::<u16>().is_ok());
-    match !requested.is_empty() && !(authority && with_port) {
-        true => vec![Some(Protocol::Http)],
-        false => vec![Some(Protocol::Https), Some(Protocol::Http)],
+        .and_then(|(_, port)| port.parse::<u16>().ok());
+    match (ours["name_source"].as_str(), port) {
+        (Some("sni"), _) => vec![Some(Protocol::Https)],
+        (Some("host"), _) => vec![Some(Protocol::Http)],
+        (None, None) if !requested.is_empty() => vec![Some(Protocol::Http)],
+        (_, _) => vec![Some(Protocol::Https), Some(Protocol::Http)],
     }
 }
 
@@ -68,17 +70,29 @@ fn some_name(pattern: &FqdnPattern) -> Option<Fqdn> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
 
     #[test]
     fn a_request_without_a_port_is_plain_http_and_a_connect_may_be_either() {
         let either = [Some(Protocol::Https), Some(Protocol::Http)];
-        for (requested, spoken) in [
-            ("a.example", &either[1..]),
-            ("http://a.example:8080/x", &either[1..]),
-            ("a.example:443", &either[..]),
-            ("", &either[..]),
+        for (ours, spoken) in [
+            (json!({ "requested": "a.example" }), &either[1..]),
+            (json!({ "requested": "a.example:443" }), &either[..]),
+            (
+                json!({ "requested": "a.example:443", "name_source": "connect" }),
+                &either[..],
+            ),
+            (
+                json!({ "requested": "a.example:443", "name_source": "host" }),
+                &either[1..],
+            ),
+            (
+                json!({ "requested": "b.example:443", "name_source": "sni" }),
+                &either[..1],
+            ),
+            (json!({}), &either[..]),
         ] {
-            assert_eq!(in_a_request(requested), spoken, "{requested}");
+            assert_eq!(in_a_request(&ours), spoken, "{ours}");
         }
     }
 }
