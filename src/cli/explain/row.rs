@@ -150,6 +150,7 @@ fn listed(policy: &CompiledPolicy, attempt: &Attempt) -> Verdict {
 /// What the rules say today. Fails if that depends on what the row does not tell.
 fn by_rules(policy: &CompiledPolicy, attempt: &Attempt) -> anyhow::Result<Verdict> {
     let mut answers: Vec<Possible> = Vec::new();
+    let mut within = false;
     for (via, protocol) in
         (attempt.ways.iter()).flat_map(|via| attempt.protocols.iter().map(move |spoken| (*via, *spoken)))
     {
@@ -160,6 +161,7 @@ fn by_rules(policy: &CompiledPolicy, attempt: &Attempt) -> anyhow::Result<Verdic
         if let Some(doubt) = doubts.next() {
             bail!("{doubt}");
         }
+        within |= found.iter().any(|answer| answer.action != found[0].action);
         answers.extend(found);
     }
     let one = |action| answers.iter().find(|answer| answer.action == action);
@@ -173,7 +175,7 @@ fn by_rules(policy: &CompiledPolicy, attempt: &Attempt) -> anyhow::Result<Verdic
              WAY --destination IP`",
             by(allow),
             by(deny),
-            open(attempt).join(" and ")
+            open(attempt, within).join(" and ")
         );
     }
     let mut rules: Vec<Named> = (answers.iter().filter_map(|answer| answer.rule))
@@ -188,29 +190,32 @@ fn by_rules(policy: &CompiledPolicy, attempt: &Attempt) -> anyhow::Result<Verdic
     })
 }
 
-/// What the row does not tell, in words.
-fn open(attempt: &Attempt) -> Vec<&'static str> {
+/// What the row does not tell, in words. `within`: it may be decided either way of one way and one protocol.
+fn open(attempt: &Attempt, within: bool) -> Vec<&'static str> {
     let routed = attempt.ways.contains(&Via::Transparent);
     let said = [
         (attempt.ways.len() > 1, "the way it came"),
         (attempt.protocols.len() > 1, "whether TLS or HTTP is spoken"),
-        (routed && attempt.name.is_none(), "what is spoken, and to which name"),
-        (attempt.led_to.is_some(), "which of its addresses are dialled"),
+        (within && attempt.led_to.is_some(), "which of its addresses are dialled"),
+        (
+            within && routed && attempt.name.is_none(),
+            "what is spoken, and to which name",
+        ),
+        (
+            within && attempt.led_to.is_none() && attempt.destination.is_none(),
+            "the address that it leads to",
+        ),
     ];
-    let mut open: Vec<&str> = said
-        .into_iter()
+    said.into_iter()
         .filter(|(open, _)| *open)
         .map(|(_, what)| what)
-        .collect();
-    if open.is_empty() || attempt.destination.is_none() {
-        open.push("the address that it leads to");
-    }
-    open
+        .collect()
 }
 
 /// Where a DNAT rule would send it today.
 fn translated(policy: &CompiledPolicy, attempt: &Attempt) -> anyhow::Result<Verdict> {
-    let evaluation = policy.evaluate(&attempt.flow(Via::Transparent, None), &mut NoTrace);
+    let flow = attempt.flow(Via::Transparent, None);
+    let evaluation = policy.evaluate(&flow, &mut NoTrace);
     let decision = evaluation.decision;
     let rules: Vec<Named> = decision.rule.iter().map(|rule| Named::of(policy, *rule)).collect();
     let nat = decision.rule.and_then(|rule| policy.nat_rule(rule));
@@ -223,6 +228,7 @@ fn translated(policy: &CompiledPolicy, attempt: &Attempt) -> anyhow::Result<Verd
             ),
             Translated::Fqdn(name) => translated_to(name.as_str(), nat.translated_port),
         },
+        _ if spoken::allowed_within(policy, &flow, &evaluation).is_some() => "not translated".into(),
         _ => format!("not translated: {:?}", decision.action),
     };
     Ok(Verdict {

@@ -230,7 +230,7 @@ fn network_rules_are_told_of_among_themselves_and_before_application_rules() {
             "in every form that embeds it too",
             ipv6,
             &[
-                "28:8 warning",
+                "26:8 warning",
                 "`default/second/r` never matches",
                 "`default/first/r`, `default/between/r`, so what it denies is allowed",
             ],

@@ -46,7 +46,7 @@ pub fn of_attempt(
         .map(|addresses| policy.evaluate_led(&at_any, &addresses).evaluation)
         .collect();
     let mut found: Vec<Possible> = ends.iter().map(Possible::of).collect();
-    if led_to.cut {
+    if led_to.cut || found.is_empty() {
         found.extend(answers(policy, &at_any).0);
     }
     (found, ends)
