@@ -5,6 +5,7 @@
 //! or a rule for every address where no explicit attempt is asked by network rules. What denies an address denies it in every
 //! form that embeds it too (NAT64, 6to4, ..), and what allows it does not: [`embedded`] looks at these.
 
+mod before;
 mod embedded;
 
 use super::{
@@ -12,10 +13,8 @@ use super::{
     order::{Ranked, application_rules, nat_rules, network_rules},
     ranges::{Budget, Ranges},
 };
-use crate::policy::{
-    Action, ApplicationRule, Fqdn, FqdnPattern, IpProtocol, NatRule, NetworkRule, Policy, PortRange, ProtocolPort,
-    Transport,
-};
+use crate::policy::{Action, Fqdn, IpProtocol, NatRule, NetworkRule, Policy, PortRange, Transport};
+use before::Before;
 use embedded::Embedded;
 use std::{
     collections::{HashMap, HashSet},
@@ -335,67 +334,4 @@ fn shadow(
 /// Each once, in the order in which they are judged.
 fn in_order(rules: &[Packets<'_>], by: Vec<RuleAt>) -> Vec<RuleAt> {
     rules.iter().map(|rule| rule.at).filter(|at| by.contains(at)).collect()
-}
-
-/// The network rules, as application rules find them: asked before.
-struct Before<'a> {
-    network: &'a [Packets<'a>],
-    by_address: &'a [Taker<'a>],
-    explicit: bool,
-}
-
-impl Before<'_> {
-    /// Whether they leave nothing for an application rule.
-    fn take_all_of(&self, ranked: &Ranked<'_, ApplicationRule>, budget: &mut Budget) -> Option<Finding> {
-        let sources = Ranges::of_sources(&ranked.rule.sources);
-        let services = tcp(ranked.rule.protocols.iter());
-        if sources.is_empty() || services.is_empty() || ranked.rule.targets.is_empty() {
-            return None;
-        }
-        let mut taken = |to: &Ranges| cover(&Piece([&sources, to, &services]), self.by_address, budget);
-        let fault = match (taken(&Ranges::ipv4()), taken(&Ranges::all())) {
-            (_, Some(by)) => Fault::BehindNetwork { by, ipv4_alone: false },
-            (Some(by), None) => Fault::BehindNetwork { by, ipv4_alone: true },
-            (None, None) => Fault::BehindNames {
-                by: self.name_all_of(ranked.rule, &sources, budget)?,
-            },
-        };
-        Some(Finding { rule: ranked.at, fault })
-    }
-
-    /// The network rules that name all names of an application rule, for its sources and ports.
-    fn name_all_of(&self, rule: &ApplicationRule, sources: &Ranges, budget: &mut Budget) -> Option<Vec<RuleAt>> {
-        let all = Ranges::all();
-        let mut by = Vec::new();
-        for target in rule.targets.iter().filter(|_| self.explicit) {
-            let FqdnPattern::Exact(name) = &target.pattern else {
-                return None;
-            };
-            if !budget.take(self.network.len()) {
-                return None;
-            }
-            let naming = self
-                .network
-                .iter()
-                .filter(|other| other.fqdns.binary_search(&name).is_ok());
-            let takers: Vec<Taker<'_>> = naming
-                .map(|other| (other.at, Piece([&other.sources, &all, &other.services])))
-                .collect();
-            let admitted = |spoken: &&ProtocolPort| target.ports.as_ref().is_none_or(|ports| ports.contains(spoken));
-            let services = tcp(rule.protocols.iter().filter(admitted));
-            by.extend(cover(&Piece([sources, &all, &services]), &takers, budget)?);
-        }
-        let mut named: Vec<RuleAt> = self.network.iter().map(|rule| rule.at).collect();
-        named.retain(|at| by.contains(at));
-        (!named.is_empty()).then_some(named)
-    }
-}
-
-/// The TCP ports of an application rule, as services.
-fn tcp<'a>(spoken: impl Iterator<Item = &'a ProtocolPort>) -> Ranges {
-    Ranges::merged(
-        spoken
-            .map(|spoken| (u128::from(spoken.port), u128::from(spoken.port)))
-            .collect(),
-    )
 }
