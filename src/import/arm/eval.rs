@@ -5,6 +5,7 @@ mod named;
 use super::{
     Budget, Exhausted, MAX_EVAL_DEPTH,
     functions::{self, Fail},
+    made::MEMBER,
     parse::{Expression, Written, written},
     scope::{Bind, Env, Scope, Texts},
     template::Target,
@@ -89,14 +90,14 @@ impl<'a> Evaluator<'a> {
                 && let Some(loops) = raw.as_list()
             {
                 for one in loops {
-                    budget.steps(1, at)?;
+                    budget.steps(MEMBER, at)?;
                     let key = one.get("name").and_then(Value::as_text).unwrap_or_default();
                     made_names += 1 + key.len();
                     entries.push((key, deeper.copied(one, env)?));
                 }
                 continue;
             }
-            budget.steps(1, at)?;
+            budget.steps(MEMBER, at)?;
             let mut name = name.clone();
             if name.starts_with('[') {
                 let made = deeper.value(&Value::text(name, at), env)?;
@@ -117,6 +118,7 @@ impl<'a> Evaluator<'a> {
                 return Ok(Value::unknown(why, at));
             }
         }
+        entries.shrink_to_fit();
         Value::object(entries, at).map_err(|_| too_deep(at))
     }
 

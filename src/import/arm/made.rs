@@ -1,8 +1,14 @@
-//! Lists and objects that a template makes: this is the only way to one, and each part takes a step before it is made.
+//! Lists and objects that a template makes: each part is paid for before it is made.
 
 use super::{Budget, Exhausted, too_deep};
 use crate::import::value::{Place, TooDeep, Unknown, Value};
 use std::{collections::HashMap, sync::Arc};
+
+/// Steps of an element of a list, which takes 48 bytes.
+const ELEMENT: usize = 1;
+
+/// Steps of a member of an object, which takes 64 bytes and is found by a hash.
+pub(super) const MEMBER: usize = 2;
 
 impl Budget {
     /// A list of these elements.
@@ -11,7 +17,7 @@ impl Budget {
         items: impl IntoIterator<Item = Result<Value, E>>,
         at: Place,
     ) -> Result<Value, E> {
-        Ok(Value::list(self.each(items, at)?, at).map_err(|TooDeep| too_deep(at))?)
+        Ok(Value::list(self.each(items, ELEMENT, at)?, at).map_err(|TooDeep| too_deep(at))?)
     }
 
     /// A list of these elements, which has perhaps others too: see [`Value::uncertain_list`].
@@ -21,7 +27,7 @@ impl Budget {
         doubt: &Arc<Unknown>,
         at: Place,
     ) -> Result<Value, E> {
-        Ok(Value::uncertain_list(self.each(items, at)?, doubt, at).map_err(|TooDeep| too_deep(at))?)
+        Ok(Value::uncertain_list(self.each(items, ELEMENT, at)?, doubt, at).map_err(|TooDeep| too_deep(at))?)
     }
 
     /// An object of these members, no two of one name.
@@ -30,18 +36,19 @@ impl Budget {
         entries: impl IntoIterator<Item = Result<(Arc<str>, Value), E>>,
         at: Place,
     ) -> Result<Value, E> {
-        Ok(Value::object(self.each(entries, at)?, at).map_err(|TooDeep| too_deep(at))?)
+        Ok(Value::object(self.each(entries, MEMBER, at)?, at).map_err(|TooDeep| too_deep(at))?)
     }
 
     fn each<T, E: From<Exhausted>>(
         &self,
         parts: impl IntoIterator<Item = Result<T, E>>,
+        each: usize,
         at: Place,
     ) -> Result<Vec<T>, E> {
         let parts = parts.into_iter();
         let mut made = Vec::with_capacity(parts.size_hint().0);
         for part in parts {
-            self.steps(1, at)?;
+            self.steps(each, at)?;
             made.push(part?);
         }
         made.shrink_to_fit();

@@ -81,7 +81,12 @@ pub(super) fn group(
         found.ok_or_else(|| unknown(format!("it has no `{key}`: what it holds may stand elsewhere"), body.at))
     });
     let (parts, plain): (Vec<_>, Vec<_>) = unread(budget, body, &[key]).into_iter().partition(Unread::may_hold);
-    let collections = collections.map(|found| found.into_iter().chain(not_read(&parts, key, shape, &origin)).collect());
+    let collections = collections.map(|found| {
+        found
+            .into_iter()
+            .chain(not_read(budget, &parts, key, shape, &origin))
+            .collect()
+    });
     GroupSource {
         name: name.to_owned(),
         priority: property(body, "priority").cloned(),
@@ -94,11 +99,13 @@ pub(super) fn group(
 }
 
 /// Fields of a group beside the one that is read, each as a collection that is not known.
-fn not_read(fields: &[Unread<'_>], key: &str, shape: Shape, origin: &Origin) -> Placed {
-    let not_known = |field: &Unread<'_>| {
-        let why = format!("it stands beside what is read of its group (`{key}`), and may hold rules too");
-        (Value::unknown(why, field.value.at), shape, field.below(origin))
-    };
+fn not_read(budget: &Budget, fields: &[Unread<'_>], key: &str, shape: Shape, origin: &Origin) -> Placed {
+    if !budget.keeps(fields.len(), origin.at) {
+        return Vec::new();
+    }
+    let why = format!("it stands beside what is read of its group (`{key}`), and may hold rules too");
+    let why = unknown(why, origin.at);
+    let not_known = |field: &Unread<'_>| (Value::in_doubt(&why, field.value.at), shape, field.below(origin));
     fields.iter().map(not_known).collect()
 }
 

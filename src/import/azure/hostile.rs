@@ -57,7 +57,7 @@ const MOST_COPIED: usize = 2_048;
 type Generator = (&'static str, fn(usize) -> String);
 
 /// What hostile files are made of, from a size.
-const GENERATORS: [Generator; 28] = [
+const GENERATORS: [Generator; 31] = [
     ("names that start alike", |size| {
         let name = "x".repeat(80);
         let one = |index| rule(&format!("\"name\": \"{name}{index}\","), "[\"a.com\"]");
@@ -251,6 +251,36 @@ const GENERATORS: [Generator; 28] = [
         let fields = "\"name\": \"[format('p/g{0}', copyIndex())]\", \"properties\": \"[variables('b')]\"";
         let group = looped("Microsoft.Network/firewallPolicies/ruleCollectionGroups", fields);
         template(&list, &(group + "," + &names("[\"a.com\"]")))
+    }),
+    ("signatures that policies share", |size| {
+        let signatures = many(size, |index| format!("\"{index}\": \"Alert\""));
+        let fields =
+            "\"name\": \"[format('p/s{0}', copyIndex())]\", \"properties\": {\"signatures\": \"[variables('s')]\"}";
+        let overrides = looped("Microsoft.Network/firewallPolicies/signatureOverrides", fields);
+        template(
+            &format!("\"s\": {{{signatures}}}"),
+            &(overrides + "," + &names("[\"a.com\"]")),
+        )
+    }),
+    ("policies that share a list of groups", |size| {
+        let listed = format!("\"l\": [{}]", many(size, |index| format!("{{\"id\": \"/x/{index}\"}}")));
+        let fields = "\"name\": \"[format('p{0}', copyIndex())]\", \"properties\": {\"ruleCollectionGroups\": \"[variables('l')]\"}";
+        let policies = looped("Microsoft.Network/firewallPolicies", fields);
+        template(&listed, &(policies + "," + &names("[\"a.com\"]")))
+    }),
+    ("a loop with a long name", |size| {
+        let name = "n".repeat(500 * size);
+        let round =
+            |input: &str| format!("{{\"copy\": [{{\"name\": \"{name}\", \"count\": 1000, \"input\": \"{input}\"}}]}}");
+        let asked = format!(
+            "\"n\": \"{name}\", \"a\": {}, \"b\": {}",
+            round("[uniqueString('x')]"),
+            round("[copyIndex(variables('n'))]")
+        );
+        template(
+            &asked,
+            &names("[\"[string(length(variables('a')))]\", \"[string(length(variables('b')))]\"]"),
+        )
     }),
     ("deployments that share loops of variables", |size| {
         let one = |index| format!("{{\"name\": \"v{index}\", \"count\": 1, \"input\": 1}}");

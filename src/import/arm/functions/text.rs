@@ -104,7 +104,7 @@ fn join(call: &Call<'_>) -> Made {
     let (Some(items), Some(delimiter)) = (list.as_list(), delimiter.as_str()) else {
         return bad("takes a list and a delimiter");
     };
-    call.budget.steps(items.len() / 8, call.at)?;
+    call.budget.steps(items.len(), call.at)?;
     let mut out = String::new();
     for (index, item) in items.iter().enumerate() {
         let text = plain(call, item)?;
