@@ -183,7 +183,7 @@ fn overlap(c: &mut Criterion) {
     let name = Fqdn::parse("a.example.com").expect("a name");
     let mut rules: Vec<_> = (0..9_999_u32)
         .map(|i| {
-            Sources::Nets(vec![
+            Sources::from(vec![
                 format!("172.16.{}.{}/32", i / 256, i % 256).parse().expect("a prefix"),
             ])
         })

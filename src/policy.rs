@@ -103,8 +103,14 @@ pub enum Sources {
         /// `*` was written, not left out.
         written: bool,
     },
-    /// These prefixes, the rule's own and those of its IP groups.
-    Nets(Vec<IpNet>),
+    /// These prefixes, the rule's own and those of its IP groups. Rules that name the same groups share them.
+    Nets(Arc<Vec<IpNet>>),
+}
+
+impl From<Vec<IpNet>> for Sources {
+    fn from(nets: Vec<IpNet>) -> Self {
+        Self::Nets(Arc::new(nets))
+    }
 }
 
 /// Which names an application rule admits: a pattern of the rule, or of one of its FQDN tags.

@@ -72,7 +72,7 @@ fn the_whole_sample_loads() {
     };
     assert_eq!(
         rules[0].sources,
-        Sources::Nets(vec!["10.1.0.0/16".parse().unwrap(), "10.2.0.0/16".parse().unwrap()])
+        Sources::from(vec!["10.1.0.0/16".parse().unwrap(), "10.2.0.0/16".parse().unwrap()])
     );
     let names: Vec<String> = rules[0]
         .targets

@@ -2,7 +2,7 @@
 
 use crate::policy::{Policy, RuleCollection, Rules, Sources};
 use ipnet::IpNet;
-use std::net::IpAddr;
+use std::{net::IpAddr, sync::Arc};
 
 /// Makes `client` a source of every rule that `source` is a source of.
 pub fn stand_for(policy: &mut Policy, client: IpAddr, source: IpAddr) {
@@ -13,7 +13,7 @@ pub fn stand_for(policy: &mut Policy, client: IpAddr, source: IpAddr) {
             if let Sources::Nets(nets) = sources
                 && nets.iter().any(|net| net.contains(&source))
             {
-                nets.push(IpNet::from(client));
+                Arc::make_mut(nets).push(IpNet::from(client));
             }
         }
     }

@@ -113,8 +113,8 @@ pub struct ServiceTag {
 pub struct Destinations {
     /// `*` was written.
     pub any: bool,
-    /// Prefixes, the rule's own and those of its IP groups.
-    pub addresses: Vec<IpNet>,
+    /// Prefixes, the rule's own and those of its IP groups. Rules that name the same groups share them.
+    pub addresses: Arc<Vec<IpNet>>,
     /// Service tags.
     pub service_tags: Vec<ServiceTag>,
     /// Exact names, compared by resolved address.

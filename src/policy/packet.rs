@@ -38,24 +38,26 @@ impl Misses {
 }
 
 impl PacketRule {
-    pub(super) fn network(rule: &NetworkRule) -> Self {
+    /// The addresses that a network rule leads to.
+    pub(super) fn destinations(rule: &NetworkRule) -> AddressSet {
         let written = &rule.destinations;
-        let destinations = if written.any {
-            AddressSet::Any
-        } else {
-            let tags = written.service_tags.iter().flat_map(|tag| tag.prefixes.iter());
-            AddressSet::of(written.addresses.iter().chain(tags))
-        };
+        if written.any {
+            return AddressSet::Any;
+        }
+        let tags = written.service_tags.iter().flat_map(|tag| tag.prefixes.iter());
+        AddressSet::of(written.addresses.iter().chain(tags))
+    }
+
+    pub(super) fn network(rule: &NetworkRule, destinations: AddressSet) -> Self {
         Self::new(
             &rule.ip_protocols,
             &rule.destination_ports,
             destinations,
-            &written.fqdns,
+            &rule.destinations.fqdns,
         )
     }
 
-    pub(super) fn nat(rule: &NatRule) -> Self {
-        let destinations = AddressSet::of(&rule.destination_addresses);
+    pub(super) fn nat(rule: &NatRule, destinations: AddressSet) -> Self {
         Self::new(&rule.ip_protocols, &rule.destination_ports, destinations, &[])
     }
 

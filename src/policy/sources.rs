@@ -2,17 +2,17 @@
 
 use super::Sources;
 use ipnet::IpNet;
-use std::net::IpAddr;
+use std::{net::IpAddr, sync::Arc};
 
-/// Addresses, ready to be searched: O(log n) in the number of ranges left after merging.
+/// Addresses, ready to be searched: O(log n) in the number of ranges left after merging. Cloning it is cheap.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum AddressSet {
     /// Every address.
     Any,
     /// Inclusive ranges, ascending, disjoint and not adjacent. Both empty: nobody.
     Ranges {
-        v4: Box<[(u32, u32)]>,
-        v6: Box<[(u128, u128)]>,
+        v4: Arc<[(u32, u32)]>,
+        v6: Arc<[(u128, u128)]>,
     },
 }
 
@@ -20,7 +20,7 @@ impl AddressSet {
     pub(super) fn new(sources: &Sources) -> Self {
         match sources {
             Sources::Any { .. } => Self::Any,
-            Sources::Nets(nets) => Self::of(nets),
+            Sources::Nets(nets) => Self::of(nets.iter()),
         }
     }
 
@@ -54,7 +54,7 @@ impl AddressSet {
     }
 }
 
-fn merged<N: Copy + Ord + Next>(mut ranges: Vec<(N, N)>) -> Box<[(N, N)]> {
+fn merged<N: Copy + Ord + Next>(mut ranges: Vec<(N, N)>) -> Arc<[(N, N)]> {
     ranges.sort_unstable();
     ranges.dedup_by(|next, kept| {
         let joins = next.0 <= kept.1.next();

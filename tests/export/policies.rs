@@ -67,9 +67,9 @@ fn sources(random: &mut Random, groups: &[Vec<IpNet>]) -> Sources {
         2 => {
             let mut nets = random.pick(groups).clone();
             nets.extend(random.some(1, net));
-            Sources::Nets(nets)
+            nets.into()
         }
-        _ => Sources::Nets(random.some(3, net)),
+        _ => random.some(3, net).into(),
     }
 }
 
@@ -124,7 +124,7 @@ fn network(random: &mut Random, name: Arc<str>, groups: &[Vec<IpNet>]) -> Networ
         ip_protocols: protocols(random),
         destinations: Destinations {
             any: random.below(6) == 0,
-            addresses,
+            addresses: addresses.into(),
             service_tags: Vec::new(),
             fqdns: random.some(1, fqdn),
         },

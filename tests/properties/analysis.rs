@@ -89,7 +89,7 @@ fn sources() -> impl Strategy<Value = Sources> {
     let net = select(NETS.to_vec()).prop_map(|net| net.parse::<IpNet>().expect("a prefix"));
     prop_oneof![
         2 => Just(Sources::Any { written: true }),
-        3 => vec(net, 0..4).prop_map(Sources::Nets),
+        3 => vec(net, 0..4).prop_map(Sources::from),
     ]
 }
 
@@ -291,7 +291,7 @@ fn one_collection(rules: Vec<ApplicationRule>) -> Policy {
 #[test]
 fn of_ten_thousand_rules_the_one_in_the_shadow_is_found() {
     let net = |i: u32| {
-        Sources::Nets(vec![
+        Sources::from(vec![
             IpNet::new(IpAddr::from((i << 8).to_be_bytes()), 24).expect("a prefix"),
         ])
     };
@@ -325,7 +325,7 @@ fn rules_that_all_name_the_same_for_others_are_bounded_work() {
     let scattered = |i: u32| {
         let nets =
             (0..50_u32).map(|k| IpNet::new(IpAddr::from(((k << 20) + (i << 4)).to_be_bytes()), 28).expect("a prefix"));
-        Sources::Nets(nets.collect())
+        Sources::from(nets.collect::<Vec<_>>())
     };
     let names: Vec<String> = (0..20).map(|n| format!("n{n}.test")).collect();
     let rules = (0..500_u32).map(|i| app_rule(scattered(i), &names)).collect();

@@ -86,7 +86,7 @@ fn destinations() -> impl Strategy<Value = Destinations> {
     );
     parts.prop_map(|(any, addresses, service_tags, fqdns)| Destinations {
         any,
-        addresses,
+        addresses: addresses.into(),
         service_tags,
         fqdns,
     })

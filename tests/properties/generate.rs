@@ -46,7 +46,7 @@ pub fn source() -> impl Strategy<Value = IpAddr> {
 pub fn sources() -> impl Strategy<Value = Sources> {
     prop_oneof![
         Just(Sources::Any { written: true }),
-        vec(net(), 0..4).prop_map(Sources::Nets),
+        vec(net(), 0..4).prop_map(Sources::from),
     ]
 }
 

@@ -41,7 +41,7 @@ fn nets() -> impl Strategy<Value = Vec<IpNet>> {
 }
 
 fn sources() -> impl Strategy<Value = Sources> {
-    prop_oneof![1 => Just(Sources::Any { written: true }), 2 => nets().prop_map(Sources::Nets)]
+    prop_oneof![1 => Just(Sources::Any { written: true }), 2 => nets().prop_map(Sources::from)]
 }
 
 fn protocols() -> impl Strategy<Value = Vec<IpProtocol>> {
@@ -73,7 +73,7 @@ fn network_rule() -> impl Strategy<Value = NetworkRule> {
     let destinations = (proptest::bool::weighted(0.2), nets(), vec(select(FQDNS.to_vec()), 0..2)).prop_map(
         |(any, addresses, fqdns)| Destinations {
             any,
-            addresses,
+            addresses: addresses.into(),
             fqdns: fqdns.into_iter().map(fqdn).collect(),
             ..Destinations::default()
         },
@@ -340,17 +340,17 @@ fn thousands_of_network_rules_are_bounded_work() {
     let net = |i: u32| -> IpNet { IpNet::new(IpAddr::from((i << 12).to_be_bytes()), 20).expect("a prefix") };
     let rule = |i: u32, ports: u16| NetworkRule {
         name: "".into(),
-        sources: Sources::Nets(vec![net(i % 50), net(i % 50 + 100)]),
+        sources: Sources::from(vec![net(i % 50), net(i % 50 + 100)]),
         ip_protocols: vec![IpProtocol::Tcp],
         destinations: Destinations {
-            addresses: vec![net(i)],
+            addresses: vec![net(i)].into(),
             ..Destinations::default()
         },
         destination_ports: vec![PortRange::one(ports)],
     };
     let mut rules: Vec<NetworkRule> = (0..2_000).map(|i| rule(i, 443)).collect();
     rules.push(NetworkRule {
-        sources: Sources::Nets(vec![net(7)]),
+        sources: Sources::from(vec![net(7)]),
         ..rule(1007, 443)
     });
     let findings = analyse(&numbered(Vec::new(), vec![allowing(Rules::Network(rules))]));

@@ -13,6 +13,7 @@ use crate::{
     nets::looks_like_service_tag,
     policy::{Action, Destinations, ServiceTag, ServiceTags},
 };
+use ipnet::IpNet;
 use std::path::Path;
 
 /// What is said of a tag for which there are no prefixes.
@@ -35,23 +36,25 @@ pub(super) fn service_tags(written: &file::ServiceTags, base: &Path, report: &mu
 }
 
 impl Maker<'_> {
-    pub(super) fn destination(&mut self, text: &At<String>, action: Action, found: &mut Destinations) {
+    /// The prefixes of an entry; a service tag is put beside.
+    pub(super) fn destination(&mut self, text: &At<String>, action: Action, beside: &mut Destinations) -> Vec<IpNet> {
         match self.service_tags.find(text) {
             Some(tag) => {
                 if tag.prefixes.is_empty() {
                     self.unknown_tag(text, action);
                 }
-                found.service_tags.push(tag);
+                beside.service_tags.push(tag);
             }
             None if looks_like_service_tag(text) => {
                 self.unknown_tag(text, action);
-                found.service_tags.push(ServiceTag {
+                beside.service_tags.push(ServiceTag {
                     name: text.as_str().into(),
                     prefixes: [].into(),
                 });
             }
-            None => found.addresses.extend(read_nets(text, self.report)),
+            None => return read_nets(text, self.report),
         }
+        Vec::new()
     }
 
     /// No list holds the tag, or none has a prefix for it. A rule that allows less than was meant is a nuisance; one that

@@ -33,16 +33,16 @@ impl<'a> Maker<'a> {
 
     /// Every list that was left out leaves nowhere to lead to: that is a mistake, and no rule for everywhere.
     fn destinations(&mut self, rule: &'a file::NetworkRule, action: Action) -> Destinations {
-        let mut destinations = Destinations {
-            addresses: self.ip_groups.members(&rule.destination_ip_groups, self.report),
-            ..Destinations::default()
-        };
+        let members = self.ip_groups.members(&rule.destination_ip_groups, self.report);
+        let mut destinations = Destinations::default();
+        let mut own = Vec::new();
         for text in rule.destination_addresses.iter().flat_map(|list| list.iter()) {
             match text.as_str() {
                 "*" => destinations.any = true,
-                _ => self.destination(text, action, &mut destinations),
+                _ => own.extend(self.destination(text, action, &mut destinations)),
             }
         }
+        destinations.addresses = self.ip_groups.joined(members, own);
         let names = rule.destination_fqdns.iter().flat_map(|list| list.iter());
         destinations.fqdns = names.filter_map(|name| fqdn(name, self.report)).collect();
         let lists = [

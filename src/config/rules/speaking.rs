@@ -17,7 +17,7 @@ impl Maker<'_> {
         groups: &file::Texts,
     ) -> Sources {
         match self.ip_groups.sources(addresses, groups, self.report) {
-            Sources::Nets(nets) if self.denies_ipv4(name, action, &nets) => Sources::Any { written: true },
+            Sources::Nets(nets) if self.denies_ipv4(name, action, nets.iter()) => Sources::Any { written: true },
             sources => sources,
         }
     }

@@ -49,7 +49,7 @@ impl Ranges {
     pub(super) fn of_sources(sources: &Sources) -> Self {
         match sources {
             Sources::Any { .. } => Self::all(),
-            Sources::Nets(nets) => Self::of_nets(nets),
+            Sources::Nets(nets) => Self::of_nets(nets.iter()),
         }
     }
 
@@ -280,7 +280,7 @@ mod tests {
     #[test]
     fn equal_sources_have_one_number() {
         let mut sets = SourceSets::default();
-        let nets = |nets: &[&str]| Sources::Nets(nets.iter().map(|net| net.parse().unwrap()).collect());
+        let nets = |nets: &[&str]| Sources::from(nets.iter().map(|net| net.parse().unwrap()).collect::<Vec<_>>());
         let one = sets.number(&nets(&["10.0.0.0/25", "10.0.0.128/25"]));
         assert_eq!(sets.number(&nets(&["10.0.0.0/24"])), one);
         let any = sets.number(&Sources::Any { written: false });

@@ -9,7 +9,11 @@ use crate::policy::{
     sources::AddressSet,
     threat::Threats,
 };
-use std::{collections::HashMap, hash::Hash, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    hash::Hash,
+    sync::Arc,
+};
 
 /// Name of the infrastructure collection in rows: Azure's has no published one.
 const INFRASTRUCTURE: &str = "Infrastructure";
@@ -74,6 +78,7 @@ struct Build {
     packets: Vec<PacketRule>,
     names: NameIndexBuilder,
     sources: Interned<AddressSet>,
+    destinations: HashSet<AddressSet>,
     ports: Interned<PortSet>,
 }
 
@@ -115,13 +120,15 @@ impl Build {
         match &collection.rules {
             Rules::Nat(rules) => {
                 for rule in rules {
-                    self.packets.push(PacketRule::nat(rule));
+                    let destinations = self.shared(AddressSet::of(&rule.destination_addresses));
+                    self.packets.push(PacketRule::nat(rule, destinations));
                     self.push(&mut compiled, &rule.sources, names, &rule.name);
                 }
             }
             Rules::Network(rules) => {
                 for rule in rules {
-                    self.packets.push(PacketRule::network(rule));
+                    let destinations = self.shared(PacketRule::destinations(rule));
+                    self.packets.push(PacketRule::network(rule, destinations));
                     self.push(&mut compiled, &rule.sources, names, &rule.name);
                 }
             }
@@ -159,6 +166,17 @@ impl Build {
         };
         self.add_targets(rule);
         self.push(&mut compiled, &rule.sources, &names, &rule.name);
+    }
+
+    /// The set that is equal to this one and was there first: many rules lead to the same IP groups.
+    fn shared(&mut self, set: AddressSet) -> AddressSet {
+        match self.destinations.get(&set) {
+            Some(known) => known.clone(),
+            None => {
+                self.destinations.insert(set.clone());
+                set
+            }
+        }
     }
 
     /// Appends a rule and moves on to the place of the next one.

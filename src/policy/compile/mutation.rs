@@ -47,7 +47,7 @@ impl CompiledPolicy {
 
     /// The number of the empty list of sources.
     fn nobody(&mut self) -> u32 {
-        let nobody = AddressSet::new(&Sources::Nets(Vec::new()));
+        let nobody = AddressSet::new(&Sources::from(Vec::new()));
         let known = self.sources.iter().rposition(|sources| *sources == nobody);
         let number = known.unwrap_or_else(|| {
             self.sources.push(nobody);

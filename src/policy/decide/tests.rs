@@ -219,7 +219,7 @@ fn n15_a_denied_name_is_denied_in_every_spelling() {
 #[test]
 fn n19_sources_decide_per_group_and_mapped_ipv4_is_ipv4() {
     let of = |nets: &[&str], pattern: &str| ApplicationRule {
-        sources: Sources::Nets(nets.iter().map(|n| n.parse().unwrap()).collect()),
+        sources: nets.iter().map(|n| n.parse().unwrap()).collect::<Vec<_>>().into(),
         ..rule(&[pattern])
     };
     let policy = compiled(vec![collection(
@@ -414,7 +414,7 @@ impl Trace for Seen {
 #[test]
 fn a_trace_sees_every_rule_up_to_the_one_that_decides() {
     use RuleOutcome::*;
-    let elsewhere = Sources::Nets(vec!["192.168.0.0/16".parse().unwrap()]);
+    let elsewhere = Sources::from(vec!["192.168.0.0/16".parse().unwrap()]);
     let policy = compiled(vec![collection(
         100,
         Action::Allow,

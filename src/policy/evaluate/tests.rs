@@ -51,7 +51,8 @@ fn network(name: &str, addresses: &[&str], fqdns: &[&str]) -> NetworkRule {
                 .iter()
                 .filter(|text| **text != "*")
                 .map(|text| text.parse().unwrap())
-                .collect(),
+                .collect::<Vec<_>>()
+                .into(),
             fqdns: fqdns.iter().map(|text| fqdn(text)).collect(),
             ..Destinations::default()
         },
@@ -628,7 +629,7 @@ fn a_name_that_nobody_looked_up_is_denied_where_every_address_is_and_open_where_
     let mut elsewhere = network("elsewhere", &["*"], &[]);
     elsewhere.destination_ports = vec![PortRange::one(25)];
     let mut others = network("others", &["*"], &[]);
-    others.sources = Sources::Nets(vec!["10.2.0.0/16".parse().unwrap()]);
+    others.sources = Sources::from(vec!["10.2.0.0/16".parse().unwrap()]);
     let all = || network("all", &["*"], &[]);
     let deny = |list| rules(Action::Deny, list);
     let later = |list| collection("later", 200, Action::Deny, Rules::Network(list));

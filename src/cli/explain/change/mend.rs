@@ -7,7 +7,7 @@ use crate::{
         Sources, TargetFqdn, Transport, Via,
     },
 };
-use std::net::IpAddr;
+use std::{net::IpAddr, sync::Arc};
 
 /// What a rule was asked about.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -111,7 +111,7 @@ fn add_source(rules: &mut Rules, at: usize, source: IpAddr) {
         Rules::Nat(rules) => &mut rules[at].sources,
     };
     if let Sources::Nets(nets) = sources {
-        nets.push(source.into());
+        Arc::make_mut(nets).push(source.into());
     }
 }
 
@@ -156,7 +156,7 @@ fn add_fqdn(rules: &mut Rules, at: usize, name: Fqdn) {
 
 fn add_address(rules: &mut Rules, at: usize, ip: IpAddr) {
     match rules {
-        Rules::Network(rules) => rules[at].destinations.addresses.push(ip.into()),
+        Rules::Network(rules) => Arc::make_mut(&mut rules[at].destinations.addresses).push(ip.into()),
         Rules::Nat(rules) => rules[at].destination_addresses.push(ip.into()),
         Rules::Application(_) => {}
     }
