@@ -8,9 +8,9 @@ use super::{
     draft::{Draft, Effect},
     fields::{located, name_of, property},
     groups::{alike, content},
-    identity::Meant,
     ip_groups::IpGroups,
     names::Names,
+    register::Meant,
     settings,
     shapes::{Found, IP_GROUP, SIGNATURES},
     sources::{self, Body, Source, Sources},
@@ -48,7 +48,7 @@ impl<'a> Gather<'a> {
     /// The policy that is meant, its parents before it. Fails if it is not there.
     pub fn model(&mut self) -> Result<Model, Box<ImportFault>> {
         let found = std::mem::take(&mut self.found);
-        let ip_groups = IpGroups::read(self.import, &found.resources, &mut self.items);
+        let ip_groups = IpGroups::read(self.import, &found, &mut self.items);
         let (left_out, deployed): (Vec<&Resource>, Vec<&Resource>) =
             found.resources.iter().partition(|one| one.left_out.is_some());
         for resource in &found.resources {
@@ -108,6 +108,7 @@ impl<'a> Gather<'a> {
             }
         }
         self.beside(&sources, &ip_groups);
+        self.users(&sources, &sources.all[chosen].name);
         let bodies = chain.iter().flat_map(|link| &sources.all[*link].bodies);
         let bodies: Vec<&Value> = bodies.map(|body| &body.value).collect();
         Ok(Model {
@@ -191,6 +192,7 @@ impl<'a> Gather<'a> {
             }
         }
         self.beside(&sources, ip_groups);
+        self.users(&sources, "none");
         // A loop of no round has nothing to read: the resource itself says so.
         let path = resource.path.to_string();
         let of_its_own = |item: &Item| item.kind == ItemKind::NotRead && item.path == path;
@@ -208,11 +210,24 @@ impl<'a> Gather<'a> {
             self.reader(ip_groups).groups(std::slice::from_ref(double));
             self.aside(before, &format!("the same as at {same}"));
         }
+    }
+
+    /// Firewalls without rules of their own, beside the policy that is `chosen`.
+    fn users(&mut self, sources: &Sources, chosen: &str) {
         for user in &sources.users {
             let mut draft = Draft::new(Effect::Allow);
-            draft.remark(match user.policy {
-                Base::None => "a firewall without rules of its own",
-                Base::Named(_) | Base::Unknown(_) => "a firewall: its rules are those of its policy",
+            draft.remark(match (&user.policy, meant(sources, &user.policy)) {
+                (Base::None, _) => "a firewall without rules of its own".to_owned(),
+                (Base::Unknown(why), _) => {
+                    format!(
+                        "a firewall: which policy it uses is not known, `{chosen}` is taken: {}",
+                        why.why
+                    )
+                }
+                (Base::Named(id), None) if !id.has_known_name() => {
+                    format!("a firewall: which policy it uses is not known, `{chosen}` is taken")
+                }
+                (Base::Named(_), _) => "a firewall: its rules are those of its policy".to_owned(),
             });
             self.put(ItemKind::Setting, &user.name, &user.origin, draft);
             let unread = unread::of_policy(self.import, &user.body, true, &user.origin, &user.name);
@@ -325,11 +340,15 @@ impl<'a> Gather<'a> {
 }
 
 /// Whether two policies may be one. Azure refuses a template with two resources of one name: in one file, names that are not
-/// known are of two.
+/// known are of two, and so is one where the template is deployed beside one elsewhere.
 fn may_be_one(one: &Source, other: &Source) -> bool {
     let names = one.id.same_name(&other.id);
     let elsewhere = one.origin.at.file != other.origin.at.file;
-    one.id.same(&other.id) != Same::No && (elsewhere || names == Same::Yes)
+    match one.id.same(&other.id) {
+        Same::No => false,
+        Same::InDoubt => elsewhere || names == Same::Yes,
+        Same::Yes => elsewhere,
+    }
 }
 
 fn of_base(body: &Body) -> Origin {

@@ -5,13 +5,16 @@ use super::{
     draft::{Draft, Effect},
     fields::list,
     groups::{content, origin},
-    identity::{Identity, Meant, Register, distinct},
+    identity::Identity,
     names::{NO_NAME, Names},
-    shapes::IP_GROUP,
+    register::{MOST_ALIKE, Meant, Register, distinct},
+    shapes::{Found, IP_GROUP},
+    sources::takes,
 };
 use crate::{
     import::{
         arm::Resource,
+        ids::Same,
         model::IpGroup,
         report::{Item, ItemKind},
         value::{Kind, Value},
@@ -20,6 +23,9 @@ use crate::{
 };
 
 use std::collections::HashSet;
+
+const MAY_BE_ANOTHER: &str = "another file has one with other addresses that may be this one: which name or resource group one of \
+                              them has is not known";
 
 /// An IP group of the files.
 #[derive(Debug)]
@@ -80,7 +86,8 @@ pub(super) struct IpGroups {
 }
 
 impl IpGroups {
-    pub fn read(import: &Import<'_>, resources: &[Resource], items: &mut Vec<Item>) -> Self {
+    pub fn read(import: &Import<'_>, found: &Found, items: &mut Vec<Item>) -> Self {
+        let resources = &found.resources;
         let all = resources.iter().filter(|resource| resource.kind == IP_GROUP);
         let (left_out, deployed): (Vec<_>, Vec<_>) = all.partition(|one| one.left_out.is_some());
         let mut put = |resource: &Resource, draft: Draft| {
@@ -94,8 +101,11 @@ impl IpGroups {
             put(resource, draft);
         }
         let mut groups = Self::default();
+        let mentioned = mentioned(import, found, &deployed);
+        groups.places.mention_all(&mentioned);
         let mut names = Names::default();
-        for (id, members) in distinct(&deployed) {
+        let mut all = Vec::new();
+        for (id, members) in distinct(&deployed, &mentioned) {
             let mut written: Vec<Written> = members.iter().map(|member| Written::of(import, member)).collect();
             let mut known = merged(&mut written);
             let name = id.last().unwrap_or(NO_NAME).to_owned();
@@ -103,11 +113,40 @@ impl IpGroups {
             known.group.origin = origin(members[0]);
             groups.places.add(&id, groups.known.len());
             groups.known.push(known);
-            for (member, written) in members.into_iter().zip(written) {
+            all.push((id, members, written));
+        }
+        let ids: Vec<&Identity> = all.iter().map(|(id, ..)| id).collect();
+        let doubted = groups.doubt_alike(&ids);
+        for ((_, members, written), doubted) in all.into_iter().zip(doubted) {
+            for (member, mut written) in members.into_iter().zip(written) {
+                if doubted {
+                    written.draft.void(MAY_BE_ANOTHER);
+                }
                 put(member, written.draft);
             }
         }
         groups
+    }
+
+    /// One of which Azure alone knows the name or the place may be one that another file holds: if that has other addresses, nobody
+    /// can tell those of either. In one file Azure refuses two of one name and place. The answer is of which that is so.
+    fn doubt_alike(&mut self, ids: &[&Identity]) -> Vec<bool> {
+        let in_doubt: Vec<usize> = (0..ids.len()).filter(|place| ids[*place].is_in_doubt()).collect();
+        let mut doubted = vec![in_doubt.len() > MOST_ALIKE; ids.len()];
+        for one in in_doubt.into_iter().take(MOST_ALIKE) {
+            for other in 0..ids.len() {
+                let [ours, theirs] = [one, other].map(|place| &self.known[place].group);
+                let apart = ours.origin.at.file != theirs.origin.at.file && ours.members != theirs.members;
+                if apart && ids[one].same(ids[other]) != Same::No {
+                    doubted[one] = true;
+                    doubted[other] = true;
+                }
+            }
+        }
+        for (known, _) in self.known.iter_mut().zip(&doubted).filter(|(_, doubted)| **doubted) {
+            known.void.get_or_insert_with(|| MAY_BE_ANOTHER.to_owned());
+        }
+        doubted
     }
 
     /// The groups that a rule names, as the TOML calls them. `None`: the list is absent; one that is null names no group.
@@ -185,6 +224,36 @@ impl IpGroups {
         groups.sort_by_key(|group| group.origin.at);
         groups
     }
+}
+
+/// The groups that rules name by a resource id, if there is one of which no place is said. Values may share what is in them, so that a
+/// small file holds a great many: each look is paid for, and without enough left the import fails.
+fn mentioned(import: &Import<'_>, found: &Found, groups: &[&Resource]) -> Vec<Identity> {
+    let placed = |group: &&Resource| Identity::of(group).parts().iter().all(|part| part.is_known());
+    if groups.iter().all(placed) {
+        return Vec::new();
+    }
+    let rules = found.resources.iter().filter(|one| takes(one)).map(|one| &one.body);
+    let mut open: Vec<&Value> = rules.chain(found.bare.iter().map(|(value, _)| value)).collect();
+    let mut texts = HashSet::new();
+    while let Some(value) = open.pop() {
+        let (items, members) = match &value.kind {
+            Kind::List(list) => (list.items.as_slice(), &[][..]),
+            Kind::Object(object) => (&[][..], object.entries.as_slice()),
+            Kind::Text(text) if text.text.contains('/') => {
+                texts.insert(&*text.text);
+                continue;
+            }
+            _ => continue,
+        };
+        // A look takes less than a step.
+        if !import.budget.looks(1 + (items.len() + members.len()) / 8, value.at) {
+            break;
+        }
+        open.extend(items.iter().chain(members.iter().map(|(_, value)| value)));
+    }
+    let ids = texts.into_iter().map(Identity::referred);
+    ids.filter(|id| id.kind() == Some(IP_GROUP)).collect()
 }
 
 /// An address, a prefix or a range.

@@ -6,9 +6,10 @@ use super::{
     base::{Base, base},
     collections::GroupSource,
     fields::{property, says_something},
-    groups::{self, Collections, Entry, origin, same_group, unknown},
-    identity::{Identity, Meant, Register, distinct},
+    groups::{self, Collections, Entry, origin, unknown},
+    identity::Identity,
     names::NO_NAME,
+    register::{Meant, Register, distinct},
     schema::{Section, Shape},
     shapes::{FIREWALL, GROUP, OLD_GROUP, POLICY},
 };
@@ -103,6 +104,8 @@ pub(super) struct Sources {
     firewalls: Register,
     /// Place of each group in its policy, by name, and whether there are others of it.
     places: HashMap<(usize, Word), (usize, bool)>,
+    /// Each group that is attached: its policy, its place there, its name.
+    attached: Vec<(usize, usize, Word)>,
     /// Groups of which it cannot be told whose they are.
     pub strays: Vec<GroupSource>,
     /// Groups with the very content of another that is there, and where that is.
@@ -130,12 +133,13 @@ impl Sources {
             wanted.copied().collect()
         };
         let mut sources = Self::default();
-        sources.policies(&of_kind(&[POLICY]));
+        sources.policies(&of_kind(&[POLICY]), &mentioned(resources));
         let alone = resources.iter().all(|one| one.kind == FIREWALL) && bare.is_empty();
         sources.firewalls(import, &of_kind(&[FIREWALL]), alone);
         sources.loose(import, resources);
         sources.groups(import, &of_kind(&[GROUP, OLD_GROUP]));
         sources.listed(import);
+        sources.doubt_alike(import);
         sources.bare(bare);
         // Of equal priorities the file's order counts, however a group came to its policy.
         for source in &mut sources.all {
@@ -189,9 +193,10 @@ impl Sources {
         place
     }
 
-    /// Policies; those of one identity become one.
-    fn policies(&mut self, resources: &[&Resource]) {
-        for (id, members) in distinct(resources) {
+    /// Policies; those of one identity become one. Others are `mentioned`.
+    fn policies(&mut self, resources: &[&Resource], mentioned: &[Identity]) {
+        self.policies.mention_all(mentioned);
+        for (id, members) in distinct(resources, mentioned) {
             let place = self.push_policy(&id, NO_NAME, origin(members[0]));
             self.all[place].bodies = members.into_iter().map(Body::of).collect();
         }
@@ -199,7 +204,7 @@ impl Sources {
 
     /// Firewalls with rules of their own. One with a policy has none that count; one without either counts if it is `alone`.
     fn firewalls(&mut self, import: &Import<'_>, resources: &[&Resource], alone: bool) {
-        for (id, members) in distinct(resources) {
+        for (id, members) in distinct(resources, &[]) {
             let groups: Vec<GroupSource> = members
                 .iter()
                 .filter_map(|member| groups::classic(import.budget, member))
@@ -298,7 +303,10 @@ impl Sources {
             Meant::Perhaps(place) => {
                 let of = &self.all[place];
                 let stand_ins = of.bodies.is_empty() && !of.id.is_nameless() && !policy.is_nameless();
-                let is_only = self.policies.len() == 1 && !stand_ins && of.id.same_place(policy) == Same::Yes;
+                // Its name is the same and its place may be, but there are several such places.
+                let elsewhere = of.id.same(policy) == Same::Yes;
+                let same_place = of.id.same_place(policy) == Same::Yes;
+                let is_only = self.policies.len() == 1 && !stand_ins && !elsewhere && same_place;
                 if !is_only {
                     let why = "whether it is of this policy: its name or its resource group is not known".to_owned();
                     group.doubt.get_or_insert_with(|| unknown(why, group.origin.at));
@@ -369,47 +377,25 @@ impl Sources {
             }
         }
     }
+}
 
-    /// Puts a group in its policy. In Azure a group has one content: of two that differ neither is known to be in force.
-    fn attach(&mut self, import: &Import<'_>, place: usize, mut group: GroupSource, word: Word) {
-        let groups = &mut self.all[place].groups;
-        let is_known = word != Word::InDoubt;
-        let key = (place, word);
-        let other = self.places.get_mut(&key).filter(|_| is_known);
-        let Some((index, contested)) = other else {
-            self.places.insert(key, (groups.len(), false));
-            groups.push(group);
-            return;
+/// The policies that resources are, are of, or refer to.
+fn mentioned(resources: &[&Resource]) -> Vec<Identity> {
+    let of = |resource: &&Resource| {
+        let id = Identity::of(resource);
+        let own = match resource.kind.as_str() {
+            POLICY => Some(id),
+            GROUP | OLD_GROUP => Some(id.parent()),
+            _ => None,
         };
-        let other = &mut groups[*index];
-        let at = |group: &GroupSource| format!("{}:{}", import.file(group.origin.at), group.origin.at.line);
-        if same_group(import.budget, other, &group) {
-            // One of them that is deployed for certain is enough.
-            if !*contested {
-                other.doubt = other.doubt.take().and(group.doubt.clone());
-            }
-            let same = at(other);
-            self.doubles.push((group, same));
-            return;
-        }
-        *contested = true;
-        let (here, there) = (at(other), at(&group));
-        let collections = group.collections.as_ref().map_or(&[][..], Vec::as_slice);
-        let of_firewall = collections
-            .iter()
-            .any(|(_, shape, _)| matches!(shape, Shape::Classic(_)));
-        for (one, twin) in [(other, there), (&mut group, here)] {
-            // A firewall without a policy has no groups: of its collections, one file holds others than the other does.
-            let what = if of_firewall {
-                "other collections of this firewall, and which of them it has is not known"
-            } else {
-                "this group too, with other content"
-            };
-            let why = format!("{twin} holds {what}");
-            one.doubt.get_or_insert_with(|| unknown(why, one.origin.at));
-        }
-        groups.push(group);
-    }
+        let referred = ["basePolicy", "firewallPolicy"].map(|key| property(&resource.body, key).map(base));
+        let referred = referred.into_iter().filter_map(|base| match base {
+            Some(Base::Named(id)) => Some(id),
+            _ => None,
+        });
+        own.into_iter().chain(referred).collect::<Vec<_>>()
+    };
+    resources.iter().flat_map(of).collect()
 }
 
 fn stray(group: GroupSource) -> GroupSource {
@@ -424,3 +410,5 @@ fn no_group(collections: Vec<(Value, Shape, Origin)>) -> GroupSource {
     let collections: Collections = Ok(collections);
     groups::no_group(collections, &origin, None)
 }
+
+mod attach;

@@ -2,13 +2,7 @@
 
 use super::{Gather, meant};
 use crate::import::{
-    azure::{
-        ImportFault,
-        base::Base,
-        identity::{Identity, Meant},
-        shapes::FIREWALL,
-        sources::Sources,
-    },
+    azure::{ImportFault, base::Base, identity::Identity, register::Meant, shapes::FIREWALL, sources::Sources},
     ids::Same,
     value::Place,
 };

@@ -1,6 +1,7 @@
 mod doubt;
 mod paths;
 mod printed;
+mod same;
 mod unread;
 mod used;
 

@@ -1,0 +1,290 @@
+//! [`Register`]: things by [`Identity`].
+
+use super::identity::{Exact, Identity};
+use crate::import::{
+    arm::Resource,
+    ids::{Part, Same, Word},
+};
+use std::collections::{HashMap, HashSet};
+
+/// Most things among which the one that is meant is looked for; of more, none is.
+pub(super) const MOST_ALIKE: usize = 100;
+
+/// Things by identity.
+#[derive(Debug, Default)]
+pub(super) struct Register {
+    things: Vec<(Identity, usize)>,
+    /// By name: those of which the place is known in full, and the others.
+    by_name: HashMap<Vec<Word>, [Vec<usize>; 2]>,
+    exact: HashMap<Exact, usize>,
+    /// Those of which the name is not known.
+    in_doubt: Vec<usize>,
+    mentions: HashMap<Vec<Word>, Mentions>,
+}
+
+/// The places that the files say for things of one name: subscription and resource group.
+#[derive(Debug)]
+struct Mentions {
+    first: [Part; 2],
+    /// They say another too.
+    several: [bool; 2],
+}
+
+/// Which thing an identity means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Meant {
+    None,
+    One(usize),
+    /// It may be this one, and no other: Azure alone knows.
+    Perhaps(usize),
+    /// It may be each of several.
+    Several,
+}
+
+impl Register {
+    pub fn add(&mut self, id: &Identity, thing: usize) {
+        let place = self.things.len();
+        self.things.push((id.clone(), thing));
+        if !id.has_known_name() {
+            self.in_doubt.push(place);
+        }
+        let part = usize::from(id.known_parts() < 2);
+        self.by_name.entry(id.names().to_vec()).or_default()[part].push(place);
+        self.exact.entry(id.exact()).or_insert(place);
+    }
+
+    /// Takes note of the places that these say.
+    pub fn mention_all(&mut self, ids: &[Identity]) {
+        ids.iter().for_each(|id| self.mention(id));
+    }
+
+    /// Takes note of a place that the files say, be it in a reference. Where a template is deployed is the place that they say for
+    /// a thing of its name; if they say several, it is one of them at most, and which one Azure alone knows.
+    fn mention(&mut self, id: &Identity) {
+        let parts = id.parts();
+        if id.names().is_empty() || !parts.iter().any(|part| part.is_known()) {
+            return;
+        }
+        let mentions = self.mentions.entry(id.names().to_vec()).or_insert_with(|| Mentions {
+            first: parts.map(Part::clone),
+            several: [false; 2],
+        });
+        for ((first, several), part) in mentions.first.iter_mut().zip(&mut mentions.several).zip(parts) {
+            *several |= first.same(part) == Same::No;
+            if !first.is_known() {
+                *first = part.clone();
+            }
+        }
+    }
+
+    /// Whether two are the same, by all that the files say.
+    fn same(&self, one: &Identity, other: &Identity) -> Same {
+        let same = one.same(other);
+        let may_be_here = |(one, other): (&Part, &Part)| match (one, other) {
+            (Part::Here, other) | (other, Part::Here) => other.is_known(),
+            _ => false,
+        };
+        let mentions = self.mentions.get(other.names());
+        let several = mentions.map_or([false; 2], |mentions| mentions.several);
+        let mut parts = one.parts().into_iter().zip(other.parts()).zip(several);
+        let unsettled = parts.any(|(parts, several)| several && may_be_here(parts));
+        match same {
+            Same::Yes if unsettled => Same::InDoubt,
+            same => same,
+        }
+    }
+
+    pub fn len(&self) -> usize {
+        self.things.len()
+    }
+
+    pub fn meant(&self, id: &Identity) -> Meant {
+        self.meant_among(id, |_| true)
+    }
+
+    /// The same among those of which this holds.
+    fn meant_among(&self, id: &Identity, holds: impl Fn(&Identity) -> bool) -> Meant {
+        let exact = self.exact.get(&id.exact()).map(|place| &self.things[*place]);
+        if let Some((other, thing)) = exact
+            && other.same(id) == Same::Yes
+        {
+            return Meant::One(*thing);
+        }
+        // Two places that are known in full and differ are never one.
+        let named = self.by_name.get(id.names());
+        let named = named.map_or([&[][..], &[]], |[whole, partial]| match id.known_parts() {
+            2 => [&[], partial.as_slice()],
+            _ => [whole.as_slice(), partial],
+        });
+        // What is certainly meant may have other names too.
+        let named = || named.into_iter().flatten().copied();
+        match self.only(id, &holds, named()) {
+            Meant::None | Meant::Perhaps(_) => {}
+            meant => return meant,
+        }
+        match id.has_known_name() {
+            true => self.only(id, &holds, named().chain(self.in_doubt.iter().copied())),
+            false => self.only(id, &holds, 0..self.things.len()),
+        }
+    }
+
+    /// The only one of these that it may be.
+    fn only(
+        &self,
+        id: &Identity,
+        holds: &impl Fn(&Identity) -> bool,
+        mut places: impl Iterator<Item = usize>,
+    ) -> Meant {
+        let things = places.by_ref().take(MOST_ALIKE).map(|place| &self.things[place]);
+        let same = things.map(|(other, thing)| (self.same(other, id), other, *thing));
+        let same = same.filter(|(same, other, _)| *same != Same::No && holds(other));
+        let mut same = same.map(|(same, _, thing)| (same, thing));
+        let (first, second) = (same.next(), same.next());
+        match (first, second.is_some() || places.next().is_some()) {
+            (None, false) => Meant::None,
+            (Some((Same::Yes, thing)), false) => Meant::One(thing),
+            (Some((_, thing)), false) => Meant::Perhaps(thing),
+            _ => Meant::Several,
+        }
+    }
+}
+
+/// Resources that are one and the same, in the order of the first of each, with all that is known of them. What is written
+/// without a place is the one of its name that has one, if there is only one in other files: one file says of its own that they are
+/// two by saying another place of each. What is `mentioned` besides says places too.
+pub(super) fn distinct<'r>(resources: &[&'r Resource], mentioned: &[Identity]) -> Vec<(Identity, Vec<&'r Resource>)> {
+    let ids: Vec<Identity> = resources.iter().map(|one| Identity::of(one)).collect();
+    let files: Vec<u16> = resources.iter().map(|one| one.body.at.file).collect();
+    let first = firsts(&ids, &files, mentioned);
+    let mut made: Vec<(Identity, Vec<&Resource>)> = Vec::new();
+    let mut places: HashMap<usize, usize> = HashMap::new();
+    for ((resource, id), first) in resources.iter().zip(ids).zip(first) {
+        let place = *places.entry(first).or_insert(made.len());
+        match made.get_mut(place) {
+            None => made.push((id, vec![resource])),
+            Some((known, members)) => {
+                members.push(resource);
+                if id.known_parts() > known.known_parts() {
+                    *known = id;
+                }
+            }
+        }
+    }
+    made
+}
+
+/// For each identity the one that stands for it.
+fn firsts(ids: &[Identity], files: &[u16], mentioned: &[Identity]) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..ids.len()).collect();
+    order.sort_by_key(|index| (2 - ids[*index].known_parts(), *index));
+    let mut register = Register::default();
+    register.mention_all(ids);
+    register.mention_all(mentioned);
+    let held: HashSet<(u16, Exact)> = files.iter().copied().zip(ids.iter().map(Identity::exact)).collect();
+    let mut same: Vec<usize> = (0..ids.len()).collect();
+    for index in order {
+        let of_other_files = |other: &Identity| !held.contains(&(files[index], other.exact()));
+        match register.meant_among(&ids[index], of_other_files) {
+            Meant::One(other) => same[index] = other,
+            Meant::None | Meant::Perhaps(_) | Meant::Several => register.add(&ids[index], index),
+        }
+    }
+    same
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::import::{
+        text::{Joined, Text},
+        value::{Place, Unknown},
+    };
+
+    fn at(group: &str, name: &str) -> Identity {
+        Identity::referred(&format!(
+            "/subscriptions/s/resourceGroups/{group}/providers/Microsoft.Network/ipGroups/{name}"
+        ))
+    }
+
+    #[test]
+    fn a_name_without_a_place_means_the_only_one_of_its_name() {
+        let mut register = Register::default();
+        register.add(&at("a", "spokes"), 0);
+        assert_eq!(register.meant(&Identity::referred("SPOKES")), Meant::One(0));
+        assert_eq!(register.meant(&at("b", "spokes")), Meant::None);
+        register.add(&at("b", "spokes"), 1);
+        assert_eq!(register.meant(&Identity::referred("spokes")), Meant::Several);
+        assert_eq!(register.meant(&at("b", "Spokes")), Meant::One(1));
+    }
+
+    /// A text that is a stand-in as a whole, of its own.
+    fn stand_in(text: &str) -> Text {
+        Text::known(text).stand_in(&Unknown::new("why", Place::default()))
+    }
+
+    #[test]
+    fn what_stands_in_is_the_same_as_itself_alone_whatever_it_reads() {
+        let (one, other) = (stand_in("spokes"), stand_in("spokes"));
+        let mut register = Register::default();
+        register.add(&Identity::meant_by(&one), 0);
+        assert_eq!(register.meant(&Identity::meant_by(&one.clone())), Meant::One(0));
+        assert_eq!(register.meant(&Identity::meant_by(&other)), Meant::Perhaps(0));
+        assert_eq!(register.meant(&Identity::referred("spokes")), Meant::Perhaps(0));
+        assert_eq!(register.meant(&at("a", "spokes")), Meant::Perhaps(0));
+        register.add(&Identity::meant_by(&other), 1);
+        assert_eq!(register.meant(&Identity::meant_by(&other)), Meant::One(1));
+        assert_eq!(register.meant(&Identity::referred("spokes")), Meant::Several);
+    }
+
+    #[test]
+    fn a_place_in_doubt_is_the_same_as_none_and_different_from_none() {
+        let placed = |group: &Text| {
+            let mut id = Joined::default();
+            id.push_str("/subscriptions/s/resourceGroups/");
+            id.push(group);
+            id.push_str("/providers/Microsoft.Network/ipGroups/x");
+            Identity::meant_by(&id.finish())
+        };
+        let (one, other) = (stand_in("rg"), stand_in("rg"));
+        let mut register = Register::default();
+        register.add(&placed(&one), 0);
+        assert_eq!(register.meant(&placed(&one)), Meant::One(0));
+        assert_eq!(register.meant(&placed(&other)), Meant::Perhaps(0));
+        assert_eq!(register.meant(&at("rg", "x")), Meant::Perhaps(0));
+        assert_eq!(register.meant(&Identity::referred("x")), Meant::One(0));
+        register.add(&placed(&other), 1);
+        assert_eq!(register.meant(&placed(&other)), Meant::One(1));
+        assert_eq!(register.meant(&at("rg", "x")), Meant::Several);
+        assert_eq!(
+            firsts(&[placed(&stand_in("rg")), placed(&stand_in("rg"))], &[0, 1], &[]),
+            [0, 1]
+        );
+    }
+
+    #[test]
+    fn of_many_elsewhere_none_is_looked_for() {
+        let wanted = |register: &Register| {
+            let mut id = Joined::default();
+            id.push_str("/subscriptions/s/resourceGroups/other/providers/Microsoft.Network/ipGroups/");
+            id.push(&stand_in("x"));
+            register.meant(&Identity::meant_by(&id.finish()))
+        };
+        let mut register = Register::default();
+        for index in 0..MOST_ALIKE {
+            register.add(&at(&format!("g{index}"), "x"), index);
+        }
+        assert_eq!(wanted(&register), Meant::None);
+        register.add(&at("last", "x"), MOST_ALIKE);
+        assert_eq!(wanted(&register), Meant::Several);
+    }
+
+    #[test]
+    fn resources_are_one_if_nothing_that_is_known_tells_them_apart() {
+        let name = Identity::referred("x");
+        assert_eq!(
+            firsts(&[name.clone(), at("a", "x"), name.clone()], &[0, 1, 2], &[]),
+            [1, 1, 1]
+        );
+        assert_eq!(firsts(&[name, at("a", "x"), at("b", "x")], &[0, 1, 2], &[]), [0, 1, 2]);
+    }
+}
