@@ -11,6 +11,7 @@
 //!
 //! Every walk takes from the one [`Budget`] of the import.
 
+mod allowed;
 mod eval;
 mod functions;
 mod made;

@@ -212,6 +212,7 @@ impl Import<'_> {
             }
         }
         faults.extend(self.unknown_parameters(&given, &found));
+        faults.extend(self.refused_values());
         if !faults.is_empty() {
             return Err(faults);
         }
@@ -273,6 +274,16 @@ impl Import<'_> {
                 )
             })
             .collect()
+    }
+
+    /// Values from outside that the template's parameters may not have. Azure refuses them too.
+    fn refused_values(&self) -> Vec<ImportFault> {
+        let refused = self.budget.refused().into_iter().take(MOST_SLIPS);
+        let fault = |(at, name, why): (Place, String, String)| ImportFault {
+            hint: "the template says which values its parameter may have".into(),
+            ..self.fault(at, "$.parameters", format!("parameter `{name}` is given {why}"))
+        };
+        refused.map(fault).collect()
     }
 
     fn unset(&self, asked: &Asked) -> Vec<Unset> {

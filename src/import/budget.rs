@@ -43,6 +43,8 @@ pub(crate) struct Budget {
 pub(crate) struct Asked {
     /// Those without a value, by the place of their definition.
     pub unset: BTreeMap<Place, String>,
+    /// Values that Azure refuses, by their place: of which parameter, and why.
+    pub refused: BTreeMap<Place, (String, String)>,
     /// Those that have their default, by its place.
     pub defaults: BTreeMap<Place, String>,
 }
@@ -64,6 +66,15 @@ impl Budget {
     /// Keeps which parameters are asked for and not given.
     pub fn ask(&self, keep: impl FnOnce(&mut Asked)) {
         keep(&mut self.asked.borrow_mut());
+    }
+
+    /// The values that Azure refuses, so far: place, parameter, why.
+    pub fn refused(&self) -> Vec<(Place, String, String)> {
+        let asked = self.asked.borrow();
+        let refused = asked.refused.iter();
+        refused
+            .map(|(at, (name, why))| (*at, name.clone(), why.clone()))
+            .collect()
     }
 
     /// Which parameters were asked for and not given, so far.

@@ -17,11 +17,14 @@ pub(crate) struct Given {
 
 impl Given {
     /// Takes the values of a parameters file: `{ "parameters": { "name": { "value": .. } } }`, the same without `parameters` around
-    /// it, or bare `{ "name": .. }`. Fails with what is wrong and where.
+    /// it, or bare `{ "name": .. }`. Fails with what is wrong and where, as for a template in its place.
     pub fn add_file(&mut self, document: &Value) -> Result<(), (Place, String)> {
         let Some(object) = document.as_object() else {
             return Err((document.at, "a parameters file is an object".into()));
         };
+        if object.get("resources").is_some() {
+            return Err((document.at, "a template where a parameters file belongs".into()));
+        }
         let section = object.get("parameters");
         let entries = match section {
             None => &object.entries,
@@ -31,14 +34,23 @@ impl Given {
             },
         };
         let wrapped = section.is_some() || entries.iter().any(|(_, entry)| is_wrapped(entry));
-        for (name, entry) in entries {
+        // What stands beside `parameters` where that is left out.
+        let is_head =
+            |name: &str| section.is_none() && (name.starts_with('$') || name.eq_ignore_ascii_case("contentVersion"));
+        for (name, entry) in entries.iter().filter(|(name, _)| !is_head(name)) {
             let value = match (wrapped, entry.written("value"), entry.get("reference")) {
                 (false, ..) => entry.clone(),
                 (true, Some(value), _) => value.clone(),
                 (true, None, Some(_)) => {
                     Value::unknown(format!("parameter `{name}` is a secret of a Key Vault"), entry.at)
                 }
-                (true, None, None) => return Err((entry.at, format!("parameter `{name}` has no `value`"))),
+                (true, None, None) => {
+                    let why = format!(
+                        "parameter `{}` has neither `value` nor `reference`: {{ \"value\": .. }}",
+                        shown(name)
+                    );
+                    return Err((entry.at, why));
+                }
             };
             self.file.insert(name.to_ascii_lowercase(), value);
         }
@@ -146,6 +158,12 @@ impl Declared {
             ..Self::default()
         }
     }
+}
+
+/// A definition, and those that it refers to.
+pub(super) fn followed<'v>(definition: &'v Value, definitions: Option<&'v Value>) -> impl Iterator<Item = &'v Value> {
+    let next = move |here: &&'v Value| referred(here.get("$ref")?, definitions);
+    std::iter::successors(Some(definition), next).take(MOST_REFERENCES)
 }
 
 /// The definition that `#/definitions/name`, or a longer path of names, leads to.

@@ -1,7 +1,7 @@
 //! [`Scope`]: the names that one template defines, and [`Env`]: those that a loop or a function binds on the way.
 
 use super::{
-    Budget, Exhausted,
+    Budget, Exhausted, allowed,
     eval::Evaluator,
     parameters::{Declared, Given, as_declared},
     parse::Expression,
@@ -238,8 +238,42 @@ impl<'a> Scope<'a> {
                 self.asked(name, lacks.then_some(definition.at), default);
             }
             let what = || format!("parameter `{}`", shown(name));
-            Ok(as_declared(&value, &declared, what, at).unwrap_or_else(|unknown| typed(name, &declared, &unknown, at)))
+            let value = match as_declared(&value, &declared, what, at) {
+                Ok(value) => value,
+                Err(unknown) => return Ok(typed(name, &declared, &unknown, at)),
+            };
+            Ok(match self.refused(&value, definition)? {
+                Some(why) => typed(name, &declared, &Unknown::new(format!("{} has {why}", what()), at), at),
+                None => value,
+            })
         })
+    }
+
+    fn refused(&self, value: &Value, definition: &Value) -> Result<Option<String>, Exhausted> {
+        allowed::refused(self.budget, value, definition, self.template.get("definitions"))
+    }
+
+    /// Keeps which of the values from outside the template refuses, whether something asks for them or not.
+    pub fn check_given(&self) -> Result<(), Exhausted> {
+        let definitions = self.section("parameters").map_or(&[][..], |section| &section.entries);
+        for (name, definition) in definitions {
+            let given = self
+                .given
+                .as_ref()
+                .ok()
+                .and_then(|given| given.get(&name.to_ascii_lowercase()));
+            let Some(given) = given else { continue };
+            let what = || format!("parameter `{}`", shown(name));
+            let Ok(value) = as_declared(given, &self.declared(definition), what, given.at) else {
+                continue;
+            };
+            if let Some(why) = self.refused(&value, definition)? {
+                self.budget.ask(|asked| {
+                    asked.refused.insert(given.at, (shown(name), why));
+                });
+            }
+        }
+        Ok(())
     }
 
     /// Keeps who was asked for and is not given: without a value (the place of its definition), or with the one of `default`.

@@ -82,6 +82,7 @@ pub(crate) fn deploy(
     path: &Path,
 ) -> Result<Vec<Resource>, Exhausted> {
     let scope = Scope::of_file(budget, template.clone(), given);
+    scope.check_given()?;
     let site = Site {
         path: path_below(path, template, &["resources"]),
         ..Site::default()

@@ -1,3 +1,4 @@
+mod allowed;
 mod declared;
 mod doubt;
 mod nested;

@@ -134,7 +134,10 @@ fn values_are_read_in_each_form_of_a_parameters_file() {
     let (_, mixed) = Given::default()
         .add_file(&one("{\"x\": {\"value\": 1}, \"y\": 2}"))
         .unwrap_err();
-    assert_eq!(mixed, "parameter `y` has no `value`");
+    assert_eq!(
+        mixed,
+        "parameter `y` has neither `value` nor `reference`: { \"value\": .. }"
+    );
 }
 
 #[test]

@@ -1,0 +1,81 @@
+//! What a parameter may be: `allowedValues`, `minValue`, `maxValue`, `minLength`, `maxLength` ("Parameters in ARM templates"). Azure
+//! refuses a deployment with another value before it deploys anything.
+
+use super::{Budget, Exhausted, parameters::followed};
+use crate::import::{
+    json::shown,
+    value::{Kind, Value},
+};
+
+/// Why Azure refuses a known value for a parameter of this definition, in a template with these `definitions`.
+pub(super) fn refused(
+    budget: &Budget,
+    value: &Value,
+    definition: &Value,
+    definitions: Option<&Value>,
+) -> Result<Option<String>, Exhausted> {
+    if value.doubt().is_some() || matches!(value.kind, Kind::Null) {
+        return Ok(None);
+    }
+    for definition in followed(definition, definitions) {
+        let allowed = definition.get("allowedValues").and_then(Value::as_list);
+        let parts = value.as_list().map_or(1, <[_]>::len);
+        budget.steps(parts * allowed.map_or(0, <[_]>::len) / 8, value.at)?;
+        if allowed.is_some_and(|allowed| !is_among(value, allowed)) {
+            let value = value
+                .as_str()
+                .map_or_else(String::new, |text| format!(" `{}`", shown(text)));
+            return Ok(Some(format!("a value{value} that is none of its `allowedValues`")));
+        }
+        let limit = |key: &str| definition.get(key).and_then(Value::as_int);
+        for (size, least, most) in [
+            (number(value), "minValue", "maxValue"),
+            (length(value), "minLength", "maxLength"),
+        ] {
+            let Some(size) = size else { continue };
+            if limit(least).is_some_and(|least| size < least) {
+                return Ok(Some(format!("a value below its `{least}`")));
+            }
+            if limit(most).is_some_and(|most| size > most) {
+                return Ok(Some(format!("a value beyond its `{most}`")));
+            }
+        }
+    }
+    Ok(None)
+}
+
+fn number(value: &Value) -> Option<i64> {
+    match value.kind {
+        Kind::Int(number) => Some(number),
+        _ => None,
+    }
+}
+
+/// Elements, or units of 16 bits as .NET counts them.
+fn length(value: &Value) -> Option<i64> {
+    let length = match &value.kind {
+        Kind::List(list) => list.items.len(),
+        Kind::Text(text) => text.text.encode_utf16().count(),
+        _ => return None,
+    };
+    i64::try_from(length).ok()
+}
+
+/// Of a list each element, or the whole. What is compared otherwise than as a text, a number or a boolean is let pass.
+fn is_among(value: &Value, allowed: &[Value]) -> bool {
+    let is_one = |value: &Value| allowed.iter().any(|one| may_be(value, one));
+    match value.as_list() {
+        Some(items) => allowed.iter().any(|one| one.as_list().is_some()) || items.iter().all(is_one),
+        None => is_one(value),
+    }
+}
+
+fn may_be(value: &Value, allowed: &Value) -> bool {
+    match (&value.kind, &allowed.kind) {
+        (Kind::Text(one), Kind::Text(other)) => one.text.eq_ignore_ascii_case(&other.text),
+        (Kind::Bool(one), Kind::Bool(other)) => one == other,
+        (Kind::Int(one), Kind::Int(other)) => one == other,
+        (Kind::Text(_) | Kind::Bool(_) | Kind::Int(_), Kind::Text(_) | Kind::Bool(_) | Kind::Int(_)) => false,
+        _ => true,
+    }
+}

@@ -1,0 +1,114 @@
+//! What a parameter may be.
+
+use super::*;
+use crate::import::{Imported, Options, azure_firewall};
+
+/// The import of a template whose collection has parameter `a`, defined so, as its action.
+fn import(definition: &str, set: &[(&str, &str)], parameters: Option<&str>) -> Result<Imported, Vec<String>> {
+    let template = format!(
+        r#"{{"contentVersion": "1", "parameters": {{"a": {definition}}}, "definitions": {{"act": {{"type": "string", "allowedValues": ["Deny"]}}}},
+        "resources": [{{"type": "Microsoft.Network/firewallPolicies/ruleCollectionGroups", "name": "p/g",
+        "properties": {{"priority": 100, "ruleCollections": [{{"ruleCollectionType": "FirewallPolicyFilterRuleCollection",
+        "name": "c", "priority": 100, "action": {{"type": "[parameters('a')]"}}, "rules": []}}]}}}}]}}"#
+    );
+    let set = set
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+        .collect();
+    let parameters = parameters.map(|text| ("parameters.json".to_owned(), text.as_bytes().to_vec()));
+    let options = Options {
+        set,
+        ..Options::default()
+    };
+    let imported = azure_firewall(
+        &[("t.json".to_owned(), template.into_bytes())],
+        parameters.as_ref(),
+        &options,
+    );
+    imported.map_err(|faults| faults.into_iter().map(|fault| fault.found).collect())
+}
+
+#[test]
+fn a_value_from_outside_that_azure_refuses_is_an_error() {
+    for definition in [
+        r#"{"type": "string", "allowedValues": ["Deny"]}"#,
+        r##"{"$ref": "#/definitions/act"}"##,
+        r#"{"type": "string", "maxLength": 4}"#,
+        r#"{"type": "string", "minLength": 6}"#,
+    ] {
+        let refused = import(definition, &[("a", "Allow")], None).unwrap_err();
+        assert!(
+            refused[0].starts_with("parameter `a` is given a value"),
+            "{definition}: {refused:?}"
+        );
+        let file = r#"{"parameters": {"a": {"value": "Allow"}}}"#;
+        assert_eq!(
+            import(definition, &[], Some(file)).unwrap_err(),
+            refused,
+            "{definition}"
+        );
+    }
+    let definition = r#"{"type": "string", "allowedValues": ["allow", "Deny"], "maxLength": 5, "minLength": 4}"#;
+    assert!(import(definition, &[("a", "Allow")], None).is_ok());
+}
+
+#[test]
+fn a_value_in_the_template_that_azure_refuses_is_not_known() {
+    let parameter = |definition: &str| {
+        let made = property(&format!(r#""parameters": {{"a": {definition}}}"#), "[parameters('a')]");
+        shown(&made)
+    };
+    for definition in [
+        r#"{"type": "int", "defaultValue": 3, "maxValue": 2}"#,
+        r#"{"type": "int", "defaultValue": 3, "minValue": 4}"#,
+        r#"{"type": "array", "defaultValue": ["a", "x"], "allowedValues": ["a", "b"]}"#,
+        r#"{"type": "array", "defaultValue": [1, 2], "maxLength": 1}"#,
+    ] {
+        assert!(
+            parameter(definition).starts_with('?'),
+            "{definition}: {}",
+            parameter(definition)
+        );
+    }
+    for (definition, wanted) in [
+        (
+            r#"{"type": "int", "defaultValue": 3, "maxValue": 3, "minValue": 3, "allowedValues": [3]}"#,
+            "3",
+        ),
+        (
+            r#"{"type": "array", "defaultValue": ["a"], "allowedValues": ["a", "b"]}"#,
+            "[a]",
+        ),
+        (
+            r#"{"type": "array", "defaultValue": ["a"], "allowedValues": [["a"], ["b"]]}"#,
+            "[a]",
+        ),
+        (
+            r#"{"type": "bool", "defaultValue": true, "allowedValues": [true]}"#,
+            "true",
+        ),
+    ] {
+        assert_eq!(parameter(definition), wanted, "{definition}");
+    }
+}
+
+#[test]
+fn a_parameters_file_that_is_none_says_what_is_missing() {
+    let definition = r#"{"type": "string", "defaultValue": "Deny"}"#;
+    for (file, word) in [
+        (
+            r#"{"parameters": {"a": {"type": "string"}}}"#,
+            "neither `value` nor `reference`",
+        ),
+        (
+            r#"{"parameters": {"a": {"type": "string"}}, "resources": []}"#,
+            "a template where a parameters file belongs",
+        ),
+    ] {
+        let faults = import(definition, &[], Some(file)).unwrap_err();
+        assert!(faults[0].contains(word), "{faults:?}");
+    }
+    let bare =
+        r#"{"$schema": "https://x/deploymentParameters.json#", "contentVersion": "1.0.0.0", "a": {"value": "Allow"}}"#;
+    assert!(import(definition, &[], Some(bare)).is_ok());
+}
