@@ -51,6 +51,7 @@ impl<'a> Evaluator<'a> {
                 scope.evaluator(on.depth)
             }
         };
+        self.scope.budget.steps(outputs.entries.len(), raw.at)?;
         let mut there = Vec::with_capacity(outputs.entries.len());
         for (name, output) in &outputs.entries {
             // "Conditional output" ("Outputs in ARM templates"): one whose condition is false is not there.

@@ -57,7 +57,7 @@ const MOST_COPIED: usize = 2_048;
 type Generator = (&'static str, fn(usize) -> String);
 
 /// What hostile files are made of, from a size.
-const GENERATORS: [Generator; 31] = [
+const GENERATORS: [Generator; 32] = [
     ("names that start alike", |size| {
         let name = "x".repeat(80);
         let one = |index| rule(&format!("\"name\": \"{name}{index}\","), "[\"a.com\"]");
@@ -251,6 +251,22 @@ const GENERATORS: [Generator; 31] = [
         let fields = "\"name\": \"[format('p/g{0}', copyIndex())]\", \"properties\": \"[variables('b')]\"";
         let group = looped("Microsoft.Network/firewallPolicies/ruleCollectionGroups", fields);
         template(&list, &(group + "," + &names("[\"a.com\"]")))
+    }),
+    ("outputs that deployments share", |size| {
+        let outputs = many(size, |index| {
+            format!("\"o{index}\": {{\"condition\": false, \"type\": \"int\", \"value\": 1}}")
+        });
+        let asked = format!(
+            "{{\"type\": \"Microsoft.Resources/deployments\", \"name\": \"e\", \"properties\": {{\"template\": {{\"outputs\": {{{outputs}}}}}}}}},
+            {{{IP_GROUP}, \"p\": \"[reference('e').outputs]\"}}"
+        );
+        let fields = format!(
+            "\"name\": \"d\", \"properties\": {{\"expressionEvaluationOptions\": {{\"scope\": \"inner\"}}, \"template\": {{\"resources\": [{asked}]}}}}"
+        );
+        template(
+            "",
+            &(looped("Microsoft.Resources/deployments", &fields) + "," + &names("[\"a.com\"]")),
+        )
     }),
     ("signatures that policies share", |size| {
         let signatures = many(size, |index| format!("\"{index}\": \"Alert\""));
