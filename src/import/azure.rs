@@ -217,7 +217,15 @@ impl Import<'_> {
             return Err(faults);
         }
         let mut gather = chain::Gather::new(self, found);
-        let model = gather.model().map_err(|fault| vec![*fault])?;
+        let model = match gather.model() {
+            Ok(model) => model,
+            // What cannot be read may be why there is none.
+            Err(fault) => {
+                let items = gather.into_items();
+                let stops = items.iter().filter(|item| item.not_enforced).map(stop);
+                return Err(std::iter::once(*fault).chain(stops).collect());
+            }
+        };
         match self.budget.kept() {
             Ok(()) => Ok((model, gather.into_items())),
             Err(exhausted) => Err(vec![self.fault(exhausted.at, "", exhausted.found)]),

@@ -58,10 +58,11 @@ impl Unread<'_> {
 /// beside it, of which one place is read ([`property`]); but for those that every resource has. Each is to be told of, or stops
 /// the import: it may be rules.
 pub(super) fn unread<'v>(budget: &Budget, body: &'v Value, read: &[&str]) -> Vec<Unread<'v>> {
-    const PLAIN: [&str; 28] = [
+    const PLAIN: [&str; 29] = [
         "apiVersion",
         "comments",
         "etag",
+        "existing",
         "extendedLocation",
         "id",
         "identity",
@@ -114,7 +115,7 @@ pub(super) fn unread<'v>(budget: &Budget, body: &'v Value, read: &[&str]) -> Vec
 const OF_POLICIES: [&str; 5] = ["basePolicy", "childPolicies", "firewalls", LISTS[0].0, LISTS[1].0];
 
 /// The same of a firewall.
-const OF_FIREWALLS: [&str; 11] = [
+const OF_FIREWALLS: [&str; 12] = [
     "applicationRuleCollections",
     "autoscaleConfiguration",
     "dnsServer",
@@ -126,6 +127,7 @@ const OF_FIREWALLS: [&str; 11] = [
     "natRuleCollections",
     "networkRuleCollections",
     "virtualHub",
+    "zones",
 ];
 
 /// What a policy or a firewall says beside its settings and its rules, with what became of it.

@@ -111,3 +111,31 @@ fn plain_fields_of_groups_and_collections_that_nobody_knows_are_told_of() {
     assert_eq!(notes("g"), "`properties.weight` is not read: egret does not know it");
     assert_eq!(notes("g/c"), "`note` is not read: egret does not know it");
 }
+
+#[test]
+fn what_every_firewall_says_is_not_told_of() {
+    let known = json!({"sku": {"name": "AZFW_VNet", "tier": "Standard"}, "zones": ["1", "2"], "ipConfigurations": [{"name": "c"}],
+        "hubIPAddresses": {"publicIPs": {"count": 1}}, "firewallPolicy": {"id": "p"}, "threatIntelMode": "Alert"});
+    let firewall = with(resource("azureFirewalls", "f", known), "zones", json!(["1"]));
+    let imported = imported(&[template(json!([
+        policy("p", json!({})),
+        group("p/g", "Allow"),
+        firewall
+    ]))])
+    .unwrap();
+    let unread = imported.report.items.iter().filter(|item| item.name.starts_with("f:"));
+    let unread: Vec<_> = unread.map(|item| (&item.name, &item.notes)).collect();
+    // Of one that stands in two places, the other.
+    assert_eq!(unread.len(), 1, "{unread:?}");
+    assert_eq!(unread[0].0, "f: zones");
+}
+
+#[test]
+fn a_deployment_of_which_the_names_are_not_known_is_told_where_nothing_else_is_deployed() {
+    let deployment = json!({"type": "Microsoft.Resources/deployments", "name": "d", "properties": {
+        "expressionEvaluationOptions": {"scope": "innner"}, "template": template(json!([group("p/g", "Allow")]))}});
+    stops(
+        &[template(json!([deployment]))],
+        "which names its template draws on is not known",
+    );
+}
