@@ -1,9 +1,9 @@
 //! [`Scope`]: the names that one template defines, and [`Env`]: those that a loop or a function binds on the way.
 
 use super::{
-    Budget, Exhausted, allowed,
+    Budget, Exhausted,
     eval::Evaluator,
-    parameters::{Declared, Given, as_declared},
+    parameters::{Declared, as_declared},
     parse::Expression,
     template::Target,
     too_deep,
@@ -175,22 +175,6 @@ impl<'a> Scope<'a> {
         Ok(Value::new(Kind::Text(text.clone().of(symbol)), value.at))
     }
 
-    /// The scope of a whole file.
-    pub fn of_file(budget: &'a Budget, template: Value, given: &Given) -> Self {
-        let defined = template.get("parameters").and_then(Value::as_object);
-        let entries = defined.map_or(&[][..], |object| &object.entries);
-        let definitions = template.get("definitions");
-        let values = entries.iter().filter_map(|(name, definition)| {
-            let value = given.value(name, definition, definitions)?;
-            Some((name.to_ascii_lowercase(), value))
-        });
-        let values = Ok(values.collect());
-        Self {
-            is_file: true,
-            ..Self::new(budget, template, values)
-        }
-    }
-
     /// What a definition of this template declares.
     pub fn declared(&self, definition: &Value) -> Declared {
         Declared::of(definition, self.template.get("definitions"))
@@ -247,33 +231,6 @@ impl<'a> Scope<'a> {
                 None => value,
             })
         })
-    }
-
-    fn refused(&self, value: &Value, definition: &Value) -> Result<Option<String>, Exhausted> {
-        allowed::refused(self.budget, value, definition, self.template.get("definitions"))
-    }
-
-    /// Keeps which of the values from outside the template refuses, whether something asks for them or not.
-    pub fn check_given(&self) -> Result<(), Exhausted> {
-        let definitions = self.section("parameters").map_or(&[][..], |section| &section.entries);
-        for (name, definition) in definitions {
-            let given = self
-                .given
-                .as_ref()
-                .ok()
-                .and_then(|given| given.get(&name.to_ascii_lowercase()));
-            let Some(given) = given else { continue };
-            let what = || format!("parameter `{}`", shown(name));
-            let Ok(value) = as_declared(given, &self.declared(definition), what, given.at) else {
-                continue;
-            };
-            if let Some(why) = self.refused(&value, definition)? {
-                self.budget.ask(|asked| {
-                    asked.refused.insert(given.at, (shown(name), why));
-                });
-            }
-        }
-        Ok(())
     }
 
     /// Keeps who was asked for and is not given: without a value (the place of its definition), or with the one of `default`.
@@ -419,3 +376,5 @@ fn typed(name: &str, declared: &Declared, unknown: &Arc<Unknown>, at: Place) -> 
 pub(super) fn either(outer: Option<&Arc<Unknown>>, own: Option<&Arc<Unknown>>) -> Option<Arc<Unknown>> {
     outer.or(own).cloned()
 }
+
+mod given;

@@ -10,7 +10,7 @@ use super::{
     identity::Identity,
     names::NO_NAME,
     register::{Meant, Register, distinct},
-    schema::{Section, Shape},
+    schema::Shape,
     shapes::{FIREWALL, GROUP, OLD_GROUP, POLICY},
 };
 use crate::import::{
@@ -20,32 +20,11 @@ use crate::import::{
     path::Path,
     value::{Unknown, Value},
 };
-use std::{
-    collections::{BTreeMap, HashMap},
-    sync::Arc,
-};
-
-/// Types of the collections that `az` prints without the firewall that they are of.
-const LOOSE: [(&str, Section); 3] = [
-    ("microsoft.network/azurefirewalls/natrulecollections", Section::Nat),
-    (
-        "microsoft.network/azurefirewalls/networkrulecollections",
-        Section::Network,
-    ),
-    (
-        "microsoft.network/azurefirewalls/applicationrulecollections",
-        Section::Application,
-    ),
-];
-
-fn loose(resource: &Resource) -> Option<Section> {
-    let known = LOOSE.iter().find(|(kind, _)| *kind == resource.kind);
-    known.map(|(_, section)| *section)
-}
+use std::{collections::HashMap, sync::Arc};
 
 /// Whether a resource is put together here.
 pub(super) fn takes(resource: &Resource) -> bool {
-    [POLICY, GROUP, OLD_GROUP, FIREWALL].contains(&resource.kind.as_str()) || loose(resource).is_some()
+    [POLICY, GROUP, OLD_GROUP, FIREWALL].contains(&resource.kind.as_str()) || loose::section(resource).is_some()
 }
 
 /// A policy, or a classic firewall, as the files hold it.
@@ -234,38 +213,6 @@ impl Sources {
         }
     }
 
-    /// Collections that were printed without their firewall.
-    fn loose(&mut self, import: &Import<'_>, resources: &[&Resource]) {
-        let mut by_firewall: BTreeMap<usize, Vec<(Value, Shape, Origin)>> = BTreeMap::new();
-        let mut doubts: HashMap<usize, Arc<Unknown>> = HashMap::new();
-        for (resource, section) in resources.iter().filter_map(|one| Some((*one, loose(one)?))) {
-            let id = Identity::of(resource).parent();
-            let meant = self.firewalls.meant(&id);
-            let place = match meant {
-                Meant::One(place) | Meant::Perhaps(place) => place,
-                Meant::None | Meant::Several => self.push_firewall(&id, origin(resource)),
-            };
-            let collection = (resource.body.clone(), Shape::Classic(section), origin(resource));
-            by_firewall.entry(place).or_default().push(collection);
-            let of_another = || {
-                let nameless = id.is_nameless() || self.all[place].id.is_nameless();
-                let doubted = matches!(meant, Meant::Perhaps(_)) && !nameless;
-                doubted.then(|| unknown("whether it is of this firewall".to_owned(), resource.body.at))
-            };
-            // What one of them allows is in doubt with another: they make one group.
-            if let Some(doubt) = resource.doubt.clone().or_else(of_another) {
-                doubts.entry(place).or_insert(doubt);
-            }
-        }
-        for (place, collections) in by_firewall {
-            let group = GroupSource {
-                doubt: doubts.remove(&place),
-                ..no_group(collections)
-            };
-            self.attach(import, place, group, Word::Known(groups::NO_GROUP.0.into()));
-        }
-    }
-
     /// Groups: first those of which the policy is known, so that the order of the files does not matter.
     fn groups(&mut self, import: &Import<'_>, resources: &[&Resource]) {
         let mut orphans = Vec::new();
@@ -412,3 +359,4 @@ fn no_group(collections: Vec<(Value, Shape, Origin)>) -> GroupSource {
 }
 
 mod attach;
+mod loose;
