@@ -262,7 +262,7 @@ impl Import<'_> {
             return Err(self.fault(nowhere, "", "is larger than 32 MiB".into()));
         }
         let text = json::decode(bytes).map_err(|found| self.fault(nowhere, "", found.into()))?;
-        json::parse(&text, file).map_err(|error| ImportFault {
+        json::parse_some(&text, file, &self.budget.values).map_err(|error| ImportFault {
             hint: json::hint(&text, &self.names[index]).into(),
             ..self.fault(error.at, "", error.found)
         })

@@ -1,7 +1,10 @@
 //! [`Budget`]: what an import may cost, about a second and 256 MiB. Every loop over what a file says pays here, or looks at each
 //! thing a fixed number of times.
 
-use super::value::{Object, Place, Value};
+use super::{
+    json::MOST_VALUES,
+    value::{Object, Place, Value},
+};
 use std::{
     cell::{Cell, RefCell},
     collections::BTreeMap,
@@ -31,6 +34,8 @@ pub(crate) struct Budget {
     steps: Cell<u64>,
     text: Cell<u64>,
     entries: Cell<u64>,
+    /// How many values the files that are not read yet may hold: what is printed by Azure is kept as it was read.
+    pub values: Cell<usize>,
     /// What was not enough, where nobody could be told at once.
     spent: RefCell<Option<Exhausted>>,
     /// How many GUIDs were made anew.
@@ -55,6 +60,7 @@ impl Default for Budget {
             steps: Cell::new(MOST_STEPS),
             text: Cell::new(MOST_TEXT_BYTES),
             entries: Cell::new(MOST_ENTRIES),
+            values: Cell::new(MOST_VALUES),
             spent: RefCell::default(),
             guids: Cell::new(0),
             asked: RefCell::default(),

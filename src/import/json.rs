@@ -5,11 +5,11 @@
 //! twice in an object is an error, since readers disagree on which of the two counts.
 
 use super::value::{Kind, MAX_DEPTH, Place, Value, second_of_a_name};
-use std::sync::Arc;
+use std::{cell::Cell, sync::Arc};
 
-/// Most values in one file: a firewall policy of 60 groups of 2 MB has about 3 million at most, in practice far fewer. A value
-/// takes up to 150 bytes, so this keeps a file under 160 MiB of memory.
-const MOST_VALUES: usize = 1_000_000;
+/// Most values in all files of an import: a firewall policy of 60 groups of 2 MB has about 3 million at most, in practice far fewer.
+/// A value takes up to 150 bytes, so this keeps them under 160 MiB of memory.
+pub(super) const MOST_VALUES: usize = 1_000_000;
 
 /// What is wrong with the text, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,13 +71,18 @@ pub(crate) fn hint(text: &str, name: &str) -> &'static str {
 
 /// Every document of the text, at least one. `file`: the index that places carry.
 pub(crate) fn parse(text: &str, file: u16) -> Result<Vec<Value>, JsonError> {
+    parse_some(text, file, &Cell::new(MOST_VALUES))
+}
+
+/// The same, of at most as many values as are `left`.
+pub(crate) fn parse_some(text: &str, file: u16, left: &Cell<usize>) -> Result<Vec<Value>, JsonError> {
     let mut reader = Reader {
         text,
         at: 0,
         line: 1,
         mark: (0, 1),
         file,
-        values: 0,
+        left,
     };
     let mut documents = Vec::new();
     loop {
@@ -98,7 +103,7 @@ struct Reader<'a> {
     /// An offset in this line and its column: columns are counted on from here, so that one long line costs no more than many.
     mark: (usize, u32),
     file: u16,
-    values: usize,
+    left: &'a Cell<usize>,
 }
 
 impl Reader<'_> {
@@ -162,10 +167,10 @@ impl Reader<'_> {
     }
 
     fn value(&mut self, depth: u16) -> Result<Value, JsonError> {
-        self.values += 1;
-        if self.values > MOST_VALUES {
-            return Err(self.fault(format!("more than {MOST_VALUES} values")));
-        }
+        let Some(left) = self.left.get().checked_sub(1) else {
+            return Err(self.fault(format!("the files hold more than {MOST_VALUES} values")));
+        };
+        self.left.set(left);
         if depth >= MAX_DEPTH {
             return Err(self.fault(format!("nested deeper than {MAX_DEPTH}")));
         }

@@ -476,6 +476,18 @@ fn what_there_is_no_room_for_is_not_told() {
 }
 
 #[test]
+fn the_values_of_all_files_are_counted_together() {
+    let budget = Budget::default();
+    budget.values.set(100);
+    let files =
+        ["a.json", "b.json"].map(|name| (name.to_owned(), format!("[{}]", many(60, |_| "{}".into())).into_bytes()));
+    let faults = within(&budget, &files, None, &Options::default()).unwrap_err();
+    let over: Vec<_> = faults.iter().filter(|fault| fault.found.contains(" values")).collect();
+    assert_eq!(over.len(), 1, "{faults:?}");
+    assert_eq!(&*over[0].file, "b.json");
+}
+
+#[test]
 fn a_range_counts_as_what_it_becomes() {
     let rule = |addresses: &str| {
         let fields =
