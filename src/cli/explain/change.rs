@@ -13,7 +13,7 @@ use crate::{
     catalogue::Catalogue,
     policy::{
         Action, CompiledPolicy, FqdnPattern, Reason, RuleId, RuleOutcome, ThreatIntelligence, Via, compile::Mutation,
-        threat::Listed,
+        is_never_dialled, threat::Listed,
     },
 };
 use mend::Of;
@@ -286,6 +286,7 @@ fn otherwise(it: &Explanation, end: &End) -> String {
         (Action::Deny, None, None) if decision.reason == Reason::NoRuleMatched => {
             "no rule comes near: add a network rule for this address and port".into()
         }
+        _ if end.never_dialled && it.no_rule_helps() => NEVER.to_owned(),
         _ => {
             let resolution = end.resolution.as_ref();
             resolution
@@ -345,8 +346,11 @@ fn network_rules(it: &Explanation) -> Option<String> {
 }
 
 impl Explanation {
-    /// Whether an address at the proxy port is never dialled, whatever a rule allows.
+    /// Whether an address that is asked for, or that packets carry, is never dialled, whatever a rule allows.
     fn no_rule_helps(&self) -> bool {
+        if self.asked.via == Via::Transparent {
+            return self.asked.destination.is_some_and(is_never_dialled);
+        }
         let address = self.asked.target.address().filter(|_| self.asked.via == Via::Explicit);
         address.is_some_and(|ip| self.addresses.vet_address(ip, self.asked.target.port, true).is_err())
     }

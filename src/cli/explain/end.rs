@@ -6,7 +6,7 @@ use super::{
     judged::{self, Judged},
     resolve::Resolution,
 };
-use crate::policy::{Action, CompiledPolicy, DecidedBy, Decision, Evaluation, Reason, RuleId, Via};
+use crate::policy::{Action, CompiledPolicy, DecidedBy, Decision, Evaluation, Reason, RuleId, Via, is_never_dialled};
 use std::net::IpAddr;
 
 /// The end of an attempt, as far as was looked.
@@ -96,6 +96,10 @@ impl Explanation {
             let allowed = decision.allowing().is_some();
             end.never_dialled = self.addresses.vet_address(ip, self.asked.target.port, allowed).is_err();
         }
+        // Of what is routed nothing leaves for such an address either; what is translated leaves for another one.
+        let carried = self.asked.destination.filter(|_| self.asked.via == Via::Transparent);
+        let translated = end.judged.evaluation.by == DecidedBy::Nat;
+        end.never_dialled |= carried.is_some_and(|ip| !translated && is_never_dialled(ip));
         if let Some(answer) = self.answer.as_ref().filter(|_| self.looks_up(&end)) {
             let scope = decision.allowing().and_then(|rule| policy.application_rule(rule));
             let mut resolution = Resolution::vetted(answer, &self.addresses, self.asked.target.port, scope);

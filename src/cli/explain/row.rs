@@ -159,7 +159,7 @@ fn by_rules(policy: &CompiledPolicy, attempt: &Attempt) -> anyhow::Result<Verdic
             .iter()
             .filter_map(|evaluation| super::judged::unresolved(policy, evaluation));
         if let Some(doubt) = doubts.next() {
-            bail!("{doubt}");
+            bail!("{doubt}; with `egret explain TARGET --via transparent --destination IP` in place of `--row`");
         }
         within |= found.iter().any(|answer| answer.action != found[0].action);
         answers.extend(found);

@@ -146,6 +146,35 @@ fn a_name_that_could_not_be_looked_up_is_told_as_such() {
     }
 }
 
+/// Metadata, the wire server, multicast: no rule has them dialled.
+#[test]
+fn packets_to_what_is_never_dialled_do_not_get_through_either() {
+    let policy = "[[network_rule_collection]]\nname = \"al\"\npriority = 100\naction = \"Allow\"\n\
+                  [[network_rule_collection.rule]]\nname = \"any\"\nprotocols = [\"TCP\", \"UDP\"]\nsource_addresses = [\"*\"]\n\
+                  destination_addresses = [\"*\"]\ndestination_ports = [\"*\"]\n";
+    for (line, permitted) in [
+        ("tcp://169.254.169.254:80", false),
+        ("tcp://168.63.129.16:80", false),
+        ("udp://224.0.0.1:53", false),
+        (
+            "https://a.example --via transparent --destination 169.254.169.254",
+            false,
+        ),
+        ("tcp://10.1.2.3:80", true),
+        ("tcp://203.0.113.5:80", true),
+    ] {
+        let found = explain(policy, &format!("{line} --source 10.1.0.7")).unwrap();
+        assert_eq!(found.permitted(), permitted, "{line}");
+        assert_eq!(
+            found.change[0] == resolve::NEVER,
+            !permitted,
+            "{line}: {:?}",
+            found.change
+        );
+        assert_eq!(show::text(&found).contains("denied all the same"), !permitted, "{line}");
+    }
+}
+
 /// Whoever comes from 10.9.9.9, and what leads to 203.0.113.66.
 fn listed(line: &str) -> Explanation {
     let policy = "explicit_network_rules = true\n[[network_rule_collection]]\nname = \"net\"\npriority = 100\naction = \"Allow\"\n\

@@ -3,6 +3,7 @@
 
 use super::{Budget, Packets, Piece, Ranges, RuleAt, Taker, cover};
 use crate::policy::{Action, Fqdn};
+use std::collections::HashMap;
 
 /// The earlier rules that take such addresses.
 pub(super) struct Embedded<'a> {
@@ -10,7 +11,7 @@ pub(super) struct Embedded<'a> {
     ipv6: &'a Ranges,
     /// By the IPv4 address that is embedded, `whole` among them.
     by_address: Vec<Taker<'a>>,
-    by_name: Vec<(&'a Fqdn, Taker<'a>)>,
+    by_name: HashMap<&'a Fqdn, Vec<Taker<'a>>>,
     /// Whatever is embedded.
     whole: Vec<Taker<'a>>,
 }
@@ -21,7 +22,7 @@ impl<'a> Embedded<'a> {
             all,
             ipv6,
             by_address: Vec::new(),
-            by_name: Vec::new(),
+            by_name: HashMap::new(),
             whole: Vec::new(),
         }
     }
@@ -34,8 +35,9 @@ impl<'a> Embedded<'a> {
             self.by_address.push(piece(self.all));
         } else if rule.action == Action::Deny {
             self.by_address.push(piece(&rule.ipv4));
-            self.by_name
-                .extend(rule.fqdns.iter().map(|fqdn| (*fqdn, piece(self.all))));
+            for fqdn in &rule.fqdns {
+                self.by_name.entry(fqdn).or_default().push(piece(self.all));
+            }
         }
     }
 
@@ -47,11 +49,11 @@ impl<'a> Embedded<'a> {
         let whole = |to| Piece([&rule.sources, to, &rule.services]);
         let mut by = cover(&whole(&rule.ipv4), &self.by_address, budget)?;
         for fqdn in &rule.fqdns {
-            let naming = self.by_name.iter().filter(|(other, _)| other == fqdn);
-            let takers: Vec<Taker<'a>> = naming
-                .map(|(_, taker)| *taker)
-                .chain(self.whole.iter().copied())
-                .collect();
+            let naming = self.by_name.get(fqdn).map_or(&[][..], Vec::as_slice);
+            if !budget.take(naming.len() + self.whole.len()) {
+                return None;
+            }
+            let takers = [naming, &self.whole].concat();
             by.extend(cover(&whole(self.all), &takers, budget)?);
         }
         Some(by)
