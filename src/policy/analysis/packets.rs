@@ -268,6 +268,7 @@ fn within(rules: &[Packets<'_>], explicit: bool, budget: &mut Budget, findings: 
     let mut by_name: HashMap<&Fqdn, Vec<usize>> = HashMap::new();
     let (all, ipv6) = (Ranges::all(), Ranges::ipv6());
     let mut embedded = Embedded::new(&all, &ipv6);
+    let mut denied = Denied::default();
     for (number, rule) in rules.iter().enumerate().filter(|(_, rule)| !rule.matches_nothing()) {
         let alike = copies.entry(rule.identity()).or_default();
         let copy = alike
@@ -280,7 +281,7 @@ fn within(rules: &[Packets<'_>], explicit: bool, budget: &mut Budget, findings: 
                 of: other.at,
                 but_embedded: embedded.taken_of(rule, budget).is_none(),
             }),
-            None => shadow(rule, rules, &by_address, &by_name, explicit, budget).map(|by| {
+            None => shadow(rule, rules, &by_address, &by_name, explicit.then_some(&denied), budget).map(|by| {
                 let more = embedded.taken_of(rule, budget);
                 Fault::Shadowed {
                     but_embedded: more.is_none(),
@@ -295,6 +296,7 @@ fn within(rules: &[Packets<'_>], explicit: bool, budget: &mut Budget, findings: 
         if copy.is_none() {
             alike.push(number);
         }
+        denied.add(rule, &by_address, rules, budget);
         if !rule.destinations.is_empty() {
             by_address.push((rule.at, rule.addresses()));
         }
@@ -305,13 +307,53 @@ fn within(rules: &[Packets<'_>], explicit: bool, budget: &mut Budget, findings: 
     }
 }
 
-/// The earlier rules that take all of a rule.
+/// What earlier rules deny of a name at the proxy port that a later one allows: wherever it leads, unless a rule before them allows
+/// some address, which is then let alone.
+#[derive(Default)]
+struct Denied(Vec<(RuleAt, [Ranges; 3])>);
+
+impl Denied {
+    /// One more earlier rule. `before`: those before it that speak of addresses.
+    fn add(&mut self, rule: &Packets<'_>, before: &[Taker<'_>], rules: &[Packets<'_>], budget: &mut Budget) {
+        let all = Ranges::all();
+        if rule.action != Action::Deny || *rule.destinations != all || !budget.take(rules.len()) {
+            return;
+        }
+        let allowing: HashSet<RuleAt> = (rules.iter().filter(|rule| rule.action == Action::Allow))
+            .map(|rule| rule.at)
+            .collect();
+        let mut left = vec![rule.addresses().0.map(Clone::clone)];
+        for (_, taker) in before.iter().filter(|(at, _)| allowing.contains(at)) {
+            let excepted = Piece([taker.0[0], &all, taker.0[2]]);
+            let mut rest = Vec::new();
+            for piece in left {
+                if !budget.take(
+                    piece
+                        .iter()
+                        .zip(taker.0)
+                        .map(|(one, other)| one.len() + other.len())
+                        .sum(),
+                ) {
+                    return;
+                }
+                cut(piece, &excepted, &mut rest);
+            }
+            left = rest;
+            if left.len() > MOST_PIECES {
+                return;
+            }
+        }
+        self.0.extend(left.into_iter().map(|piece| (rule.at, piece)));
+    }
+}
+
+/// The earlier rules that take all of a rule. `denied`: network rules are asked at the proxy port.
 fn shadow(
     rule: &Packets<'_>,
     rules: &[Packets<'_>],
     by_address: &[Taker<'_>],
     by_name: &HashMap<&Fqdn, Vec<usize>>,
-    explicit: bool,
+    denied: Option<&Denied>,
     budget: &mut Budget,
 ) -> Option<Vec<RuleAt>> {
     let mut by = cover(&rule.addresses(), by_address, budget)?;
@@ -322,9 +364,16 @@ fn shadow(
         let mut takers: Vec<Taker<'_>> = naming
             .map(|other| (other.at, Piece([&other.sources, &all, &other.services])))
             .collect();
-        if !explicit {
-            let leading = by_address.iter().filter(|(_, taker)| *taker.0[1] == all);
-            takers.extend(leading.map(|(at, taker)| (*at, Piece(taker.0))));
+        match denied {
+            None => {
+                let leading = by_address.iter().filter(|(_, taker)| *taker.0[1] == all);
+                takers.extend(leading.map(|(at, taker)| (*at, Piece(taker.0))));
+            }
+            // One that denies says so of the name, before anybody looks up where it leads.
+            Some(denied) if rule.action == Action::Allow => {
+                takers.extend(denied.0.iter().map(|(at, piece)| (*at, Piece(piece.each_ref()))));
+            }
+            Some(_) => {}
         }
         by.extend(cover(&whole, &takers, budget)?);
     }
