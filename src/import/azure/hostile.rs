@@ -57,7 +57,7 @@ const MOST_COPIED: usize = 2_048;
 type Generator = (&'static str, fn(usize) -> String);
 
 /// What hostile files are made of, from a size.
-const GENERATORS: [Generator; 32] = [
+const GENERATORS: [Generator; 33] = [
     ("names that start alike", |size| {
         let name = "x".repeat(80);
         let one = |index| rule(&format!("\"name\": \"{name}{index}\","), "[\"a.com\"]");
@@ -267,6 +267,12 @@ const GENERATORS: [Generator; 32] = [
             "",
             &(looped("Microsoft.Resources/deployments", &fields) + "," + &names("[\"a.com\"]")),
         )
+    }),
+    ("references that share a long text", |size| {
+        let list = "\"copy\": [{\"name\": \"l\", \"count\": 5000, \"input\": \"[variables('n')]\"}]";
+        let long = format!("\"n\": \"[padLeft('/x', {}, 'a')]\", {list}", 300 * size);
+        let group = format!("{{{IP_GROUP}, \"properties\": {{\"ipAddresses\": [\"10.0.0.1\"]}}}}");
+        template(&long, &(group + "," + &names("\"[variables('l')]\"")))
     }),
     ("signatures that policies share", |size| {
         let signatures = many(size, |index| format!("\"{index}\": \"Alert\""));

@@ -14,7 +14,7 @@ use super::{
 use crate::{
     import::{
         arm::Resource,
-        ids::Same,
+        ids::{Same, is_too_long},
         model::IpGroup,
         report::{Item, ItemKind},
         value::{Kind, Value},
@@ -240,7 +240,8 @@ fn mentioned(import: &Import<'_>, found: &Found, groups: &[&Resource]) -> Vec<Id
         let (items, members) = match &value.kind {
             Kind::List(list) => (list.items.as_slice(), &[][..]),
             Kind::Object(object) => (&[][..], object.entries.as_slice()),
-            Kind::Text(text) if text.text.contains('/') => {
+            // A long text is no id, and may be shared by a great many.
+            Kind::Text(text) if !is_too_long(text) && text.text.contains('/') => {
                 texts.insert(&*text.text);
                 continue;
             }
