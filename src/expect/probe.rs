@@ -40,6 +40,8 @@ pub struct Judged {
 /// One evaluation of an attempt, at the address that decided it.
 struct End {
     evaluation: Evaluation,
+    /// What was said of the name before anybody looked it up.
+    by_name: Decision,
     at: Option<IpAddr>,
     /// Rules that decided, at each address, or swayed what was decided there.
     rules: Vec<RuleId>,
@@ -132,6 +134,7 @@ impl Probe {
             let evaluation = policy.evaluate(&flow, &mut NoTrace);
             return End {
                 rules: rules_of(&evaluation).collect(),
+                by_name: evaluation.decision,
                 at: None,
                 evaluation,
             };
@@ -140,6 +143,7 @@ impl Probe {
         let each = (led.each.iter()).flat_map(|(ip, one)| rules_of(one).chain(self.excepted_at(policy, *ip)));
         End {
             rules: rules_of(&led.by_name).chain(each).collect(),
+            by_name: led.by_name.decision,
             at: led.at,
             evaluation: led.evaluation,
         }
@@ -152,15 +156,16 @@ impl Probe {
         }
         let traced = |protocol| {
             let mut seen = Seen::default();
-            let evaluation = policy.evaluate(&self.flow(protocol, self.end(policy, protocol).at), &mut seen);
-            (evaluation, seen.up_to(&evaluation))
+            let end = self.end(policy, protocol);
+            let evaluation = policy.evaluate(&self.flow(protocol, end.at), &mut seen);
+            (end.by_name, seen.up_to(&evaluation))
         };
         match self.target.speaks {
             Speaks::Known(protocol) => traced(Some(protocol)).1,
             Speaks::Neither => traced(None).1,
             Speaks::Open => {
                 let (https, http) = (traced(Some(Protocol::Https)), traced(Some(Protocol::Http)));
-                match Expected::of(https.0.decision, http.0.decision, self.target.port).1 {
+                match Expected::of(https.0, http.0, self.target.port).1 {
                     Protocol::Http => http.1,
                     Protocol::Https => https.1,
                 }
@@ -200,9 +205,9 @@ fn one(end: End) -> (Evaluation, Vec<RuleId>) {
     (end.evaluation, end.rules)
 }
 
-/// What stands for a CONNECT, which does not say what will be spoken.
+/// What stands for a CONNECT, which does not say what will be spoken: that is settled by the name, before it is looked up.
 fn both(https: End, http: End, port: u16) -> End {
-    match Expected::of(https.evaluation.decision, http.evaluation.decision, port).1 {
+    match Expected::of(https.by_name, http.by_name, port).1 {
         Protocol::Http => http,
         Protocol::Https => https,
     }

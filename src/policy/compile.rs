@@ -13,6 +13,7 @@ use super::{
     sources::AddressSet,
     threat::Threats,
 };
+use std::net::IpAddr;
 
 /// A policy that can be asked. Immutable.
 ///
@@ -136,6 +137,11 @@ impl CompiledPolicy {
     /// All application rules, in the order in which they are judged; the infrastructure collection is the last of them.
     pub fn application_rules(&self) -> impl Iterator<Item = RuleId> + use<> {
         ids(self.applications_from, self.rules.len())
+    }
+
+    /// Whether a rule speaks of a source.
+    pub fn is_for(&self, rule: RuleId, source: IpAddr) -> bool {
+        self.sources_of(rule).contains(source)
     }
 
     /// What a match of this rule means.

@@ -236,12 +236,12 @@ impl CompiledPolicy {
     }
 
     /// `perhaps`: what may have matched before.
-    fn first_network<T: Trace>(
-        &self,
+    fn first_network<'a, T: Trace>(
+        &'a self,
         flow: &FlowAttempt<'_>,
         audited: Audited,
         trace: &mut T,
-        perhaps: &mut Perhaps,
+        perhaps: &mut Perhaps<'a>,
     ) -> Option<(DecidedBy, Decision)> {
         let explicit = flow.via == Via::Explicit;
         if explicit && !self.model().explicit_network_rules {
@@ -251,10 +251,15 @@ impl CompiledPolicy {
         // An earlier rule allows the address of a named target: what denies it later does not count.
         let mut excepted = false;
         for rule in self.network_rules() {
+            let but_for_destination = self.misses(rule, flow, false).count() == 0;
+            // Nothing comes of a rule for other packets, and its names may be many: only who looks on is told of them.
+            if !but_for_destination && !T::ACTIVE {
+                continue;
+            }
             let leads = self.leads(rule, flow);
             let allows = self.action(rule) == Action::Allow;
             let by_address = leads.by_address;
-            let open = leads.perhaps.then(|| self.unsaid(rule, flow, audited));
+            let open = leads.perhaps.then(|| self.unsaid(rule, flow, perhaps));
             // What asks for the name itself is what the rule denies, wherever that leads.
             let by_name = leads.by_name || !allows && open == Some(Unsaid::Asked);
             let decides = by_name || by_address && !(named && (allows || excepted));
@@ -268,10 +273,15 @@ impl CompiledPolicy {
             if misses.count() == 0 && (allows || !proof::off(Guard::NetworkRules)) {
                 return Some((DecidedBy::Network, self.matched(rule)));
             }
-            let but_for_destination = || self.misses(rule, flow, false).count() == 0;
-            excepted |= named && allows && by_address && but_for_destination();
-            if open.is_some_and(|open| open != Unsaid::Nothing) && but_for_destination() {
+            if !but_for_destination {
+                continue;
+            }
+            excepted |= named && allows && by_address;
+            if open.is_some_and(|open| open != Unsaid::Nothing) {
                 perhaps.note(rule, allows);
+            }
+            if leads.perhaps {
+                self.speak_for(rule, flow, perhaps);
             }
         }
         None

@@ -288,3 +288,57 @@ fn a_routed_name_that_a_rule_allows_is_no_answer_until_the_test_says_where_it_le
         assert_eq!(ran.failed.is_empty(), passes, "{text}: {:?}", ran.judged);
     }
 }
+
+/// A CONNECT does not say what will be spoken. The name settles it, before anybody looks up where it leads; then the addresses are
+/// judged for that one protocol.
+#[test]
+fn the_protocol_of_a_connect_is_settled_by_the_name_and_not_by_where_it_leads() {
+    let text = r#"
+explicit_network_rules = true
+[[network_rule_collection]]
+name = "deny"
+priority = 120
+action = "Deny"
+[[network_rule_collection.rule]]
+name = "addr"
+protocols = ["TCP"]
+source_addresses = ["*"]
+destination_ports = ["443"]
+destination_addresses = ["203.0.113.3"]
+[[application_rule_collection]]
+name = "a0"
+priority = 140
+action = "Deny"
+[[application_rule_collection.rule]]
+name = "notls"
+source_addresses = ["*"]
+protocols = [{ type = "Https", port = 443 }]
+destination_fqdns = ["www.contoso.test"]
+[[application_rule_collection]]
+name = "a1"
+priority = 150
+action = "Allow"
+[[application_rule_collection.rule]]
+name = "http"
+source_addresses = ["*"]
+protocols = [{ type = "Http", port = 443 }]
+destination_fqdns = ["www.contoso.test"]
+"#;
+    let policy = config::from_text("p.toml", text).expect("it loads").policy;
+    let attempt = |rule: &str, more: &str| {
+        format!(
+            "[[attempt]]\nname = \"a\"\ntarget = \"www.contoso.test:443\"\ndecision = \"Deny\"\n\
+             rule = \"default/{rule}\"\n{more}"
+        )
+    };
+    let resolved = "[resolved]\n\"www.contoso.test\" = [\"203.0.113.3\"]\n";
+    for (rule, passes) in [("deny/addr", true), ("a0/notls", false)] {
+        for text in [
+            attempt(rule, "destination = \"203.0.113.3\"\n"),
+            resolved.to_owned() + &attempt(rule, ""),
+        ] {
+            let (ran, _) = run(&policy, &Suite::parse("t.toml", &text).expect("it loads"));
+            assert_eq!(ran.failed.is_empty(), passes, "{text}: {:?}", ran.judged);
+        }
+    }
+}

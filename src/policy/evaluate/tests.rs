@@ -740,6 +740,32 @@ fn a_name_that_an_earlier_rule_allows_is_denied_by_no_later_one_and_who_allows_i
     }
 }
 
+/// Each name is looked up once, however many rules have names: pair by pair these would be two hundred million comparisons.
+#[test]
+fn many_names_that_nobody_resolved_are_not_compared_with_each_other() {
+    let names: Vec<String> = (0..20_000).map(|at| format!("db{at}.example.com")).collect();
+    let rule = |(at, names): (usize, &[String])| {
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        network(&format!("r{at}"), &[], &names)
+    };
+    let rules: Vec<NetworkRule> = names.chunks(100).enumerate().map(rule).collect();
+    let compiled = CompiledPolicy::new(policy(vec![collection("n", 100, Action::Allow, Rules::Network(rules))]));
+    for port in [443, 8443] {
+        let flow = FlowAttempt {
+            port,
+            ..routed("192.0.2.1", None)
+        };
+        let started = std::time::Instant::now();
+        let found = compiled.evaluate(&flow, &mut NoTrace);
+        assert!(
+            started.elapsed().as_millis() < 1000,
+            "port {port}: {:?}",
+            started.elapsed()
+        );
+        assert_eq!(found.unresolved.is_some(), port == 443);
+    }
+}
+
 /// What the first rule would deny is recorded alone, and the second denies it all the same.
 #[test]
 fn what_denies_behind_a_collection_in_audit_mode_denies() {

@@ -1,16 +1,19 @@
 //! Network rules with names of which nobody says where they lead: what such a rule may say of packets to an address.
 
 use super::{FlowAttempt, Via};
-use crate::policy::{Action, Audited, CompiledPolicy, Decision, Fqdn, RuleId, address::embedded};
+use crate::policy::{Action, CompiledPolicy, Decision, Fqdn, RuleId, address::embedded};
+use std::collections::HashSet;
 
 /// The first rule of each action before the one that matches that matches if a name of it leads where the packets go.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Perhaps {
+#[derive(Debug, Default)]
+pub(super) struct Perhaps<'a> {
     denies: Option<RuleId>,
     allows: Option<RuleId>,
+    /// The names of the rules so far that take the packets if they lead where those go: for later rules nothing is left of them.
+    spoken_for: HashSet<&'a Fqdn>,
 }
 
-impl Perhaps {
+impl Perhaps<'_> {
     pub(super) fn note(&mut self, rule: RuleId, allows: bool) {
         let first = match allows {
             true => &mut self.allows,
@@ -36,26 +39,29 @@ pub(super) enum Unsaid {
 }
 
 impl CompiledPolicy {
-    /// What is left of a rule's names of which nobody says where they lead: an earlier rule with the same name goes first. Where
-    /// the packets go to an address that embeds another, one that allows does not: it speaks of the very address.
-    pub(super) fn unsaid(&self, rule: RuleId, flow: &FlowAttempt<'_>, audited: Audited) -> Unsaid {
-        let embeds = flow.destination.and_then(embedded).is_some();
-        let earlier = |fqdn: &Fqdn| {
-            let rules = self.network_rules().take_while(|other| *other != rule);
-            let mut naming = rules.filter(|other| self.packets[other.index()].fqdns().contains(fqdn));
-            naming.any(|other| {
-                let takes = !embeds || self.action(other) == Action::Deny;
-                takes && !self.passes(audited, other) && self.misses(other, flow, false).count() == 0
-            })
-        };
-        let unknown = self.packets[rule.index()]
-            .fqdns()
-            .iter()
-            .filter(|fqdn| named(fqdn, flow, false).is_none() && !earlier(fqdn));
-        unknown.fold(Unsaid::Nothing, |found, fqdn| match flow.name == Some(fqdn) {
+    /// What is left of a rule's names of which nobody says where they lead: an earlier rule with the same name goes first.
+    pub(super) fn unsaid(&self, rule: RuleId, flow: &FlowAttempt<'_>, earlier: &Perhaps<'_>) -> Unsaid {
+        let unknown = self.unknown(rule, flow);
+        let left = unknown.filter(|fqdn| !earlier.spoken_for.contains(fqdn));
+        left.fold(Unsaid::Nothing, |found, fqdn| match flow.name == Some(fqdn) {
             true => Unsaid::Asked,
             false => found.max(Unsaid::Other),
         })
+    }
+
+    /// Has a rule that is for the packets but for where its names lead speak for them before all later rules. Where the packets go
+    /// to an address that embeds another, one that allows does not: it speaks of the very address.
+    pub(super) fn speak_for<'a>(&'a self, rule: RuleId, flow: &FlowAttempt<'_>, perhaps: &mut Perhaps<'a>) {
+        let embeds = flow.destination.and_then(embedded).is_some();
+        if !embeds || self.action(rule) == Action::Deny {
+            perhaps.spoken_for.extend(self.unknown(rule, flow));
+        }
+    }
+
+    /// The names of a rule of which nobody says where they lead.
+    fn unknown<'a>(&'a self, rule: RuleId, flow: &FlowAttempt<'_>) -> impl Iterator<Item = &'a Fqdn> {
+        let fqdns = self.packets[rule.index()].fqdns().iter();
+        fqdns.filter(|fqdn| named(fqdn, flow, false).is_none())
     }
 }
 

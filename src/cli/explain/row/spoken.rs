@@ -41,19 +41,23 @@ pub fn allowed_within(policy: &CompiledPolicy, flow: &FlowAttempt<'_>, evaluatio
         || evaluation.by != DecidedBy::Default;
     let rules = policy
         .application_rules()
-        .filter(|rule| !tells && policy.action(*rule) == Action::Allow);
-    let mut targets = rules.flat_map(|rule| policy.application_rule(rule).into_iter().flat_map(|rule| &rule.targets));
-    targets.find_map(|target| {
+        .filter(|rule| !tells && policy.action(*rule) == Action::Allow && policy.is_for(*rule, flow.source));
+    let rules = rules.filter_map(|rule| policy.application_rule(rule));
+    // A rule may have thousands of names: what is on no port of it is none of theirs.
+    let mut targets = rules.flat_map(|rule| {
+        let spoken = rule.protocols.iter().filter(|spoken| spoken.port == flow.port);
+        let spoken = spoken.map(|spoken| spoken.protocol);
+        spoken.flat_map(|protocol| rule.targets.iter().map(move |target| (target, protocol)))
+    });
+    targets.find_map(|(target, protocol)| {
         let name = some_name(&target.pattern)?;
-        [Protocol::Https, Protocol::Http].into_iter().find_map(|protocol| {
-            let flow = FlowAttempt {
-                name: Some(&name),
-                protocol: Some(protocol),
-                ..*flow
-            };
-            let found = policy.evaluate(&flow, &mut NoTrace);
-            (found.decision.action == Action::Allow).then_some(found)
-        })
+        let flow = FlowAttempt {
+            name: Some(&name),
+            protocol: Some(protocol),
+            ..*flow
+        };
+        let found = policy.evaluate(&flow, &mut NoTrace);
+        (found.decision.action == Action::Allow).then_some(found)
     })
 }
 

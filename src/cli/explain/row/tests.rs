@@ -448,3 +448,28 @@ fn an_allowed_row_whose_destination_did_not_answer_is_compared() {
         "let through in audit mode, or not at all"
     );
 }
+
+/// Names of application rules for another port are not tried one by one against the names of network rules.
+#[test]
+fn a_row_is_judged_at_once_however_many_names_the_rules_have() {
+    let names = |kind: &str, count: usize| {
+        let names: Vec<String> = (0..count).map(|at| format!("\"{kind}{at}.contoso.com\"")).collect();
+        names.join(", ")
+    };
+    let by_name = format!(
+        "[[network_rule_collection]]\nname = \"n\"\npriority = 100\naction = \"Allow\"\n\
+         [[network_rule_collection.rule]]\nname = \"r\"\nprotocols = [\"TCP\"]\nsource_addresses = [\"*\"]\n\
+         destination_ports = [\"443\"]\ndestination_fqdns = [{}]\n",
+        names("db", 1_000)
+    );
+    let web = policy(&[]).replace("\"*.contoso.com\"", &names("web", 2_000));
+    let policy = CompiledPolicy::new(model(&(by_name + &web)));
+    let row = azure(
+        "AZFWNetworkRule",
+        r#""Protocol":"TCP","DestinationIp":"203.0.113.77","DestinationPort":8443,"Action":"Deny""#,
+    );
+    let started = std::time::Instant::now();
+    let (word, _) = compare_with(&policy, &row).expect("it is told");
+    assert_eq!(word, "Deny");
+    assert!(started.elapsed().as_millis() < 1000, "{:?}", started.elapsed());
+}
