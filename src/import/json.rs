@@ -4,7 +4,7 @@
 //! `serde_json` keeps no places and refuses all of these. Bounded in depth and in the number of values; a name that stands
 //! twice in an object is an error, since readers disagree on which of the two counts.
 
-use super::value::{Kind, MAX_DEPTH, Place, Value, second_of_a_name};
+use super::value::{Kind, MAX_DEPTH, MAX_NAME_BYTES, Place, Value, long_name, second_of_a_name};
 use std::{cell::Cell, sync::Arc};
 
 /// Most values in all files of an import: a firewall policy of 60 groups of 2 MB has about 3 million at most, in practice far fewer.
@@ -194,7 +194,7 @@ impl Reader<'_> {
                 Some(b'}') => break,
                 Some(b'"') => {
                     places.push(self.place());
-                    let name: Arc<str> = self.string()?.into();
+                    let name: Arc<str> = self.name()?.into();
                     self.blank()?;
                     self.expect(b':', "`:`")?;
                     self.blank()?;
@@ -215,6 +215,16 @@ impl Reader<'_> {
             });
         }
         Value::object(entries, at).map_err(|_| self.fault(format!("nested deeper than {MAX_DEPTH}")))
+    }
+
+    /// The name of a member.
+    fn name(&mut self) -> Result<String, JsonError> {
+        let at = self.place();
+        let name = self.string()?;
+        match name.len() > MAX_NAME_BYTES {
+            true => Err(JsonError { at, found: long_name() }),
+            false => Ok(name),
+        }
     }
 
     fn list(&mut self, depth: u16, at: Place) -> Result<Value, JsonError> {

@@ -14,6 +14,15 @@ use std::{
 /// Compiled Bicep nests a rule about 20 deep inside a template inside a deployment.
 pub(crate) const MAX_DEPTH: u16 = 100;
 
+/// Longest name of a member, in bytes: names are hashed and made small wherever objects meet. Azure's own have at most 512, and
+/// those that an expression makes are written as one.
+pub(crate) const MAX_NAME_BYTES: usize = 2_048;
+
+/// What is wrong with a longer one.
+pub(crate) fn long_name() -> String {
+    format!("the name of a member has more than {MAX_NAME_BYTES} bytes")
+}
+
 /// Where a value was written: file (an index into the files of the import), line and column from 1.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct Place {

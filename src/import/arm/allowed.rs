@@ -1,7 +1,10 @@
 //! What a parameter may be: `allowedValues`, `minValue`, `maxValue`, `minLength`, `maxLength` ("Parameters in ARM templates"). Azure
 //! refuses a deployment with another value before it deploys anything.
 
-use super::{Budget, Exhausted, parameters::followed};
+use super::{
+    Budget, Exhausted,
+    parameters::{followed, reference_steps},
+};
 use crate::import::{
     json::shown,
     value::{Kind, Value},
@@ -18,10 +21,11 @@ pub(super) fn refused(
         return Ok(None);
     }
     for definition in followed(definition, definitions) {
+        budget.steps(reference_steps(definition), value.at)?;
         let allowed = definition.get("allowedValues").and_then(Value::as_list);
         let parts = value.as_list().map_or(1, <[_]>::len);
         budget.steps(parts * allowed.map_or(0, <[_]>::len) / 8, value.at)?;
-        if allowed.is_some_and(|allowed| !is_among(value, allowed)) {
+        if allowed.is_some_and(|allowed| !is_among(budget, value, allowed)) {
             let value = value
                 .as_str()
                 .map_or_else(String::new, |text| format!(" `{}`", shown(text)));
@@ -29,10 +33,13 @@ pub(super) fn refused(
         }
         let limit = |key: &str| definition.get(key).and_then(Value::as_int);
         for (size, least, most) in [
-            (number(value), "minValue", "maxValue"),
-            (length(value), "minLength", "maxLength"),
+            (number as Size, "minValue", "maxValue"),
+            (length, "minLength", "maxLength"),
         ] {
-            let Some(size) = size else { continue };
+            if limit(least).or(limit(most)).is_none() {
+                continue;
+            }
+            let Some(size) = size(budget, value)? else { continue };
             if limit(least).is_some_and(|least| size < least) {
                 return Ok(Some(format!("a value below its `{least}`")));
             }
@@ -44,35 +51,44 @@ pub(super) fn refused(
     Ok(None)
 }
 
-fn number(value: &Value) -> Option<i64> {
-    match value.kind {
+type Size = fn(&Budget, &Value) -> Result<Option<i64>, Exhausted>;
+
+fn number(_: &Budget, value: &Value) -> Result<Option<i64>, Exhausted> {
+    Ok(match value.kind {
         Kind::Int(number) => Some(number),
         _ => None,
-    }
+    })
 }
 
 /// Elements, or units of 16 bits as .NET counts them.
-fn length(value: &Value) -> Option<i64> {
+fn length(budget: &Budget, value: &Value) -> Result<Option<i64>, Exhausted> {
     let length = match &value.kind {
         Kind::List(list) => list.items.len(),
-        Kind::Text(text) => text.text.encode_utf16().count(),
-        _ => return None,
+        Kind::Text(text) => {
+            budget.steps(text.text.len() / 64, value.at)?;
+            text.text.encode_utf16().count()
+        }
+        _ => return Ok(None),
     };
-    i64::try_from(length).ok()
+    Ok(i64::try_from(length).ok())
 }
 
 /// Of a list each element, or the whole. What is compared otherwise than as a text, a number or a boolean is let pass.
-fn is_among(value: &Value, allowed: &[Value]) -> bool {
-    let is_one = |value: &Value| allowed.iter().any(|one| may_be(value, one));
+fn is_among(budget: &Budget, value: &Value, allowed: &[Value]) -> bool {
+    let is_one = |value: &Value| allowed.iter().any(|one| may_be(budget, value, one));
     match value.as_list() {
         Some(items) => allowed.iter().any(|one| one.as_list().is_some()) || items.iter().all(is_one),
         None => is_one(value),
     }
 }
 
-fn may_be(value: &Value, allowed: &Value) -> bool {
+/// Texts of one length are read: without enough left for that the import fails.
+fn may_be(budget: &Budget, value: &Value, allowed: &Value) -> bool {
     match (&value.kind, &allowed.kind) {
-        (Kind::Text(one), Kind::Text(other)) => one.text.eq_ignore_ascii_case(&other.text),
+        (Kind::Text(one), Kind::Text(other)) => {
+            let (one, other) = (&one.text, &other.text);
+            one.len() == other.len() && budget.looks(one.len() / 64, value.at) && one.eq_ignore_ascii_case(other)
+        }
         (Kind::Bool(one), Kind::Bool(other)) => one == other,
         (Kind::Int(one), Kind::Int(other)) => one == other,
         (Kind::Text(_) | Kind::Bool(_) | Kind::Int(_), Kind::Text(_) | Kind::Bool(_) | Kind::Int(_)) => false,

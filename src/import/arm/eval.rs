@@ -110,6 +110,9 @@ impl<'a> Evaluator<'a> {
             }
             entries.push((name, deeper.value(raw, env)?));
         }
+        for (name, _) in &entries {
+            budget.name(name, at)?;
+        }
         // Any member may be the one whose name is not known, and of two of one name nobody says which counts.
         if made_names > 0 {
             budget.steps(entries.len() + made_names / 16, at)?;

@@ -1,7 +1,7 @@
 //! Lists and objects that a template makes: each part is paid for before it is made.
 
 use super::{Budget, Exhausted, too_deep};
-use crate::import::value::{Place, TooDeep, Unknown, Value};
+use crate::import::value::{MAX_NAME_BYTES, Place, TooDeep, Unknown, Value, long_name};
 use std::{collections::HashMap, sync::Arc};
 
 /// Steps of an element of a list, which takes 48 bytes.
@@ -36,7 +36,20 @@ impl Budget {
         entries: impl IntoIterator<Item = Result<(Arc<str>, Value), E>>,
         at: Place,
     ) -> Result<Value, E> {
-        Ok(Value::object(self.each(entries, MEMBER, at)?, at).map_err(|TooDeep| too_deep(at))?)
+        let entries = self.each(entries, MEMBER, at)?;
+        for (name, _) in &entries {
+            self.name(name, at)?;
+        }
+        Ok(Value::object(entries, at).map_err(|TooDeep| too_deep(at))?)
+    }
+
+    /// The name of a member, which is to be hashed.
+    pub fn name(&self, name: &str, at: Place) -> Result<(), Exhausted> {
+        if name.len() > MAX_NAME_BYTES {
+            let found = long_name();
+            return Err(Exhausted { at, found });
+        }
+        self.steps(name.len() / 64, at)
     }
 
     fn each<T, E: From<Exhausted>>(

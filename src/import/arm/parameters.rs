@@ -160,6 +160,12 @@ impl Declared {
     }
 }
 
+/// What it takes to follow the reference of a definition, if it has one: each of its names is looked up.
+pub(super) fn reference_steps(definition: &Value) -> usize {
+    let reference = definition.get("$ref").and_then(Value::as_str);
+    reference.map_or(0, |path| 1 + path.len().min(MAX_REFERENCE_BYTES) / 8)
+}
+
 /// A definition, and those that it refers to.
 pub(super) fn followed<'v>(definition: &'v Value, definitions: Option<&'v Value>) -> impl Iterator<Item = &'v Value> {
     let next = move |here: &&'v Value| referred(here.get("$ref")?, definitions);

@@ -3,7 +3,7 @@
 use super::{
     Budget, Exhausted,
     eval::Evaluator,
-    parameters::{Declared, as_declared},
+    parameters::{Declared, as_declared, followed, reference_steps},
     parse::Expression,
     template::Target,
     too_deep,
@@ -176,8 +176,12 @@ impl<'a> Scope<'a> {
     }
 
     /// What a definition of this template declares.
-    pub fn declared(&self, definition: &Value) -> Declared {
-        Declared::of(definition, self.template.get("definitions"))
+    pub fn declared(&self, definition: &Value) -> Result<Declared, Exhausted> {
+        let definitions = self.template.get("definitions");
+        for one in followed(definition, definitions) {
+            self.budget.steps(2 * reference_steps(one), definition.at)?;
+        }
+        Ok(Declared::of(definition, definitions))
     }
 
     fn section(&self, name: &str) -> Option<&Object> {
@@ -196,7 +200,7 @@ impl<'a> Scope<'a> {
                     at,
                 ));
             };
-            let declared = self.declared(definition);
+            let declared = self.declared(definition)?;
             let given = match &self.given {
                 Ok(given) => given.get(&name.to_ascii_lowercase()),
                 Err(unknown) => return Ok(typed(name, &declared, unknown, at)),

@@ -286,6 +286,10 @@ pub(super) fn alike(budget: &Budget, one: &Value, other: &Value) -> bool {
             ours.items.len() == theirs.items.len() && pairs.all(|(one, other)| alike(budget, one, other))
         }
         (Kind::Object(ours), Kind::Object(theirs)) => {
+            let entries = ours.entries.iter().chain(&theirs.entries);
+            if !budget.looks(entries.map(|(name, _)| name.len() / 64).sum(), one.at) {
+                return false;
+            }
             let (ours, theirs) = (members(&ours.entries), members(&theirs.entries));
             let mut pairs = ours.iter().zip(&theirs);
             ours.len() == theirs.len() && pairs.all(|(one, other)| one.0 == other.0 && alike(budget, one.1, other.1))

@@ -6,6 +6,8 @@
 use super::*;
 use crate::import::value;
 
+mod paid;
+
 /// A template with these variables and resources.
 fn template(variables: &str, resources: &str) -> String {
     format!("{{\"contentVersion\": \"1\", \"variables\": {{{variables}}}, \"resources\": [{resources}]}}")
@@ -352,7 +354,7 @@ const LONG: [Generator; 5] = [
         let rules = rules(&many(100, |index| {
             rule(&format!("\"name\": \"r{index}\","), "[\"a.com\"]")
         }));
-        format!("{{\"{}\": {rules}}}", "w".repeat(length))
+        format!("{{\"{}\": {rules}}}", "w".repeat(length.min(value::MAX_NAME_BYTES)))
     }),
 ];
 

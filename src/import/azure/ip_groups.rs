@@ -242,6 +242,9 @@ fn mentioned(import: &Import<'_>, found: &Found, groups: &[&Resource]) -> Vec<Id
             Kind::Object(object) => (&[][..], object.entries.as_slice()),
             // A long text is no id, and may be shared by a great many.
             Kind::Text(text) if !is_too_long(text) && text.text.contains('/') => {
+                if !import.budget.looks(1 + text.text.len() / 64, value.at) {
+                    break;
+                }
                 texts.insert(&*text.text);
                 continue;
             }

@@ -165,7 +165,11 @@ pub(super) fn of_policy(
 
 /// Whether it is like a part of a rule, or like a mode that denies.
 fn may_deny(name: &str, value: &Value) -> bool {
-    let is_mode = || name.to_ascii_lowercase().ends_with("mode");
+    let is_mode = || {
+        let end = name.len().checked_sub("mode".len());
+        end.and_then(|end| name.get(end..))
+            .is_some_and(|end| end.eq_ignore_ascii_case("mode"))
+    };
     match &value.kind {
         Kind::List(_) | Kind::Object(_) => says_rules(name) && says_something(value),
         Kind::Text(text) => cut_off(&text.text) || is(value, "deny") || (is_mode() && !is_harmless(value)),

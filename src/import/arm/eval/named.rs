@@ -116,7 +116,7 @@ impl Evaluator<'_> {
                 return Err(Fail::Bad(format!("takes {} arguments", parameters.len())));
             };
             self.scope.budget.steps(name.len() / 16, at)?;
-            let declared = self.scope.declared(definition);
+            let declared = self.scope.declared(definition)?;
             let value = self.expression(argument, env, at)?;
             match as_declared(&value, &declared, || format!("`{}`", shown(name)), at) {
                 Ok(value) => bound.entry(name.to_ascii_lowercase()).or_insert(value),

@@ -2,6 +2,7 @@
 
 use super::{Call, Made, bad};
 use crate::import::{
+    budget::Exhausted,
     json::shown,
     text::{Joined, Text},
     value::{Kind, Value},
@@ -157,13 +158,21 @@ fn split(call: &Call<'_>) -> Made {
         _ => return bad("takes a text and a delimiter"),
     };
     call.budget.text(text.len(), call.at)?;
-    // Each delimiter is looked for once in all of the text, however often the others are met.
-    call.budget.steps(delimiters.len() * (1 + text.len() / 64), call.at)?;
-    let next = |one: &&str, from: usize| match one.is_empty() {
-        true => None,
-        false => text[from..].find(*one).map(|found| from + found),
+    // A look reads the delimiter, and the text as far as it is found.
+    let next = |one: &&str, from: usize| -> Result<Option<usize>, Exhausted> {
+        if one.is_empty() {
+            return Ok(None);
+        }
+        let found = text[from..].find(*one);
+        let read = one.len() + found.unwrap_or(text.len() - from);
+        call.budget.steps(1 + read / 64, call.at)?;
+        Ok(found.map(|found| from + found))
     };
-    let mut found: Vec<Option<usize>> = delimiters.iter().map(|one| next(one, 0)).collect();
+    call.budget.steps(delimiters.len(), call.at)?;
+    let mut found = delimiters
+        .iter()
+        .map(|one| next(one, 0))
+        .collect::<Result<Vec<Option<usize>>, Exhausted>>()?;
     let (mut items, mut start) = (Vec::new(), 0);
     // Of those that begin at one place the first of the list counts.
     while let Some((at, first)) = found
@@ -177,7 +186,7 @@ fn split(call: &Call<'_>) -> Made {
         start = at + delimiters[first].len();
         for (at, one) in found.iter_mut().zip(&delimiters) {
             if at.is_some_and(|at| at < start) {
-                *at = next(one, start);
+                *at = next(one, start)?;
             }
         }
     }

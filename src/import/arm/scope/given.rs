@@ -42,7 +42,8 @@ impl<'a> Scope<'a> {
                 .and_then(|given| given.get(&name.to_ascii_lowercase()));
             let Some(given) = given else { continue };
             let what = || format!("parameter `{}`", shown(name));
-            let Ok(value) = as_declared(given, &self.declared(definition), what, given.at) else {
+            let declared = self.declared(definition)?;
+            let Ok(value) = as_declared(given, &declared, what, given.at) else {
                 continue;
             };
             if let Some(why) = self.refused(&value, definition)? {
