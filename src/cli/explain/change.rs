@@ -59,8 +59,9 @@ fn allowed(it: &Explanation, rule: RuleId) -> String {
             recorded(it, &end)
         ),
         Some(end) => format!(
-            "leave out rule {label}, or take this out of it: then {} denies it",
-            by(it, &end)
+            "leave out rule {label}, or take this out of it: then {} denies it{}",
+            by(it, &end),
+            unless_named(it, &end)
         ),
         None => String::new(),
     }
@@ -127,6 +128,18 @@ fn unless(it: &Explanation, end: &End) -> String {
     let open = end.by_address();
     open.map_or_else(String::new, |rule| {
         format!(", unless the name leads where rule {} denies", it.label(rule))
+    })
+}
+
+/// What is left open of a denial: a rule allows by names of which nobody says where they lead.
+fn unless_named(it: &Explanation, end: &End) -> String {
+    let open = end.judged.evaluation.unresolved;
+    let allows = open.filter(|rule| !end.permitted() && it.policy.action(*rule) == Action::Allow);
+    allows.map_or_else(String::new, |rule| {
+        format!(
+            ", unless a name of rule {}, which allows it, leads there",
+            it.label(rule)
+        )
     })
 }
 
@@ -275,9 +288,10 @@ fn otherwise(it: &Explanation, end: &End) -> String {
     let rules = decision.permits() == end.permitted();
     match (decision.action, decision.rule, it.asked.target.name()) {
         (Action::Deny, Some(rule), _) if rules => {
-            let by = without(it, rule).map_or_else(String::new, |end| by(it, &end));
+            let without = without(it, rule);
+            let (by, unless) = without.map_or_else(Default::default, |end| (by(it, &end), unless_named(it, &end)));
             format!(
-                "let a rule that allows it come before rule {} (a lower priority number): without that rule {by} denies it",
+                "let a rule that allows it come before rule {} (a lower priority number): without that rule {by} denies it{unless}",
                 it.label(rule)
             )
         }

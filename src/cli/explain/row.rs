@@ -47,8 +47,11 @@ struct Compared {
 #[derive(Debug)]
 struct Verdict {
     word: String,
+    /// Of the rules, or of the default if it is by none.
     reason: Option<&'static str>,
     rules: Vec<Named>,
+    /// Why it may be by none of the rules as well.
+    or_default: Option<&'static str>,
 }
 
 impl Compared {
@@ -69,6 +72,7 @@ impl Compared {
                     Then::Translated(ip, port) => translated_to(&ip.to_string(), port),
                 },
                 reason: None,
+                or_default: None,
                 rules: attempt.rule.iter().map(|rule| Named::of_row(policy, rule)).collect(),
             },
             now,
@@ -81,12 +85,11 @@ impl Compared {
     fn text(&self) -> String {
         let shown = |verdict: &Verdict| {
             let reason = verdict.reason.map_or_else(String::new, |reason| format!(", {reason}"));
-            let by = match &verdict.rules[..] {
+            let default = verdict.or_default.map(|reason| format!("the default ({reason})"));
+            let by: Vec<String> = verdict.rules.iter().map(Named::shown).chain(default).collect();
+            let by = match &by[..] {
                 [] => String::new(),
-                rules => format!(
-                    " by {}",
-                    rules.iter().map(Named::shown).collect::<Vec<_>>().join(" or ")
-                ),
+                by => format!(" by {}", by.join(" or ")),
             };
             format!("{}{reason}{by}", verdict.word)
         };
@@ -113,7 +116,7 @@ impl Compared {
 
     fn same_rule(&self) -> bool {
         match &self.then.rules[..] {
-            [] => self.now.rules.is_empty(),
+            [] => self.now.rules.is_empty() || self.now.or_default.is_some(),
             then => self.now.rules.iter().any(|now| then[0].is(now)),
         }
     }
@@ -124,7 +127,7 @@ impl Compared {
             "target": self.attempt.target(),
             "source": self.attempt.source,
             "then": { "action": self.then.word, "rule": self.then.rules.first().map(Named::shown) },
-            "now": { "action": self.now.word, "reason": self.now.reason, "rules": self.now.rules.iter().map(Named::shown).collect::<Vec<_>>() },
+            "now": { "action": self.now.word, "reason": self.now.reason, "rules": self.now.rules.iter().map(Named::shown).collect::<Vec<_>>(), "or_default": self.now.or_default },
             "alike": self.then.word == self.now.word,
             "not_asked": self.unasked,
         });
@@ -144,6 +147,7 @@ fn listed(policy: &CompiledPolicy, attempt: &Attempt) -> Verdict {
         word: word.into(),
         reason: None,
         rules: Vec::new(),
+        or_default: None,
     }
 }
 
@@ -151,9 +155,12 @@ fn listed(policy: &CompiledPolicy, attempt: &Attempt) -> Verdict {
 fn by_rules(policy: &CompiledPolicy, attempt: &Attempt) -> anyhow::Result<Verdict> {
     let mut answers: Vec<Possible> = Vec::new();
     let mut within = false;
-    for (via, protocol) in
-        (attempt.ways.iter()).flat_map(|via| attempt.protocols.iter().map(move |spoken| (*via, *spoken)))
-    {
+    for (via, protocol) in (attempt.ways.iter()).flat_map(|via| {
+        attempt
+            .spoken(policy, *via)
+            .into_iter()
+            .map(move |spoken| (*via, spoken))
+    }) {
         let (found, evaluations) = possible::of_attempt(policy, attempt, &attempt.flow(via, protocol));
         let mut doubts = evaluations
             .iter()
@@ -183,10 +190,13 @@ fn by_rules(policy: &CompiledPolicy, attempt: &Attempt) -> anyhow::Result<Verdic
         .collect();
     rules.dedup();
     let first = answers.first().context("an evaluation has an end")?;
+    let by_rule = answers.iter().find(|answer| answer.rule.is_some());
+    let by_none = answers.iter().find(|answer| answer.rule.is_none());
     Ok(Verdict {
         word: format!("{:?}", first.action),
-        reason: Some(first.reason.name()),
+        reason: Some(by_rule.unwrap_or(first).reason.name()),
         rules,
+        or_default: by_rule.and(by_none).map(|answer| answer.reason.name()),
     })
 }
 
@@ -235,6 +245,7 @@ fn translated(policy: &CompiledPolicy, attempt: &Attempt) -> anyhow::Result<Verd
         word,
         reason: Some(decision.reason.name()),
         rules,
+        or_default: None,
     })
 }
 

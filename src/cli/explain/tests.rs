@@ -305,6 +305,12 @@ fn a_denial_that_hangs_on_a_name_is_told_as_such() {
     assert!(permitted);
     let by = "then rule default/by-name/r, if a name of it leads there, denies it";
     assert!(words.contains(by), "{words}");
+    let policy = rule("first", 100, "Allow", "destination_addresses = [\"10.9.0.0/16\"]")
+        + &rule("by-name", 200, "Allow", "destination_fqdns = [\"git.example.com\"]");
+    let (permitted, words) = change(&policy, "tcp://10.9.0.1:22 --source 10.1.0.7");
+    assert!(permitted);
+    let unless = "denies it, unless a name of rule default/by-name/r, which allows it, leads there";
+    assert!(words.contains(unless), "{words}");
 }
 
 /// Names under contoso.com, but not at some addresses.

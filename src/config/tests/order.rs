@@ -214,6 +214,10 @@ fn network_rules_are_told_of_among_themselves_and_before_application_rules() {
     let ipv6 = network("first", 100, "Allow", "10.2.0.0/16")
         + &network("between", 150, "Allow", "::/0")
         + &network("second", 200, "Deny", "10.2.7.0/24");
+    let halves = network("first", 100, "Allow", "10.2.0.0/16")
+        + &network("low", 150, "Allow", "::/1")
+        + &network("high", 160, "Allow", "8000::/1")
+        + &network("second", 200, "Deny", "10.2.7.0/24");
     let twice = network("first", 100, "Deny", "10.2.0.0/16") + &network("second", 200, "Deny", "10.2.7.0/24");
     check_all(&[
         (
@@ -233,6 +237,15 @@ fn network_rules_are_told_of_among_themselves_and_before_application_rules() {
                 "26:8 warning",
                 "`default/second/r` never matches",
                 "`default/first/r`, `default/between/r`, so what it denies is allowed",
+            ],
+        ),
+        (
+            "in every form, by rules that hold the whole of IPv6 between them",
+            halves,
+            &[
+                "36:8 warning",
+                "`default/second/r` never matches",
+                "`default/first/r`, `default/low/r`, `default/high/r`, so what it denies is allowed",
             ],
         ),
         (

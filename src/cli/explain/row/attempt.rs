@@ -3,7 +3,7 @@
 use super::{led_to::LedTo, read::Row, spoken};
 use crate::{
     config::problem::printable,
-    policy::{FlowAttempt, Fqdn, Host, Protocol, Reason, Resolved, Transport, Via},
+    policy::{CompiledPolicy, Expected, FlowAttempt, Fqdn, Host, NoTrace, Protocol, Reason, Resolved, Transport, Via},
 };
 use anyhow::{Context, bail};
 use serde_json::Value;
@@ -17,6 +17,8 @@ pub struct Attempt {
     pub transport: Transport,
     /// What may have been spoken: a row of network rules does not tell HTTP from TLS. `None`: neither.
     pub protocols: Vec<Option<Protocol>>,
+    /// It is of a CONNECT, for which the name settles what is judged, before it is looked up.
+    connect: bool,
     pub destination: Option<IpAddr>,
     pub name: Option<Fqdn>,
     /// Where the name led that was asked for at the proxy port, if it was looked up.
@@ -89,6 +91,7 @@ impl Attempt {
                 true => spoken::in_a_request(ours),
                 false => vec![spoken::named(written)],
             },
+            connect: ours["name_source"] == "connect",
             led_to: LedTo::read(row).filter(|_| name.is_some()),
             destination: destination.map(|ip| ip.to_canonical()),
             name,
@@ -96,6 +99,22 @@ impl Attempt {
             then,
             rule,
         })
+    }
+
+    /// What it is judged as that came by one way.
+    pub fn spoken(&self, policy: &CompiledPolicy, via: Via) -> Vec<Option<Protocol>> {
+        if !self.connect || via != Via::Explicit || self.protocols.len() < 2 {
+            return self.protocols.clone();
+        }
+        let judge = |protocol| {
+            let flow = FlowAttempt {
+                destination: None,
+                ..self.flow(via, Some(protocol))
+            };
+            policy.evaluate(&flow, &mut NoTrace).decision
+        };
+        let (https, http) = (judge(Protocol::Https), judge(Protocol::Http));
+        vec![Some(Expected::of(https, http, self.port).1)]
     }
 
     /// As the policy sees it.

@@ -58,6 +58,10 @@ pub fn answers(policy: &CompiledPolicy, flow: &FlowAttempt<'_>) -> (Vec<Possible
     let mut open = Open::default();
     let evaluation = policy.evaluate(flow, &mut open);
     let named = flow.via == Via::Explicit && flow.name.is_some();
+    if named && flow.destination.is_none() && !evaluation.decision.permits() {
+        // A name is judged first: nobody looks up where it leads.
+        return (vec![Possible::of(&evaluation)], evaluation);
+    }
     let mut found = Vec::new();
     let mut excepted = false;
     for rule in open.0 {

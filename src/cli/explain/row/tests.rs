@@ -435,6 +435,40 @@ fn what_is_decided_alike_by_a_rule_and_by_none_is_told_as_such() {
     assert!(said.contains("decided alike, now by a rule"), "{said}");
 }
 
+/// At the proxy port a name is judged before anybody asks where it leads, and for the protocol that it settles.
+#[test]
+fn no_rule_for_addresses_decides_a_name_that_is_not_let_in() {
+    let denied = |name: &str| {
+        application(&format!(
+            r#""Fqdn":"{name}","Action":"Deny","egret":{{"reason":"NoRuleMatched","name_source":"connect","requested":"{name}:443"}}"#
+        ))
+        .replace("\"IsExplicitProxyRequest\":false", "\"IsExplicitProxyRequest\":true")
+    };
+    let explicit = |rules: String| format!("explicit_network_rules = true\n{rules}");
+    let some = explicit(policy(&[("Deny", SOMEWHERE)]));
+    let (_, said) = compare(&some, &denied("nope.example")).expect("comparable");
+    assert!(
+        said.contains("now        Deny, NoRuleMatched\n           decided alike\n"),
+        "{said}"
+    );
+    let http = explicit(policy(&[("Deny", SOMEWHERE)])).replace(
+        "destination_fqdns = [\"*.contoso.com\"]\n",
+        "destination_fqdns = [\"*.contoso.com\"]\nprotocols = [{ type = \"Http\", port = 443 }]\n",
+    );
+    let led =
+        r#""fqdn":"api.contoso.com","requested":"api.contoso.com:443","dns":["api.contoso.com A 198.51.100.7 (zone)"]"#;
+    let (_, said) = compare(&http, &of_egret(&format!(r#"{led},"name_source":"connect""#))).expect("comparable");
+    assert!(
+        said.contains("now        Deny, RuleMatched by default/n0/r\n"),
+        "{said}"
+    );
+    let (_, said) = compare(&http, &of_egret(led)).expect("comparable");
+    assert!(
+        said.contains("RuleMatched by default/n0/r or the default (NoRuleMatched)\n"),
+        "{said}"
+    );
+}
+
 /// The rules allowed it, and its destination did not answer: `Action` is theirs.
 #[test]
 fn an_allowed_row_whose_destination_did_not_answer_is_compared() {

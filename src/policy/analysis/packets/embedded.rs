@@ -1,5 +1,5 @@
 //! IPv6 addresses that embed what a rule denies: NAT64, 6to4, Teredo, ISATAP. They lie all over IPv6, so that only rules that deny
-//! the same IPv4 addresses, or names, are known to take them, and rules for the whole of IPv6.
+//! the same IPv4 addresses, or names, are known to take them, and rules that together hold the whole of IPv6.
 
 use super::{Budget, Packets, Piece, Ranges, RuleAt, Taker, cover};
 use crate::policy::{Action, Fqdn};
@@ -14,6 +14,8 @@ pub(super) struct Embedded<'a> {
     by_name: HashMap<&'a Fqdn, Vec<Taker<'a>>>,
     /// Whatever is embedded.
     whole: Vec<Taker<'a>>,
+    /// By the IPv6 addresses themselves.
+    parts: Vec<Taker<'a>>,
 }
 
 impl<'a> Embedded<'a> {
@@ -24,12 +26,16 @@ impl<'a> Embedded<'a> {
             by_address: Vec::new(),
             by_name: HashMap::new(),
             whole: Vec::new(),
+            parts: Vec::new(),
         }
     }
 
     /// One more earlier rule.
     pub(super) fn takes(&mut self, rule: &'a Packets<'a>) {
         let piece = |to: &'a Ranges| (rule.at, Piece([&rule.sources, to, &rule.services]));
+        if !rule.destinations.and(self.ipv6).is_empty() {
+            self.parts.push(piece(&rule.destinations));
+        }
         if rule.destinations.holds(self.ipv6) {
             self.whole.push(piece(self.all));
             self.by_address.push(piece(self.all));
@@ -46,6 +52,12 @@ impl<'a> Embedded<'a> {
         if rule.action != Action::Deny || rule.destinations.holds(self.ipv6) {
             return Some(Vec::new());
         }
+        let ipv6 = Piece([&rule.sources, self.ipv6, &rule.services]);
+        (self.each_taken_of(rule, budget)).or_else(|| cover(&ipv6, &self.parts, budget))
+    }
+
+    /// By what they embed.
+    fn each_taken_of(&self, rule: &Packets<'_>, budget: &mut Budget) -> Option<Vec<RuleAt>> {
         let whole = |to| Piece([&rule.sources, to, &rule.services]);
         let mut by = cover(&whole(&rule.ipv4), &self.by_address, budget)?;
         for fqdn in &rule.fqdns {
