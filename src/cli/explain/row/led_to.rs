@@ -1,13 +1,14 @@
 //! Where a name led, as a row of egret tells it: `egret.dns` and `egret.refused`.
 
 use super::read::Row;
+use crate::policy::is_never_dialled;
 use serde_json::Value;
 use std::net::IpAddr;
 
 /// The addresses of a name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LedTo {
-    /// In the order of the answer.
+    /// In the order of the answer, but for those that are dialled for nobody: no rule is asked for them.
     pub addresses: Vec<IpAddr>,
     /// Some of these: they were not dialled, because a rule denies them or because nobody vouched for them.
     pub refused: Vec<IpAddr>,
@@ -28,7 +29,8 @@ impl LedTo {
                 .collect()
         };
         let steps = texts("dns");
-        let addresses: Vec<IpAddr> = steps.iter().filter_map(|step| address(step)).collect();
+        let addresses = steps.iter().filter_map(|step| address(step));
+        let addresses: Vec<IpAddr> = addresses.filter(|ip| !is_never_dialled(*ip)).collect();
         let told = match row.columns["DestinationIp"].as_str() {
             Some(told) if row.category == "AZFWNetworkRule" => told.parse::<IpAddr>().ok(),
             _ => None,

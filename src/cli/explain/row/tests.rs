@@ -469,6 +469,17 @@ fn no_rule_for_addresses_decides_a_name_that_is_not_let_in() {
     );
 }
 
+/// Vetting takes it out of the answer before rules are asked, and the row tells it as the destination.
+#[test]
+fn an_address_that_is_never_dialled_is_no_way_round_a_denial() {
+    let denied = format!("explicit_network_rules = true\n{}", policy(&[("Deny", SOMEWHERE)]));
+    let row = of_egret(
+        r#""fqdn":"api.contoso.com","requested":"api.contoso.com:443","name_source":"sni","refused":["169.254.1.1","198.51.100.7"],"dns":["api.contoso.com A 169.254.1.1 (zone)","api.contoso.com A 198.51.100.7 (zone)"]"#,
+    );
+    let row = row.replace(r#""DestinationIp":"""#, r#""DestinationIp":"169.254.1.1""#);
+    assert_eq!(compare(&denied, &row).expect("comparable").0, "Deny");
+}
+
 /// The rules allowed it, and its destination did not answer: `Action` is theirs.
 #[test]
 fn an_allowed_row_whose_destination_did_not_answer_is_compared() {
