@@ -5,7 +5,7 @@
 //! twice in an object is an error, since readers disagree on which of the two counts.
 
 use super::value::{Kind, MAX_DEPTH, MAX_NAME_BYTES, Place, Value, long_name, second_of_a_name};
-use std::{cell::Cell, sync::Arc};
+use std::{borrow::Cow, cell::Cell, sync::Arc};
 
 /// Most values in all files of an import: a firewall policy of 60 groups of 2 MB has about 3 million at most, in practice far fewer.
 /// A value takes up to 150 bytes, so this keeps them under 160 MiB of memory.
@@ -19,8 +19,8 @@ pub(crate) struct JsonError {
 }
 
 /// The text of a file: UTF-8, or UTF-16, which Windows PowerShell's `>` writes with its mark and other tools without. JSON
-/// starts with a character of ASCII, which tells the two apart (RFC 4627 section 3).
-pub(crate) fn decode(bytes: &[u8]) -> Result<String, &'static str> {
+/// starts with a character of ASCII, which tells the two apart (RFC 4627 section 3). UTF-8 is not copied: a file may be large.
+pub(crate) fn decode(bytes: &[u8]) -> Result<Cow<'_, str>, &'static str> {
     let wide = |bytes: &[u8], read: fn([u8; 2]) -> u16| {
         let units = bytes.chunks(2).map(|pair| match pair {
             [one, two] => read([*one, *two]),
@@ -28,6 +28,7 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<String, &'static str> {
         });
         char::decode_utf16(units)
             .collect::<Result<String, _>>()
+            .map(Cow::Owned)
             .map_err(|_| "is not UTF-16, though it starts as such")
     };
     match bytes {
@@ -37,7 +38,7 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<String, &'static str> {
         [0, second, ..] if *second != 0 => wide(bytes, u16::from_be_bytes),
         _ => {
             let text = std::str::from_utf8(bytes).map_err(|_| "is not UTF-8")?;
-            Ok(text.strip_prefix('\u{feff}').unwrap_or(text).to_owned())
+            Ok(Cow::Borrowed(text.strip_prefix('\u{feff}').unwrap_or(text)))
         }
     }
 }

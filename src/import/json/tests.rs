@@ -95,3 +95,10 @@ fn nesting_beyond_the_limit_is_an_error_and_no_stack_overflow() {
     let error = parse(&"[".repeat(1_000_000), 0).unwrap_err();
     assert!(error.found.starts_with("nested deeper"), "{error:?}");
 }
+
+#[test]
+fn a_file_of_utf_8_is_not_copied() {
+    for text in ["{}", "\u{feff}{}"] {
+        assert!(matches!(decode(text.as_bytes()), Ok(std::borrow::Cow::Borrowed("{}"))));
+    }
+}

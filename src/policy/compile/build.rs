@@ -9,6 +9,7 @@ use crate::policy::{
     sources::AddressSet,
     threat::Threats,
 };
+use ipnet::IpNet;
 use std::{
     collections::{HashMap, HashSet},
     hash::Hash,
@@ -80,6 +81,8 @@ struct Build {
     sources: Interned<AddressSet>,
     destinations: HashSet<AddressSet>,
     ports: Interned<PortSet>,
+    /// The sets of lists that rules share, by the place of the list in memory: the policy holds it there.
+    lists: HashMap<*const Vec<IpNet>, AddressSet>,
 }
 
 impl Build {
@@ -127,7 +130,12 @@ impl Build {
             }
             Rules::Network(rules) => {
                 for rule in rules {
-                    let destinations = self.shared(PacketRule::destinations(rule));
+                    let written = &rule.destinations;
+                    let destinations = match written.any || !written.service_tags.is_empty() {
+                        true => PacketRule::destinations(rule),
+                        false => self.set(&written.addresses),
+                    };
+                    let destinations = self.shared(destinations);
                     self.packets.push(PacketRule::network(rule, destinations));
                     self.push(&mut compiled, &rule.sources, names, &rule.name);
                 }
@@ -179,9 +187,22 @@ impl Build {
         }
     }
 
+    /// The set of a list: one that rules share is put in order once.
+    fn set(&mut self, list: &Arc<Vec<IpNet>>) -> AddressSet {
+        let set = || AddressSet::of(list.iter());
+        match Arc::strong_count(list) {
+            1 => set(),
+            _ => self.lists.entry(Arc::as_ptr(list)).or_insert_with(set).clone(),
+        }
+    }
+
     /// Appends a rule and moves on to the place of the next one.
     fn push(&mut self, rule: &mut CompiledRule, sources: &Sources, names: &RuleRef, name: &Arc<str>) {
-        rule.sources = self.sources.number(AddressSet::new(sources));
+        let set = match sources {
+            Sources::Any { .. } => AddressSet::Any,
+            Sources::Nets(list) => self.set(list),
+        };
+        rule.sources = self.sources.number(set);
         self.rules.push(*rule);
         self.refs.push(RuleRef {
             rule: Arc::clone(name),
@@ -244,5 +265,23 @@ impl<T: Clone + Eq + Hash> Interned<T> {
         self.values.push(value.clone());
         self.numbers.insert(value, number);
         number
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_that_rules_share_is_put_in_order_once() {
+        let list: Arc<Vec<IpNet>> = Arc::new(vec!["10.0.0.0/8".parse().unwrap()]);
+        let other = Arc::clone(&list);
+        let mut build = Build::default();
+        match (build.set(&list), build.set(&other)) {
+            (AddressSet::Ranges { v4: one, .. }, AddressSet::Ranges { v4: two, .. }) => {
+                assert!(Arc::ptr_eq(&one, &two));
+            }
+            sets => panic!("{sets:?}"),
+        }
     }
 }
