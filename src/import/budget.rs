@@ -40,6 +40,8 @@ pub(crate) struct Budget {
     spent: RefCell<Option<Exhausted>>,
     /// How many GUIDs were made anew.
     guids: Cell<u32>,
+    /// How many deployments there were.
+    deployments: Cell<u32>,
     asked: RefCell<Asked>,
 }
 
@@ -63,6 +65,7 @@ impl Default for Budget {
             values: Cell::new(MOST_VALUES),
             spent: RefCell::default(),
             guids: Cell::new(0),
+            deployments: Cell::new(0),
             asked: RefCell::default(),
         }
     }
@@ -146,6 +149,12 @@ impl Budget {
     /// Counts a GUID that is like no other.
     pub fn new_guid(&self) {
         self.guids.set(self.guids.get().wrapping_add(1));
+    }
+
+    /// The number of another deployment.
+    pub fn deployment(&self) -> u32 {
+        self.deployments.set(self.deployments.get().saturating_add(1));
+        self.deployments.get()
     }
 
     /// How many there were so far.

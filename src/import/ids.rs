@@ -66,8 +66,28 @@ impl Word {
             (Self::Known(one), Self::Known(other)) if one != other => Same::No,
             (Self::InDoubt, _) | (_, Self::InDoubt) => Same::InDoubt,
             _ if self == other => Same::Yes,
+            (Self::StandIn(one), Self::StandIn(other)) if differ(one, other) => Same::No,
             _ => Same::InDoubt,
         }
+    }
+}
+
+/// Whether two are certainly not the same: what is not known is the same in both at the same end, and what is left differs.
+fn differ(one: &[Piece], other: &[Piece]) -> bool {
+    let begin = one.iter().zip(other).take_while(|(one, other)| one == other).count();
+    let (one, other) = (&one[begin..], &other[begin..]);
+    let pairs = one.iter().rev().zip(other.iter().rev());
+    let end = pairs.take_while(|(one, other)| one == other).count();
+    let known = |pieces: &[Piece]| -> Option<String> {
+        let texts = pieces.iter().map(|piece| match piece {
+            Piece::Is(text) => Some(text.as_str()),
+            Piece::Of(..) => None,
+        });
+        texts.collect()
+    };
+    match (known(&one[..one.len() - end]), known(&other[..other.len() - end])) {
+        (Some(one), Some(other)) => one != other,
+        _ => false,
     }
 }
 

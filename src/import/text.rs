@@ -114,6 +114,15 @@ impl Text {
         self.guesses.as_deref().map_or(0, Vec::len)
     }
 
+    /// Of the stretches that are not what Azure has, where each begins and ends.
+    pub fn unknown_places(&self) -> Vec<(usize, usize)> {
+        let guesses = self.guesses.as_deref().map_or(&[][..], Vec::as_slice);
+        guesses
+            .iter()
+            .map(|guess| (guess.bytes.start, guess.bytes.end))
+            .collect()
+    }
+
     /// Its stretches in order, with what they stand for if they are not what Azure has.
     pub fn pieces(&self) -> impl Iterator<Item = (&str, Option<&Symbol>)> {
         let mut at = 0;

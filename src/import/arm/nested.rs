@@ -78,11 +78,13 @@ fn is_outer(
     let options = options.map(|options| on.value(options, env)).transpose()?;
     let Some(scope) = options.as_ref().and_then(|options| match options.doubt() {
         Some(_) => Some(options),
+        None if options.as_object().is_none() && !matches!(options.kind, Kind::Null) => Some(options),
         None => options.get("scope"),
     }) else {
         return Ok(Ok(true));
     };
-    let known = scope.known_str().map(str::to_ascii_lowercase);
+    let is_scope = options.as_ref().is_some_and(|options| options.as_object().is_some());
+    let known = scope.known_str().filter(|_| is_scope).map(str::to_ascii_lowercase);
     Ok(match known.as_deref() {
         Some("outer" | "notspecified") => Ok(true),
         Some("inner") => Ok(false),

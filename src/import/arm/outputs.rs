@@ -37,6 +37,11 @@ impl<'a> Evaluator<'a> {
     fn outputs_of(self, raw: &Value) -> Result<Value, Exhausted> {
         let none = || Ok(Value::null(raw.at));
         let on = self.deeper_for(raw.at)?;
+        // One that is not deployed has outputs of an earlier time, or none ("Conditional deployment in ARM templates", Runtime
+        // functions).
+        if on.condition(raw, None)? != Ok(true) {
+            return none();
+        }
         let Some(Ok(nested)) = Nested::of(on, raw, DEPLOYMENT, None)? else {
             return none();
         };

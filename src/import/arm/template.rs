@@ -50,6 +50,8 @@ pub(crate) struct Resource {
     pub doubt: Option<Arc<Unknown>>,
     /// Why it is not deployed.
     pub left_out: Option<&'static str>,
+    /// Number of the deployment that makes it: in one, Azure refuses two of one name.
+    pub deployment: u32,
 }
 
 /// Where a nested deployment puts its resources; `None` where it says nothing.
@@ -85,6 +87,7 @@ pub(crate) fn deploy(
     scope.check_given()?;
     let site = Site {
         path: path_below(path, template, &["resources"]),
+        deployment: budget.deployment(),
         ..Site::default()
     };
     let mut walk = Walk::default();
@@ -106,6 +109,7 @@ pub(crate) fn resource(
     let site = Site {
         path: path.clone(),
         kind: kind.map(str::to_owned),
+        deployment: budget.deployment(),
         ..Site::default()
     };
     let mut walk = Walk::default();
@@ -124,6 +128,7 @@ struct Site {
     target: Target,
     doubt: Option<Arc<Unknown>>,
     left_out: Option<&'static str>,
+    deployment: u32,
 }
 
 /// The one walk over resources: whatever it meets that is wanted is in `met`, deployed or not.
@@ -217,6 +222,7 @@ impl Walk {
                 path: site.path.clone(),
                 doubt: own.doubt,
                 left_out: own.left_out,
+                deployment: site.deployment,
             });
         }
         // "Conditional deployment doesn't cascade to child resources" (Azure documentation, "Conditional deployment in ARM
@@ -245,6 +251,7 @@ impl Walk {
                     path: site.path.clone(),
                     doubt: site.doubt.clone(),
                     left_out: site.left_out,
+                    deployment: site.deployment,
                 });
                 return Ok(());
             }
@@ -267,6 +274,7 @@ impl Walk {
             kind: None,
             parent: None,
             target: target.clone(),
+            deployment: on.scope.budget.deployment(),
             ..site.clone()
         };
         let resources = nested.template.get("resources");

@@ -339,11 +339,14 @@ impl<'a> Gather<'a> {
     }
 }
 
-/// Whether two policies may be one. Azure refuses a template with two resources of one name: in one file, names that are not
-/// known are of two, and so is one where the template is deployed beside one elsewhere.
+/// Whether two policies may be one. Azure refuses a template with two resources of one name: in one deployment, names that are
+/// not known are of two, and so is one where the template is deployed beside one elsewhere.
 fn may_be_one(one: &Source, other: &Source) -> bool {
     let names = one.id.same_name(&other.id);
-    let elsewhere = one.origin.at.file != other.origin.at.file;
+    let deployments = || one.bodies.iter().chain(&other.bodies).map(|body| body.deployment);
+    let of_one =
+        one.bodies.is_empty() || other.bodies.is_empty() || deployments().is_sorted_by(|one, next| one == next);
+    let elsewhere = one.origin.at.file != other.origin.at.file || (!of_one && one.id.may_be_again(&other.id));
     match one.id.same(&other.id) {
         Same::No => false,
         Same::InDoubt => elsewhere || names == Same::Yes,

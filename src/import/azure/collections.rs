@@ -47,6 +47,8 @@ pub(super) struct GroupSource {
     pub doubt: Option<Arc<Unknown>>,
     /// Why nothing of it can be carried.
     pub void: Option<String>,
+    /// Number of the deployment that makes it; 0 if another resource lists it.
+    pub deployment: u32,
 }
 
 /// What all rules of a collection share.

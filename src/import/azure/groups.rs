@@ -95,6 +95,7 @@ pub(super) fn group(
         origin,
         doubt,
         void: None,
+        deployment: 0,
     }
 }
 
@@ -134,6 +135,7 @@ pub(super) fn no_group(collections: Collections, origin: &Origin, doubt: Option<
         origin: origin.clone(),
         doubt,
         void: None,
+        deployment: 0,
     }
 }
 

@@ -147,6 +147,13 @@ impl Identity {
         self.same_name(other).min(self.same_place(other))
     }
 
+    /// Whether another deployment of one file may make this too: which name one of them has is not known. One that is put into
+    /// another resource group than where the template is deployed is another.
+    pub fn may_be_again(&self, other: &Self) -> bool {
+        let elsewhere = self.same_place(other) == Same::Yes && self.parts() != other.parts();
+        self.same_name(other) == Same::InDoubt && !elsewhere
+    }
+
     /// Names, each with its parents' before it.
     pub fn names(&self) -> &[Word] {
         &self.id.names

@@ -7,7 +7,7 @@ use super::{
     groups::{content, origin},
     identity::Identity,
     names::{NO_NAME, Names},
-    register::{MOST_ALIKE, Meant, Register, distinct},
+    register::{MOST_PAIRS, Meant, Register, distinct},
     shapes::{Found, IP_GROUP},
     sources::takes,
 };
@@ -22,9 +22,9 @@ use crate::{
     nets,
 };
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
-const MAY_BE_ANOTHER: &str = "another file has one with other addresses that may be this one: which name or resource group one of \
+const MAY_BE_ANOTHER: &str = "another template or file has one with other addresses that may be this one: which name or resource group one of \
                               them has is not known";
 
 /// An IP group of the files.
@@ -115,7 +115,7 @@ impl IpGroups {
             groups.known.push(known);
             all.push((id, members, written));
         }
-        let ids: Vec<&Identity> = all.iter().map(|(id, ..)| id).collect();
+        let ids: Vec<_> = all.iter().map(|(id, members, _)| (id, members[0].deployment)).collect();
         let doubted = groups.doubt_alike(&ids);
         for ((_, members, written), doubted) in all.into_iter().zip(doubted) {
             for (member, mut written) in members.into_iter().zip(written) {
@@ -128,16 +128,22 @@ impl IpGroups {
         groups
     }
 
-    /// One of which Azure alone knows the name or the place may be one that another file holds: if that has other addresses, nobody
-    /// can tell those of either. In one file Azure refuses two of one name and place. The answer is of which that is so.
-    fn doubt_alike(&mut self, ids: &[&Identity]) -> Vec<bool> {
-        let in_doubt: Vec<usize> = (0..ids.len()).filter(|place| ids[*place].is_in_doubt()).collect();
-        let mut doubted = vec![in_doubt.len() > MOST_ALIKE; ids.len()];
-        for one in in_doubt.into_iter().take(MOST_ALIKE) {
+    /// One of which Azure alone knows the name or the place may be one that another deployment makes: if that has other addresses,
+    /// nobody can tell those of either. In one deployment Azure refuses two of one name and place. Each comes with the number of
+    /// its deployment; the answer is of which that is so.
+    fn doubt_alike(&mut self, ids: &[(&Identity, u32)]) -> Vec<bool> {
+        let in_doubt: Vec<usize> = (0..ids.len()).filter(|place| ids[*place].0.is_in_doubt()).collect();
+        let of_one = ids.windows(2).all(|pair| pair[0].1 == pair[1].1);
+        let too_many = !of_one && in_doubt.len().saturating_mul(ids.len()) > MOST_PAIRS;
+        let mut doubted = vec![too_many; ids.len()];
+        let pairs = if of_one || too_many { &[] } else { in_doubt.as_slice() };
+        for one in pairs.iter().copied() {
             for other in 0..ids.len() {
+                let [(our, here), (their, there)] = [one, other].map(|place| ids[place]);
                 let [ours, theirs] = [one, other].map(|place| &self.known[place].group);
-                let apart = ours.origin.at.file != theirs.origin.at.file && ours.members != theirs.members;
-                if apart && ids[one].same(ids[other]) != Same::No {
+                let elsewhere = ours.origin.at.file != theirs.origin.at.file;
+                let apart = elsewhere || (here != there && our.may_be_again(their));
+                if apart && our.same(their) != Same::No && ours.members != theirs.members {
                     doubted[one] = true;
                     doubted[other] = true;
                 }
@@ -235,17 +241,18 @@ fn mentioned(import: &Import<'_>, found: &Found, groups: &[&Resource]) -> Vec<Id
     }
     let rules = found.resources.iter().filter(|one| takes(one)).map(|one| &one.body);
     let mut open: Vec<&Value> = rules.chain(found.bare.iter().map(|(value, _)| value)).collect();
-    let mut texts = HashSet::new();
+    let mut texts = HashMap::new();
     while let Some(value) = open.pop() {
         let (items, members) = match &value.kind {
             Kind::List(list) => (list.items.as_slice(), &[][..]),
             Kind::Object(object) => (&[][..], object.entries.as_slice()),
             // A long text is no id, and may be shared by a great many.
             Kind::Text(text) if !is_too_long(text) && text.text.contains('/') => {
-                if !import.budget.looks(1 + text.text.len() / 64, value.at) {
+                // What of it stands in says no place, whatever it reads like.
+                if !import.budget.looks(1 + text.text.len() / 64 + text.guesses(), value.at) {
                     break;
                 }
-                texts.insert(&*text.text);
+                texts.entry((&*text.text, text.unknown_places())).or_insert(text);
                 continue;
             }
             _ => continue,
@@ -256,7 +263,7 @@ fn mentioned(import: &Import<'_>, found: &Found, groups: &[&Resource]) -> Vec<Id
         }
         open.extend(items.iter().chain(members.iter().map(|(_, value)| value)));
     }
-    let ids = texts.into_iter().map(Identity::referred);
+    let ids = texts.into_values().map(Identity::meant_by);
     ids.filter(|id| id.kind() == Some(IP_GROUP)).collect()
 }
 

@@ -251,7 +251,7 @@ fn exact_name(text: &str) -> Result<String, String> {
 fn ip_protocols(rule: &Value, shape: Shape, draft: &mut Draft) -> Vec<&'static str> {
     let key = match shape.section() {
         None if rule.get(IP_PROTOCOLS).is_some() => {
-            if rule.get("protocols").is_some() {
+            if rule.get("protocols").is_some_and(says_something) {
                 draft.void("it has `ipProtocols` and `protocols`: which of them counts is not known");
             }
             IP_PROTOCOLS

@@ -10,6 +10,10 @@ use std::collections::{HashMap, HashSet};
 /// Most things among which the one that is meant is looked for; of more, none is.
 pub(super) const MOST_ALIKE: usize = 100;
 
+/// Most pairs of which it is asked whether they may be one: Azure takes 200 IP groups for a firewall ("Azure subscription and service
+/// limits, quotas, and constraints"). Of more, each may be another.
+pub(super) const MOST_PAIRS: usize = 200 * 200;
+
 /// Things by identity.
 #[derive(Debug, Default)]
 pub(super) struct Register {

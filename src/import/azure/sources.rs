@@ -56,6 +56,7 @@ pub(super) struct Body {
     pub base: Base,
     pub origin: Origin,
     pub doubt: Option<Arc<Unknown>>,
+    pub deployment: u32,
 }
 
 impl Body {
@@ -66,6 +67,7 @@ impl Body {
             base: property(&resource.body, "basePolicy").map_or(Base::None, base),
             origin: origin(resource),
             doubt: resource.doubt.clone(),
+            deployment: resource.deployment,
         }
     }
 
@@ -219,7 +221,7 @@ impl Sources {
         for resource in resources {
             let id = Identity::of(resource);
             let name = id.last().unwrap_or(NO_NAME);
-            let group = groups::group(
+            let mut group = groups::group(
                 import.budget,
                 &resource.body,
                 &resource.kind,
@@ -227,6 +229,7 @@ impl Sources {
                 origin(resource),
                 resource.doubt.clone(),
             );
+            group.deployment = resource.deployment;
             let policy = id.parent();
             match self.policies.meant(&policy) {
                 Meant::One(place) => self.attach(import, place, group, id.word()),

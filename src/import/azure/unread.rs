@@ -172,6 +172,7 @@ fn may_deny(name: &str, value: &Value) -> bool {
     };
     match &value.kind {
         Kind::List(_) | Kind::Object(_) => says_rules(name) && says_something(value),
+        Kind::Text(text) if text.stands_for.is_some() => true,
         Kind::Text(text) => cut_off(&text.text) || is(value, "deny") || (is_mode() && !is_harmless(value)),
         Kind::Unknown(_) => true,
         _ => false,

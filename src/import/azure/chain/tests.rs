@@ -1,3 +1,4 @@
+mod deployments;
 mod doubt;
 mod paths;
 mod printed;

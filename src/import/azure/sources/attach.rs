@@ -6,7 +6,7 @@ use crate::import::{
         Import,
         collections::GroupSource,
         groups::{same_group, unknown},
-        register::MOST_ALIKE,
+        register::MOST_PAIRS,
         schema::Shape,
     },
     ids::{Same, Word},
@@ -56,15 +56,15 @@ impl Sources {
         groups.push(group);
     }
 
-    /// A group of which the name is not known may be one of the same policy that another file holds; in one file Azure refuses two
-    /// of one name.
+    /// A group of which the name is not known may be one of the same policy that another deployment makes; in one deployment Azure
+    /// refuses two of one name.
     pub(super) fn doubt_alike(&mut self, import: &Import<'_>) {
         let in_doubt: Vec<usize> = (0..self.attached.len())
             .filter(|index| !self.attached[*index].2.is_known())
             .collect();
-        if in_doubt.len() > MOST_ALIKE {
+        if in_doubt.len().saturating_mul(self.attached.len()) > MOST_PAIRS {
             for group in self.all.iter_mut().flat_map(|source| &mut source.groups) {
-                let why = format!("more than {MOST_ALIKE} groups have a name that is not known, and may be this one");
+                let why = "too many groups have a name that is not known, and may be this one".to_owned();
                 group.doubt.get_or_insert_with(|| unknown(why, group.origin.at));
             }
             return;
@@ -81,7 +81,7 @@ impl Sources {
                 let groups = &self.all[place].groups;
                 let [ours, theirs] = pair.map(|index| &groups[index]);
                 if !may_be_one
-                    || ours.origin.at.file == theirs.origin.at.file
+                    || (ours.origin.at.file == theirs.origin.at.file && ours.deployment == theirs.deployment)
                     || same_group(import.budget, ours, theirs)
                 {
                     continue;

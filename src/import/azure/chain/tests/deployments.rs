@@ -1,0 +1,156 @@
+//! What the resources of one deployment, and of several, are to each other.
+
+use super::*;
+
+const IP_GROUP: &str = "[resourceId('Microsoft.Network/ipGroups', 'i')]";
+
+/// A template of which these parameters have no value.
+fn asking(resources: Value) -> Value {
+    let text = json!({"type": "string"});
+    json!({"contentVersion": "1", "parameters": {"prefix": text, "n": text}, "resources": resources})
+}
+
+/// A deployment where the template is, of its own scope.
+fn nested(resources: Value) -> Value {
+    json!({"type": "Microsoft.Resources/deployments", "name": "d", "properties": {
+        "expressionEvaluationOptions": {"scope": "inner"}, "template": asking(resources)}})
+}
+
+fn ip_group(name: &str, addresses: Value) -> Value {
+    resource("ipGroups", name, json!({"ipAddresses": addresses}))
+}
+
+fn from(group_name: &str, action: &str, ip_group: &str) -> Value {
+    let mut group = group(group_name, action);
+    let rule = &mut group["properties"]["ruleCollections"][0]["rules"][0];
+    rule["sourceIpGroups"] = json!([ip_group]);
+    rule.as_object_mut().unwrap().remove("sourceAddresses");
+    group
+}
+
+fn printed(addresses: Value) -> Value {
+    let printed = resource("ipGroups", "i", json!({"ipAddresses": addresses}));
+    with(printed, "id", id("rg-a", "ipGroups/i").into())
+}
+
+#[test]
+fn a_resource_id_of_where_the_template_is_says_no_other_place() {
+    let own =
+        |addresses: Value, action: &str| template(json!([ip_group("i", addresses), from("p/g", action, IP_GROUP)]));
+    let other = json!(["10.0.0.0/8"]);
+    stops(
+        &[own(json!(["10.0.0.1"]), "Deny"), printed(other.clone())],
+        "other addresses",
+    );
+    assert_eq!(
+        rules(&[own(json!(["0.0.0.0/0"]), "Allow"), printed(other.clone())]),
+        ["g/c/r absent"]
+    );
+    // What Azure printed stands for what the template asks it.
+    assert_eq!(
+        rules(&[own(json!("[reference('x').y]"), "Allow"), printed(other.clone())]),
+        ["g/c/r carried"]
+    );
+    let group = from("g2", "Deny", &id("rg-a", "ipGroups/i"));
+    let group = with(
+        group,
+        "id",
+        id("rg-a", "firewallPolicies/p/ruleCollectionGroups/g2").into(),
+    );
+    assert_eq!(
+        rules(&[own(other, "Allow"), group]),
+        ["g/c/r carried", "g2/c/r carried"]
+    );
+}
+
+#[test]
+fn ip_groups_of_one_deployment_are_never_one_however_many() {
+    for count in [2, 201] {
+        let mut many = ip_group("[concat(parameters('prefix'), '-', copyIndex())]", json!(["10.0.0.1"]));
+        many["copy"] = json!({"name": "l", "count": count});
+        let named = "[resourceId('Microsoft.Network/ipGroups', concat(parameters('prefix'), '-1'))]";
+        let rule = from("p/g", "Allow", named);
+        assert_eq!(rules(&[asking(json!([many, rule]))]), ["g/c/r carried"], "{count}");
+    }
+}
+
+#[test]
+fn what_is_made_of_the_same_and_ends_otherwise_is_another() {
+    let two = |one: &str, other: &str| {
+        let ip_groups = json!([ip_group(one, json!(["10.0.0.0/8"])),
+            {"type": "Microsoft.Resources/deployments", "name": "d", "properties":
+                {"template": {"resources": [ip_group(other, json!(["10.0.0.1"]))]}}},
+            from("p/g", "Allow", &format!("[resourceId('Microsoft.Network/ipGroups', {})]", one.trim_matches(['[', ']'])))]);
+        rules(&[asking(ip_groups)])
+    };
+    let (one, other) = (
+        "[concat(parameters('prefix'), '-a')]",
+        "[concat(parameters('prefix'), '-b')]",
+    );
+    assert_eq!(two(one, other), ["g/c/r carried"]);
+    assert_eq!(two(one, "[concat(parameters('n'), '-a')]"), ["g/c/r absent"]);
+}
+
+#[test]
+fn two_deployments_of_one_file_may_make_the_same() {
+    let groups = |inner: Value| json!([policy("p", json!({})), group("p/web", "Allow"), nested(inner)]);
+    let mut other = group("[concat('p/', parameters('n'))]", "Allow");
+    other["properties"]["ruleCollections"][0]["rules"][0]["targetFqdns"] = json!(["b.example"]);
+    let told = rules(&[template(groups(json!([other])))]);
+    assert!(
+        told.len() == 2 && told.iter().all(|one| one.ends_with("absent")),
+        "{told:?}"
+    );
+    let ip_groups = json!([
+        ip_group("i", json!(["10.0.0.0/8"])),
+        from("p/g", "Allow", IP_GROUP),
+        nested(json!([ip_group("[parameters('n')]", json!(["10.0.0.1"]))]))
+    ]);
+    assert_eq!(rules(&[template(ip_groups)]), ["g/c/r absent"]);
+    let policies = json!([
+        policy("p", json!({})),
+        group("p/all", "Allow"),
+        nested(json!([
+            policy("[parameters('n')]", json!({})),
+            group("[concat(parameters('n'), '/g')]", "Deny")
+        ]))
+    ]);
+    stops(&[template(policies)], "whether this is the same one is not known");
+}
+
+#[test]
+fn outputs_of_a_deployment_that_may_not_be_made_are_not_known() {
+    for condition in [json!(false), json!("[parameters('deploy')]")] {
+        let inner = json!({"resources": [], "outputs": {"x": {"type": "array", "value": ["evil.example"]}}});
+        let deployment = json!({"type": "Microsoft.Resources/deployments", "name": "d", "condition": condition,
+            "properties": {"template": inner}});
+        let mut rule = group("p/g", "Allow");
+        rule["properties"]["ruleCollections"][0]["rules"][0]["targetFqdns"] = json!("[reference('d').outputs.x.value]");
+        assert_eq!(rules(&[template(json!([deployment, rule]))]), ["g/c/r absent"]);
+    }
+}
+
+#[test]
+fn a_field_that_may_be_a_mode_stops_if_its_text_is_not_known() {
+    let policies = json!([policy("p", json!({"idps": "[parameters('n')]"})), group("p/g", "Allow")]);
+    stops(&[asking(policies)], "may hold rules, or deny");
+}
+
+#[test]
+fn options_that_are_no_object_say_no_scope() {
+    let mut deployment = nested(json!([group("p/g", "Allow")]));
+    deployment["properties"]["expressionEvaluationOptions"] = json!("inner");
+    stops(
+        &[template(json!([policy("p", json!({})), deployment]))],
+        "which names its template draws on is not known",
+    );
+}
+
+#[test]
+fn a_list_of_protocols_that_is_empty_says_nothing_beside_another() {
+    let mut group = group("p/g", "Deny");
+    group["properties"]["ruleCollections"][0]["rules"][0] = json!({"ruleType": "NetworkRule", "name": "n",
+        "sourceAddresses": ["*"], "destinationAddresses": ["203.0.113.9"], "destinationPorts": ["443"],
+        "ipProtocols": ["TCP"], "protocols": []});
+    assert!(told(&[template(json!([group]))]).is_ok());
+}
