@@ -740,10 +740,11 @@ fn a_name_that_an_earlier_rule_allows_is_denied_by_no_later_one_and_who_allows_i
     }
 }
 
-/// Each name is looked up once, however many rules have names: pair by pair these would be two hundred million comparisons.
+/// Each name is looked up once, however many rules have names: pair by pair these would be two billion comparisons, minutes in
+/// a debug build.
 #[test]
 fn many_names_that_nobody_resolved_are_not_compared_with_each_other() {
-    let names: Vec<String> = (0..20_000).map(|at| format!("db{at}.example.com")).collect();
+    let names: Vec<String> = (0..60_000).map(|at| format!("db{at}.example.com")).collect();
     let rule = |(at, names): (usize, &[String])| {
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         network(&format!("r{at}"), &[], &names)
@@ -757,11 +758,7 @@ fn many_names_that_nobody_resolved_are_not_compared_with_each_other() {
         };
         let started = std::time::Instant::now();
         let found = compiled.evaluate(&flow, &mut NoTrace);
-        assert!(
-            started.elapsed().as_millis() < 1000,
-            "port {port}: {:?}",
-            started.elapsed()
-        );
+        assert!(started.elapsed().as_secs() < 20, "port {port}: {:?}", started.elapsed());
         assert_eq!(found.unresolved.is_some(), port == 443);
     }
 }
