@@ -52,6 +52,8 @@ pub(crate) struct Resource {
     pub left_out: Option<&'static str>,
     /// Number of the deployment that makes it: in one, Azure refuses two of one name.
     pub deployment: u32,
+    /// Number of the deployment of the template that it stands in, however deep; 0 outside any. A file may hold several.
+    pub template: u32,
 }
 
 /// Where a nested deployment puts its resources; `None` where it says nothing.
@@ -85,9 +87,11 @@ pub(crate) fn deploy(
 ) -> Result<Vec<Resource>, Exhausted> {
     let scope = Scope::of_file(budget, template.clone(), given);
     scope.check_given()?;
+    let deployment = budget.deployment();
     let site = Site {
         path: path_below(path, template, &["resources"]),
-        deployment: budget.deployment(),
+        deployment,
+        template: deployment,
         ..Site::default()
     };
     let mut walk = Walk::default();
@@ -129,6 +133,7 @@ struct Site {
     doubt: Option<Arc<Unknown>>,
     left_out: Option<&'static str>,
     deployment: u32,
+    template: u32,
 }
 
 /// The one walk over resources: whatever it meets that is wanted is in `met`, deployed or not.
@@ -223,6 +228,7 @@ impl Walk {
                 doubt: own.doubt,
                 left_out: own.left_out,
                 deployment: site.deployment,
+                template: site.template,
             });
         }
         // "Conditional deployment doesn't cascade to child resources" (Azure documentation, "Conditional deployment in ARM
@@ -252,6 +258,7 @@ impl Walk {
                     doubt: site.doubt.clone(),
                     left_out: site.left_out,
                     deployment: site.deployment,
+                    template: site.template,
                 });
                 return Ok(());
             }

@@ -346,7 +346,9 @@ fn may_be_one(one: &Source, other: &Source) -> bool {
     let deployments = || one.bodies.iter().chain(&other.bodies).map(|body| body.deployment);
     let of_one =
         one.bodies.is_empty() || other.bodies.is_empty() || deployments().is_sorted_by(|one, next| one == next);
-    let elsewhere = one.origin.at.file != other.origin.at.file || (!of_one && one.id.may_be_again(&other.id));
+    let template = |source: &Source| source.bodies.first().map(|body| (body.origin.at.file, body.template));
+    let apart = one.origin.at.file != other.origin.at.file || template(one) != template(other);
+    let elsewhere = apart || (!of_one && one.id.may_be_again(&other.id));
     match one.id.same(&other.id) {
         Same::No => false,
         Same::InDoubt => elsewhere || names == Same::Yes,

@@ -154,12 +154,12 @@ impl Register {
 }
 
 /// Resources that are one and the same, in the order of the first of each, with all that is known of them. What is written
-/// without a place is the one of its name that has one, if there is only one in other files: one file says of its own that they are
-/// two by saying another place of each. What is `mentioned` besides says places too.
+/// without a place is the one of its name that has one, if there is only one in other files, or other templates of one: a template says
+/// of its own that they are two by saying another place of each. What is `mentioned` besides says places too.
 pub(super) fn distinct<'r>(resources: &[&'r Resource], mentioned: &[Identity]) -> Vec<(Identity, Vec<&'r Resource>)> {
     let ids: Vec<Identity> = resources.iter().map(|one| Identity::of(one)).collect();
-    let files: Vec<u16> = resources.iter().map(|one| one.body.at.file).collect();
-    let first = firsts(&ids, &files, mentioned);
+    let sources: Vec<_> = resources.iter().map(|one| (one.body.at.file, one.template)).collect();
+    let first = firsts(&ids, &sources, mentioned);
     let mut made: Vec<(Identity, Vec<&Resource>)> = Vec::new();
     let mut places: HashMap<usize, usize> = HashMap::new();
     for ((resource, id), first) in resources.iter().zip(ids).zip(first) {
@@ -178,17 +178,17 @@ pub(super) fn distinct<'r>(resources: &[&'r Resource], mentioned: &[Identity]) -
 }
 
 /// For each identity the one that stands for it.
-fn firsts(ids: &[Identity], files: &[u16], mentioned: &[Identity]) -> Vec<usize> {
+fn firsts(ids: &[Identity], sources: &[(u16, u32)], mentioned: &[Identity]) -> Vec<usize> {
     let mut order: Vec<usize> = (0..ids.len()).collect();
     order.sort_by_key(|index| (2 - ids[*index].known_parts(), *index));
     let mut register = Register::default();
     register.mention_all(ids);
     register.mention_all(mentioned);
-    let held: HashSet<(u16, Exact)> = files.iter().copied().zip(ids.iter().map(Identity::exact)).collect();
+    let held: HashSet<_> = sources.iter().copied().zip(ids.iter().map(Identity::exact)).collect();
     let mut same: Vec<usize> = (0..ids.len()).collect();
     for index in order {
-        let of_other_files = |other: &Identity| !held.contains(&(files[index], other.exact()));
-        match register.meant_among(&ids[index], of_other_files) {
+        let of_others = |other: &Identity| !held.contains(&(sources[index], other.exact()));
+        match register.meant_among(&ids[index], of_others) {
             Meant::One(other) => same[index] = other,
             Meant::None | Meant::Perhaps(_) | Meant::Several => register.add(&ids[index], index),
         }
@@ -260,7 +260,11 @@ mod tests {
         assert_eq!(register.meant(&placed(&other)), Meant::One(1));
         assert_eq!(register.meant(&at("rg", "x")), Meant::Several);
         assert_eq!(
-            firsts(&[placed(&stand_in("rg")), placed(&stand_in("rg"))], &[0, 1], &[]),
+            firsts(
+                &[placed(&stand_in("rg")), placed(&stand_in("rg"))],
+                &[(0, 0), (1, 0)],
+                &[]
+            ),
             [0, 1]
         );
     }
@@ -286,9 +290,16 @@ mod tests {
     fn resources_are_one_if_nothing_that_is_known_tells_them_apart() {
         let name = Identity::referred("x");
         assert_eq!(
-            firsts(&[name.clone(), at("a", "x"), name.clone()], &[0, 1, 2], &[]),
+            firsts(
+                &[name.clone(), at("a", "x"), name.clone()],
+                &[(0, 0), (1, 0), (2, 0)],
+                &[]
+            ),
             [1, 1, 1]
         );
-        assert_eq!(firsts(&[name, at("a", "x"), at("b", "x")], &[0, 1, 2], &[]), [0, 1, 2]);
+        assert_eq!(
+            firsts(&[name, at("a", "x"), at("b", "x")], &[(0, 0), (1, 0), (2, 0)], &[]),
+            [0, 1, 2]
+        );
     }
 }

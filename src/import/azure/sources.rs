@@ -57,6 +57,7 @@ pub(super) struct Body {
     pub origin: Origin,
     pub doubt: Option<Arc<Unknown>>,
     pub deployment: u32,
+    pub template: u32,
 }
 
 impl Body {
@@ -68,6 +69,7 @@ impl Body {
             origin: origin(resource),
             doubt: resource.doubt.clone(),
             deployment: resource.deployment,
+            template: resource.template,
         }
     }
 

@@ -173,3 +173,18 @@ fn a_group_of_a_policy_that_no_file_holds_has_one_content() {
         assert_eq!(rules(&[other, one]), ["g/c/r absent", "g-2/c/r absent"]);
     }
 }
+
+/// A list in one file is no template: it says no more of what it holds than as many files would.
+#[test]
+fn a_template_and_what_az_printed_are_joined_in_one_file_as_in_two() {
+    let whole = with(policy("p", json!({})), "id", id("rg-a", "firewallPolicies/p").into());
+    let az = json!([whole, printed("rg-a", "z", "Allow")]);
+    let own = template(json!([policy("p", json!({})), group("p/deny", "Deny")]));
+    let list = json!([az[0], az[1], own]);
+    let mut of_two = rules(&[az, own]);
+    let mut of_one = rules(&[list]);
+    of_two.sort();
+    of_one.sort();
+    assert_eq!(of_two, ["deny/c/r carried", "z/c/r carried"]);
+    assert_eq!(of_one, of_two);
+}
