@@ -60,6 +60,8 @@ pub(crate) struct Denial {
     pub detail: Option<String>,
     /// Addresses that vetting refused.
     pub refused: Vec<IpAddr>,
+    /// The address that it is about: judged, or dialled in vain.
+    pub at: Option<IpAddr>,
 }
 
 impl Denial {
@@ -69,6 +71,7 @@ impl Denial {
             stage,
             detail: None,
             refused: Vec::new(),
+            at: None,
         }
     }
 
@@ -79,8 +82,14 @@ impl Denial {
         }
     }
 
+    /// Unless it is said otherwise the first of them is what it is about.
     fn refused(self, refused: Vec<IpAddr>) -> Self {
-        Self { refused, ..self }
+        let at = self.at.or(refused.first().copied());
+        Self { refused, at, ..self }
+    }
+
+    fn at(self, ip: IpAddr) -> Self {
+        Self { at: Some(ip), ..self }
     }
 }
 

@@ -11,9 +11,9 @@ Every decision has one reason out of a closed set. Its name is what the answer t
 metrics say. The status is that of the answer while none has been sent; inside a tunnel, after the 200, a refusal is the TLS alert
 `access_denied` and a close. `error` is the parameter of `Proxy-Status` (RFC 9209).
 
-Azure's columns: `ActionReason` as below, and empty where a rule allowed and `Action` is `Allow`. `Action` is `Allow` where a rule allowed and the flow went on or failed for want of an upstream
-(the rows whose reason starts with `Upstream`), and `Deny` for everything else; in audit mode a denial by the rules is let through, its
-`Action` is `Allow`, and `egret.audit` says what it would have been. A collection in audit mode lets through only what stands behind it
+Azure's columns: `ActionReason` as below; where `Action` is `Allow` it is that of the decision, empty if a rule made it. `Action` is `Allow` where a rule allowed and the flow went on or failed for want of an upstream
+(`UpstreamRefused`, `UpstreamUnreachable`, `UpstreamTimeout`, `UpstreamClosed`, `UpstreamInvalid`), and `Deny` for everything else; in audit
+mode a denial by the rules is let through, its `Action` is `Allow` all the same, and `egret.audit` says what it would have been. A collection in audit mode lets through only what stands behind it
 does: what that denies is its denial.
 
 This page is written by `EGRET_GOLDEN=write cargo test --test reasons`.

@@ -1,6 +1,7 @@
 //! Vetted addresses -> [`Upstream`]: happy eyeballs over them, and nothing else may be dialled.
 
 use super::Denial;
+use super::judge::Screened;
 use super::limits::{FilePermit, Limits};
 use crate::log::Stage;
 use crate::policy::vet::Candidate;
@@ -29,6 +30,8 @@ pub(crate) struct Upstream {
     pub candidate: Candidate,
     /// What was vetted, before any dial override.
     pub address: SocketAddr,
+    /// For what goes this way later; `None`: there is nothing to tell.
+    pub screened: Option<Box<Screened>>,
 }
 
 impl Upstream {
@@ -53,7 +56,7 @@ pub(crate) async fn connect(
     let race = race(&ordered, vetted.port(), snapshot, limits);
     let (index, (stream, file)) = timeout_at(deadline, race)
         .await
-        .unwrap_or_else(|_| Err(Denial::new(Reason::UpstreamTimeout, Stage::Connect)))?;
+        .unwrap_or_else(|_| Err(Denial::new(Reason::UpstreamTimeout, Stage::Connect).at(ordered[0].ip)))?;
     let candidate = ordered[index].clone();
     let address = SocketAddr::new(candidate.ip, vetted.port());
     if snapshot.dialled(address) == address && ends_here(&stream, address) {
@@ -64,6 +67,7 @@ pub(crate) async fn connect(
         file,
         candidate,
         address,
+        screened: None,
     })
 }
 
@@ -99,12 +103,16 @@ async fn race(
     limits: &Arc<Limits>,
 ) -> Result<(usize, (TcpStream, FilePermit)), Denial> {
     let dial = |index: usize| {
-        let address = snapshot.dialled(SocketAddr::new(ordered[index].ip, port));
+        let ip = ordered[index].ip;
+        let address = snapshot.dialled(SocketAddr::new(ip, port));
         let permit = limits.dial(&snapshot.settings.limits);
         let permits = permit.and_then(|dial| Ok((dial, limits.file()?)));
         async move {
             let (_dial, file) = permits.map_err(|reason| Denial::new(reason, Stage::Connect))?;
-            let failed = |e: Error| Denial::new(reason_of(&e), Stage::Connect).detail(e.to_string());
+            let failed = |e: Error| {
+                let denial = Denial::new(reason_of(&e), Stage::Connect).at(ip);
+                denial.detail(e.to_string())
+            };
             Ok((dial_one(address).await.map_err(failed)?, file))
         }
     };

@@ -8,7 +8,7 @@ use super::record::{Attempted, Record};
 use crate::log::{NameSource, Stage};
 use crate::policy::{
     Action, Attempt, Audited, DecidedBy, Decision, Expected, FlowAttempt, Fqdn, Host, NoTrace, Protocol, Reason,
-    Resolved, ThreatMode, Transport, Vetted, Via, threat::Listed, vet::Candidate,
+    Resolved, Threat, ThreatMode, Transport, Vetted, Via, threat::Listed, vet::Candidate,
 };
 use crate::snapshot::Snapshot;
 use std::net::IpAddr;
@@ -20,6 +20,48 @@ pub(crate) struct Judged {
     /// What the tunnel must carry, and for which protocol `decision` is. `None`: it is not gated, because no application rule
     /// opens it.
     pub expected: Option<(Expected, Protocol)>,
+}
+
+/// What threat intelligence and network rules said of where a name leads, short of ending it: a connection that is kept for
+/// further requests tells it of each.
+#[derive(Debug, Default)]
+pub(crate) struct Screened {
+    /// Addresses on a list in mode `Alert`.
+    alerts: Vec<Threat>,
+    /// What audit mode would deny.
+    audited: Option<Decision>,
+    public_resolution: bool,
+}
+
+impl Screened {
+    /// `by_name`: what was decided before the name was looked up.
+    pub(super) fn take(attempted: &mut Attempted, by_name: Option<Decision>) -> Option<Box<Self>> {
+        let audited = attempted.decision.filter(|decision| Some(*decision) != by_name);
+        let public_resolution = attempted.public_resolution;
+        let screened = attempted.screened.take();
+        if screened.is_none() && audited.is_none() && !public_resolution {
+            return None;
+        }
+        let mut screened = screened.unwrap_or_default();
+        (screened.audited, screened.public_resolution) = (audited, public_resolution);
+        Some(screened)
+    }
+
+    /// Says it of another attempt for the same name, which the same policy judged.
+    pub(super) fn tell(&self, snapshot: &Snapshot, host: &Host, attempted: &mut Attempted, record: &Record) {
+        self.alert(attempted, record, None);
+        if let Some(audited) = self.audited {
+            attempted.decided(snapshot, host, audited);
+        }
+        attempted.public_resolution = self.public_resolution;
+    }
+
+    /// The rows of the alerts, but for those that were told of the attempt `before`.
+    fn alert(&self, attempted: &Attempted, record: &Record, before: Option<&Self>) {
+        let told = |alert: &&Threat| before.is_some_and(|before| before.alerts.contains(alert));
+        let new = self.alerts.iter().filter(|alert| !told(alert));
+        new.for_each(|alert| attempted.write_threat(record, *alert));
+    }
 }
 
 /// CONNECT does not say what will be spoken, so both protocols are judged. A tunnel that a network rule allows may carry
@@ -163,16 +205,15 @@ pub(crate) fn threat(
             attempted.threat = Some(threat);
             return Err(Denial::new(Reason::ThreatIntelligence, stage));
         }
-        let new = match (stage, threat.listed) {
+        match (stage, threat.listed) {
             // Another name, from the same source.
-            (Stage::Gate, listed) => listed == Listed::Name,
+            (Stage::Gate, Listed::Name) => attempted.write_threat(record, threat),
             // Where a name leads. An address that was asked for is known from the start.
-            (Stage::Vet, Listed::Destination(_)) => named_address(host).is_none(),
-            (Stage::Vet, _) => false,
-            _ => true,
-        };
-        if new {
-            attempted.write_threat(record, threat);
+            (Stage::Vet, Listed::Destination(_)) if named_address(host).is_none() => {
+                attempted.screened.get_or_insert_default().alerts.push(threat);
+            }
+            (Stage::Gate | Stage::Vet, _) => {}
+            _ => attempted.write_threat(record, threat),
         }
     }
     Ok(())
@@ -191,8 +232,12 @@ pub(crate) fn screen(
     if !snapshot.policy.screens_addresses() {
         return Ok(vetted);
     }
+    let before = attempted.screened.take();
     for candidate in vetted.addresses() {
         threat(snapshot, host, Some(candidate.ip), attempted, record, Stage::Vet)?;
+    }
+    if let Some(screened) = &attempted.screened {
+        screened.alert(attempted, record, before.as_deref());
     }
     by_rules(snapshot, host, port, vetted, attempted, record)
 }
@@ -213,13 +258,14 @@ fn by_rules(
     };
     // What is in force goes before what is recorded alone.
     let denial = |ip| denied(ip, Audited::Passed).or_else(|| denied(ip, Audited::Ends));
-    let Some(denied) = vetted.addresses().iter().find_map(|candidate| denial(candidate.ip)) else {
+    let found = vetted.addresses().iter().map(|candidate| candidate.ip);
+    let Some((at, denied)) = found.filter_map(|ip| Some((ip, denial(ip)?))).next() else {
         return Ok(vetted);
     };
     let kept = vetted.without(|ip| denial(ip).is_some_and(|decision| !decision.permits()));
     let kept = kept.map_err(|refused| {
         attempted.decided(snapshot, host, denied);
-        Denial::new(denied.reason, Stage::Vet).refused(refused)
+        Denial::new(denied.reason, Stage::Vet).at(at).refused(refused)
     })?;
     // Where audit mode alone leaves an address it is told as what it would have been; one that nothing denies would do.
     let mut denials = kept.addresses().iter().map(|candidate| denial(candidate.ip));

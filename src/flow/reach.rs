@@ -6,7 +6,7 @@ use super::connect::{self, Upstream};
 use super::intent::Target;
 use super::record::{Attempted, Record, column};
 use super::shared::Own;
-use super::{Denial, judge};
+use super::{Denial, judge, judge::Screened};
 use crate::dns::ResolveError;
 use crate::log::Stage;
 use crate::policy::{Answer, Decision, Fqdn, Host, Reason, Vetted};
@@ -85,9 +85,11 @@ pub(crate) async fn reach(
 ) -> Result<Upstream, Denial> {
     let deadline = Instant::now() + snapshot.settings.limits.connect_time;
     record.stage = Stage::Resolve;
+    let by_name = attempted.decision;
     let vetted = resolve(snapshot, host, decision, deadline, attempted, record).await?;
     record.stage = Stage::Connect;
-    let upstream = connect::connect(&vetted, snapshot, &record.shared.limits, deadline).await?;
+    let mut upstream = connect::connect(&vetted, snapshot, &record.shared.limits, deadline).await?;
+    upstream.screened = Screened::take(attempted, by_name);
     attempted.address = Some(upstream.address);
     record.address = Some(upstream.address);
     Ok(upstream)
@@ -113,9 +115,13 @@ pub(crate) async fn resolve(
     };
     let vetted = vetted.map_err(|refusal| {
         let own = |ip: &IpAddr| record.shared.is_own_listener(SocketAddr::new(*ip, port));
-        let looped = refusal.refused.iter().any(own);
-        let reason = if looped { Reason::Loop } else { refusal.reason };
-        Denial::new(reason, Stage::Vet).refused(refusal.refused)
+        let looped = refusal.refused.iter().copied().find(own);
+        let reason = looped.map_or(refusal.reason, |_| Reason::Loop);
+        let denial = Denial {
+            at: looped,
+            ..Denial::new(reason, Stage::Vet)
+        };
+        denial.refused(refusal.refused)
     })?;
     let vetted = judge::screen(snapshot, host, port, vetted, attempted, record)?;
     attempted.public_resolution = vetted.public_resolution();

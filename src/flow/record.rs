@@ -2,7 +2,7 @@
 
 mod rows;
 
-use super::{Denial, FlowId, Shared, gate::FirstFlight, intent, judge, shared::Own};
+use super::{Denial, FlowId, Shared, gate::FirstFlight, intent, judge, judge::Screened, shared::Own};
 use crate::dns::ResolveError;
 use crate::log::{FlowEnd, FlowEndKind, NameSource, Row, Stage};
 use crate::policy::{Action, Answer, Decision, Fqdn, Host, Protocol, Reason, Threat};
@@ -152,6 +152,8 @@ pub(crate) struct Attempted {
     pub public_resolution: bool,
     /// The hit on a threat-intelligence list that ends it.
     pub threat: Option<Threat>,
+    /// What is said of the addresses that its name leads to, and does not end it.
+    pub screened: Option<Box<Screened>>,
     /// Judged as packets are: its row is that of network rules.
     pub packets: bool,
 }
@@ -194,6 +196,7 @@ impl Attempted {
         self.name_source = Some(NameSource::Sni);
         (self.answer, self.address) = (None, None);
         self.refused.clear();
+        self.screened = None;
         self.public_resolution = false;
     }
 
@@ -208,34 +211,35 @@ impl Attempted {
         }
     }
 
-    /// What Azure's `Action` column gets. Trouble with the destination is no denial: Azure writes the rule's Allow and the
-    /// connection fails; the end of the flow has a row of its own.
+    /// What the rules say, or what stopped it behind them. Trouble with the destination is no denial: Azure writes the rule's
+    /// Allow and the connection fails; the end of the flow has a row of its own.
     fn action(&self, reason: Reason) -> Action {
         let allowed = self.decision.is_some_and(|d| d.action == Action::Allow);
-        let passed = match reason {
-            Reason::RuleMatched => allowed,
-            Reason::UpstreamRefused
-            | Reason::UpstreamUnreachable
-            | Reason::UpstreamTimeout
-            | Reason::UpstreamClosed
-            | Reason::UpstreamInvalid => allowed,
-            _ => false,
-        };
-        if passed { Action::Allow } else { Action::Deny }
+        let passed = reason == Reason::RuleMatched || reason.is_trouble();
+        match allowed && passed {
+            true => Action::Allow,
+            false => Action::Deny,
+        }
     }
 
     /// The row of a denial.
     pub(crate) fn write_denial(&self, record: &Record, denial: &Denial) {
-        self.write(record, denial.reason, denial.detail.as_deref(), &denial.refused);
+        self.write(
+            record,
+            denial.reason,
+            denial.at,
+            denial.detail.as_deref(),
+            &denial.refused,
+        );
     }
 
     /// The row of an attempt that may pass: allowed, or denied in audit mode.
     pub(crate) fn write_passed(&self, record: &Record) {
         let Some(decision) = self.decision else { return };
-        self.write(record, decision.reason, None, &self.refused);
+        self.write(record, decision.reason, None, None, &self.refused);
     }
 
-    fn write(&self, record: &Record, reason: Reason, detail: Option<&str>, refused: &[IpAddr]) {
+    fn write(&self, record: &Record, reason: Reason, at: Option<IpAddr>, detail: Option<&str>, refused: &[IpAddr]) {
         let action = self.action(reason);
         // What is refused before it is judged is refused under the policy of this moment.
         let now = self.snapshot.is_none().then(|| record.shared.snapshot());
@@ -257,6 +261,7 @@ impl Attempted {
             action,
             mode,
             reason,
+            at,
             detail,
             refused,
         };

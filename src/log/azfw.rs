@@ -97,11 +97,12 @@ impl Envelope {
         });
     }
 
-    /// Empty where a rule allowed, as in Azure's table: trouble with the destination is no reason of the decision.
+    /// Of the decision, as in Azure's table: trouble with the destination is none. Empty where a rule made it.
     pub(super) fn action_reason(&self, action: Action, rule: Option<&RuleRef>, reason: Reason) -> &str {
         match reason {
             _ if action == Action::Allow && rule.is_some() => "",
             Reason::NoRuleMatched => &self.no_rule_matched,
+            _ if action == Action::Allow && reason.is_trouble() => &self.no_rule_matched,
             other => other.azure_action_reason(),
         }
     }

@@ -162,18 +162,21 @@ fn request(protocol: &str, source: SocketAddr) -> String {
 /// is missing.
 fn verdict(outcome: Action, reason: Reason, rule: Option<&RuleRef>) -> String {
     let action = action(outcome);
+    let trouble = outcome == Action::Allow && reason.is_trouble();
     match (reason, rule) {
-        (Reason::NoRuleMatched, _) => {
-            format!(". Action: {action}. No rule matched. Proceeding with default action")
-        }
         (Reason::RuleMatched, Some(rule)) => format!(". Action: {action}{}", names(rule)),
         (_, Some(rule)) if outcome == Action::Allow => format!(". Action: {action}{}", names(rule)),
+        (Reason::NoRuleMatched, _) => format!(". Action: {action}{DEFAULT}"),
+        (_, None) if trouble => format!(". Action: {action}{DEFAULT}"),
         (reason, _) => {
             let why = reason.azure_action_reason().trim_end_matches('.');
             format!(". Action: {action}. Reason: {why}.")
         }
     }
 }
+
+/// Of what no rule matched, also where audit mode let it through and its destination did not answer.
+const DEFAULT: &str = ". No rule matched. Proceeding with default action";
 
 fn names(rule: &RuleRef) -> String {
     let RuleRef {

@@ -170,9 +170,10 @@ impl ApplicationRow<'_> {
     }
 }
 
-/// See [`ApplicationRow::let_through`].
+/// See [`ApplicationRow::let_through`]. What was let through may still fail for want of its destination.
 pub(crate) fn let_through(action: Action, mode: Mode, reason: Reason) -> bool {
-    action == Action::Deny && mode == Mode::Audit && matches!(reason, Reason::RuleMatched | Reason::NoRuleMatched)
+    let by_rules = matches!(reason, Reason::RuleMatched | Reason::NoRuleMatched);
+    action == Action::Deny && mode == Mode::Audit && (by_rules || reason.is_trouble())
 }
 
 /// The end of a flow.

@@ -59,6 +59,18 @@ impl Reason {
         self.row().status
     }
 
+    /// Trouble with a destination that was let through: no denial of anybody's.
+    pub fn is_trouble(self) -> bool {
+        matches!(
+            self,
+            Self::UpstreamRefused
+                | Self::UpstreamUnreachable
+                | Self::UpstreamTimeout
+                | Self::UpstreamClosed
+                | Self::UpstreamInvalid
+        )
+    }
+
     /// What Azure's column `ActionReason` holds: empty when a rule decided, the two sentences seen in real records where
     /// they apply, else our own name (Azure Firewall has no such case).
     pub fn azure_action_reason(self) -> &'static str {

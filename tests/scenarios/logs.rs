@@ -316,6 +316,34 @@ fn a_denial_that_audit_mode_lets_through_is_an_allow_that_says_what_it_would_hav
     }
 }
 
+/// Let through, and nobody was there: what is told of the decision is the decision.
+#[test]
+fn trouble_with_what_audit_mode_let_through_is_no_reason_of_the_decision() {
+    for (rule, said, sentence) in [
+        (
+            None,
+            "No rule matched. Proceeding with default action.",
+            "Allow. No rule matched.",
+        ),
+        (allowed().rule, "", "Allow. Policy:"),
+    ] {
+        let row = Row::Application(ApplicationRow {
+            mode: Mode::Audit,
+            rule,
+            ..denied(Reason::UpstreamTimeout)
+        });
+        let properties = &parsed(&row)["properties"];
+        assert_eq!(
+            (&properties["Action"], &properties["ActionReason"]),
+            (&"Allow".into(), &said.into())
+        );
+        assert_eq!(properties["egret"]["reason"], "UpstreamTimeout");
+        assert_eq!(properties["egret"]["audit"]["action"], "Deny");
+        let older = Log::line(LogFormat::AzureDiagnostics, &Azure::default(), &row);
+        assert!(older.contains(sentence), "{older}");
+    }
+}
+
 #[test]
 fn the_sentence_of_the_default_action_is_a_setting() {
     let row = Row::Application(denied(Reason::NoRuleMatched));

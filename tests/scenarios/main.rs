@@ -3,6 +3,7 @@
 
 mod addresses;
 mod admin;
+mod audited;
 mod connect;
 mod corpus;
 mod dns;
@@ -14,6 +15,7 @@ mod lab;
 mod limits;
 mod logs;
 mod names;
+mod network_rows;
 mod network_rules;
 mod passed;
 mod plain_http;

@@ -188,6 +188,9 @@ impl Conversation {
             && open.serves(host, self.attempted.port, snapshot.generation)
         {
             self.attempted.address = Some(open.address);
+            if let Some(screened) = &open.screened {
+                screened.tell(snapshot, host, &mut self.attempted, &self.record);
+            }
             return Ok(());
         }
         self.part();
@@ -196,23 +199,25 @@ impl Conversation {
     }
 
     fn open(&mut self, upstream: Upstream, host: &Host) -> Result<(), Denial> {
-        let protocol = Some(Protocol::Http);
+        let (protocol, generation) = (Some(Protocol::Http), self.record.generation);
         let entry = enter(host, protocol, &upstream, &mut self.attempted, &mut self.record)?;
-        self.connection = Some(Connection::new(upstream, entry, self.record.generation));
+        // A later policy has judged where it leads for this attempt alone.
+        self.connection = Some(Connection::new(upstream, entry, generation));
         Ok(())
     }
 
     /// The row of the decision, before the first byte goes up.
     fn passed(&mut self, decision: Decision) {
         self.attempted.write_passed(&self.record);
-        self.attempted.decision = None;
         self.relays(decision);
     }
 
     fn relays(&mut self, decision: Decision) {
+        // Where the name leads may have told otherwise.
+        let told = self.attempted.decision.take().unwrap_or(decision);
         (self.attempted.snapshot, self.attempted.answer) = (None, None);
         self.record.stage = Stage::Relay;
-        self.record.reason = decision.reason;
+        self.record.reason = told.reason;
     }
 
     /// Send it. A kept connection may have been closed by upstream at the same moment: then it goes over a new one, where it
@@ -246,7 +251,10 @@ impl Conversation {
         if snapshot.generation != self.record.generation {
             return false;
         }
+        // What was told of this request is not told again.
+        self.attempted.screened = self.connection.as_mut().and_then(|open| open.screened.take());
         self.close_apart(FlowEndKind::UpstreamClosed);
+        self.attempted.decided(&snapshot, host, decision);
         let opened = self.connect(&snapshot, host, decision).await;
         self.relays(decision);
         opened.is_ok()

@@ -4,6 +4,7 @@
 //! the same policy generation.
 
 use crate::flow::connect::Upstream;
+use crate::flow::judge::Screened;
 use crate::flow::limits::FilePermit;
 use crate::flow::relay;
 use crate::flow::tunnels::Registered;
@@ -24,6 +25,8 @@ pub(super) struct Connection {
     pub entry: Registered,
     /// What was vetted.
     pub address: SocketAddr,
+    /// What each request that goes here is told as.
+    pub screened: Option<Box<Screened>>,
     /// Bytes to upstream.
     pub sent: u64,
     /// Bytes from upstream.
@@ -37,14 +40,15 @@ pub(super) struct Connection {
 
 impl Connection {
     /// Its place in the tunnel table ends it when the policy no longer allows it.
-    pub(super) fn new(upstream: Upstream, entry: Registered, generation: u64) -> Self {
-        let address = upstream.address;
+    pub(super) fn new(mut upstream: Upstream, entry: Registered, generation: u64) -> Self {
+        let (address, screened) = (upstream.address, upstream.screened.take());
         let (stream, file) = upstream.into_parts();
         let tunnel = entry.tunnel.clone();
         Self {
             stream,
             entry,
             address,
+            screened,
             sent: 0,
             received: 0,
             used: false,
@@ -122,6 +126,7 @@ impl Connection {
             stream,
             entry: Tunnels::new().register(tunnel.clone()),
             address,
+            screened: None,
             sent: 0,
             received: 0,
             used: true,

@@ -18,6 +18,7 @@ pub(super) struct Told<'a> {
     pub action: Action,
     pub mode: Mode,
     pub reason: Reason,
+    pub at: Option<IpAddr>,
     pub detail: Option<&'a str>,
     pub refused: &'a [IpAddr],
 }
@@ -76,14 +77,13 @@ impl Told<'_> {
     fn network(&self) {
         let attempted = self.attempted;
         let asked = attempted.name.parse::<IpAddr>().ok();
-        let found = attempted.answer.as_ref().and_then(|answer| answer.addresses.first());
         let dialled = attempted.address.map(|address| address.ip());
         self.record.shared.log.write(&Row::Network(NetworkRow {
             time: SystemTime::now(),
             flow: self.record.id,
             source: self.record.source,
             transport: Transport::Tcp,
-            destination: asked.or(dialled).or(found.map(|found| found.ip)),
+            destination: asked.or(dialled).or(self.at),
             port: attempted.port,
             fqdn: asked.is_none().then_some(&attempted.name),
             name_source: attempted.name_source.unwrap_or(NameSource::None),

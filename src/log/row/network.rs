@@ -18,7 +18,8 @@ pub struct NetworkRow<'a> {
     pub source: SocketAddr,
     /// IP protocol.
     pub transport: Transport,
-    /// The address asked for, or the one that the name asked for resolves to. `None`: there is none.
+    /// The address asked for; of a name the one that it was connected to, or else that was judged, or dialled in vain. `None`:
+    /// it did not come so far.
     pub destination: Option<IpAddr>,
     /// The port asked for; 0 where the protocol has none.
     pub port: u16,

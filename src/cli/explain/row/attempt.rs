@@ -151,6 +151,10 @@ impl Attempt {
 
 /// Whether the policy alone can decide so: a missing server name, or an address that is not dialled, it cannot.
 fn decided_by_policy(columns: &Value, by_rule: bool) -> anyhow::Result<()> {
+    if columns["egret"]["audit"].is_object() {
+        // The rules denied it, whatever came of its destination.
+        return Ok(());
+    }
     let said = columns["ActionReason"].as_str().unwrap_or_default();
     let other = match columns["egret"]["reason"].as_str() {
         Some(reason) => (!BY_POLICY.iter().any(|known| known.name() == reason)).then_some(reason),

@@ -494,6 +494,36 @@ fn an_allowed_row_whose_destination_did_not_answer_is_compared() {
     );
 }
 
+/// What audit mode let through is told as the rules' denial, whatever became of it.
+#[test]
+fn a_row_of_audit_mode_whose_destination_did_not_answer_is_compared() {
+    let row = |reason: &str| {
+        let by_rule = ALLOWED.replace("\"app\"", "\"n0\"").replace("\"c\"", "\"r\"");
+        let egret = format!(r#""egret":{{"reason":"{reason}","mode":"audit","audit":{{"action":"Deny"}}}}"#);
+        azure(
+            "AZFWNetworkRule",
+            &format!(r#""Protocol":"TCP","DestinationIp":"198.51.100.7","DestinationPort":443,{by_rule},{egret}"#),
+        )
+    };
+    for (now, word, end) in [
+        ("Deny", "Deny", "decided alike\n"),
+        ("Allow", "Allow", "decided otherwise\n"),
+    ] {
+        let network: Network = if now == "Deny" {
+            &[("Deny", SOMEWHERE)]
+        } else {
+            &[("Allow", SOMEWHERE)]
+        };
+        let policy = format!("explicit_network_rules = true\n{}", policy(network));
+        for reason in ["UpstreamRefused", "RuleMatched"] {
+            let row = row(reason).replace(r#""Fqdn":"api.contoso.com","#, "");
+            let (found, said) = compare(&policy, &row).expect("comparable");
+            assert_eq!(found, word, "{reason}: {said}");
+            assert!(said.contains(end), "{reason}: {said}");
+        }
+    }
+}
+
 /// Names of application rules for another port are not tried one by one against the names of network rules, which took a debug
 /// build more than a minute.
 #[test]
