@@ -251,9 +251,10 @@ impl CompiledPolicy {
         // An earlier rule allows the address of a named target: what denies it later does not count.
         let mut excepted = false;
         for rule in self.network_rules() {
-            let but_for_destination = self.misses(rule, flow, false).count() == 0;
+            let but_for_destination = self.misses(rule, flow, false);
+            let fits = but_for_destination.count() == 0;
             // Nothing comes of a rule for other packets, and its names may be many: only who looks on is told of them.
-            if !but_for_destination && !T::ACTIVE {
+            if !fits && !T::ACTIVE {
                 continue;
             }
             let leads = self.leads(rule, flow);
@@ -263,7 +264,10 @@ impl CompiledPolicy {
             // What asks for the name itself is what the rule denies, wherever that leads.
             let by_name = leads.by_name || !allows && open == Some(Unsaid::Asked);
             let decides = by_name || by_address && !(named && (allows || excepted));
-            let misses = self.misses(rule, flow, !decides);
+            let misses = Misses {
+                destination: !decides,
+                ..but_for_destination
+            };
             if T::ACTIVE {
                 trace.packet_rule(rule, misses);
             }
@@ -273,7 +277,7 @@ impl CompiledPolicy {
             if misses.count() == 0 && (allows || !proof::off(Guard::NetworkRules)) {
                 return Some((DecidedBy::Network, self.matched(rule)));
             }
-            if !but_for_destination {
+            if !fits {
                 continue;
             }
             excepted |= named && allows && by_address;

@@ -1,7 +1,7 @@
 //! A policy with one rule changed, without compiling it anew: policy tests ask whether anyone would notice.
 
 use super::CompiledPolicy;
-use crate::policy::{Action, RuleId, Rules, Sources, sources::AddressSet};
+use crate::policy::{Action, RuleId, Rules, sources::AddressSet};
 
 /// A change of one rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -47,7 +47,7 @@ impl CompiledPolicy {
 
     /// The number of the empty list of sources.
     fn nobody(&mut self) -> u32 {
-        let nobody = AddressSet::new(&Sources::from(Vec::new()));
+        let nobody = AddressSet::of(&[]);
         let known = self.sources.iter().rposition(|sources| *sources == nobody);
         let number = known.unwrap_or_else(|| {
             self.sources.push(nobody);
