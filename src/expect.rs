@@ -13,7 +13,7 @@ pub use mutants::{Mutants, Survivor};
 pub use probe::{Judged, Near, Probe};
 pub use read::Suite;
 
-use crate::policy::{Action, CompiledPolicy, DecidedBy, Reason, RuleId};
+use crate::policy::{Action, CompiledPolicy, DecidedBy, Reason, RuleId, compile::Mutation};
 use std::collections::BTreeSet;
 
 /// One attempt and what is expected of it.
@@ -34,6 +34,30 @@ pub struct Expectation {
 }
 
 impl Expectation {
+    /// What the attempt gets, and by which rules: also by those that do nothing but keep others from deciding it otherwise.
+    fn judge(&self, policy: &mut CompiledPolicy) -> Judged {
+        let mut judged = self.probe.judge(policy);
+        if !judged.told() {
+            return judged;
+        }
+        let verdict = |policy: &CompiledPolicy, judged: &Judged| {
+            (judged.decision.action, judged.told(), self.holds(policy, judged))
+        };
+        let now = verdict(policy, &judged);
+        for rule in self.probe.may_sway(policy) {
+            if judged.swayed_by.contains(&rule) {
+                continue;
+            }
+            let then = policy.mutated(rule, Mutation::Deleted, |without| {
+                verdict(without, &self.probe.judge(without))
+            });
+            if then != now {
+                judged.swayed_by.push(rule);
+            }
+        }
+        judged
+    }
+
     /// Whether it came as expected, for certain.
     pub fn holds(&self, policy: &CompiledPolicy, judged: &Judged) -> bool {
         let decision = &judged.decision;
@@ -115,10 +139,7 @@ impl Run {
     /// Judges all attempts; then, if none failed, the mutants.
     pub fn new(policy: &mut CompiledPolicy, suite: &Suite) -> Self {
         let expectations = &suite.expectations;
-        let judged: Vec<Judged> = expectations
-            .iter()
-            .map(|expected| expected.probe.judge(policy))
-            .collect();
+        let judged: Vec<Judged> = expectations.iter().map(|expected| expected.judge(policy)).collect();
         let failed: Vec<usize> = (expectations.iter().zip(&judged).enumerate())
             .filter(|(_, (expected, judged))| !expected.holds(policy, judged))
             .map(|(number, _)| number)

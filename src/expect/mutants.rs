@@ -1,7 +1,7 @@
 //! Changes of one rule that no test would notice.
 //!
 //! Only rules that swayed an attempt are changed, and only the attempts that they swayed are judged again: every other attempt
-//! goes by the rule as before, whether it is there or not.
+//! is judged as before, whether the rule is there or not.
 
 use super::{Expectation, Judged};
 use crate::policy::{CompiledPolicy, DecidedBy, RuleId, compile::Mutation};

@@ -3,9 +3,9 @@
 use super::target::{Speaks, Target};
 use crate::policy::{
     Action, Audited, CompiledPolicy, DecidedBy, Decision, Evaluation, Expected, FlowAttempt, Misses, Mode, NoTrace,
-    Protocol, Reason, Resolved, RuleId, RuleOutcome, Trace, Via,
+    Protocol, Reason, Resolved, RuleId, RuleOutcome, Trace, Via, is_never_dialled,
 };
-use std::{net::IpAddr, sync::Arc};
+use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
 
 /// An attempt. What is written may be no target at all: that is judged too.
 #[derive(Clone, Debug)]
@@ -131,15 +131,29 @@ impl Probe {
     fn end(&self, policy: &CompiledPolicy, protocol: Option<Protocol>) -> End {
         let flow = self.flow(protocol, None);
         let Some(addresses) = self.leads_to() else {
-            let evaluation = policy.evaluate(&flow, &mut NoTrace);
+            let said = policy.evaluate(&flow, &mut NoTrace);
+            let never = self.via == Via::Explicit && flow.destination.is_some_and(is_never_dialled);
             return End {
-                rules: rules_of(&evaluation).collect(),
-                by_name: evaluation.decision,
+                rules: rules_of(&said).collect(),
+                by_name: said.decision,
                 at: None,
-                evaluation,
+                evaluation: match never && said.decision.action == Action::Allow {
+                    true => never_dialled(said),
+                    false => said,
+                },
             };
         };
-        let led = policy.evaluate_led(&flow, addresses);
+        // Vetting comes before rules are asked of an address.
+        let dialled: Vec<IpAddr> = addresses.iter().copied().filter(|ip| !is_never_dialled(*ip)).collect();
+        let led = policy.evaluate_led(&flow, &dialled);
+        if led.by_name.decision.action == Action::Allow && dialled.is_empty() && !addresses.is_empty() {
+            return End {
+                rules: rules_of(&led.by_name).collect(),
+                by_name: led.by_name.decision,
+                at: addresses.first().copied(),
+                evaluation: never_dialled(led.by_name),
+            };
+        }
         let each = (led.each.iter()).flat_map(|(ip, one)| rules_of(one).chain(self.excepted_at(policy, *ip)));
         End {
             rules: rules_of(&led.by_name).chain(each).collect(),
@@ -147,6 +161,33 @@ impl Probe {
             at: led.at,
             evaluation: led.evaluation,
         }
+    }
+
+    /// The rules that its evaluations looked at and that may have had a say in them, beside those that decided.
+    pub(super) fn may_sway(&self, policy: &CompiledPolicy) -> BTreeSet<RuleId> {
+        let mut fits = Fits {
+            policy,
+            asked: false,
+            names: self.via == Via::Transparent,
+            found: BTreeSet::new(),
+        };
+        if self.target.host.is_err() {
+            return fits.found;
+        }
+        let protocols = match self.target.speaks {
+            Speaks::Known(protocol) => vec![Some(protocol)],
+            Speaks::Neither => vec![None],
+            Speaks::Open => vec![Some(Protocol::Https), Some(Protocol::Http)],
+        };
+        for protocol in protocols {
+            let led_to = self.leads_to().unwrap_or_default().iter().copied().map(Some);
+            for at in led_to.chain([None]) {
+                let flow = self.flow(protocol, at);
+                fits.asked = self.via == Via::Explicit && flow.destination.is_none();
+                policy.evaluate(&flow, &mut fits);
+            }
+        }
+        fits.found
     }
 
     /// The rules that came near, in the order in which they are judged, up to the one that decides.
@@ -201,6 +242,28 @@ fn rules_of(evaluation: &Evaluation) -> impl Iterator<Item = RuleId> + use<> {
     [decision.rule, decision.behind].into_iter().flatten()
 }
 
+/// What the rules let through, and the gateway never dials.
+fn never_dialled(said: Evaluation) -> Evaluation {
+    Evaluation {
+        by: DecidedBy::Default,
+        decision: refused(Reason::AddressDenied),
+        unresolved: None,
+        by_address: None,
+        ..said
+    }
+}
+
+fn refused(reason: Reason) -> Decision {
+    Decision {
+        action: Action::Deny,
+        reason,
+        rule: None,
+        behind: None,
+        mode: Mode::Enforce,
+        wide: false,
+    }
+}
+
 fn one(end: End) -> (Evaluation, Vec<RuleId>) {
     (end.evaluation, end.rules)
 }
@@ -221,20 +284,46 @@ impl Judged {
 
     /// Refused before any rule is asked.
     fn refused(reason: Reason) -> Self {
-        let decision = Decision {
-            action: Action::Deny,
-            reason,
-            rule: None,
-            behind: None,
-            mode: Mode::Enforce,
-            wide: false,
-        };
         Self {
             by: DecidedBy::Default,
-            decision,
+            decision: refused(reason),
             swayed_by: Vec::new(),
             by_name: None,
             by_address: None,
+        }
+    }
+}
+
+/// Gathers the rules that match, or may where a name leads that nobody looked up.
+struct Fits<'a> {
+    policy: &'a CompiledPolicy,
+    /// A name at the proxy port is judged before it is looked up: what denies addresses or excepts them has a say.
+    asked: bool,
+    /// Names of network rules stand for addresses.
+    names: bool,
+    found: BTreeSet<RuleId>,
+}
+
+impl Trace for Fits<'_> {
+    fn rule(&mut self, rule: RuleId, outcome: RuleOutcome) {
+        if outcome == RuleOutcome::Matched {
+            self.found.insert(rule);
+        }
+    }
+
+    fn packet_rule(&mut self, rule: RuleId, misses: Misses) {
+        let named = || {
+            self.policy
+                .network_rule(rule)
+                .is_some_and(|rule| !rule.destinations.fqdns.is_empty())
+        };
+        let elsewhere = Misses {
+            destination: true,
+            ..Misses::default()
+        };
+        let may = self.asked || self.names && named();
+        if misses == Misses::default() || misses == elsewhere && may {
+            self.found.insert(rule);
         }
     }
 }

@@ -28,14 +28,15 @@ const DEFAULT_SOURCE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 /// What a file is told that has none.
 const ATTEMPTS: &str = "write `[[attempt]]` with `name`, `target` and `decision`";
 
-/// Why the policy alone decides an attempt: others come later in the life of a flow.
-const REASONS: [Reason; 6] = [
+/// Why the policy alone decides an attempt, or its address: others come later in the life of a flow.
+const REASONS: [Reason; 7] = [
     Reason::RuleMatched,
     Reason::NoRuleMatched,
     Reason::NameInvalid,
     Reason::BadAuthority,
     Reason::IpLiteral,
     Reason::ThreatIntelligence,
+    Reason::AddressDenied,
 ];
 
 /// Policy tests of egret: attempts, and the decisions that are expected of them.
@@ -74,7 +75,7 @@ struct FileAttempt {
     decision: Option<FileDecision>,
     /// The rule that is to decide: `group/collection/rule`.
     rule: Option<At<String>>,
-    /// Why: `NoRuleMatched`, `RuleMatched`, `IpLiteral`, `NameInvalid`, `BadAuthority`, `ThreatIntelligence`.
+    /// Why: `NoRuleMatched`, `RuleMatched`, `IpLiteral`, `NameInvalid`, `BadAuthority`, `ThreatIntelligence`, `AddressDenied`.
     reason: Option<At<String>>,
 }
 

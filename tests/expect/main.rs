@@ -2,6 +2,7 @@
 
 mod addresses;
 mod mutants;
+mod sways;
 
 use egret::{
     config,

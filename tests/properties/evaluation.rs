@@ -151,7 +151,7 @@ fn threat_intelligence() -> impl Strategy<Value = ThreatIntelligence> {
 }
 
 /// A policy in which every group, collection and rule has a name of its own.
-fn policy() -> impl Strategy<Value = Policy> {
+pub(super) fn policy() -> impl Strategy<Value = Policy> {
     let parts = (
         mode(),
         prop_oneof![3 => Just(ThreatIntelligence::default()), 1 => threat_intelligence()],
@@ -186,18 +186,18 @@ fn address() -> impl Strategy<Value = IpAddr> {
 
 /// An attempt of any kind, consistent or not.
 #[derive(Clone, Debug)]
-struct Tried {
-    source: IpAddr,
-    via: Via,
-    transport: Transport,
-    destination: Option<IpAddr>,
-    port: u16,
-    name: Option<Fqdn>,
-    protocol: Option<Protocol>,
-    resolved: Vec<(Fqdn, Vec<IpAddr>)>,
+pub(super) struct Tried {
+    pub(super) source: IpAddr,
+    pub(super) via: Via,
+    pub(super) transport: Transport,
+    pub(super) destination: Option<IpAddr>,
+    pub(super) port: u16,
+    pub(super) name: Option<Fqdn>,
+    pub(super) protocol: Option<Protocol>,
+    pub(super) resolved: Vec<(Fqdn, Vec<IpAddr>)>,
 }
 
-fn tried() -> impl Strategy<Value = Tried> {
+pub(super) fn tried() -> impl Strategy<Value = Tried> {
     let transport = prop_oneof![
         6 => Just(Transport::Tcp),
         1 => select(vec![Transport::Udp, Transport::Icmp, Transport::Other(50)]),

@@ -7,3 +7,4 @@ mod evaluation;
 mod generate;
 mod names;
 mod packet_analysis;
+mod sways;
