@@ -8,8 +8,8 @@ use super::value::{Kind, MAX_DEPTH, MAX_NAME_BYTES, Place, Value, long_name, sec
 use std::{borrow::Cow, cell::Cell, sync::Arc};
 
 /// Most values in all files of an import: a firewall policy of 60 groups of 2 MB has about 3 million at most, in practice far fewer.
-/// A value takes up to 150 bytes, so this keeps them under 160 MiB of memory.
-pub(super) const MOST_VALUES: usize = 1_000_000;
+/// A value takes up to 150 bytes, so this keeps them under 130 MiB of memory.
+pub(super) const MOST_VALUES: usize = 900_000;
 
 /// What is wrong with the text, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
