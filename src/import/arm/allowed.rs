@@ -1,5 +1,6 @@
-//! What a parameter may be: `allowedValues`, `minValue`, `maxValue`, `minLength`, `maxLength` ("Parameters in ARM templates"). Azure
-//! refuses a deployment with another value before it deploys anything.
+//! What a parameter may be: `allowedValues`, `minValue`, `maxValue`, `minLength`, `maxLength` ("Parameters in ARM templates"), and what
+//! its elements and members may be: `items`, `prefixItems`, `properties`, `additionalProperties` ("Definitions in ARM templates").
+//! Azure refuses a deployment with another value before it deploys anything.
 
 use super::{
     Budget, Exhausted,
@@ -10,42 +11,99 @@ use crate::import::{
     value::{Kind, Value},
 };
 
-/// Why Azure refuses a known value for a parameter of this definition, in a template with these `definitions`.
+/// Why Azure refuses a value for a parameter of this definition, in a template with these `definitions`, as far as it is known.
 pub(super) fn refused(
     budget: &Budget,
     value: &Value,
     definition: &Value,
     definitions: Option<&Value>,
 ) -> Result<Option<String>, Exhausted> {
-    if value.doubt().is_some() || matches!(value.kind, Kind::Null) {
-        return Ok(None);
-    }
     for definition in followed(definition, definitions) {
-        budget.steps(reference_steps(definition), value.at)?;
-        let allowed = definition.get("allowedValues").and_then(Value::as_list);
-        let parts = value.as_list().map_or(1, <[_]>::len);
-        budget.steps(parts * allowed.map_or(0, <[_]>::len) / 8, value.at)?;
-        if allowed.is_some_and(|allowed| !is_among(budget, value, allowed)) {
-            let value = value
-                .as_str()
-                .map_or_else(String::new, |text| format!(" `{}`", shown(text)));
-            return Ok(Some(format!("a value{value} that is none of its `allowedValues`")));
+        budget.steps(1 + reference_steps(definition), value.at)?;
+        let itself = match value.doubt().is_some() || matches!(value.kind, Kind::Null) {
+            true => None,
+            false => not_allowed(budget, value, definition)?,
+        };
+        let why = match itself {
+            Some(why) => Some(why),
+            None => refused_inside(budget, value, definition, definitions)?,
+        };
+        if why.is_some() {
+            return Ok(why);
         }
-        let limit = |key: &str| definition.get(key).and_then(Value::as_int);
-        for (size, least, most) in [
-            (number as Size, "minValue", "maxValue"),
-            (length, "minLength", "maxLength"),
-        ] {
-            if limit(least).or(limit(most)).is_none() {
-                continue;
+    }
+    Ok(None)
+}
+
+/// Why Azure refuses an element or a member of the value. A definition may be of a type that holds itself: the value ends.
+fn refused_inside(
+    budget: &Budget,
+    value: &Value,
+    definition: &Value,
+    definitions: Option<&Value>,
+) -> Result<Option<String>, Exhausted> {
+    match &value.kind {
+        Kind::List(list) => {
+            let (first, rest) = (definition.get("prefixItems"), definition.get("items"));
+            // Where an element may not be there, the places of the others are not known.
+            let first = first.and_then(Value::as_list).filter(|_| list.uncertain.is_none());
+            let first = first.unwrap_or_default();
+            let defined = if rest.is_some() { usize::MAX } else { first.len() };
+            for (index, item) in list.items.iter().enumerate().take(defined) {
+                let Some(definition) = first.get(index).or(rest) else {
+                    continue;
+                };
+                if let Some(why) = refused(budget, item, definition, definitions)? {
+                    return Ok(Some(format!("an element with {}", shown(&why))));
+                }
             }
-            let Some(size) = size(budget, value)? else { continue };
-            if limit(least).is_some_and(|least| size < least) {
-                return Ok(Some(format!("a value below its `{least}`")));
+        }
+        Kind::Object(object) => {
+            let named = definition.get("properties").and_then(Value::as_object);
+            let rest = definition.get("additionalProperties");
+            if named.is_none() && rest.is_none() {
+                return Ok(None);
             }
-            if limit(most).is_some_and(|most| size > most) {
-                return Ok(Some(format!("a value beyond its `{most}`")));
+            for (name, member) in &object.entries {
+                let named = named.map(|named| budget.member(named, name, member.at)).transpose()?;
+                let Some(definition) = named.flatten().or(rest) else {
+                    continue;
+                };
+                if let Some(why) = refused(budget, member, definition, definitions)? {
+                    return Ok(Some(format!("a member `{}` with {}", shown(name), shown(&why))));
+                }
             }
+        }
+        _ => {}
+    }
+    Ok(None)
+}
+
+/// Why Azure refuses a known value by what its definition says of it as a whole.
+fn not_allowed(budget: &Budget, value: &Value, definition: &Value) -> Result<Option<String>, Exhausted> {
+    let allowed = definition.get("allowedValues").and_then(Value::as_list);
+    let parts = value.as_list().map_or(1, <[_]>::len);
+    budget.steps(parts * allowed.map_or(0, <[_]>::len) / 8, value.at)?;
+    if allowed.is_some_and(|allowed| !is_among(budget, value, allowed)) {
+        let value = value
+            .as_str()
+            .map_or_else(String::new, |text| format!(" `{}`", shown(text)));
+        return Ok(Some(format!("a value{value} that is none of its `allowedValues`")));
+    }
+    let limit = |key: &str| definition.get(key).and_then(Value::as_int);
+    for (size, least, most) in [
+        (number as Size, "minValue", "maxValue"),
+        (length, "minLength", "maxLength"),
+    ] {
+        if limit(least).or(limit(most)).is_none() {
+            continue;
+        }
+        let Some(size) = size(budget, value)? else { continue };
+        if limit(least).is_some_and(|least| size < least) {
+            return Ok(Some(format!("a value below its `{least}`")));
+        }
+        if limit(most).is_some_and(|most| size > most) {
+            return Ok(Some(format!("a value beyond its `{most}`")));
         }
     }
     Ok(None)

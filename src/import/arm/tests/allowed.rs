@@ -112,3 +112,96 @@ fn a_parameters_file_that_is_none_says_what_is_missing() {
         r#"{"$schema": "https://x/deploymentParameters.json#", "contentVersion": "1.0.0.0", "a": {"value": "Allow"}}"#;
     assert!(import(definition, &[], Some(bare)).is_ok());
 }
+
+#[test]
+fn elements_and_members_are_what_their_definitions_allow() {
+    let mode = r#"{"type": "string", "allowedValues": ["Deny"]}"#;
+    let act = r##"{"$ref": "#/definitions/act"}"##;
+    // Of each: a value that Azure takes, and one that it refuses.
+    let cases: Vec<(String, &str, &str)> = [mode, act]
+        .iter()
+        .flat_map(|one| {
+            [
+                (
+                    format!(r#"{{"type": "array", "items": {one}}}"#),
+                    r#"["Deny", "deny"]"#,
+                    r#"["Deny", "Allow"]"#,
+                ),
+                (
+                    format!(r#"{{"type": "array", "prefixItems": [{{"type": "string"}}, {one}]}}"#),
+                    r#"["Allow", "Deny", "x"]"#,
+                    r#"["Allow", "Allow"]"#,
+                ),
+                (
+                    format!(r#"{{"type": "array", "items": {{"type": "object", "properties": {{"m": {one}}}}}}}"#),
+                    r#"[{"m": "Deny", "n": "Allow"}]"#,
+                    r#"[{"m": "Deny"}, {"M": "Allow"}]"#,
+                ),
+                (
+                    format!(
+                        r#"{{"type": "object", "properties": {{"n": {{"type": "string"}}}}, "additionalProperties": {one}}}"#
+                    ),
+                    r#"{"n": "Allow", "m": "Deny"}"#,
+                    r#"{"n": "Allow", "m": "Allow"}"#,
+                ),
+            ]
+        })
+        .chain([
+            (
+                r#"{"type": "object", "properties": {"m": {"type": "int", "maxValue": 2}}}"#.to_owned(),
+                r#"{"m": 2}"#,
+                r#"{"m": 3}"#,
+            ),
+            (
+                r#"{"type": "array", "items": {"type": "array", "items": {"type": "string", "minLength": 2}}}"#.to_owned(),
+                r#"[["ab"]]"#,
+                r#"[["ab"], ["a"]]"#,
+            ),
+        ])
+        .collect();
+    for (definition, good, bad) in cases {
+        let given = |value: &str| {
+            let file = format!(r#"{{"parameters": {{"a": {{"value": {value}}}}}}}"#);
+            import(&definition, &[], Some(&file))
+        };
+        // An action that is a list or an object stops for other reasons.
+        let is_refused = |value: &str| {
+            let faults = given(value).unwrap_err();
+            faults.iter().any(|fault| fault.starts_with("parameter `a` is given a"))
+        };
+        assert!(is_refused(bad) && !is_refused(good), "{definition}");
+        let default = |value: &str| {
+            let definition = definition.replacen('{', &format!(r#"{{"defaultValue": {value},"#), 1);
+            let definitions = r#""definitions": {"act": {"type": "string", "allowedValues": ["Deny"]}}"#;
+            let parameters = format!(r#"{definitions}, "parameters": {{"a": {definition}}}"#);
+            shown(&property(&parameters, "[parameters('a')]"))
+        };
+        assert!(default(bad).starts_with('?'), "{definition}: {}", default(bad));
+        assert!(!default(good).starts_with('?'), "{definition}: {}", default(good));
+    }
+}
+
+#[test]
+fn a_type_that_holds_itself_ends_with_the_value() {
+    let definitions =
+        r##""definitions": {"t": {"type": "array", "items": {"$ref": "#/definitions/t"}, "maxLength": 2}}"##;
+    let made = |value: &str| {
+        let parameter = format!(
+            r##"{definitions}, "parameters": {{"a": {{"$ref": "#/definitions/t", "defaultValue": {value}}}}}"##
+        );
+        shown(&property(&parameter, "[parameters('a')]"))
+    };
+    assert_eq!(made("[[[]], []]"), "[[[]],[]]");
+    assert!(made("[[[], [], []]]").starts_with('?'));
+}
+
+#[test]
+fn what_is_known_of_a_value_is_refused_beside_what_is_not() {
+    let definition = r#"{"type": "object", "defaultValue": {"x": "[reference('a').b]", "m": "Off"},
+        "properties": {"m": {"type": "string", "allowedValues": ["On"]}}}"#;
+    let made = property(
+        &format!(r#""parameters": {{"a": {definition}}}"#),
+        "[parameters('a').m]",
+    );
+    assert!(shown(&made).starts_with('?'), "{}", shown(&made));
+}
