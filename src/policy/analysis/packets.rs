@@ -11,9 +11,9 @@ mod embedded;
 use super::{
     Fault, Finding, RuleAt,
     order::{Ranked, application_rules, nat_rules, network_rules},
-    ranges::{Budget, Ranges},
+    ranges::{Budget, ByList, Ranges},
 };
-use crate::policy::{Action, Fqdn, IpProtocol, NatRule, NetworkRule, Policy, PortRange, Transport};
+use crate::policy::{Action, Fqdn, IpProtocol, NatRule, NetworkRule, Policy, PortRange, Sources, Transport};
 use before::Before;
 use embedded::Embedded;
 use std::{
@@ -57,7 +57,7 @@ pub(super) fn analyse(policy: &Policy, budget: &mut Budget) -> Vec<Finding> {
         findings.extend(
             application_rules(policy)
                 .iter()
-                .filter_map(|rule| before.take_all_of(rule, budget)),
+                .filter_map(|rule| before.take_all_of(rule, &mut shared.lists, budget)),
         );
     }
     findings
@@ -80,17 +80,29 @@ struct Packets<'a> {
 
 /// Equal sets held once: thousands of rules name the same IP groups and service tags.
 #[derive(Default)]
-struct Shared(HashSet<Rc<Ranges>>);
+struct Shared {
+    sets: HashSet<Rc<Ranges>>,
+    lists: ByList<Rc<Ranges>>,
+}
 
 impl Shared {
     fn one(&mut self, ranges: Ranges) -> Rc<Ranges> {
-        if let Some(known) = self.0.get(&ranges) {
-            return Rc::clone(known);
-        }
-        let new = Rc::new(ranges);
-        self.0.insert(Rc::clone(&new));
-        new
+        held_once(&mut self.sets, ranges)
     }
+
+    fn sources(&mut self, sources: &Sources) -> Rc<Ranges> {
+        let Self { sets, lists } = self;
+        lists.once(sources, || held_once(sets, Ranges::of_sources(sources)))
+    }
+}
+
+fn held_once(sets: &mut HashSet<Rc<Ranges>>, ranges: Ranges) -> Rc<Ranges> {
+    if let Some(known) = sets.get(&ranges) {
+        return Rc::clone(known);
+    }
+    let new = Rc::new(ranges);
+    sets.insert(Rc::clone(&new));
+    new
 }
 
 impl<'a> Packets<'a> {
@@ -101,7 +113,7 @@ impl<'a> Packets<'a> {
             at: ranked.at,
             action: ranked.action,
             records: ranked.records,
-            sources: shared.one(Ranges::of_sources(&rule.sources)),
+            sources: shared.sources(&rule.sources),
             ipv4: shared.one(destinations.and(&Ranges::ipv4())),
             destinations: shared.one(destinations),
             fqdns: Vec::new(),
@@ -124,7 +136,7 @@ impl<'a> Packets<'a> {
             at: ranked.at,
             action: ranked.action,
             records: ranked.records,
-            sources: shared.one(Ranges::of_sources(&rule.sources)),
+            sources: shared.sources(&rule.sources),
             ipv4: shared.one(destinations.and(&Ranges::ipv4())),
             destinations: shared.one(destinations),
             fqdns,

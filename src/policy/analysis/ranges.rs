@@ -2,7 +2,7 @@
 
 use crate::policy::Sources;
 use ipnet::IpNet;
-use std::{collections::HashMap, net::IpAddr};
+use std::{collections::HashMap, net::IpAddr, sync::Arc};
 
 /// First and last IPv4-mapped address (RFC 4291 section 2.5.5.2): where IPv4 stands among the numbers.
 const MAPPED: (u128, u128) = (0xffff_0000_0000, 0xffff_ffff_ffff);
@@ -182,9 +182,31 @@ pub(super) fn cover(whole: &Ranges, parts: &[&Ranges], budget: &mut Budget) -> O
     Some(used)
 }
 
+/// What is made of source lists: once of one that rules share. It is found by its place in memory, and kept there.
+pub(super) struct ByList<T>(HashMap<*const Vec<IpNet>, (Arc<Vec<IpNet>>, T)>);
+
+impl<T> Default for ByList<T> {
+    fn default() -> Self {
+        Self(HashMap::new())
+    }
+}
+
+impl<T: Clone> ByList<T> {
+    pub(super) fn once(&mut self, sources: &Sources, make: impl FnOnce() -> T) -> T {
+        match sources {
+            Sources::Nets(list) if Arc::strong_count(list) > 1 => {
+                let made = || (Arc::clone(list), make());
+                self.0.entry(Arc::as_ptr(list)).or_insert_with(made).1.clone()
+            }
+            Sources::Nets(_) | Sources::Any { .. } => make(),
+        }
+    }
+}
+
 /// Source lists by number, equal ones held once.
 #[derive(Default)]
 pub(super) struct SourceSets {
+    lists: ByList<u32>,
     sets: Vec<Ranges>,
     numbers: HashMap<Ranges, u32>,
     inside: HashMap<(u32, u32), bool>,
@@ -192,11 +214,14 @@ pub(super) struct SourceSets {
 
 impl SourceSets {
     pub(super) fn number(&mut self, sources: &Sources) -> u32 {
-        let ranges = Ranges::of_sources(sources);
-        *self.numbers.entry(ranges).or_insert_with_key(|ranges| {
-            self.sets.push(ranges.clone());
-            self.sets.len() as u32 - 1
-        })
+        let number = || {
+            let ranges = Ranges::of_sources(sources);
+            *self.numbers.entry(ranges).or_insert_with_key(|ranges| {
+                self.sets.push(ranges.clone());
+                self.sets.len() as u32 - 1
+            })
+        };
+        self.lists.once(sources, number)
     }
 
     pub(super) fn get(&self, set: u32) -> &Ranges {
@@ -220,6 +245,18 @@ impl SourceSets {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_made_of_a_list_that_rules_share_is_made_once() {
+        let shared = Sources::from(vec!["10.0.0.0/8".parse().unwrap()]);
+        let also = shared.clone();
+        let alone = Sources::from(vec!["10.0.0.0/8".parse().unwrap()]);
+        let (mut lists, mut made) = (ByList::default(), 0);
+        for sources in [&shared, &also, &alone, &alone] {
+            lists.once(sources, || made += 1);
+        }
+        assert_eq!(made, 3);
+    }
 
     fn ranges(nets: &[&str]) -> Ranges {
         let nets: Vec<IpNet> = nets.iter().map(|net| net.parse().unwrap()).collect();

@@ -1,7 +1,8 @@
 //! Application rules that network rules, which are asked before, leave nothing for.
 
-use super::{Budget, Fault, Finding, Packets, Piece, Ranges, Ranked, RuleAt, Taker, cover};
+use super::{Budget, ByList, Fault, Finding, Packets, Piece, Ranges, Ranked, RuleAt, Taker, cover};
 use crate::policy::{ApplicationRule, FqdnPattern, ProtocolPort};
+use std::rc::Rc;
 
 /// The network rules, as application rules find them: asked before.
 pub(super) struct Before<'a> {
@@ -12,8 +13,14 @@ pub(super) struct Before<'a> {
 
 impl Before<'_> {
     /// Whether they leave nothing for an application rule.
-    pub fn take_all_of(&self, ranked: &Ranked<'_, ApplicationRule>, budget: &mut Budget) -> Option<Finding> {
-        let sources = Ranges::of_sources(&ranked.rule.sources);
+    pub fn take_all_of(
+        &self,
+        ranked: &Ranked<'_, ApplicationRule>,
+        lists: &mut ByList<Rc<Ranges>>,
+        budget: &mut Budget,
+    ) -> Option<Finding> {
+        let sources = &ranked.rule.sources;
+        let sources = lists.once(sources, || Rc::new(Ranges::of_sources(sources)));
         let services = tcp(ranked.rule.protocols.iter());
         if sources.is_empty() || services.is_empty() || ranked.rule.targets.is_empty() {
             return None;
