@@ -23,7 +23,7 @@ mod scope;
 mod template;
 
 pub(crate) use parameters::Given;
-pub(crate) use template::{DEPLOYMENT, Resource, deploy, deploys, resource, wanted};
+pub(crate) use template::{DEPLOYMENT, Resource, Target, deploy, deploys, resource, wanted};
 
 use super::{
     budget::{Budget, Exhausted},
@@ -39,9 +39,9 @@ fn too_deep(at: Place) -> Exhausted {
     Exhausted { at, found }
 }
 
-/// Works out a value that stands outside any template: its expressions have no names to draw on.
-pub(crate) fn evaluate(budget: &Budget, value: &Value) -> Result<Value, Exhausted> {
-    let scope = scope::Scope::outside(budget, value.at, scope::Texts::Fragment);
+/// Works out a value that stands outside any template: its expressions have no names to draw on. `file` is as of [`resource`].
+pub(crate) fn evaluate(budget: &Budget, value: &Value, file: u32) -> Result<Value, Exhausted> {
+    let scope = scope::Scope::outside(budget, value.at, scope::Texts::Fragment, file);
     scope.evaluator(0).value(value, None)
 }
 

@@ -15,6 +15,7 @@ mod identity;
 mod ip_groups;
 mod names;
 mod network;
+mod places;
 mod register;
 mod schema;
 mod settings;

@@ -57,8 +57,15 @@ impl Word {
         matches!(self, Self::Known(known) if known == word)
     }
 
-    fn is_here(&self) -> bool {
-        matches!(self, Self::StandIn(pieces) if matches!(pieces.as_slice(), [Piece::Of(of, _)] if of.is_here()))
+    /// The number of the template that is deployed there.
+    fn here(&self) -> Option<u32> {
+        match self {
+            Self::StandIn(pieces) => match pieces.as_slice() {
+                [Piece::Of(of, _)] => of.here(),
+                _ => None,
+            },
+            Self::Known(_) | Self::InDoubt => None,
+        }
     }
 
     pub fn same(&self, other: &Self) -> Same {
@@ -156,23 +163,24 @@ fn word(mut pieces: Vec<Piece>) -> Word {
 pub(crate) enum Part {
     /// A name alone may be anywhere.
     Anywhere,
-    /// Where the template is deployed.
-    Here,
+    /// Where the template of this number is deployed; 0 if that is none of the files.
+    Here(u32),
     Said(Word),
 }
 
 impl Part {
     pub fn of(word: Word) -> Self {
-        match word.is_here() || word.is(NO_SUBSCRIPTION) {
-            true => Self::Here,
-            false => Self::Said(word),
+        match word.here() {
+            Some(template) => Self::Here(template),
+            None if word.is(NO_SUBSCRIPTION) => Self::Here(0),
+            None => Self::Said(word),
         }
     }
 
-    /// Of what a deployment says of where it puts its resources.
-    pub fn of_value(value: Option<&Value>) -> Self {
+    /// Of what a deployment in the template of this number says of where it puts its resources.
+    pub fn of_value(value: Option<&Value>, template: u32) -> Self {
         match value.map(|value| &value.kind) {
-            None | Some(Kind::Null) => Self::Here,
+            None | Some(Kind::Null) => Self::Here(template),
             Some(Kind::Text(text)) => match <[Word; 1]>::try_from(words(text)) {
                 Ok([word]) => Self::of(word),
                 Err(_) => Self::Said(Word::InDoubt),
@@ -185,13 +193,13 @@ impl Part {
         matches!(self, Self::Said(word) if word.is_known())
     }
 
-    /// Files that are given together are taken to belong together: where a template is deployed is where they say. What Azure
-    /// alone knows may be anywhere else.
+    /// Files that are given together are taken to belong together: where a template is deployed is where they say, unless it names
+    /// that place itself (`Places`). What Azure alone knows may be anywhere else.
     pub fn same(&self, other: &Self) -> Same {
         match (self, other) {
-            (Self::Anywhere, _) | (_, Self::Anywhere) | (Self::Here, Self::Here) => Same::Yes,
+            (Self::Anywhere, _) | (_, Self::Anywhere) | (Self::Here(_), Self::Here(_)) => Same::Yes,
             (Self::Said(one), Self::Said(other)) => one.same(other),
-            (Self::Here, Self::Said(word)) | (Self::Said(word), Self::Here) => match word.is_known() {
+            (Self::Here(_), Self::Said(word)) | (Self::Said(word), Self::Here(_)) => match word.is_known() {
                 true => Same::Yes,
                 false => Same::InDoubt,
             },

@@ -31,8 +31,8 @@ struct Guess {
 pub(crate) struct Symbol(Arc<Unknown>);
 
 impl Symbol {
-    /// Where the template is deployed, which is where things are of which nothing else is said.
-    pub fn is_here(&self) -> bool {
+    /// Where a template is deployed, by its number: where things are of which nothing else is said.
+    pub fn here(&self) -> Option<u32> {
         self.0.here
     }
 }
@@ -73,7 +73,7 @@ impl Text {
     pub fn stand_in(self, doubt: &Arc<Unknown>) -> Self {
         let text: Arc<str> = Arc::from(&*self.text);
         let whole = || {
-            let (bytes, here) = (0..text.len(), false);
+            let (bytes, here) = (0..text.len(), None);
             let of = Symbol(Arc::new(Unknown {
                 here,
                 ..(**doubt).clone()

@@ -42,8 +42,8 @@ pub(crate) struct Unknown {
     pub at: Place,
     /// It stands for an element that may not be there at all: `filter` with a condition that is not known.
     pub perhaps: bool,
-    /// It is where the template is deployed.
-    pub here: bool,
+    /// It is where the template of this number is deployed.
+    pub here: Option<u32>,
 }
 
 impl Unknown {
@@ -52,7 +52,7 @@ impl Unknown {
         if let Some((cut, _)) = why.char_indices().nth(MOST_WHY) {
             why = format!("{}…", &why[..cut]).into();
         }
-        let (perhaps, here) = (false, false);
+        let (perhaps, here) = (false, None);
         Arc::new(Self { why, at, perhaps, here })
     }
 

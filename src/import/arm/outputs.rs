@@ -101,6 +101,7 @@ impl<'a> Evaluator<'a> {
         let said = |key: &str| raw.get(key).map(|raw| Ok(bounded(self.value(raw, None)?))).transpose();
         let here = &self.scope.here;
         Ok(Target {
+            template: here.template,
             subscription: said("subscriptionId")?.or(here.subscription.clone()),
             resource_group: said("resourceGroup")?.or(here.resource_group.clone()),
         })
@@ -117,10 +118,10 @@ impl<'a> Evaluator<'a> {
         let target = self.target_of(raw)?;
         let in_no_group = raw.get("location").is_some() && raw.get("resourceGroup").is_none();
         Ok(Some(Id {
-            subscription: Part::of_value(target.subscription.as_ref()),
+            subscription: Part::of_value(target.subscription.as_ref(), target.template),
             group: match in_no_group {
                 true => Part::Anywhere,
-                false => Part::of_value(target.resource_group.as_ref()),
+                false => Part::of_value(target.resource_group.as_ref(), target.template),
             },
             kind: Some(DEPLOYMENT.into()),
             names: words(&name),

@@ -120,9 +120,10 @@ impl<'e> Env<'e> {
 }
 
 impl<'a> Scope<'a> {
-    /// The scope of what stands outside any template: there are no names to draw on.
-    pub fn outside(budget: &'a Budget, at: Place, texts: Texts) -> Self {
-        let scope = Self::new(budget, Value::null(at), Ok(HashMap::new()));
+    /// The scope of what stands outside any template, of this number of a file ([`Target`]): there are no names to draw on.
+    pub fn outside(budget: &'a Budget, at: Place, texts: Texts, file: u32) -> Self {
+        let mut scope = Self::new(budget, Value::null(at), Ok(HashMap::new()));
+        scope.here.template = file;
         Self { texts, ..scope }
     }
 

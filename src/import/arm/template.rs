@@ -52,13 +52,14 @@ pub(crate) struct Resource {
     pub left_out: Option<&'static str>,
     /// Number of the deployment that makes it: in one, Azure refuses two of one name.
     pub deployment: u32,
-    /// Number of the deployment of the template that it stands in, however deep; 0 outside any. A file may hold several.
-    pub template: u32,
 }
 
 /// Where a nested deployment puts its resources; `None` where it says nothing.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Target {
+    /// Number of the template that it stands in, however deep, among those of all files; what stands outside any makes one for each
+    /// file.
+    pub template: u32,
     pub subscription: Option<Value>,
     pub resource_group: Option<Value>,
 }
@@ -85,13 +86,14 @@ pub(crate) fn deploy(
     given: &Given,
     path: &Path,
 ) -> Result<Vec<Resource>, Exhausted> {
-    let scope = Scope::of_file(budget, template.clone(), given);
+    let mut scope = Scope::of_file(budget, template.clone(), given);
     scope.check_given()?;
     let deployment = budget.deployment();
+    scope.here.template = deployment;
     let site = Site {
         path: path_below(path, template, &["resources"]),
         deployment,
-        template: deployment,
+        target: scope.here.clone(),
         ..Site::default()
     };
     let mut walk = Walk::default();
@@ -100,20 +102,23 @@ pub(crate) fn deploy(
 }
 
 /// Works out a resource that stands outside any template, with its children: its expressions have no names to draw on, and what
-/// Azure `printed` has none. `kind` is its type if it does not say one itself. Fails only if a bound is reached.
+/// Azure `printed` has none. `kind` is its type if it does not say one itself, `file` the number of what stands outside templates in
+/// its file ([`Target`]). Fails only if a bound is reached.
 pub(crate) fn resource(
     budget: &Budget,
     raw: &Value,
     kind: Option<&str>,
     printed: bool,
     path: &Path,
+    file: u32,
 ) -> Result<Vec<Resource>, Exhausted> {
     let texts = if printed { Texts::Printed } else { Texts::Fragment };
-    let scope = Scope::outside(budget, raw.at, texts);
+    let scope = Scope::outside(budget, raw.at, texts, file);
     let site = Site {
         path: path.clone(),
         kind: kind.map(str::to_owned),
         deployment: budget.deployment(),
+        target: scope.here.clone(),
         ..Site::default()
     };
     let mut walk = Walk::default();
@@ -133,7 +138,6 @@ struct Site {
     doubt: Option<Arc<Unknown>>,
     left_out: Option<&'static str>,
     deployment: u32,
-    template: u32,
 }
 
 /// The one walk over resources: whatever it meets that is wanted is in `met`, deployed or not.
@@ -228,7 +232,6 @@ impl Walk {
                 doubt: own.doubt,
                 left_out: own.left_out,
                 deployment: site.deployment,
-                template: site.template,
             });
         }
         // "Conditional deployment doesn't cascade to child resources" (Azure documentation, "Conditional deployment in ARM
@@ -258,7 +261,6 @@ impl Walk {
                     doubt: site.doubt.clone(),
                     left_out: site.left_out,
                     deployment: site.deployment,
-                    template: site.template,
                 });
                 return Ok(());
             }
@@ -268,6 +270,7 @@ impl Walk {
             .map(|scope| Value::unknown("the scope that it deploys to is not worked out", scope.at));
         let said = |key: &str| Ok::<_, Exhausted>(text(key)?.map(bounded));
         let target = Target {
+            template: site.target.template,
             subscription: said("subscriptionId")?
                 .or(elsewhere.clone())
                 .or(site.target.subscription.clone()),

@@ -260,7 +260,7 @@ impl<'a> Gather<'a> {
                         next.insert(parent);
                         continue;
                     }
-                    (base, parent) => why_not(base, parent.is_some()),
+                    (base, parent) => why_not(sources, base, parent.is_some()),
                 };
                 self.not_read(&link.name, &of_base(body), why);
             }
@@ -368,14 +368,14 @@ fn meant(sources: &Sources, base: &Base) -> Option<usize> {
     match base {
         Base::Named(id) => match sources.meant(id) {
             Meant::One(place) => Some(place),
-            Meant::None | Meant::Perhaps(_) | Meant::Several => None,
+            Meant::None | Meant::Perhaps(..) | Meant::Several => None,
         },
         Base::None | Base::Unknown(_) => None,
     }
 }
 
 /// Why a parent is not taken.
-fn why_not(base: &Base, is_there: bool) -> String {
+fn why_not(sources: &Sources, base: &Base, is_there: bool) -> String {
     match base {
         Base::None => String::new(),
         Base::Unknown(unknown) => format!("its parent policy is not known: {}", unknown.why),
@@ -383,9 +383,7 @@ fn why_not(base: &Base, is_there: bool) -> String {
             let name = id.last().unwrap_or_default();
             match is_there {
                 true => format!("its parent policy `{name}` has it as a parent in turn"),
-                false => format!(
-                    "its parent policy `{name}` is in none of the files, or which one it is is not known: give that one too"
-                ),
+                false => format!("its parent policy `{name}` {}", sources.why_none(id)),
             }
         }
     }

@@ -130,15 +130,15 @@ impl Draft {
         self.missing.len()
     }
 
-    /// Whether it was deployed at all is not known: an allow rule is taken as not there, a deny rule as there.
+    /// Whether it is in force at all is not known: an allow rule is taken as not there, a deny rule as there.
     pub fn doubted(&mut self, unknown: &Unknown) {
         if self.denies() {
             self.changed(format!(
-                "taken as deployed, which depends on what is not known: {}",
+                "taken as in force, which depends on what is not known: {}",
                 unknown.why
             ));
         } else {
-            self.void(format!("whether it is deployed is not known: {}", unknown.why));
+            self.void(format!("whether it is in force is not known: {}", unknown.why));
         }
     }
 

@@ -3,7 +3,7 @@
 //! What is not known is the same as nothing for certain, and different from nothing for certain.
 
 use crate::import::{
-    arm::Resource,
+    arm::{Resource, Target},
     ids::{Id, MAX_ID_BYTES, Part, Same, Word, is_too_long, same_names, words},
     text::Text,
     value::Kind,
@@ -19,6 +19,12 @@ pub(super) struct Identity {
 /// The full type of a resource id, in lower case; `None` if the text is none.
 pub(super) fn kind_of_id(id: &str) -> Option<String> {
     Id::of(&Text::known(id)).kind
+}
+
+/// Where a deployment puts things: subscription and resource group.
+pub(super) fn place_of(target: &Target) -> [Part; 2] {
+    let said = [&target.subscription, &target.resource_group];
+    said.map(|said| Part::of_value(said.as_ref(), target.template))
 }
 
 impl Identity {
@@ -40,10 +46,11 @@ impl Identity {
             _ => Vec::new(),
         };
         let shown = resource.name.as_str().map(|name| name.trim().trim_matches('/'));
+        let [subscription, group] = place_of(&resource.target);
         Self {
             id: Id {
-                subscription: Part::of_value(resource.target.subscription.as_ref()),
-                group: Part::of_value(resource.target.resource_group.as_ref()),
+                subscription,
+                group,
                 kind: Some(resource.kind.clone()),
                 names,
             },
@@ -147,11 +154,19 @@ impl Identity {
         self.same_name(other).min(self.same_place(other))
     }
 
-    /// Whether another deployment of one file may make this too: which name one of them has is not known. One that is put into
-    /// another resource group than where the template is deployed is another.
+    /// Whether another deployment of one file may make this too: a name or a place of one of them is not known. One that is put into
+    /// a resource group that is known is another than one of a name that is not, where the template is deployed.
     pub fn may_be_again(&self, other: &Self) -> bool {
-        let elsewhere = self.same_place(other) == Same::Yes && self.parts() != other.parts();
-        self.same_name(other) == Same::InDoubt && !elsewhere
+        let elsewhere = |(one, other): (&Part, &Part)| match (one, other) {
+            (Part::Here(_), other) | (other, Part::Here(_)) => other.is_known(),
+            _ => false,
+        };
+        let mut parts = self.parts().into_iter().zip(other.parts());
+        match (self.same_name(other), self.same_place(other)) {
+            (Same::No, _) | (_, Same::No) | (Same::Yes, Same::Yes) => false,
+            (_, Same::InDoubt) => true,
+            (Same::InDoubt, Same::Yes) => !parts.any(elsewhere),
+        }
     }
 
     /// Names, each with its parents' before it.

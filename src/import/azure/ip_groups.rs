@@ -7,6 +7,7 @@ use super::{
     groups::{content, origin},
     identity::Identity,
     names::{NO_NAME, Names},
+    places::Places,
     register::{MOST_PAIRS, Meant, Register, distinct},
     shapes::{Found, IP_GROUP},
     sources::takes,
@@ -24,7 +25,7 @@ use crate::{
 
 use std::collections::{HashMap, HashSet};
 
-const MAY_BE_ANOTHER: &str = "another template or file has one with other addresses that may be this one: which name or resource group one of \
+const MAY_BE_ANOTHER: &str = "another deployment, template or file has one with other addresses that may be this one: which name or resource group one of \
                               them has is not known";
 
 /// An IP group of the files.
@@ -100,12 +101,16 @@ impl IpGroups {
             draft.void(format!("not deployed: {}", resource.left_out.unwrap_or_default()));
             put(resource, draft);
         }
-        let mut groups = Self::default();
-        let mentioned = mentioned(import, found, &deployed);
-        groups.places.mention_all(&mentioned);
+        let there: Vec<&Resource> = resources.iter().filter(|one| one.left_out.is_none()).collect();
+        let places = Places::named(&there).mentioned(&mentioned(import, found, &deployed));
+        let of_places = distinct(&deployed, &places);
+        let mut groups = Self {
+            known: Vec::new(),
+            places: Register::at(places),
+        };
         let mut names = Names::default();
         let mut all = Vec::new();
-        for (id, members) in distinct(&deployed, &mentioned) {
+        for (id, members) in of_places {
             let mut written: Vec<Written> = members.iter().map(|member| Written::of(import, member)).collect();
             let mut known = merged(&mut written);
             let name = id.last().unwrap_or(NO_NAME).to_owned();
@@ -190,11 +195,16 @@ impl IpGroups {
             let known = match self.places.meant(&id) {
                 Meant::One(place) => &self.known[place],
                 Meant::None => {
-                    draft.missing(format!("IP group `{name}` is in none of the files"));
+                    let elsewhere = match self.places.has_name(&id) {
+                        true => ", which have one of this name in another resource group or subscription",
+                        false => "",
+                    };
+                    draft.missing(format!("IP group `{name}` is in none of the files{elsewhere}"));
                     continue;
                 }
-                Meant::Perhaps(_) => {
-                    let why = value.doubt().map_or("the files do not say it", |doubt| &doubt.why);
+                Meant::Perhaps(_, open) => {
+                    let doubt = || value.doubt().map_or("the files do not say it", |doubt| &doubt.why);
+                    let why = open.unwrap_or_else(doubt);
                     draft.missing(format!(
                         "which IP group is meant is not known, `{name}` of the files or another: {why}"
                     ));

@@ -1,9 +1,12 @@
 //! [`Register`]: things by [`Identity`].
 
-use super::identity::{Exact, Identity};
+use super::{
+    identity::{Exact, Identity},
+    places::Places,
+};
 use crate::import::{
     arm::Resource,
-    ids::{Part, Same, Word},
+    ids::{Same, Word},
 };
 use std::collections::{HashMap, HashSet};
 
@@ -23,15 +26,7 @@ pub(super) struct Register {
     exact: HashMap<Exact, usize>,
     /// Those of which the name is not known.
     in_doubt: Vec<usize>,
-    mentions: HashMap<Vec<Word>, Mentions>,
-}
-
-/// The places that the files say for things of one name: subscription and resource group.
-#[derive(Debug)]
-struct Mentions {
-    first: [Part; 2],
-    /// They say another too.
-    several: [bool; 2],
+    places: Places,
 }
 
 /// Which thing an identity means.
@@ -39,13 +34,20 @@ struct Mentions {
 pub(super) enum Meant {
     None,
     One(usize),
-    /// It may be this one, and no other: Azure alone knows.
-    Perhaps(usize),
+    /// It may be this one, and no other: Azure alone knows. With what leaves it open, if that is where both are and nothing else.
+    Perhaps(usize, Option<&'static str>),
     /// It may be each of several.
     Several,
 }
 
 impl Register {
+    pub fn at(places: Places) -> Self {
+        Self {
+            places,
+            ..Self::default()
+        }
+    }
+
     pub fn add(&mut self, id: &Identity, thing: usize) {
         let place = self.things.len();
         self.things.push((id.clone(), thing));
@@ -57,45 +59,17 @@ impl Register {
         self.exact.entry(id.exact()).or_insert(place);
     }
 
-    /// Takes note of the places that these say.
-    pub fn mention_all(&mut self, ids: &[Identity]) {
-        ids.iter().for_each(|id| self.mention(id));
-    }
-
-    /// Takes note of a place that the files say, be it in a reference. Where a template is deployed is the place that they say for
-    /// a thing of its name; if they say several, it is one of them at most, and which one Azure alone knows.
-    fn mention(&mut self, id: &Identity) {
-        let parts = id.parts();
-        if id.names().is_empty() || !parts.iter().any(|part| part.is_known()) {
-            return;
-        }
-        let mentions = self.mentions.entry(id.names().to_vec()).or_insert_with(|| Mentions {
-            first: parts.map(Part::clone),
-            several: [false; 2],
-        });
-        for ((first, several), part) in mentions.first.iter_mut().zip(&mut mentions.several).zip(parts) {
-            *several |= first.same(part) == Same::No;
-            if !first.is_known() {
-                *first = part.clone();
-            }
-        }
-    }
-
     /// Whether two are the same, by all that the files say.
     fn same(&self, one: &Identity, other: &Identity) -> Same {
-        let same = one.same(other);
-        let may_be_here = |(one, other): (&Part, &Part)| match (one, other) {
-            (Part::Here, other) | (other, Part::Here) => other.is_known(),
-            _ => false,
-        };
-        let mentions = self.mentions.get(other.names());
-        let several = mentions.map_or([false; 2], |mentions| mentions.several);
-        let mut parts = one.parts().into_iter().zip(other.parts()).zip(several);
-        let unsettled = parts.any(|(parts, several)| several && may_be_here(parts));
-        match same {
-            Same::Yes if unsettled => Same::InDoubt,
+        match one.same(other) {
+            Same::Yes if self.places.why_open(one, other).is_some() => Same::InDoubt,
             same => same,
         }
+    }
+
+    /// Whether there is one of this name, wherever it is.
+    pub fn has_name(&self, id: &Identity) -> bool {
+        self.by_name.contains_key(id.names())
     }
 
     pub fn len(&self) -> usize {
@@ -123,7 +97,7 @@ impl Register {
         // What is certainly meant may have other names too.
         let named = || named.into_iter().flatten().copied();
         match self.only(id, &holds, named()) {
-            Meant::None | Meant::Perhaps(_) => {}
+            Meant::None | Meant::Perhaps(..) => {}
             meant => return meant,
         }
         match id.has_known_name() {
@@ -141,13 +115,15 @@ impl Register {
     ) -> Meant {
         let things = places.by_ref().take(MOST_ALIKE).map(|place| &self.things[place]);
         let same = things.map(|(other, thing)| (self.same(other, id), other, *thing));
-        let same = same.filter(|(same, other, _)| *same != Same::No && holds(other));
-        let mut same = same.map(|(same, _, thing)| (same, thing));
+        let mut same = same.filter(|(same, other, _)| *same != Same::No && holds(other));
         let (first, second) = (same.next(), same.next());
         match (first, second.is_some() || places.next().is_some()) {
             (None, false) => Meant::None,
-            (Some((Same::Yes, thing)), false) => Meant::One(thing),
-            (Some((_, thing)), false) => Meant::Perhaps(thing),
+            (Some((Same::Yes, _, thing)), false) => Meant::One(thing),
+            (Some((_, other, thing)), false) => {
+                let open = self.places.why_open(other, id).filter(|_| other.same(id) == Same::Yes);
+                Meant::Perhaps(thing, open)
+            }
             _ => Meant::Several,
         }
     }
@@ -155,11 +131,11 @@ impl Register {
 
 /// Resources that are one and the same, in the order of the first of each, with all that is known of them. What is written
 /// without a place is the one of its name that has one, if there is only one in other files, or other templates of one: a template says
-/// of its own that they are two by saying another place of each. What is `mentioned` besides says places too.
-pub(super) fn distinct<'r>(resources: &[&'r Resource], mentioned: &[Identity]) -> Vec<(Identity, Vec<&'r Resource>)> {
+/// of its own that they are two by saying another place of each. What else the files say is in `places`.
+pub(super) fn distinct<'r>(resources: &[&'r Resource], places: &Places) -> Vec<(Identity, Vec<&'r Resource>)> {
     let ids: Vec<Identity> = resources.iter().map(|one| Identity::of(one)).collect();
-    let sources: Vec<_> = resources.iter().map(|one| (one.body.at.file, one.template)).collect();
-    let first = firsts(&ids, &sources, mentioned);
+    let sources: Vec<_> = resources.iter().map(|one| one.target.template).collect();
+    let first = firsts(&ids, &sources, places);
     let mut made: Vec<(Identity, Vec<&Resource>)> = Vec::new();
     let mut places: HashMap<usize, usize> = HashMap::new();
     for ((resource, id), first) in resources.iter().zip(ids).zip(first) {
@@ -178,19 +154,17 @@ pub(super) fn distinct<'r>(resources: &[&'r Resource], mentioned: &[Identity]) -
 }
 
 /// For each identity the one that stands for it.
-fn firsts(ids: &[Identity], sources: &[(u16, u32)], mentioned: &[Identity]) -> Vec<usize> {
+fn firsts(ids: &[Identity], sources: &[u32], places: &Places) -> Vec<usize> {
     let mut order: Vec<usize> = (0..ids.len()).collect();
     order.sort_by_key(|index| (2 - ids[*index].known_parts(), *index));
-    let mut register = Register::default();
-    register.mention_all(ids);
-    register.mention_all(mentioned);
+    let mut register = Register::at(places.clone().mentioned(ids));
     let held: HashSet<_> = sources.iter().copied().zip(ids.iter().map(Identity::exact)).collect();
     let mut same: Vec<usize> = (0..ids.len()).collect();
     for index in order {
         let of_others = |other: &Identity| !held.contains(&(sources[index], other.exact()));
         match register.meant_among(&ids[index], of_others) {
             Meant::One(other) => same[index] = other,
-            Meant::None | Meant::Perhaps(_) | Meant::Several => register.add(&ids[index], index),
+            Meant::None | Meant::Perhaps(..) | Meant::Several => register.add(&ids[index], index),
         }
     }
     same
@@ -232,9 +206,9 @@ mod tests {
         let mut register = Register::default();
         register.add(&Identity::meant_by(&one), 0);
         assert_eq!(register.meant(&Identity::meant_by(&one.clone())), Meant::One(0));
-        assert_eq!(register.meant(&Identity::meant_by(&other)), Meant::Perhaps(0));
-        assert_eq!(register.meant(&Identity::referred("spokes")), Meant::Perhaps(0));
-        assert_eq!(register.meant(&at("a", "spokes")), Meant::Perhaps(0));
+        assert_eq!(register.meant(&Identity::meant_by(&other)), Meant::Perhaps(0, None));
+        assert_eq!(register.meant(&Identity::referred("spokes")), Meant::Perhaps(0, None));
+        assert_eq!(register.meant(&at("a", "spokes")), Meant::Perhaps(0, None));
         register.add(&Identity::meant_by(&other), 1);
         assert_eq!(register.meant(&Identity::meant_by(&other)), Meant::One(1));
         assert_eq!(register.meant(&Identity::referred("spokes")), Meant::Several);
@@ -253,8 +227,8 @@ mod tests {
         let mut register = Register::default();
         register.add(&placed(&one), 0);
         assert_eq!(register.meant(&placed(&one)), Meant::One(0));
-        assert_eq!(register.meant(&placed(&other)), Meant::Perhaps(0));
-        assert_eq!(register.meant(&at("rg", "x")), Meant::Perhaps(0));
+        assert_eq!(register.meant(&placed(&other)), Meant::Perhaps(0, None));
+        assert_eq!(register.meant(&at("rg", "x")), Meant::Perhaps(0, None));
         assert_eq!(register.meant(&Identity::referred("x")), Meant::One(0));
         register.add(&placed(&other), 1);
         assert_eq!(register.meant(&placed(&other)), Meant::One(1));
@@ -262,8 +236,8 @@ mod tests {
         assert_eq!(
             firsts(
                 &[placed(&stand_in("rg")), placed(&stand_in("rg"))],
-                &[(0, 0), (1, 0)],
-                &[]
+                &[0, 1],
+                &Places::default()
             ),
             [0, 1]
         );
@@ -292,13 +266,13 @@ mod tests {
         assert_eq!(
             firsts(
                 &[name.clone(), at("a", "x"), name.clone()],
-                &[(0, 0), (1, 0), (2, 0)],
-                &[]
+                &[0, 1, 2],
+                &Places::default()
             ),
             [1, 1, 1]
         );
         assert_eq!(
-            firsts(&[name, at("a", "x"), at("b", "x")], &[(0, 0), (1, 0), (2, 0)], &[]),
+            firsts(&[name, at("a", "x"), at("b", "x")], &[0, 1, 2], &Places::default()),
             [0, 1, 2]
         );
     }

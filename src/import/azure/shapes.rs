@@ -36,7 +36,13 @@ pub(super) struct Found {
 
 /// Adds what the documents of a file hold. The answer is whether that is anything.
 pub(super) fn find(budget: &Budget, given: &Given, documents: &[Value], found: &mut Found) -> Result<bool, Exhausted> {
-    let mut finder = Finder { budget, given, found };
+    let file = budget.deployment();
+    let mut finder = Finder {
+        budget,
+        given,
+        found,
+        file,
+    };
     let seen = match documents {
         [document] => finder.document(document, &Path::default())?,
         _ => finder.list(documents, &Path::default())?,
@@ -78,6 +84,8 @@ struct Finder<'a> {
     budget: &'a Budget,
     given: &'a Given,
     found: &'a mut Found,
+    /// Number of what stands outside any template.
+    file: u32,
 }
 
 impl Finder<'_> {
@@ -95,14 +103,16 @@ impl Finder<'_> {
         }
         let kind = kind_of(value);
         if kind.is_some() || may_hold_resources(value) {
-            let met = arm::resource(self.budget, value, kind.as_deref(), is_printed(value), path)?;
+            let met = arm::resource(self.budget, value, kind.as_deref(), is_printed(value), path, self.file)?;
             if !met.is_empty() {
                 self.found.resources.extend(met);
                 return Ok(Seen::READ);
             }
         }
         if is_collection(value) {
-            self.found.bare.push((evaluate(self.budget, value)?, path.clone()));
+            self.found
+                .bare
+                .push((evaluate(self.budget, value, self.file)?, path.clone()));
             return Ok(Seen::READ);
         }
         self.inside(object, path)

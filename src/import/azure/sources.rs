@@ -9,6 +9,7 @@ use super::{
     groups::{self, Collections, Entry, origin, unknown},
     identity::Identity,
     names::NO_NAME,
+    places::Places,
     register::{Meant, Register, distinct},
     schema::Shape,
     shapes::{FIREWALL, GROUP, OLD_GROUP, POLICY},
@@ -21,6 +22,9 @@ use crate::import::{
     value::{Unknown, Value},
 };
 use std::{collections::HashMap, sync::Arc};
+
+/// Why two are not known to be one.
+const NOT_KNOWN: &str = "its name or its resource group is not known";
 
 /// Whether a resource is put together here.
 pub(super) fn takes(resource: &Resource) -> bool {
@@ -69,7 +73,7 @@ impl Body {
             origin: origin(resource),
             doubt: resource.doubt.clone(),
             deployment: resource.deployment,
-            template: resource.template,
+            template: resource.target.template,
         }
     }
 
@@ -116,9 +120,10 @@ impl Sources {
             wanted.copied().collect()
         };
         let mut sources = Self::default();
-        sources.policies(&of_kind(&[POLICY]), &mentioned(resources));
+        let places = Places::named(resources);
+        sources.policies(&of_kind(&[POLICY]), places.clone().mentioned(&mentioned(resources)));
         let alone = resources.iter().all(|one| one.kind == FIREWALL) && bare.is_empty();
-        sources.firewalls(import, &of_kind(&[FIREWALL]), alone);
+        sources.firewalls(import, &of_kind(&[FIREWALL]), alone, places);
         sources.loose(import, resources);
         sources.groups(import, &of_kind(&[GROUP, OLD_GROUP]));
         sources.listed(import);
@@ -137,6 +142,24 @@ impl Sources {
             Meant::None => self.firewalls.meant(id),
             meant => meant,
         }
+    }
+
+    /// Why no policy is the one that is meant.
+    pub fn why_none(&self, id: &Identity) -> String {
+        let none = "is in none of the files";
+        let what = match self.policies.meant(id) {
+            _ if id.is_nameless() => format!("{none}, or which one it is is not known"),
+            Meant::Perhaps(_, open) => {
+                let why = open.unwrap_or(NOT_KNOWN);
+                return format!("may be that of the files or another: {why}");
+            }
+            Meant::Several => return "may be each of several of the files".into(),
+            Meant::One(_) | Meant::None if self.policies.has_name(id) => {
+                format!("{none}, which have one of this name in another resource group or subscription")
+            }
+            Meant::One(_) | Meant::None => none.into(),
+        };
+        format!("{what}: give that one too")
     }
 
     /// What the parents of a policy allow is in doubt if it is itself. The chain is in the order of evaluation.
@@ -176,18 +199,21 @@ impl Sources {
         place
     }
 
-    /// Policies; those of one identity become one. Others are `mentioned`.
-    fn policies(&mut self, resources: &[&Resource], mentioned: &[Identity]) {
-        self.policies.mention_all(mentioned);
-        for (id, members) in distinct(resources, mentioned) {
+    /// Policies; those of one identity become one.
+    fn policies(&mut self, resources: &[&Resource], places: Places) {
+        let distinct = distinct(resources, &places);
+        self.policies = Register::at(places);
+        for (id, members) in distinct {
             let place = self.push_policy(&id, NO_NAME, origin(members[0]));
             self.all[place].bodies = members.into_iter().map(Body::of).collect();
         }
     }
 
     /// Firewalls with rules of their own. One with a policy has none that count; one without either counts if it is `alone`.
-    fn firewalls(&mut self, import: &Import<'_>, resources: &[&Resource], alone: bool) {
-        for (id, members) in distinct(resources, &[]) {
+    fn firewalls(&mut self, import: &Import<'_>, resources: &[&Resource], alone: bool, places: Places) {
+        let distinct = distinct(resources, &places);
+        self.firewalls = Register::at(places);
+        for (id, members) in distinct {
             let groups: Vec<GroupSource> = members
                 .iter()
                 .filter_map(|member| groups::classic(import.budget, member))
@@ -239,7 +265,7 @@ impl Sources {
                     let place = self.push_policy(&policy, NO_NAME, origin(resource));
                     self.attach(import, place, group, id.word());
                 }
-                Meant::None | Meant::Perhaps(_) | Meant::Several => orphans.push((policy, group, id.word())),
+                Meant::None | Meant::Perhaps(..) | Meant::Several => orphans.push((policy, group, id.word())),
             }
         }
         for (policy, group, word) in orphans {
@@ -252,15 +278,13 @@ impl Sources {
     fn adopt(&mut self, import: &Import<'_>, policy: &Identity, mut group: GroupSource, word: Word) {
         match self.policies.meant(policy) {
             Meant::One(place) => self.attach(import, place, group, word),
-            Meant::Perhaps(place) => {
+            Meant::Perhaps(place, open) => {
                 let of = &self.all[place];
                 let stand_ins = of.bodies.is_empty() && !of.id.is_nameless() && !policy.is_nameless();
-                // Its name is the same and its place may be, but there are several such places.
-                let elsewhere = of.id.same(policy) == Same::Yes;
                 let same_place = of.id.same_place(policy) == Same::Yes;
-                let is_only = self.policies.len() == 1 && !stand_ins && !elsewhere && same_place;
+                let is_only = self.policies.len() == 1 && !stand_ins && open.is_none() && same_place;
                 if !is_only {
-                    let why = "whether it is of this policy: its name or its resource group is not known".to_owned();
+                    let why = format!("whether it is of this policy: {}", open.unwrap_or(NOT_KNOWN));
                     group.doubt.get_or_insert_with(|| unknown(why, group.origin.at));
                 }
                 self.attach(import, place, group, word);

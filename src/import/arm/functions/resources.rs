@@ -146,7 +146,7 @@ fn here(target: &Target, at: Place) -> (Text, Text) {
         match said.as_ref().map(|value| &value.kind) {
             Some(Kind::Text(said)) => text.push(said),
             said => {
-                let here = matches!(said, None | Some(Kind::Null));
+                let here = matches!(said, None | Some(Kind::Null)).then_some(target.template);
                 text.push_unknown(
                     stand_in,
                     Unknown {
@@ -176,7 +176,7 @@ fn is_guid(text: &str) -> bool {
 }
 
 fn unknown(what: &str, at: Place) -> Unknown {
-    let (why, perhaps, here) = (format!("{what} is known to Azure alone").into(), false, false);
+    let (why, perhaps, here) = (format!("{what} is known to Azure alone").into(), false, None);
     Unknown { why, at, perhaps, here }
 }
 

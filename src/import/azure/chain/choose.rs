@@ -106,8 +106,8 @@ impl Gather<'_> {
         for user in users().filter(|user| meant(sources, &user.policy).is_none()) {
             let why = match &user.policy {
                 Base::Named(policy) if policy.has_known_name() => {
-                    let policy = policy.last().unwrap_or_default();
-                    format!("it uses the policy `{policy}`, which is in none of the files: give that one too")
+                    let name = policy.last().unwrap_or_default();
+                    format!("it uses the policy `{name}`, which {}", sources.why_none(policy))
                 }
                 Base::None => continue,
                 _ if no_other => continue,

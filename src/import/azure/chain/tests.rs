@@ -1,5 +1,6 @@
 mod deployments;
 mod doubt;
+mod elsewhere;
 mod paths;
 mod printed;
 mod same;
@@ -687,7 +688,12 @@ fn an_ip_group_is_told_by_its_resource_group_too() {
         ]))]
     };
     assert_eq!(rules(&one("'c', ")), ["g/c/r absent"]);
-    assert_eq!(rules(&one("")), ["g/c/r carried"], "there is only one");
+    assert_eq!(rules(&one("'b', ")), ["g/c/r carried"]);
+    assert_eq!(
+        rules(&one("")),
+        ["g/c/r absent"],
+        "the template refers to one where it is deployed"
+    );
     let perhaps = resource("ipGroups", "spokes", json!({"ipAddresses": ["10.0.0.0/8"]}));
     let perhaps = with(perhaps, "condition", json!("[parameters('deploy')]"));
     assert_eq!(

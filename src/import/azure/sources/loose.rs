@@ -47,14 +47,14 @@ impl Sources {
             let id = Identity::of(resource).parent();
             let meant = self.firewalls.meant(&id);
             let place = match meant {
-                Meant::One(place) | Meant::Perhaps(place) => place,
+                Meant::One(place) | Meant::Perhaps(place, _) => place,
                 Meant::None | Meant::Several => self.push_firewall(&id, origin(resource)),
             };
             let collection = (resource.body.clone(), Shape::Classic(section), origin(resource));
             by_firewall.entry(place).or_default().push(collection);
             let of_another = || {
                 let nameless = id.is_nameless() || self.all[place].id.is_nameless();
-                let doubted = matches!(meant, Meant::Perhaps(_)) && !nameless;
+                let doubted = matches!(meant, Meant::Perhaps(..)) && !nameless;
                 doubted.then(|| unknown("whether it is of this firewall".to_owned(), resource.body.at))
             };
             // What one of them allows is in doubt with another: they make one group.

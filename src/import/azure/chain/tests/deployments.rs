@@ -154,3 +154,34 @@ fn a_list_of_protocols_that_is_empty_says_nothing_beside_another() {
         "ipProtocols": ["TCP"], "protocols": []});
     assert!(told(&[template(json!([group]))]).is_ok());
 }
+
+/// Two deployments of one file into resource groups that are parameters without a value, with these resources, beside others.
+fn twice(one: Value, other: Value, beside: Value) -> Value {
+    let into = |group: &str, resources: Value| {
+        let name = format!("[parameters('{group}')]");
+        with(nested(resources), "resourceGroup", name.into())
+    };
+    let mut all = vec![into("prefix", one), into("n", other)];
+    all.extend(beside.as_array().unwrap().iter().cloned());
+    asking(Value::Array(all))
+}
+
+#[test]
+fn two_resource_groups_that_are_not_known_may_be_one() {
+    let named = "[resourceId(parameters('n'), 'Microsoft.Network/ipGroups', 'i')]";
+    let ip_groups = |other: &str, action: &str| {
+        let [one, other] = ["10.0.0.0/8", other].map(|address| json!([ip_group("i", json!([address]))]));
+        twice(one, other, json!([from("p/g", action, named)]))
+    };
+    assert_eq!(rules(&[ip_groups("10.0.0.1", "Allow")]), ["g/c/r absent"]);
+    stops(&[ip_groups("10.0.0.1", "Deny")], "that may be this one");
+    assert_eq!(rules(&[ip_groups("10.0.0.0/8", "Allow")]), ["g/c/r carried"]);
+    let groups = twice(
+        json!([policy("p", json!({})), group("p/g", "Allow")]),
+        json!([policy("p", json!({})), group("p/g", "Deny")]),
+        json!([]),
+    );
+    stops(&[groups], "whether this is the same one is not known");
+    let groups = twice(json!([group("p/g", "Allow")]), json!([group("p/g", "Deny")]), json!([]));
+    assert_eq!(rules(&[groups]), ["g/c/r absent", "g-2/c/r approximated"]);
+}

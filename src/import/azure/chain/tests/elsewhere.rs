@@ -1,0 +1,136 @@
+//! Where a template is deployed is none of the places that its own deployments name, as far as anybody can tell.
+
+use super::*;
+
+/// A deployment into another resource group, of its own scope.
+fn into(resources: Value) -> Value {
+    json!({"type": "Microsoft.Resources/deployments", "name": "there", "resourceGroup": "rg-b",
+        "properties": {"expressionEvaluationOptions": {"scope": "inner"}, "template": template(resources)}})
+}
+
+fn existing(resource: Value) -> Value {
+    with(resource, "existing", json!(true))
+}
+
+fn ip_group(address: &str) -> Value {
+    resource("ipGroups", "i", json!({"ipAddresses": [address]}))
+}
+
+/// The group, with this IP group as the source of its rule.
+fn from(name: &str, action: &str, ip_group: &str) -> Value {
+    let mut group = group(name, action);
+    let rule = &mut group["properties"]["ruleCollections"][0]["rules"][0];
+    rule["sourceIpGroups"] = json!([ip_group]);
+    rule.as_object_mut().unwrap().remove("sourceAddresses");
+    group
+}
+
+fn firewall(policy: &str) -> Value {
+    resource("azureFirewalls", "f", json!({"firewallPolicy": {"id": policy}}))
+}
+
+const WHY: &str =
+    "one is where the template is deployed, the other in a resource group or subscription that a deployment";
+
+fn own(kind: &str, name: &str) -> String {
+    format!("[resourceId('Microsoft.Network/{kind}', '{name}')]")
+}
+
+fn there(kind: &str, name: &str) -> String {
+    format!("[resourceId('rg-b', 'Microsoft.Network/{kind}', '{name}')]")
+}
+
+#[test]
+fn a_group_of_a_policy_that_the_template_has_not_is_not_of_one_that_it_deploys_elsewhere() {
+    let made = |deployment: Value, action: &str| {
+        let all = json!([deployment, group("p/g", action)]);
+        let rules = rules(&[template(all)]);
+        rules.last().cloned()
+    };
+    let deployed = || into(json!([policy("p", json!({}))]));
+    let mut subscription = with(deployed(), "subscriptionId", json!("other"));
+    subscription.as_object_mut().unwrap().remove("resourceGroup");
+    let outer = with(
+        deployed(),
+        "properties",
+        json!({"template": {"resources": [policy("p", json!({}))]}}),
+    );
+    for deployment in [deployed(), subscription, outer] {
+        assert_eq!(made(deployment.clone(), "Allow"), Some("g/c/r absent".into()));
+        assert_eq!(made(deployment, "Deny"), Some("g/c/r approximated".into()));
+    }
+    let both = json!([existing(policy("p", json!({}))), deployed(), group("p/g", "Allow")]);
+    assert_eq!(rules(&[template(both)]), ["g/c/r absent"]);
+    // The other way round: the group is of a policy of the other resource group.
+    let group_there = |action: &str| template(json!([policy("p", json!({})), into(json!([group("p/g", action)]))]));
+    assert_eq!(rules(&[group_there("Allow")]), ["g/c/r absent"]);
+    assert_eq!(rules(&[group_there("Deny")]), ["g/c/r approximated"]);
+    // Where it is deployed is said by nobody: it is the same.
+    let here = with(deployed(), "resourceGroup", json!("[resourceGroup().name]"));
+    assert_eq!(made(here, "Allow"), Some("g/c/r carried".into()));
+}
+
+#[test]
+fn an_ip_group_of_another_resource_group_fills_no_rule() {
+    let here =
+        |action: &str, id: &str| template(json!([into(json!([ip_group("10.0.0.0/8")])), from("p/g", action, id)]));
+    assert_eq!(rules(&[here("Allow", &own("ipGroups", "i"))]), ["g/c/r absent"]);
+    stops(
+        &[here("Deny", &own("ipGroups", "i"))],
+        "which IP group is meant is not known",
+    );
+    assert_eq!(rules(&[here("Deny", &there("ipGroups", "i"))]), ["g/c/r carried"]);
+    let other = |action: &str| {
+        let group = from("p/g", action, &own("ipGroups", "i"));
+        template(json!([ip_group("10.0.0.0/8"), into(json!([group]))]))
+    };
+    assert_eq!(rules(&[other("Allow")]), ["g/c/r absent"]);
+    stops(&[other("Deny")], WHY);
+}
+
+#[test]
+fn a_firewall_and_a_child_mean_a_policy_of_their_own_resource_group() {
+    let base_of = |id: String| policy("child", base(&id));
+    for user in [firewall, |id: &str| policy("child", base(id))] {
+        let files = |id: String| {
+            template(json!([
+                into(json!([policy("p", json!({})), group("p/g", "Allow")])),
+                user(&id)
+            ]))
+        };
+        stops(&[files(own("firewallPolicies", "p"))], WHY);
+        assert_eq!(rules(&[files(there("firewallPolicies", "p"))]), ["g/c/r carried"]);
+        let from_there = |id: String| {
+            let all = json!([policy("p", json!({})), group("p/g", "Allow"), into(json!([user(&id)]))]);
+            template(all)
+        };
+        stops(&[from_there(own("firewallPolicies", "p"))], WHY);
+    }
+    // What a deployment gives out is where it was made.
+    let mut deployment = into(json!([policy("p", json!({})), group("p/g", "Deny")]));
+    deployment["properties"]["template"]["outputs"] =
+        json!({"id": {"type": "string", "value": own("firewallPolicies", "p")}});
+    let child = base_of("[reference('there').outputs.id.value]".into());
+    assert_eq!(rules(&[template(json!([deployment, child]))]), ["g/c/r carried"]);
+}
+
+#[test]
+fn what_other_files_say_is_where_the_template_is_deployed() {
+    let printed = |rest: &str, resource: Value| with(resource, "id", id("rg-b", rest).into());
+    let own_group = || template(json!([from("p/g", "Allow", &own("ipGroups", "i"))]));
+    let ip_group = ip_group("10.0.0.0/8");
+    assert_eq!(
+        rules(&[own_group(), printed("ipGroups/i", ip_group.clone())]),
+        ["g/c/r carried"]
+    );
+    // Another template's deployment says it as well.
+    let main = template(json!([into(json!([policy("p", json!({})), ip_group.clone()]))]));
+    assert_eq!(rules(&[own_group(), main.clone()]), ["g/c/r carried"]);
+    // Two of one file are two templates.
+    assert_eq!(rules(&[json!([own_group(), main])]), ["g/c/r carried"]);
+    // What was cut out of one and put into a list is one.
+    assert_eq!(
+        rules(&[json!([own_group()["resources"][0], into(json!([ip_group]))])]),
+        ["g/c/r absent"]
+    );
+}
