@@ -284,7 +284,7 @@ impl Sources {
                 let same_place = of.id.same_place(policy) == Same::Yes;
                 let is_only = self.policies.len() == 1 && !stand_ins && open.is_none() && same_place;
                 if !is_only {
-                    let why = format!("whether it is of this policy: {}", open.unwrap_or(NOT_KNOWN));
+                    let why = format!("it may be of another policy than this: {}", open.unwrap_or(NOT_KNOWN));
                     group.doubt.get_or_insert_with(|| unknown(why, group.origin.at));
                 }
                 self.attach(import, place, group, word);
