@@ -17,7 +17,7 @@ use proptest::{collection::vec, prelude::*, sample::select};
 use std::net::IpAddr;
 
 /// Few names, so that most rules have something to say of most attempts.
-fn name() -> impl Strategy<Value = Fqdn> {
+pub(super) fn name() -> impl Strategy<Value = Fqdn> {
     let names = ["a.test", "b.test", "x.a.test", "ab.test", "b.x"];
     select(names.map(|name| Fqdn::parse(name).expect("a name")).to_vec())
 }
@@ -38,7 +38,7 @@ fn who() -> impl Strategy<Value = Sources> {
     prop_oneof![1 => Just(Sources::Any { written: true }), 1 => sources()]
 }
 
-fn application_rule() -> impl Strategy<Value = ApplicationRule> {
+pub(super) fn application_rule() -> impl Strategy<Value = ApplicationRule> {
     let ports = proptest::option::weighted(0.2, vec(port(), 0..3));
     let target = (pattern(), ports, any::<bool>()).prop_map(|(pattern, ports, wide)| TargetFqdn {
         pattern,

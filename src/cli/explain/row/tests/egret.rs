@@ -1,0 +1,189 @@
+//! Rows that egret wrote: names at the proxy port with where they led, and what came of the destination.
+
+use super::*;
+
+/// A name that egret denied by network rules, at the proxy port.
+fn of_egret(more: &str) -> String {
+    let row = azure(
+        "AZFWNetworkRule",
+        &format!(
+            r#""Protocol":"TCP","DestinationIp":"","DestinationPort":443,"Action":"Deny","egret":{{"reason":"RuleMatched",{more}}}"#
+        ),
+    );
+    row.replace(
+        r#""Action":"Deny""#,
+        r#""Action":"Deny","RuleCollectionGroup":"default","RuleCollection":"gone","Rule":"r""#,
+    )
+}
+
+/// The table of network rules writes TCP, whatever was spoken: without the rule, application rules are asked.
+#[test]
+fn a_row_of_network_rules_may_be_let_through_by_an_application_rule_today() {
+    let http = "protocols = [{ type = \"Http\", port = 443 }]\n";
+    let both = "protocols = [{ type = \"Http\", port = 443 }, { type = \"Https\", port = 443 }]\n";
+    let explicit = |protocols: &str| format!("explicit_network_rules = true\n{}{protocols}", policy(&[]));
+    let named = |requested: &str| of_egret(&format!(r#""fqdn":"aud.contoso.com","requested":"{requested}""#));
+    let routed = azure(
+        "AZFWNetworkRule",
+        r#""Protocol":"TCP","DestinationIp":"203.0.113.77","DestinationPort":443,"Action":"Deny","RuleCollectionGroup":"default","RuleCollection":"gone","Rule":"r""#,
+    );
+    let depends = "depending on whether TLS or HTTP is spoken";
+    for (policy, row, said) in [
+        (explicit(both), named("aud.contoso.com:443"), Ok("Allow")),
+        (explicit(both), named("aud.contoso.com"), Ok("Allow")),
+        (explicit(http), named("aud.contoso.com"), Ok("Allow")),
+        (explicit(""), named("aud.contoso.com"), Ok("Deny")),
+        (explicit(""), named("aud.contoso.com:443"), Err(depends)),
+        (
+            explicit(""),
+            of_egret(r#""fqdn":"aud.fabrikam.com","requested":"aud.fabrikam.com:443""#),
+            Ok("Deny"),
+        ),
+        (policy(&[]), routed.clone(), Err("what is spoken, and to which name")),
+        (policy(&[]), routed.replace("443", "22"), Ok("Deny")),
+        (policy(&[]), routed.replace("TCP", "UDP"), Ok("Deny")),
+        (policy(&[("Deny", ALL_IPV4)]), routed.clone(), Ok("Deny")),
+        (policy(&[("Allow", ALL_IPV4)]), routed, Ok("Allow")),
+    ] {
+        match (compare(&policy, &row), said) {
+            (Ok((word, _)), Ok(wanted)) => assert_eq!(word, wanted, "{policy}{row}"),
+            (Err(error), Err(wanted)) => assert!(error.to_string().contains(wanted), "{error}"),
+            (found, wanted) => panic!("{policy}{row}: {found:?}, not {wanted:?}"),
+        }
+    }
+}
+
+/// Two addresses, of which a collection in audit mode would deny the first: the gateway tells it as allowed.
+#[test]
+fn a_name_is_judged_by_all_the_addresses_that_the_row_says_it_led_to() {
+    let net = |mode: &str, to: &str| {
+        format!(
+            "explicit_network_rules = true\n{}\n[[network_rule_collection]]\nname = \"n\"\npriority = 100\naction = \"Deny\"\n{mode}\n\
+             [[network_rule_collection.rule]]\nname = \"r\"\nprotocols = [\"TCP\"]\nsource_addresses = [\"*\"]\n\
+             destination_ports = [\"443\"]\ndestination_addresses = [{to}]\n",
+            policy(&[])
+        )
+    };
+    let (one, two) = ("\"203.0.113.1\"", "\"203.0.113.1\", \"203.0.113.3\"");
+    let dns = r#""dns":["api.contoso.com A 203.0.113.1 (zone ., server record, 300 s)","api.contoso.com A 203.0.113.3 (zone ., server record, 300 s)"]"#;
+    let row = |more: &str| {
+        let rule = r#""RuleCollectionGroup":"default","RuleCollection":"app","Rule":"c""#;
+        azure(
+            "AZFWApplicationRule",
+            &format!(
+                r#""Protocol":"HTTPS","DestinationPort":443,"Fqdn":"api.contoso.com","Action":"Allow",{rule},"egret":{{"reason":"RuleMatched",{dns}{more}}}"#
+            ),
+        )
+    };
+    let (audit, enforce) = ("mode = \"audit\"", "");
+    let dialled = r#","address":"203.0.113.1""#;
+    for (mode, to, more, said) in [
+        (audit, one, dialled, Ok("Allow")),
+        (audit, two, dialled, Ok("Deny")),
+        (enforce, one, dialled, Ok("Allow")),
+        (enforce, two, dialled, Ok("Deny")),
+        // Whether the other address would be dialled is not known: nobody may have vouched for it.
+        (
+            enforce,
+            "\"203.0.113.3\"",
+            r#","refused":["203.0.113.1"]"#,
+            Err("which of its addresses are dialled"),
+        ),
+        (enforce, two, r#","refused":["203.0.113.1"]"#, Ok("Deny")),
+    ] {
+        match (compare(&net(mode, to), &row(more)), said) {
+            (Ok((word, _)), Ok(wanted)) => assert_eq!(word, wanted, "{mode} {to}"),
+            (Err(error), Err(wanted)) => assert!(error.to_string().contains(wanted), "{error}"),
+            (found, wanted) => panic!("{mode} {to} {more}: {found:?}, not {wanted:?}"),
+        }
+    }
+}
+
+/// At the proxy port a name is judged before anybody asks where it leads, and for the protocol that it settles.
+#[test]
+fn no_rule_for_addresses_decides_a_name_that_is_not_let_in() {
+    let denied = |name: &str| {
+        application(&format!(
+            r#""Fqdn":"{name}","Action":"Deny","egret":{{"reason":"NoRuleMatched","name_source":"connect","requested":"{name}:443"}}"#
+        ))
+        .replace("\"IsExplicitProxyRequest\":false", "\"IsExplicitProxyRequest\":true")
+    };
+    let explicit = |rules: String| format!("explicit_network_rules = true\n{rules}");
+    let some = explicit(policy(&[("Deny", SOMEWHERE)]));
+    let (_, said) = compare(&some, &denied("nope.example")).expect("comparable");
+    assert!(
+        said.contains("now        Deny, NoRuleMatched\n           decided alike\n"),
+        "{said}"
+    );
+    let http = explicit(policy(&[("Deny", SOMEWHERE)])).replace(
+        "destination_fqdns = [\"*.contoso.com\"]\n",
+        "destination_fqdns = [\"*.contoso.com\"]\nprotocols = [{ type = \"Http\", port = 443 }]\n",
+    );
+    let led =
+        r#""fqdn":"api.contoso.com","requested":"api.contoso.com:443","dns":["api.contoso.com A 198.51.100.7 (zone)"]"#;
+    let (_, said) = compare(&http, &of_egret(&format!(r#"{led},"name_source":"connect""#))).expect("comparable");
+    assert!(
+        said.contains("now        Deny, RuleMatched by default/n0/r\n"),
+        "{said}"
+    );
+    let (_, said) = compare(&http, &of_egret(led)).expect("comparable");
+    assert!(
+        said.contains("RuleMatched by default/n0/r or the default (NoRuleMatched)\n"),
+        "{said}"
+    );
+}
+
+/// Vetting takes it out of the answer before rules are asked, and the row tells it as the destination.
+#[test]
+fn an_address_that_is_never_dialled_is_no_way_round_a_denial() {
+    let denied = format!("explicit_network_rules = true\n{}", policy(&[("Deny", SOMEWHERE)]));
+    let row = of_egret(
+        r#""fqdn":"api.contoso.com","requested":"api.contoso.com:443","name_source":"sni","refused":["169.254.1.1","198.51.100.7"],"dns":["api.contoso.com A 169.254.1.1 (zone)","api.contoso.com A 198.51.100.7 (zone)"]"#,
+    );
+    let row = row.replace(r#""DestinationIp":"""#, r#""DestinationIp":"169.254.1.1""#);
+    assert_eq!(compare(&denied, &row).expect("comparable").0, "Deny");
+}
+
+/// The rules allowed it, and its destination did not answer: `Action` is theirs.
+#[test]
+fn an_allowed_row_whose_destination_did_not_answer_is_compared() {
+    let row = |reason: &str| application(&format!(r#"{ALLOWED},"egret":{{"reason":"{reason}"}}"#));
+    let (word, said) = compare(&policy(&[]), &row("UpstreamRefused")).expect("comparable");
+    assert_eq!(word, "Allow");
+    assert!(said.contains("decided alike\n"), "{said}");
+    let denied = row("UpstreamRefused").replace("\"Allow\"", "\"Deny\"");
+    assert!(
+        compare(&policy(&[]), &denied).is_err(),
+        "let through in audit mode, or not at all"
+    );
+}
+
+/// What audit mode let through is told as the rules' denial, whatever became of it.
+#[test]
+fn a_row_of_audit_mode_whose_destination_did_not_answer_is_compared() {
+    let row = |reason: &str| {
+        let by_rule = ALLOWED.replace("\"app\"", "\"n0\"").replace("\"c\"", "\"r\"");
+        let egret = format!(r#""egret":{{"reason":"{reason}","mode":"audit","audit":{{"action":"Deny"}}}}"#);
+        azure(
+            "AZFWNetworkRule",
+            &format!(r#""Protocol":"TCP","DestinationIp":"198.51.100.7","DestinationPort":443,{by_rule},{egret}"#),
+        )
+    };
+    for (now, word, end) in [
+        ("Deny", "Deny", "decided alike\n"),
+        ("Allow", "Allow", "decided otherwise\n"),
+    ] {
+        let network: Network = if now == "Deny" {
+            &[("Deny", SOMEWHERE)]
+        } else {
+            &[("Allow", SOMEWHERE)]
+        };
+        let policy = format!("explicit_network_rules = true\n{}", policy(network));
+        for reason in ["UpstreamRefused", "RuleMatched"] {
+            let row = row(reason).replace(r#""Fqdn":"api.contoso.com","#, "");
+            let (found, said) = compare(&policy, &row).expect("comparable");
+            assert_eq!(found, word, "{reason}: {said}");
+            assert!(said.contains(end), "{reason}: {said}");
+        }
+    }
+}
