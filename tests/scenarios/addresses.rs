@@ -2,6 +2,7 @@
 //!
 //! Where "nothing is dialled" is the claim, every address there is leads to a sink that counts who connects to it.
 
+use crate::far::nobody;
 use crate::flight::with_sink;
 use crate::sink::Sink;
 use crate::world::{Builder, World, until};
@@ -9,7 +10,7 @@ use egret::lab::client::Hello;
 use egret::lab::dns::{Behaviour, LabDns};
 use hickory_proto::rr::{RData, RecordType, rdata::A};
 use serde_json::json;
-use std::net::{IpAddr, Ipv4Addr, TcpListener, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
@@ -186,7 +187,7 @@ async fn d_03_refused_addresses_of_a_mixed_answer_are_not_dialled_and_are_named(
 #[tokio::test]
 async fn d_03_refused_addresses_are_no_fallback_when_the_public_one_is_down() {
     let sink = Sink::start().await;
-    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let closed = nobody();
     let world = World::builder()
         .config(&format!(
             "[[dial.override]]\nfrom = \"203.0.113.99:*\"\nto = \"{closed}\"\n"

@@ -3,7 +3,7 @@
 use crate::world::{Builder, World};
 use egret::lab::client::{Client, Hello, Wire};
 use socket2::{Domain, Socket, Type};
-use std::net::{SocketAddr, TcpListener as StdListener, TcpStream as StdStream};
+use std::net::{SocketAddr, TcpStream as StdStream};
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -32,9 +32,13 @@ impl BlackHole {
     }
 }
 
-/// An address of loopback on which nobody listens.
+/// An address of loopback on which nobody listens, and nobody will: the port is taken for as long as the tests run.
 pub fn nobody() -> SocketAddr {
-    StdListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+    let address = socket.local_addr().unwrap().as_socket().unwrap();
+    std::mem::forget(socket);
+    address
 }
 
 /// A page of this admin listener.
