@@ -1,7 +1,9 @@
 mod allowed;
+mod answers;
 mod declared;
 mod doubt;
 mod nested;
+mod random;
 
 use super::*;
 use crate::import::{
@@ -58,135 +60,6 @@ fn shown(value: &Value) -> String {
 
 fn made(expression: &str) -> String {
     shown(&property("", expression))
-}
-
-/// Each row from the examples of Azure's documentation of the function, or from what it says of it in words.
-#[test]
-fn functions_answer_as_documented() {
-    for (expression, expected) in [
-        ("[concat('a', 'b', 1)]", "ab1"),
-        ("[concat(createArray(1), createArray(2, 3))]", "[1,2,3]"),
-        (
-            "[format('{0}, {1}. {{x}} {2}', 'Hello', 'User', true())]",
-            "Hello, User. {x} True",
-        ),
-        ("[replace('123-123-1234', '-', '')]", "1231231234"),
-        ("[split('one,two', ',')]", "[one,two]"),
-        ("[split('one;two,three', createArray(',', ';'))]", "[one,two,three]"),
-        ("[padLeft(123, 10, '0')]", "0000000123"),
-        ("[substring('one two three', 4, 3)]", "two"),
-        ("[substring('abc', 2, 3)]", "?`substring`: beyond the end of the text"),
-        ("[toUpper('One')]", "ONE"),
-        ("[trim(' a ')]", "a"),
-        ("[startsWith('abcdef', 'AB')]", "true"),
-        ("[endsWith('abcdef', 'e')]", "false"),
-        ("[indexOf('test', 'T')]", "0"),
-        ("[lastIndexOf('test', 't')]", "3"),
-        ("[indexOf('abcdef', 'z')]", "-1"),
-        ("[join(createArray('a', 'b'), ';')]", "a;b"),
-        ("[base64ToString(base64('one, two'))]", "one, two"),
-        ("[json('{\"a\": [1, null]}')]", "{a:[1,null]}"),
-        ("[json('null')]", "null"),
-        ("[string(true())]", "True"),
-        ("[string(createObject('a', createArray(1, 'b')))]", "{\"a\":[1,\"b\"]}"),
-        (
-            "[uri('http://contoso.org/firstpath/', 'myscript.sh')]",
-            "http://contoso.org/firstpath/myscript.sh",
-        ),
-        (
-            "[uriComponent('http://contoso.com/a b')]",
-            "http%3A%2F%2Fcontoso.com%2Fa%20b",
-        ),
-        ("[uriComponentToString('a%20b')]", "a b"),
-        ("[first('One Two')]", "O"),
-        ("[first(createArray())]", "null"),
-        ("[last(createArray(1, 2))]", "2"),
-        ("[skip(createArray('one', 'two', 'three'), 2)]", "[three]"),
-        ("[take('one two', 3)]", "one"),
-        ("[take(createArray(1), 9)]", "[1]"),
-        ("[length('13 characters')]", "13"),
-        ("[contains('OneTwoThree', 'e')]", "true"),
-        ("[contains(createArray('one', 'two'), 'three')]", "false"),
-        ("[contains(createObject('One', 'a'), 'one')]", "true"),
-        ("[empty('')]", "true"),
-        ("[empty(null())]", "true"),
-        ("[range(5, 3)]", "[5,6,7]"),
-        ("[min(createArray(0, 3, 2))]", "0"),
-        ("[max(0, 3, 2)]", "3"),
-        ("[union(createArray('a', 'b'), createArray('b', 'c'))]", "[a,b,c]"),
-        (
-            "[union(createObject('a', createObject('b', 1)), createObject('A', createObject('c', 2)))]",
-            "{a:{b:1,c:2}}",
-        ),
-        ("[intersection(createArray('a', 'b'), createArray('b'))]", "[b]"),
-        ("[flatten(createArray(createArray(1), createArray(2)))]", "[1,2]"),
-        ("[array('a')]", "[a]"),
-        (
-            "[items(createObject('b', 1, 'a', 2))]",
-            "[{key:a,value:2},{key:b,value:1}]",
-        ),
-        ("[objectKeys(createObject('a', 1))]", "[a]"),
-        ("[tryGet(createObject('a', createObject('b', 1)), 'a', 'b')]", "1"),
-        ("[tryGet(createArray(1), 3)]", "null"),
-        ("[tryGet(null(), 'a')]", "null"),
-        ("[indexFromEnd(createArray(1, 2, 3), 1)]", "3"),
-        ("[coalesce(null(), 'default')]", "default"),
-        (
-            "[equals(createObject('a', 1, 'b', 2), createObject('b', 2, 'a', 1))]",
-            "true",
-        ),
-        ("[equals('a', 'A')]", "false"),
-        ("[greaterOrEquals(5, 3)]", "true"),
-        ("[less('a', 'b')]", "true"),
-        ("[and(bool('true'), not(false()))]", "true"),
-        ("[or(false(), bool(1))]", "true"),
-        ("[if(equals('a', 'a'), 'yes', div(1, 0))]", "yes"),
-        ("[add(5, 3)]", "8"),
-        ("[div(8, 3)]", "2"),
-        ("[mod(7, 3)]", "1"),
-        ("[div(1, 0)]", "?`div`: is out of range"),
-        ("[int('4')]", "4"),
-        (
-            "[filter(createArray('Evie', 'Casper', 'Indy'), lambda('name', contains(lambdaVariables('name'), 'e')))]",
-            "[Evie,Casper]",
-        ),
-        (
-            "[map(range(0, 3), lambda('i', 'at', add(lambdaVariables('i'), lambdaVariables('at'))))]",
-            "[0,2,4]",
-        ),
-        (
-            "[reduce(createArray(5, 3, 2), 0, lambda('cur', 'next', add(lambdaVariables('cur'), lambdaVariables('next'))))]",
-            "10",
-        ),
-        (
-            "[sort(createArray(2, 3, 1), lambda('a', 'b', less(lambdaVariables('a'), lambdaVariables('b'))))]",
-            "[1,2,3]",
-        ),
-        (
-            "[toObject(createArray('a'), lambda('x', lambdaVariables('x')), lambda('x', 1))]",
-            "{a:1}",
-        ),
-        (
-            "[groupBy(createArray('a', 'b', 'a'), lambda('x', lambdaVariables('x')))]",
-            "{a:[a,a],b:[b]}",
-        ),
-        (
-            "[mapValues(createObject('a', 1), lambda('v', add(lambdaVariables('v'), 1)))]",
-            "{a:2}",
-        ),
-        ("[cidrSubnet('10.144.0.0/20', 24, 1)]", "10.144.1.0/24"),
-        ("[cidrHost('10.144.3.0/24', 0)]", "10.144.3.1"),
-        ("[parseCidr('10.144.0.0/20').lastUsable]", "10.144.15.254"),
-        ("[environment().suffixes.keyvaultDns]", ".vault.azure.net"),
-        ("[createArray('a')[0]]", "a"),
-        ("[createObject('a-b', createArray(1))['a-b'][0]]", "1"),
-        ("[createArray('a')[1]]", "?a list has no that position"),
-        ("[[not an expression]", "[not an expression]"),
-        ("[nope('a')]", "?`nope`: no such function"),
-        ("[CONCAT('a', 'b')]", "ab"),
-    ] {
-        assert_eq!(made(expression), expected, "{expression}");
-    }
 }
 
 #[test]
@@ -293,82 +166,6 @@ fn whatever_is_made_of_what_is_not_known_is_not_known() {
 }
 
 #[test]
-fn a_null_or_a_link_leaves_in_doubt_whether_the_default_of_a_nested_parameter_counts() {
-    let inner = |properties: &str| {
-        let text = format!(
-            r#"{{"parameters": {{"all": {{"type": "object"}}}}, "resources": [{{
-                "type": "Microsoft.Resources/deployments", "name": "d", "properties": {{
-                    "expressionEvaluationOptions": {{"scope": "inner"}}, {properties}
-                    "template": {{"parameters": {{"p": {{"type": "array", "defaultValue": ["d"]}}}},
-                        "resources": [{{"type": "Microsoft.Network/ipGroups", "name": "g", "p": "[parameters('p')]"}}]}}
-                }}}}]}}"#
-        );
-        let resources = deployed(&one(&text), &Given::default()).unwrap();
-        shown(resources[0].body.written("p").unwrap())
-    };
-    assert_eq!(inner(""), "[d]");
-    assert_eq!(inner(r#""parameters": {"p": {"value": ["v"]}},"#), "[v]");
-    assert_eq!(
-        inner(r#""parameters": {"p": {"value": "[null()]"}},"#),
-        "?parameter `p` is given null, for which its default may stand"
-    );
-    assert_eq!(
-        inner(r#""parameters": "[parameters('all')]","#),
-        "?parameter `all` has no value"
-    );
-    assert_eq!(
-        inner(r#""parametersLink": {"uri": "https://x.example/p.json"},"#),
-        "?its parameters are in a file elsewhere"
-    );
-}
-
-#[test]
-fn outputs_are_those_of_the_deployment_that_is_certainly_meant() {
-    let rest = r#""parameters": {"x": {"type": "string"}}, "variables": {"x": "[parameters('x')]"}"#;
-    let deployment = |name: &str, value: &str| {
-        format!(
-            r#"{{"type": "Microsoft.Resources/deployments", "name": "{name}", "properties": {{"template":
-                {{"resources": [], "outputs": {{"o": {{"type": "string", "value": "{value}"}}}}}}}}}}"#
-        )
-    };
-    let made = |names: [&str; 2], reference: &str| {
-        let [one_name, other] = names;
-        let text = format!(
-            r#"{{{rest}, "resources": [{}, {},
-                {{"type": "Microsoft.Network/ipGroups", "name": "g", "p": "[{reference}.outputs.o.value]"}}]}}"#,
-            deployment(one_name, "one"),
-            deployment(other, "other")
-        );
-        let resources = deployed(&one(&text), &Given::default()).unwrap();
-        shown(resources[0].body.written("p").unwrap())
-    };
-    let id = "reference(resourceId('Microsoft.Resources/deployments', 'm'), '2022-09-01')";
-    assert_eq!(made(["m", "n"], id), "one");
-    assert!(made(["m", "M"], id).starts_with('?'));
-    // Made of the same, it is the same; read the same, it may be another.
-    let by_name = "reference(resourceId('Microsoft.Resources/deployments', concat(parameters('x'), '-m')))";
-    assert_eq!(made(["n", "[concat(parameters('x'),'-m')]"], by_name), "other");
-    assert_eq!(made(["x-m", "[concat(variables('x'), '-m')]"], by_name), "other");
-    assert!(made(["x-m", "[concat(toUpper(take(parameters('x'), 1)), '-m')]"], by_name).starts_with('?'));
-    // One of the same name elsewhere is another.
-    for elsewhere in [
-        "resourceId('other', 'Microsoft.Resources/deployments', 'm')",
-        "resourceId(parameters('x'), 'Microsoft.Resources/deployments', 'm')",
-        "subscriptionResourceId('Microsoft.Resources/deployments', 'm')",
-        "extensionResourceId('/subscriptions/s/resourceGroups/g', 'Microsoft.Resources/deployments', 'm')",
-        "extensionResourceId(parameters('x'), 'Microsoft.Resources/deployments', 'm')",
-        "concat(parameters('x'), '/providers/Microsoft.Resources/deployments/m')",
-    ] {
-        assert!(
-            made(["m", "n"], &format!("reference({elsewhere})")).starts_with('?'),
-            "{elsewhere}"
-        );
-    }
-    let here = "extensionResourceId(resourceGroup().id, 'Microsoft.Resources/deployments', 'm')";
-    assert_eq!(made(["m", "n"], &format!("reference({here})")), "one");
-}
-
-#[test]
 fn parameters_take_the_given_value_then_the_default_and_are_unknown_without_either() {
     let rest = r#""parameters": {
         "a": {"type": "string", "defaultValue": "[concat('x', parameters('b'))]"},
@@ -454,43 +251,6 @@ fn functions_of_the_template_see_their_own_parameters_alone() {
         shown(&property(rest, "[my.thrice(1)]")),
         "?`my.thrice`: no such function in the template"
     );
-}
-
-#[test]
-fn nested_deployments_have_a_scope_of_their_own_or_that_of_the_template_around_them() {
-    let nested = |scope: &str| {
-        let text = format!(
-            r#"{{"variables": {{"v": "outer"}}, "resources": [{{
-                "type": "Microsoft.Resources/deployments", "name": "d",
-                "properties": {{
-                    "expressionEvaluationOptions": {{"scope": "{scope}"}},
-                    "parameters": {{"p": {{"value": "[variables('v')]"}}}},
-                    "template": {{
-                        "parameters": {{"p": {{"type": "string"}}}},
-                        "variables": {{"v": "[concat('inner of ', parameters('p'))]"}},
-                        "resources": [{{"type": "Microsoft.Network/ipGroups", "name": "[variables('v')]"}}]
-                    }}
-                }}
-            }}]}}"#
-        );
-        let resources = deployed(&one(&text), &Given::default()).unwrap();
-        (shown(&resources[0].name), resources[0].path.to_string())
-    };
-    let path = "$.resources[0].properties.template.resources[0]";
-    assert_eq!(nested("inner"), ("inner of outer".into(), path.into()));
-    assert_eq!(nested("outer"), ("outer".into(), path.into()));
-}
-
-#[test]
-fn outputs_of_a_deployment_in_the_file_are_known() {
-    let text = r#"{"resources": {
-        "module": {"type": "Microsoft.Resources/deployments", "name": "m",
-            "properties": {"expressionEvaluationOptions": {"scope": "inner"}, "template": {
-                "resources": [], "outputs": {"id": {"type": "string", "value": "[concat('a', 'b')]"}}}}},
-        "g": {"type": "Microsoft.Network/ipGroups",
-            "name": "[concat(reference('module').outputs.id.value, reference(resourceId('Microsoft.Resources/deployments', 'm'), '2020').outputs.id.value)]"}
-    }}"#;
-    assert_eq!(shown(&deployed(&one(text), &Given::default()).unwrap()[0].name), "abab");
 }
 
 #[test]
@@ -591,69 +351,4 @@ fn hostile_templates_end_at_a_bound() {
         assert!(started.elapsed() < most, "{name} took {:?}", started.elapsed());
         assert!(outcome.is_err(), "{name}: {}", shown(&outcome.unwrap()[0].body));
     }
-}
-
-/// A text as it stands in an expression.
-fn quoted(text: &str) -> String {
-    format!("'{}'", text.replace('\'', "''"))
-}
-
-proptest! {
-    #[test]
-    fn what_takes_a_text_apart_puts_it_together_again(text in ".{0,40}") {
-        let text = text.replace('\u{0}', "");
-        let it = quoted(&text);
-        for expression in [
-            format!("[join(split({it}, ','), ',')]"),
-            format!("[base64ToString(base64({it}))]"),
-            format!("[uriComponentToString(uriComponent({it}))]"),
-            format!("[json(string(createArray({it})))[0]]"),
-            format!("[concat(take({it}, 7), skip({it}, 7))]"),
-            format!("[format('{{0}}', {it})]"),
-            format!("[replace(concat({it}, '~'), '~', '')]"),
-        ] {
-            let expected = if expression.starts_with("[replace") { text.replace('~', "") } else { text.clone() };
-            // Azure counts units of 16 bits.
-            let counts = expression.contains("take(") && text.chars().any(|c| c > '\u{ffff}');
-            match counts {
-                true => prop_assert!(made(&expression).starts_with('?'), "{}", expression),
-                false => prop_assert_eq!(made(&expression), expected, "{}", expression),
-            }
-        }
-    }
-
-    #[test]
-    fn any_expression_has_a_value_or_says_why_not(text in "[a-z(),.'\\[\\]0-9 ]{0,60}") {
-        let _ = made(&format!("[{text}]"));
-    }
-
-    #[test]
-    fn a_document_is_read_as_another_reader_reads_it(
-        value in any::<i64>().prop_map(serde_json::Value::from).boxed().prop_union(
-            ".{0,20}".prop_map(serde_json::Value::from).boxed()
-        ).prop_recursive(4, 40, 6, |inner| prop_oneof![
-            prop::collection::vec(inner.clone(), 0..6).prop_map(serde_json::Value::from),
-            prop::collection::btree_map("[a-z]{1,8}", inner, 0..6)
-                .prop_map(|map| serde_json::Value::Object(map.into_iter().collect())),
-        ])
-    ) {
-        let [compact, pretty] = [value.to_string(), format!("{value:#}")].map(|text| {
-            let budget = Budget::default();
-            let read = json::parse(&text, 0).unwrap().remove(0);
-            // Written by the evaluator's `string`, read by the other reader.
-            let call = made_of(&budget, &read);
-            serde_json::from_str::<serde_json::Value>(&call).unwrap()
-        });
-        prop_assert_eq!(&compact, &value);
-        prop_assert_eq!(&pretty, &value);
-    }
-}
-
-fn made_of(budget: &Budget, value: &Value) -> String {
-    let list = Value::list(vec![value.clone()], value.at).unwrap();
-    let text = functions::call(budget, &template::Target::default(), "string", &[list], value.at)
-        .ok()
-        .unwrap();
-    let text = text.as_str().unwrap().to_owned();
-    text[1..text.len() - 1].to_owned()
 }

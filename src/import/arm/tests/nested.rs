@@ -122,3 +122,116 @@ fn what_counts_or_compares_letters_otherwise_than_azure_is_not_known() {
         assert_eq!(made(expression), wanted);
     }
 }
+
+#[test]
+fn a_null_or_a_link_leaves_in_doubt_whether_the_default_of_a_nested_parameter_counts() {
+    let inner = |properties: &str| {
+        let text = format!(
+            r#"{{"parameters": {{"all": {{"type": "object"}}}}, "resources": [{{
+                "type": "Microsoft.Resources/deployments", "name": "d", "properties": {{
+                    "expressionEvaluationOptions": {{"scope": "inner"}}, {properties}
+                    "template": {{"parameters": {{"p": {{"type": "array", "defaultValue": ["d"]}}}},
+                        "resources": [{{"type": "Microsoft.Network/ipGroups", "name": "g", "p": "[parameters('p')]"}}]}}
+                }}}}]}}"#
+        );
+        let resources = deployed(&one(&text), &Given::default()).unwrap();
+        shown(resources[0].body.written("p").unwrap())
+    };
+    assert_eq!(inner(""), "[d]");
+    assert_eq!(inner(r#""parameters": {"p": {"value": ["v"]}},"#), "[v]");
+    assert_eq!(
+        inner(r#""parameters": {"p": {"value": "[null()]"}},"#),
+        "?parameter `p` is given null, for which its default may stand"
+    );
+    assert_eq!(
+        inner(r#""parameters": "[parameters('all')]","#),
+        "?parameter `all` has no value"
+    );
+    assert_eq!(
+        inner(r#""parametersLink": {"uri": "https://x.example/p.json"},"#),
+        "?its parameters are in a file elsewhere"
+    );
+}
+
+#[test]
+fn outputs_are_those_of_the_deployment_that_is_certainly_meant() {
+    let rest = r#""parameters": {"x": {"type": "string"}}, "variables": {"x": "[parameters('x')]"}"#;
+    let deployment = |name: &str, value: &str| {
+        format!(
+            r#"{{"type": "Microsoft.Resources/deployments", "name": "{name}", "properties": {{"template":
+                {{"resources": [], "outputs": {{"o": {{"type": "string", "value": "{value}"}}}}}}}}}}"#
+        )
+    };
+    let made = |names: [&str; 2], reference: &str| {
+        let [one_name, other] = names;
+        let text = format!(
+            r#"{{{rest}, "resources": [{}, {},
+                {{"type": "Microsoft.Network/ipGroups", "name": "g", "p": "[{reference}.outputs.o.value]"}}]}}"#,
+            deployment(one_name, "one"),
+            deployment(other, "other")
+        );
+        let resources = deployed(&one(&text), &Given::default()).unwrap();
+        shown(resources[0].body.written("p").unwrap())
+    };
+    let id = "reference(resourceId('Microsoft.Resources/deployments', 'm'), '2022-09-01')";
+    assert_eq!(made(["m", "n"], id), "one");
+    assert!(made(["m", "M"], id).starts_with('?'));
+    // Made of the same, it is the same; read the same, it may be another.
+    let by_name = "reference(resourceId('Microsoft.Resources/deployments', concat(parameters('x'), '-m')))";
+    assert_eq!(made(["n", "[concat(parameters('x'),'-m')]"], by_name), "other");
+    assert_eq!(made(["x-m", "[concat(variables('x'), '-m')]"], by_name), "other");
+    assert!(made(["x-m", "[concat(toUpper(take(parameters('x'), 1)), '-m')]"], by_name).starts_with('?'));
+    // One of the same name elsewhere is another.
+    for elsewhere in [
+        "resourceId('other', 'Microsoft.Resources/deployments', 'm')",
+        "resourceId(parameters('x'), 'Microsoft.Resources/deployments', 'm')",
+        "subscriptionResourceId('Microsoft.Resources/deployments', 'm')",
+        "extensionResourceId('/subscriptions/s/resourceGroups/g', 'Microsoft.Resources/deployments', 'm')",
+        "extensionResourceId(parameters('x'), 'Microsoft.Resources/deployments', 'm')",
+        "concat(parameters('x'), '/providers/Microsoft.Resources/deployments/m')",
+    ] {
+        assert!(
+            made(["m", "n"], &format!("reference({elsewhere})")).starts_with('?'),
+            "{elsewhere}"
+        );
+    }
+    let here = "extensionResourceId(resourceGroup().id, 'Microsoft.Resources/deployments', 'm')";
+    assert_eq!(made(["m", "n"], &format!("reference({here})")), "one");
+}
+
+#[test]
+fn nested_deployments_have_a_scope_of_their_own_or_that_of_the_template_around_them() {
+    let nested = |scope: &str| {
+        let text = format!(
+            r#"{{"variables": {{"v": "outer"}}, "resources": [{{
+                "type": "Microsoft.Resources/deployments", "name": "d",
+                "properties": {{
+                    "expressionEvaluationOptions": {{"scope": "{scope}"}},
+                    "parameters": {{"p": {{"value": "[variables('v')]"}}}},
+                    "template": {{
+                        "parameters": {{"p": {{"type": "string"}}}},
+                        "variables": {{"v": "[concat('inner of ', parameters('p'))]"}},
+                        "resources": [{{"type": "Microsoft.Network/ipGroups", "name": "[variables('v')]"}}]
+                    }}
+                }}
+            }}]}}"#
+        );
+        let resources = deployed(&one(&text), &Given::default()).unwrap();
+        (shown(&resources[0].name), resources[0].path.to_string())
+    };
+    let path = "$.resources[0].properties.template.resources[0]";
+    assert_eq!(nested("inner"), ("inner of outer".into(), path.into()));
+    assert_eq!(nested("outer"), ("outer".into(), path.into()));
+}
+
+#[test]
+fn outputs_of_a_deployment_in_the_file_are_known() {
+    let text = r#"{"resources": {
+        "module": {"type": "Microsoft.Resources/deployments", "name": "m",
+            "properties": {"expressionEvaluationOptions": {"scope": "inner"}, "template": {
+                "resources": [], "outputs": {"id": {"type": "string", "value": "[concat('a', 'b')]"}}}}},
+        "g": {"type": "Microsoft.Network/ipGroups",
+            "name": "[concat(reference('module').outputs.id.value, reference(resourceId('Microsoft.Resources/deployments', 'm'), '2020').outputs.id.value)]"}
+    }}"#;
+    assert_eq!(shown(&deployed(&one(text), &Given::default()).unwrap()[0].name), "abab");
+}

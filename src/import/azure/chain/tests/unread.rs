@@ -139,3 +139,118 @@ fn a_deployment_of_which_the_names_are_not_known_is_told_where_nothing_else_is_d
         "which names its template draws on is not known",
     );
 }
+
+#[test]
+fn what_stands_among_rule_collections_and_is_none_stops_the_import() {
+    let mut no_action = collection("Deny");
+    let fields = no_action.as_object_mut().unwrap();
+    fields.remove("action");
+    fields.remove("ruleCollectionType");
+    for beside in [no_action, rule(), json!("System.Object")] {
+        stops(&[json!([collection("Allow"), beside])], "nothing that is read");
+    }
+    let page = |next: Value| json!({"value": [group("p/g", "Allow")], "nextLink": next});
+    stops(&[page(json!("https://management.azure.com/x?skip=1"))], "another page");
+    for key in ["skip_token", "$skipToken", "SkipToken", "@odata.nextLink"] {
+        stops(&[json!({"data": [group("p/g", "Allow")], key: "x"})], "another page");
+    }
+    let mut odd = group("p/g", "Deny");
+    odd["type"] = json!("Microsoft.Network/firewallPolicies/unheardOf");
+    stops(&[template(json!([policy("p", json!({})), odd]))], "not known to egret");
+    assert_eq!(rules(&[page(json!(null))]), ["g/c/r carried"]);
+    let machine = json!({"type": "Microsoft.Compute/virtualMachines", "name": "vm"});
+    told(&[json!([collection("Allow"), machine, null, {}])]).unwrap();
+    let mut no_action = collection("Deny");
+    let fields = no_action.as_object_mut().unwrap();
+    fields.remove("action");
+    fields.remove("ruleCollectionType");
+    let cut_off = json!({"name": "g", "properties": "System.Collections.Hashtable"});
+    for beside in [
+        no_action.clone(),
+        json!([no_action]),
+        rule(),
+        cut_off,
+        json!("@{name=g}"),
+    ] {
+        stops(
+            &[json!({"a": [collection("Allow")], "b": beside})],
+            "nothing that is read",
+        );
+    }
+    let harmless = json!({"a": [collection("Allow")], "count": 1, "kind": "x", "tags": {"owner": "x"}, "zones": ["1"],
+        "vm": machine, "systemData": {"createdAt": "2024"}});
+    told(&[harmless]).unwrap();
+}
+
+#[test]
+fn what_was_cut_off_where_the_content_should_be_stops_the_import() {
+    for cut in [
+        json!("Microsoft.Azure.Commands.Models.X"),
+        json!(null),
+        json!({"priority": 200}),
+    ] {
+        stops(
+            &[
+                resource("firewallPolicies/ruleCollectionGroups", "p/g", cut),
+                group("p/h", "Allow"),
+            ],
+            "its rule collections are not known",
+        );
+    }
+    stops(
+        &[json!([policy("p", json!(null)), group("p/h", "Allow")])],
+        "its settings are not known",
+    );
+    let ip_group = resource("ipGroups", "spokes", json!(null));
+    let told = told(&[json!([ip_group, group("p/h", "Allow")])]).unwrap();
+    assert_eq!(told[0], "spokes absent");
+}
+
+#[test]
+fn what_stands_beside_under_a_type_that_is_no_resource_type_is_not_passed_over() {
+    let deny = json!({"type": "Deny", "name": "deny", "priority": 50, "rules": [rule()]});
+    stops(&[json!([group("p/g", "Allow"), deny])], "may be a rule or a collection");
+    let state = json!({"type": "azurerm_firewall_policy_rule_collection_group", "name": "x", "instances": [{"attributes": {}}]});
+    stops(
+        &[json!([group("p/g", "Allow"), state])],
+        "may be a rule or a collection",
+    );
+    let network = json!({"type": "Microsoft.Network/virtualNetworks", "name": "vnet", "properties": {}});
+    let block = json!({"type": "VirtualNetwork", "name": "x", "settings": [{"name": "y"}]});
+    assert_eq!(
+        rules(&[json!([group("p/g", "Allow"), network, block])]),
+        ["g/c/r carried"]
+    );
+}
+
+#[test]
+fn an_unknown_child_of_a_policy_is_called_what_it_is() {
+    for kind in [
+        "firewallPolicies/ruleCollectionGroups/",
+        "firewallPolicies/ruleCollectionGroups@2023-04-01",
+    ] {
+        let odd = resource(kind, "p/g", content("Deny"));
+        stops(
+            &[template(json!([policy("p", json!({})), odd]))],
+            "is not known to egret",
+        );
+    }
+    let spaced = resource("firewallPolicies/ruleCollectionGroups ", "p/g", content("Deny"));
+    assert_eq!(
+        rules(&[template(json!([policy("p", json!({})), spaced]))]),
+        ["g/c/r carried"]
+    );
+}
+
+#[test]
+fn a_group_with_two_lists_of_collections_is_not_known() {
+    let beside = |key: &str| with(content("Allow"), key, json!([collection("Deny")]));
+    let place = |properties: Value| resource("firewallPolicies/ruleCollectionGroups", "p/g", properties);
+    for key in ["rules", "ruleCollection"] {
+        stops(&[json!([place(beside(key))])], "beside what is read");
+    }
+    let empty = place(json!({"priority": 100, "ruleCollections": []}));
+    let flattened = with(empty.clone(), "ruleCollections", json!([collection("Deny")]));
+    stops(&[json!([flattened])], "beside what is read");
+    assert_eq!(rules(&[json!([empty, group("p/h", "Allow")])]), ["h/c/r carried"]);
+}

@@ -1,0 +1,132 @@
+//! What the functions of templates answer.
+
+use super::*;
+
+/// Each row from the examples of Azure's documentation of the function, or from what it says of it in words.
+#[test]
+fn functions_answer_as_documented() {
+    for (expression, expected) in [
+        ("[concat('a', 'b', 1)]", "ab1"),
+        ("[concat(createArray(1), createArray(2, 3))]", "[1,2,3]"),
+        (
+            "[format('{0}, {1}. {{x}} {2}', 'Hello', 'User', true())]",
+            "Hello, User. {x} True",
+        ),
+        ("[replace('123-123-1234', '-', '')]", "1231231234"),
+        ("[split('one,two', ',')]", "[one,two]"),
+        ("[split('one;two,three', createArray(',', ';'))]", "[one,two,three]"),
+        ("[padLeft(123, 10, '0')]", "0000000123"),
+        ("[substring('one two three', 4, 3)]", "two"),
+        ("[substring('abc', 2, 3)]", "?`substring`: beyond the end of the text"),
+        ("[toUpper('One')]", "ONE"),
+        ("[trim(' a ')]", "a"),
+        ("[startsWith('abcdef', 'AB')]", "true"),
+        ("[endsWith('abcdef', 'e')]", "false"),
+        ("[indexOf('test', 'T')]", "0"),
+        ("[lastIndexOf('test', 't')]", "3"),
+        ("[indexOf('abcdef', 'z')]", "-1"),
+        ("[join(createArray('a', 'b'), ';')]", "a;b"),
+        ("[base64ToString(base64('one, two'))]", "one, two"),
+        ("[json('{\"a\": [1, null]}')]", "{a:[1,null]}"),
+        ("[json('null')]", "null"),
+        ("[string(true())]", "True"),
+        ("[string(createObject('a', createArray(1, 'b')))]", "{\"a\":[1,\"b\"]}"),
+        (
+            "[uri('http://contoso.org/firstpath/', 'myscript.sh')]",
+            "http://contoso.org/firstpath/myscript.sh",
+        ),
+        (
+            "[uriComponent('http://contoso.com/a b')]",
+            "http%3A%2F%2Fcontoso.com%2Fa%20b",
+        ),
+        ("[uriComponentToString('a%20b')]", "a b"),
+        ("[first('One Two')]", "O"),
+        ("[first(createArray())]", "null"),
+        ("[last(createArray(1, 2))]", "2"),
+        ("[skip(createArray('one', 'two', 'three'), 2)]", "[three]"),
+        ("[take('one two', 3)]", "one"),
+        ("[take(createArray(1), 9)]", "[1]"),
+        ("[length('13 characters')]", "13"),
+        ("[contains('OneTwoThree', 'e')]", "true"),
+        ("[contains(createArray('one', 'two'), 'three')]", "false"),
+        ("[contains(createObject('One', 'a'), 'one')]", "true"),
+        ("[empty('')]", "true"),
+        ("[empty(null())]", "true"),
+        ("[range(5, 3)]", "[5,6,7]"),
+        ("[min(createArray(0, 3, 2))]", "0"),
+        ("[max(0, 3, 2)]", "3"),
+        ("[union(createArray('a', 'b'), createArray('b', 'c'))]", "[a,b,c]"),
+        (
+            "[union(createObject('a', createObject('b', 1)), createObject('A', createObject('c', 2)))]",
+            "{a:{b:1,c:2}}",
+        ),
+        ("[intersection(createArray('a', 'b'), createArray('b'))]", "[b]"),
+        ("[flatten(createArray(createArray(1), createArray(2)))]", "[1,2]"),
+        ("[array('a')]", "[a]"),
+        (
+            "[items(createObject('b', 1, 'a', 2))]",
+            "[{key:a,value:2},{key:b,value:1}]",
+        ),
+        ("[objectKeys(createObject('a', 1))]", "[a]"),
+        ("[tryGet(createObject('a', createObject('b', 1)), 'a', 'b')]", "1"),
+        ("[tryGet(createArray(1), 3)]", "null"),
+        ("[tryGet(null(), 'a')]", "null"),
+        ("[indexFromEnd(createArray(1, 2, 3), 1)]", "3"),
+        ("[coalesce(null(), 'default')]", "default"),
+        (
+            "[equals(createObject('a', 1, 'b', 2), createObject('b', 2, 'a', 1))]",
+            "true",
+        ),
+        ("[equals('a', 'A')]", "false"),
+        ("[greaterOrEquals(5, 3)]", "true"),
+        ("[less('a', 'b')]", "true"),
+        ("[and(bool('true'), not(false()))]", "true"),
+        ("[or(false(), bool(1))]", "true"),
+        ("[if(equals('a', 'a'), 'yes', div(1, 0))]", "yes"),
+        ("[add(5, 3)]", "8"),
+        ("[div(8, 3)]", "2"),
+        ("[mod(7, 3)]", "1"),
+        ("[div(1, 0)]", "?`div`: is out of range"),
+        ("[int('4')]", "4"),
+        (
+            "[filter(createArray('Evie', 'Casper', 'Indy'), lambda('name', contains(lambdaVariables('name'), 'e')))]",
+            "[Evie,Casper]",
+        ),
+        (
+            "[map(range(0, 3), lambda('i', 'at', add(lambdaVariables('i'), lambdaVariables('at'))))]",
+            "[0,2,4]",
+        ),
+        (
+            "[reduce(createArray(5, 3, 2), 0, lambda('cur', 'next', add(lambdaVariables('cur'), lambdaVariables('next'))))]",
+            "10",
+        ),
+        (
+            "[sort(createArray(2, 3, 1), lambda('a', 'b', less(lambdaVariables('a'), lambdaVariables('b'))))]",
+            "[1,2,3]",
+        ),
+        (
+            "[toObject(createArray('a'), lambda('x', lambdaVariables('x')), lambda('x', 1))]",
+            "{a:1}",
+        ),
+        (
+            "[groupBy(createArray('a', 'b', 'a'), lambda('x', lambdaVariables('x')))]",
+            "{a:[a,a],b:[b]}",
+        ),
+        (
+            "[mapValues(createObject('a', 1), lambda('v', add(lambdaVariables('v'), 1)))]",
+            "{a:2}",
+        ),
+        ("[cidrSubnet('10.144.0.0/20', 24, 1)]", "10.144.1.0/24"),
+        ("[cidrHost('10.144.3.0/24', 0)]", "10.144.3.1"),
+        ("[parseCidr('10.144.0.0/20').lastUsable]", "10.144.15.254"),
+        ("[environment().suffixes.keyvaultDns]", ".vault.azure.net"),
+        ("[createArray('a')[0]]", "a"),
+        ("[createObject('a-b', createArray(1))['a-b'][0]]", "1"),
+        ("[createArray('a')[1]]", "?a list has no that position"),
+        ("[[not an expression]", "[not an expression]"),
+        ("[nope('a')]", "?`nope`: no such function"),
+        ("[CONCAT('a', 'b')]", "ab"),
+    ] {
+        assert_eq!(made(expression), expected, "{expression}");
+    }
+}
