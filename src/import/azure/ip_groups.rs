@@ -84,6 +84,8 @@ impl Written {
 pub(super) struct IpGroups {
     known: Vec<Known>,
     places: Register,
+    /// Those that the files hold and do not deploy.
+    left_out: Register,
 }
 
 impl IpGroups {
@@ -96,7 +98,9 @@ impl IpGroups {
             let name = id.last().unwrap_or(NO_NAME).to_owned();
             items.extend(import.item(ItemKind::IpGroup, name, &origin(resource), draft.verdict()));
         };
+        let mut not_there = Register::default();
         for resource in left_out {
+            not_there.add(&Identity::of(resource), 0);
             let mut draft = Draft::new(Effect::Allow);
             draft.void(format!("not deployed: {}", resource.left_out.unwrap_or_default()));
             put(resource, draft);
@@ -107,6 +111,7 @@ impl IpGroups {
         let mut groups = Self {
             known: Vec::new(),
             places: Register::at(places),
+            left_out: not_there,
         };
         let mut names = Names::default();
         let mut all = Vec::new();
@@ -195,11 +200,14 @@ impl IpGroups {
             let known = match self.places.meant(&id) {
                 Meant::One(place) => &self.known[place],
                 Meant::None => {
-                    let elsewhere = match self.places.has_name(&id) {
-                        true => ", which have one of this name in another resource group or subscription",
-                        false => "",
+                    let why = match (self.left_out.meant(&id), self.places.has_name(&id)) {
+                        (Meant::None, true) => {
+                            "is in none of the files, which have one of this name in another resource group or subscription"
+                        }
+                        (Meant::None, false) => "is in none of the files",
+                        _ => "is not deployed by the files: give the one that is there too",
                     };
-                    draft.missing(format!("IP group `{name}` is in none of the files{elsewhere}"));
+                    draft.missing(format!("IP group `{name}` {why}"));
                     continue;
                 }
                 Meant::Perhaps(_, open) => {

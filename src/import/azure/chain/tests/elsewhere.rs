@@ -134,3 +134,23 @@ fn what_other_files_say_is_where_the_template_is_deployed() {
         ["g/c/r absent"]
     );
 }
+
+#[test]
+fn what_is_there_and_not_meant_is_told_as_that() {
+    let of = |beside: Value, id: &str| template(json!([beside, from("p/g", "Deny", id)]));
+    let own = own("ipGroups", "i");
+    stops(
+        &[of(existing(ip_group("10.0.0.0/8")), &own)],
+        "IP group `i` is not deployed by the files",
+    );
+    let elsewhere = "have one of this name in another resource group or subscription";
+    let deployment = || into(json!([ip_group("10.0.0.0/8"), policy("p", json!({}))]));
+    stops(&[of(deployment(), &id("rg-c", "ipGroups/i"))], elsewhere);
+    let user = firewall(&id("rg-c", "firewallPolicies/p"));
+    stops(&[template(json!([deployment(), user]))], elsewhere);
+    let faults = told(&[template(json!([
+        group("p/g", "Allow"),
+        existing(policy("p", json!({})))
+    ]))]);
+    assert!(faults.is_ok(), "{faults:?}");
+}
