@@ -41,6 +41,7 @@ mod nets;
 pub mod policy;
 mod printable;
 pub mod proof;
+mod seeded;
 pub mod snapshot;
 mod stripe;
 pub mod tls;

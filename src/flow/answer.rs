@@ -10,6 +10,7 @@ use crate::policy::Reason;
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, Shutdown};
 use std::io::ErrorKind;
+use std::mem::MaybeUninit;
 use std::net::TcpStream as Accepted;
 use std::time::Duration;
 use tokio::io::AsyncWriteExt;
@@ -78,7 +79,7 @@ pub(crate) fn words(reason: Reason, detail: Option<&str>, target: &str, flow: Fl
     } else {
         shown(target)
     };
-    let flow = flow.short().to_string();
+    let flow = flow.short();
     let phrase = ["egret: ", &subject, " ", verb, ", ", row.name, " (flow ", &flow, ")"].concat();
     let detail = detail.map(|detail| shown(detail) + "\n").unwrap_or_default();
     Words {
@@ -101,6 +102,10 @@ fn azure_reason(reason: Reason) -> String {
 
 /// Printable ASCII only, cut to [`SHOWN_BYTES`]: nothing a client sent may end the status line.
 pub(crate) fn shown(text: &str) -> String {
+    // Nearly every target.
+    if text.len() <= SHOWN_BYTES && text.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic()) {
+        return text.to_owned();
+    }
     let mut shown: String = text
         .chars()
         .map(|c| if c.is_ascii_graphic() || c == ' ' { c } else { '?' })
@@ -113,28 +118,26 @@ pub(crate) fn shown(text: &str) -> String {
 }
 
 impl Words {
-    /// Header fields. `Connection: close` is kept by the lingering close behind the answer.
-    pub(crate) fn fields(&self) -> [(&'static str, &str); 5] {
-        [
-            ("Proxy-Status", &self.proxy_status),
-            ("X-Egret-Reason", &self.phrase),
-            ("Content-Type", "text/plain; charset=utf-8"),
-            ("Cache-Control", "no-store"),
-            ("Connection", "close"),
-        ]
-    }
-
-    /// The whole response. Put together by hand: a denial costs little else.
+    /// The whole response. Put together by hand: a denial costs little else. `Connection: close` is kept by the lingering close
+    /// behind it.
     pub(crate) fn response(&self) -> Vec<u8> {
-        let mut response =
-            String::with_capacity(self.phrase.len() * 2 + self.proxy_status.len() + self.body.len() + 256);
-        let mut push = |parts: &[&str]| parts.iter().for_each(|part| response.push_str(part));
-        push(&["HTTP/1.1 ", &self.status.to_string(), " ", &self.phrase, "\r\n"]);
-        for (name, value) in self.fields() {
-            push(&[name, ": ", value, "\r\n"]);
-        }
-        push(&["Content-Length: ", &self.body.len().to_string(), "\r\n\r\n", &self.body]);
-        response.into_bytes()
+        const FIXED: &str = "\r\nContent-Type: text/plain; charset=utf-8\r\nCache-Control: no-store\r\nConnection: close\r\nContent-Length: ";
+        [
+            "HTTP/1.1 ",
+            &self.status.to_string(),
+            " ",
+            &self.phrase,
+            "\r\nProxy-Status: ",
+            &self.proxy_status,
+            "\r\nX-Egret-Reason: ",
+            &self.phrase,
+            FIXED,
+            &self.body.len().to_string(),
+            "\r\n\r\n",
+            &self.body,
+        ]
+        .concat()
+        .into_bytes()
     }
 }
 
@@ -159,11 +162,12 @@ pub(super) fn tell(client: &Accepted, response: &[u8]) -> bool {
 /// Read and throw away what a refused client has sent by now, as far as one look goes; `read` bytes of it came before. `None`:
 /// it has closed, was reset, or has sent more than any answer is worth.
 pub(super) fn discard_arrived(client: &Accepted, mut read: usize) -> Option<usize> {
-    let mut bytes = [0; 8192];
+    // Not filled in advance: nearly always there is nothing to read but the end.
+    let mut bytes = [MaybeUninit::uninit(); 8192];
     for _ in 0..4 {
-        match rustix::net::recv(client, &mut bytes, RecvFlags::DONTWAIT) {
-            Ok((0, _)) => return None,
-            Ok((more, _)) => read += more,
+        match rustix::net::recv(client, &mut bytes[..], RecvFlags::DONTWAIT) {
+            Ok((_, 0)) => return None,
+            Ok((_, more)) => read += more,
             Err(Errno::AGAIN) => break,
             Err(_) => return None,
         }

@@ -7,6 +7,7 @@ use rustix::io::Errno;
 use rustix::net::RecvFlags;
 use std::future::{Future, poll_fn};
 use std::io;
+use std::mem::MaybeUninit;
 use std::net::TcpStream as Accepted;
 use std::pin::pin;
 use std::task::{Context, Poll, ready};
@@ -77,17 +78,17 @@ impl Held {
         cap: usize,
         budget: usize,
     ) -> Result<Option<io::Result<usize>>, Reason> {
-        let mut arrived = [0; 2 * LEAST_ROOM];
-        let read = match rustix::net::recv(client, &mut arrived[..], RecvFlags::DONTWAIT) {
-            Ok((read, _)) => read,
+        let mut buffer = [MaybeUninit::uninit(); 2 * LEAST_ROOM];
+        let arrived = match rustix::net::recv(client, &mut buffer[..], RecvFlags::DONTWAIT) {
+            Ok(((arrived, _), _)) => arrived,
             Err(Errno::AGAIN) => return Ok(None),
             Err(error) => return Ok(Some(Err(error.into()))),
         };
-        if read > 0 {
+        if !arrived.is_empty() {
             self.make_room(cap, budget)?;
-            self.bytes.extend_from_slice(&arrived[..read]);
+            self.bytes.extend_from_slice(arrived);
         }
-        Ok(Some(Ok(read)))
+        Ok(Some(Ok(arrived.len())))
     }
 
     /// See [`Held::read`].

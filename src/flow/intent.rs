@@ -9,6 +9,7 @@
 use super::held::Held;
 use crate::config::settings::Limits;
 use crate::policy::{Host, HostError, Reason};
+use memchr::memchr;
 use std::mem::MaybeUninit;
 use std::net::TcpStream as Accepted;
 use std::ops::Range;
@@ -138,19 +139,16 @@ fn method_may_start(bytes: &[u8]) -> bool {
 /// End of the head: behind the first empty line. Bare line feeds count here too, so that they are refused at once.
 fn head_end(bytes: &[u8], start: usize, scanned: &mut usize) -> Option<usize> {
     let from = (*scanned).max(start).saturating_sub(3).max(start);
-    let found = bytes[from..]
-        .windows(2)
-        .position(|pair| pair == b"\n\n" || pair == b"\n\r")
-        .and_then(|at| {
-            let at = from + at;
-            match &bytes[at..] {
-                [b'\n', b'\n', ..] => Some(at + 2),
-                [b'\n', b'\r', b'\n', ..] => Some(at + 3),
-                [b'\n', b'\r'] => None,
-                // CR in the middle of a line: refused by the line check, which needs an end to look up to.
-                _ => Some(at + 2),
-            }
-        });
+    let found = memchr::memchr_iter(b'\n', &bytes[from..]).find_map(|at| {
+        let behind = from + at + 1;
+        match &bytes[behind..] {
+            [b'\n', ..] => Some(behind + 1),
+            [b'\r', b'\n', ..] => Some(behind + 2),
+            // CR in the middle of a line: refused by the line check, which needs an end to look up to.
+            [b'\r', _, ..] => Some(behind + 1),
+            _ => None,
+        }
+    });
     if found.is_none() {
         *scanned = bytes.len();
     }
@@ -209,40 +207,29 @@ fn range_of(whole: &[u8], part: &[u8]) -> Range<usize> {
 }
 
 fn target_range(head: &[u8]) -> Option<Range<usize>> {
-    let line = &head[..head.iter().position(|b| *b == b'\n')?];
-    let start = line.iter().position(|b| *b == b' ')? + 1;
-    let length = line[start..]
-        .iter()
-        .position(|b| *b == b' ')
-        .unwrap_or(line.len() - start);
+    let line = &head[..memchr(b'\n', head)?];
+    let start = memchr(b' ', line)? + 1;
+    let length = memchr(b' ', &line[start..]).unwrap_or(line.len() - start);
     Some(start..start + length)
 }
 
 /// CRLF ends every line and nothing else; no line folds into the next (RFC 9112 sections 2.2 and 5.2).
 pub(crate) fn lines_are_strict(head: &[u8]) -> bool {
-    let [first, .., last] = head else {
-        return !head.iter().any(|byte| matches!(byte, 0 | b'\r' | b'\n'));
-    };
-    // Every pair is looked at, which lets the compiler take many at once.
-    let pairs = head.iter().zip(&head[1..]).fold(true, |strict, (&before, &byte)| {
-        let ends = (before == b'\r') == (byte == b'\n');
-        let folds = before == b'\n' && (byte == b' ' || byte == b'\t');
-        strict & ends & !folds & (byte != 0)
-    });
-    pairs && !matches!(first, 0 | b'\n') && *last != b'\r'
+    memchr::memchr3_iter(b'\r', b'\n', 0, head).all(|at| {
+        let next = head.get(at + 1);
+        match head[at] {
+            b'\r' => next == Some(&b'\n'),
+            b'\n' => at > 0 && head[at - 1] == b'\r' && !matches!(next, Some(b' ' | b'\t')),
+            _ => false,
+        }
+    })
 }
 
 /// `authority-form` (RFC 9112 section 3.2.3): a host and a port, nothing else. There is no default port.
 pub(crate) fn parse_authority(raw: &[u8]) -> Result<Target, Reason> {
-    let colon = raw.iter().rposition(|b| *b == b':').ok_or(Reason::BadAuthority)?;
-    let (host, port) = (
-        &raw[..colon],
-        parse_port(&raw[colon + 1..]).ok_or(Reason::BadAuthority)?,
-    );
-    if host.is_empty() || host.iter().any(|b| b"@/?#\\ ".contains(b)) {
-        return Err(Reason::BadAuthority);
-    }
-    let host = Host::parse(host).map_err(HostError::reason)?;
+    let colon = memchr::memrchr(b':', raw).ok_or(Reason::BadAuthority)?;
+    let port = parse_port(&raw[colon + 1..]).ok_or(Reason::BadAuthority)?;
+    let host = Host::parse(&raw[..colon]).map_err(HostError::reason)?;
     Ok(Target { host, port })
 }
 

@@ -7,9 +7,11 @@ mod source;
 use super::relay;
 use crate::config::settings::Limits as Settings;
 use crate::policy::Reason;
+use crate::seeded::Seeded;
 use crate::stripe::{Counts, Padded};
 use source::{Source, Told, burst};
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -68,7 +70,7 @@ struct All {
     shards: Box<[Padded<Mutex<Sources>>]>,
 }
 
-type Sources = HashMap<IpAddr, Source>;
+type Sources = HashMap<IpAddr, Source, Seeded>;
 
 // What is counted.
 const CONNECTIONS: usize = 0;
@@ -117,7 +119,8 @@ fn within(files: usize) -> (usize, usize) {
 impl Limits {
     /// `files`: how many descriptors the process may have; `None`: no end of them.
     pub(crate) fn new(files: Option<u64>) -> Arc<Self> {
-        let shards = (0..SHARDS).map(|_| Padded::default()).collect();
+        let sources = || Padded(Mutex::new(Sources::with_hasher(Seeded::new())));
+        let shards = (0..SHARDS).map(|_| sources()).collect();
         let files = files
             .and_then(|files| usize::try_from(files).ok())
             .unwrap_or(usize::MAX);
@@ -163,15 +166,18 @@ impl Limits {
         // Counted before the lock, which it would make last longer.
         let place = self.place(settings);
         let mut shard = self.shard(source);
-        let known = shard.get(&source).map(|entry| entry.connections);
-        let full = known.is_none() && shard.len() >= SOURCES_PER_SHARD;
-        if full || known.is_some_and(|open| open >= settings.tunnels_per_source) {
+        let full = shard.len() >= SOURCES_PER_SHARD;
+        let entry = shard.entry(source);
+        let refused = match &entry {
+            Entry::Occupied(known) => known.get().connections >= settings.tunnels_per_source,
+            Entry::Vacant(_) => full,
+        };
+        if refused {
             place.inspect(|_| self.all.counts.give_back(CONNECTIONS)).ok();
             return Err(Reason::LimitSourceTunnels);
         }
         let file = place?;
-        let entry = shard.entry(source).or_insert_with(|| Source::new(settings));
-        entry.connections += 1;
+        entry.or_insert_with(|| Source::new(settings)).connections += 1;
         Ok(ConnectionPermit { file, source })
     }
 

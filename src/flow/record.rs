@@ -204,10 +204,10 @@ impl Attempted {
     pub(crate) fn target(&self) -> String {
         if self.name.is_empty() {
             String::from_utf8_lossy(&self.requested).into_owned()
-        } else if self.name.contains(':') {
-            format!("[{}]:{}", self.name, self.port)
+        } else if self.name.as_bytes().contains(&b':') {
+            ["[", &self.name, "]:", &self.port.to_string()].concat()
         } else {
-            format!("{}:{}", self.name, self.port)
+            [&self.name, ":", &self.port.to_string()].concat()
         }
     }
 
@@ -298,9 +298,8 @@ fn port(raw: &[u8]) -> u16 {
 /// What a row shows of a target as it was sent: neither userinfo nor query nor fragment, and nothing where they cannot be
 /// told apart.
 pub(crate) fn safe(raw: &[u8]) -> Vec<u8> {
-    let end = raw.iter().position(|byte| matches!(byte, b'?' | b'#'));
-    let at = raw.iter().rposition(|byte| *byte == b'@');
-    let end = end.unwrap_or(raw.len());
+    let end = memchr::memchr2(b'?', b'#', raw).unwrap_or(raw.len());
+    let at = memchr::memrchr(b'@', raw);
     match at {
         Some(at) if at > end => b"***".to_vec(),
         Some(at) => [b"***", &raw[at..end]].concat(),

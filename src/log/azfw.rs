@@ -110,18 +110,13 @@ impl Envelope {
 
 /// Four columns; empty where no rule matched.
 fn rule_columns(o: &mut Object<'_>, rule: Option<&RuleRef>) {
-    let names = rule
-        .map(|r| [&*r.policy, &*r.group, &*r.collection, &*r.rule])
-        .unwrap_or_default();
-    let keys = [
-        key!("Policy"),
-        key!("RuleCollectionGroup"),
-        key!("RuleCollection"),
-        key!("Rule"),
-    ];
-    for (key, name) in keys.into_iter().zip(names) {
-        o.text(key, name, CONFIGURED);
-    }
+    let Some(rule) = rule else {
+        return o.members(",\"Policy\":\"\",\"RuleCollectionGroup\":\"\",\"RuleCollection\":\"\",\"Rule\":\"\"");
+    };
+    o.text(key!("Policy"), &rule.policy, CONFIGURED);
+    o.text(key!("RuleCollectionGroup"), &rule.group, CONFIGURED);
+    o.text(key!("RuleCollection"), &rule.collection, CONFIGURED);
+    o.text(key!("Rule"), &rule.rule, CONFIGURED);
 }
 
 /// What audit mode let through: what it would have been, and the rule that lets it through.

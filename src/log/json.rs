@@ -58,18 +58,32 @@ pub(super) fn push_number(out: &mut Vec<u8>, number: u64) {
 pub(super) fn push_address(out: &mut Vec<u8>, ip: IpAddr) {
     match ip.to_canonical() {
         IpAddr::V4(v4) => {
-            for (place, octet) in v4.octets().into_iter().enumerate() {
-                if place > 0 {
-                    out.push(b'.');
+            // From its end: one piece instead of seven.
+            let mut text = [b'.'; 15];
+            let mut at = text.len();
+            for (place, mut octet) in v4.octets().into_iter().rev().enumerate() {
+                at -= usize::from(place > 0);
+                loop {
+                    at -= 1;
+                    text[at] = b'0' + octet % 10;
+                    octet /= 10;
+                    if octet == 0 {
+                        break;
+                    }
                 }
-                push_number(out, octet.into());
             }
+            out.extend_from_slice(&text[at..]);
         }
         IpAddr::V6(v6) => write!(out, "{v6}").expect("writing to a Vec cannot fail"),
     }
 }
 
 impl Object<'_> {
+    /// Members that are always the same, each with the comma before it.
+    pub(super) fn members(&mut self, written: &'static str) {
+        self.out.extend_from_slice(written.as_bytes());
+    }
+
     /// The bytes, after the key: for values that have a form of their own.
     pub(super) fn value(&mut self, Key(key): Key) -> &mut Vec<u8> {
         self.out.extend_from_slice(&key.as_bytes()[..key.len() - 1]);

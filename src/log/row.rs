@@ -363,14 +363,9 @@ impl FlowId {
     }
 
     /// The last 8 of its 16 hex digits: enough to find the row, short enough for a reason phrase.
-    pub fn short(self) -> impl fmt::Display {
-        struct Short(u32);
-        impl fmt::Display for Short {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(f, "{:08x}", self.0)
-            }
-        }
-        Short(self.0 as u32)
+    pub fn short(self) -> String {
+        let digit = |place: u32| char::from(b"0123456789abcdef"[(self.0 >> (4 * place) & 15) as usize]);
+        (0..8).rev().map(digit).collect()
     }
 
     /// The number itself.

@@ -1,28 +1,48 @@
 //! RFC 3339 in UTC with microseconds, as Azure's records have it, straight into the row.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::{
+    cell::Cell,
+    time::{SystemTime, UNIX_EPOCH},
+};
 
 /// Appends `2026-11-24T00:33:12.123456Z`. Times before 1970 become 1970, times after 9999 become its last second.
 pub(super) fn push(out: &mut Vec<u8>, time: SystemTime) {
     const END_OF_9999: u64 = 253_402_300_799;
     let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
     let seconds = since.as_secs().min(END_OF_9999);
+    thread_local!(static LAST: Cell<(u64, Second)> = const { Cell::new((u64::MAX, [0; 20])) });
+    let second = match LAST.get() {
+        (last, second) if last == seconds => second,
+        _ => {
+            let second = to_the_second(seconds);
+            LAST.set((seconds, second));
+            second
+        }
+    };
+    let mut text = [b'Z'; 27];
+    text[..20].copy_from_slice(&second);
+    write(&mut text[20..26], since.subsec_micros());
+    out.extend_from_slice(&text);
+}
+
+/// `2026-11-24T00:33:12.`: the rows of a second share it.
+type Second = [u8; 20];
+
+fn to_the_second(seconds: u64) -> Second {
     let (year, month, day) = civil(seconds / 86_400);
-    let of_day = seconds % 86_400;
-    digits::<4>(out, year);
-    for (before, value) in [
-        (b'-', month),
-        (b'-', day),
-        (b'T', of_day / 3600),
-        (b':', of_day / 60 % 60),
-        (b':', of_day % 60),
+    let of_day = (seconds % 86_400) as u32;
+    let mut text = *b"YYYY-MM-DDThh:mm:ss.";
+    for (at, value) in [
+        (0..4, year as u32),
+        (5..7, month as u32),
+        (8..10, day as u32),
+        (11..13, of_day / 3600),
+        (14..16, of_day / 60 % 60),
+        (17..19, of_day % 60),
     ] {
-        out.push(before);
-        digits::<2>(out, value);
+        write(&mut text[at], value);
     }
-    out.push(b'.');
-    digits::<6>(out, since.subsec_micros().into());
-    out.push(b'Z');
+    text
 }
 
 /// Year, month, day of a day number since 1970-01-01 in the Gregorian calendar: eras of 400 years, years that start in
@@ -42,14 +62,12 @@ fn civil(days: u64) -> (u64, u64, u64) {
     (era * 400 + year + u64::from(month <= 2), month, day)
 }
 
-/// The last `WIDTH` decimal digits.
-fn digits<const WIDTH: usize>(out: &mut Vec<u8>, value: u64) {
-    let (mut digits, mut rest) = ([b'0'; WIDTH], value);
-    for digit in digits.iter_mut().rev() {
-        *digit += (rest % 10) as u8;
+/// Writes the last decimal digits, as many as there is room for.
+fn write(room: &mut [u8], mut rest: u32) {
+    for digit in room.iter_mut().rev() {
+        *digit = b'0' + (rest % 10) as u8;
         rest /= 10;
     }
-    out.extend_from_slice(&digits);
 }
 
 #[cfg(test)]

@@ -4,10 +4,8 @@
 //! suffixes on a label border, so its cost grows with the labels of the name and not with the number of patterns.
 //! `*name` patterns are few and cut labels, so they have a table of their own that is asked once per distinct length.
 
-mod hash;
-
 use super::FqdnPattern;
-use hash::NameHash;
+use crate::seeded::Seeded;
 use std::{collections::HashMap, slice, sync::Arc};
 
 /// One pattern of one rule. Lower key first: earlier rules win, and inside a rule a pattern that is not wide.
@@ -70,7 +68,7 @@ pub(super) struct NameIndex {
     lists: Vec<Lists>,
 }
 
-type Table<T> = HashMap<Arc<str>, T, NameHash>;
+type Table<T> = HashMap<Arc<str>, T, Seeded>;
 
 /// What one text stands for. Two of them with their texts are one line of the processor's cache.
 #[derive(Clone, Copy, Debug)]
@@ -161,7 +159,7 @@ pub(super) struct NameIndexBuilder {
 
 impl Default for NameIndexBuilder {
     fn default() -> Self {
-        let hash = NameHash::seeded();
+        let hash = Seeded::new();
         Self {
             names: Table::with_hasher(hash.clone()),
             endings: Table::with_hasher(hash),

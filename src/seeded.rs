@@ -1,30 +1,30 @@
-//! [`NameHash`]: the hash of names, whole or cut at a label.
+//! [`Seeded`]: the hash of what comes from outside: names, whole or cut at a label, and the addresses of clients.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 
-/// A seeded multiply-and-fold hash: names come from outside, so it must not be predictable, and a lookup hashes every
-/// suffix, so it must be fast on 10 to 60 bytes; the standard one takes about three times as long there.
+/// A seeded multiply-and-fold hash: its keys come from outside, so it must not be predictable, and a lookup of a name hashes
+/// every suffix, so it must be fast on 10 to 60 bytes; the standard one takes about three times as long there.
 #[derive(Clone, Debug)]
-pub(super) struct NameHash(u64);
+pub(crate) struct Seeded(u64);
 
-impl NameHash {
+impl Seeded {
     /// Of a seed that nobody knows.
-    pub(super) fn seeded() -> Self {
+    pub(crate) fn new() -> Self {
         Self(RandomState::new().hash_one(0_u8))
     }
 }
 
-impl BuildHasher for NameHash {
-    type Hasher = NameHasher;
+impl BuildHasher for Seeded {
+    type Hasher = SeededHasher;
 
-    fn build_hasher(&self) -> NameHasher {
-        NameHasher(self.0)
+    fn build_hasher(&self) -> SeededHasher {
+        SeededHasher(self.0)
     }
 }
 
-pub(super) struct NameHasher(u64);
+pub(crate) struct SeededHasher(u64);
 
-impl NameHasher {
+impl SeededHasher {
     fn mix(&mut self, word: u64) {
         /// 2^64 divided by the golden ratio: odd, with its bits well spread.
         const FACTOR: u128 = 0x9e37_79b9_7f4a_7c15;
@@ -33,7 +33,7 @@ impl NameHasher {
     }
 }
 
-impl Hasher for NameHasher {
+impl Hasher for SeededHasher {
     /// The length first, then eight bytes at a time, the last eight whether or not they overlap with those before.
     fn write(&mut self, bytes: &[u8]) {
         self.0 = self.0.wrapping_add(bytes.len() as u64);
@@ -69,7 +69,7 @@ mod tests {
 
     #[test]
     fn names_that_differ_in_the_last_bytes_hash_apart() {
-        let hash = NameHash(7);
+        let hash = Seeded(7);
         let names = [
             "",
             "\0",
