@@ -12,7 +12,7 @@ use crate::import::{
     ids::{MAX_ID_BYTES, is_too_long},
     path::Path,
     text::Joined,
-    value::{Kind, Unknown, Value},
+    value::{Kind, Place, Unknown, Value},
 };
 use std::sync::Arc;
 
@@ -76,7 +76,11 @@ pub(crate) fn wanted(kind: &str) -> bool {
 /// A slip of the pen in a type whose resources hold rules: Azure refuses it, and nothing of it is passed over.
 fn is_slip(kind: &str) -> bool {
     let is_group = kind.contains("/rulecollectiongroup");
-    is_group || kind.starts_with("microsoft.network/firewallpolicy") || kind == "microsoft.network/azurefirewall"
+    let is_deployment = kind
+        .strip_prefix(DEPLOYMENT)
+        .is_some_and(|rest| rest.starts_with(['@', '/']));
+    let is_policy = kind.starts_with("microsoft.network/firewallpolicy");
+    is_group || is_deployment || is_policy || kind == "microsoft.network/azurefirewall"
 }
 
 /// Works out a template that stands at `path` of its file. Fails only if a bound is reached.
@@ -161,8 +165,25 @@ impl Walk {
                 let mut entries = object.entries.iter();
                 entries.try_for_each(|(name, item)| at(site.path.member(name), item))
             }
-            _ => Ok(()),
+            None | Some(Kind::Null) => Ok(()),
+            Some(_) => self.no_list(on, raw.map_or_else(Place::default, |raw| raw.at), site),
         }
+    }
+
+    /// Resources that are neither a list nor an object: Azure takes no expression there, and nothing of it is passed over.
+    fn no_list(&mut self, on: Evaluator<'_>, at: Place, site: &Site) -> Walked {
+        on.scope.budget.text(400, at)?;
+        self.met.push(Resource {
+            kind: String::new(),
+            name: Value::null(at),
+            target: site.target.clone(),
+            body: Value::unknown("`resources` is neither a list nor an object", at),
+            path: site.path.clone(),
+            doubt: site.doubt.clone(),
+            left_out: site.left_out,
+            deployment: site.deployment,
+        });
+        Ok(())
     }
 
     /// One resource, as often as its loop says. One of no round is met all the same.

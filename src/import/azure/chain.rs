@@ -154,7 +154,14 @@ impl<'a> Gather<'a> {
         let name = name_of(Some(&resource.name), &resource.kind);
         let mut setting = Draft::new(Effect::Allow);
         match resource.kind.as_str() {
-            "" => self.not_read("a resource", &origin, "its type is not known"),
+            "" => {
+                let why = resource.body.doubt().map(|doubt| doubt.why.to_string());
+                self.not_read(
+                    "a resource",
+                    &origin,
+                    why.unwrap_or_else(|| "its type is not known".into()),
+                );
+            }
             DEPLOYMENT => {
                 let why = match resource.body.doubt() {
                     Some(doubt) => format!("which names its template draws on is not known: {}", doubt.why),

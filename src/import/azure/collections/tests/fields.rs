@@ -143,3 +143,46 @@ fn a_slip_of_the_pen_in_the_type_of_what_denies_stops_the_import() {
         assert!(import(&template, false).is_err(), "{kind}");
     }
 }
+
+/// Whether Azure works out such a list is not documented; what it would deny must not be missing without a word.
+#[test]
+fn resources_that_an_expression_stands_for_stop_the_import() {
+    let deny = collection(filter("Deny"), &application(&json!({"targetFqdns": ["evil.com"]})));
+    let template = |resource: Value| {
+        let variables = json!({"r": [deny.clone()]});
+        json!({"contentVersion": "1", "variables": variables, "resources": [policy(&json!({})), resource]})
+    };
+    let deployment = |resources: Value, scope: &str| {
+        let nested = json!({"contentVersion": "1", "variables": {"r": [deny.clone()]}, "resources": resources});
+        json!({"type": "Microsoft.Resources/deployments", "name": "n", "properties": {
+            "expressionEvaluationOptions": {"scope": scope}, "template": nested}})
+    };
+    let mut parent = policy(&json!({}));
+    parent["resources"] = json!("[variables('r')]");
+    for resource in [
+        deployment(json!("[variables('r')]"), "inner"),
+        deployment(json!("[variables('r')]"), "outer"),
+        parent,
+    ] {
+        assert!(import(&template(resource.clone()), false).is_err(), "{resource}");
+    }
+    for nothing in [json!([]), json!(null)] {
+        let imported = import(&template(deployment(nothing.clone(), "inner")), false);
+        assert!(imported.is_ok(), "{nothing}");
+    }
+}
+
+#[test]
+fn a_slip_of_the_pen_in_the_type_of_a_deployment_stops_the_import() {
+    for kind in [
+        "Microsoft.Resources/deployments/",
+        "Microsoft.Resources/deployments@2022-09-01",
+    ] {
+        let slip = json!({"type": kind, "name": "n", "properties": {"template": {"resources": []}}});
+        let template = json!({"contentVersion": "1", "resources": [policy(&json!({})), slip]});
+        assert!(import(&template, false).is_err(), "{kind}");
+    }
+    let script = json!({"type": "Microsoft.Resources/deploymentScripts", "name": "n", "properties": {}});
+    let template = json!({"contentVersion": "1", "resources": [policy(&json!({})), script]});
+    assert!(import(&template, false).is_ok());
+}
