@@ -1,6 +1,7 @@
 //! Where a name led, as a row of egret tells it: `egret.dns` and `egret.refused`.
 
 use super::read::Row;
+use crate::dns::chain::MAX_ADDRESSES;
 use crate::policy::is_never_dialled;
 use serde_json::Value;
 use std::net::IpAddr;
@@ -12,7 +13,7 @@ pub struct LedTo {
     pub addresses: Vec<IpAddr>,
     /// Some of these: they were not dialled, because a rule denies them or because nobody vouched for them.
     pub refused: Vec<IpAddr>,
-    /// The row was too short for all of them.
+    /// The row was too short for all of them, or has more than any of egret's.
     pub cut: bool,
 }
 
@@ -30,7 +31,9 @@ impl LedTo {
         };
         let steps = texts("dns");
         let addresses = steps.iter().filter_map(|step| address(step));
-        let addresses: Vec<IpAddr> = addresses.filter(|ip| !is_never_dialled(*ip)).collect();
+        let mut dialled = addresses.filter(|ip| !is_never_dialled(*ip));
+        let addresses: Vec<IpAddr> = dialled.by_ref().take(MAX_ADDRESSES).collect();
+        let more = dialled.next().is_some();
         let told = match row.columns["DestinationIp"].as_str() {
             Some(told) if row.category == "AZFWNetworkRule" => told.parse::<IpAddr>().ok(),
             _ => None,
@@ -43,8 +46,9 @@ impl LedTo {
             refused: refused
                 .map(|ip| ip.to_canonical())
                 .filter(|ip| told != Some(*ip))
+                .take(MAX_ADDRESSES)
                 .collect(),
-            cut: steps.iter().any(|step| step.starts_with("...")),
+            cut: more || steps.iter().any(|step| step.starts_with("...")),
             addresses,
         };
         (!steps.is_empty()).then_some(led)
@@ -63,4 +67,34 @@ fn address(step: &str) -> Option<IpAddr> {
     let kind = words.nth(1)?;
     let address = words.next().filter(|_| matches!(kind, "A" | "AAAA"))?;
     address.parse().ok().map(|ip: IpAddr| ip.to_canonical())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    /// Rules are asked for each: a row with more than any of egret's must not cost more.
+    #[test]
+    fn no_more_addresses_are_read_than_an_answer_has() {
+        let row = |count: usize| {
+            let step = |index: usize| {
+                format!(
+                    "a.example A 198.51.100.{} (zone ., server 10.0.0.4:53, 300 s)",
+                    index % 250
+                )
+            };
+            let steps: Vec<_> = (0..count).map(step).collect();
+            let columns = json!({ "egret": { "dns": steps, "refused": vec!["10.0.0.1"; count] } });
+            let category = "AZFWApplicationRule".to_owned();
+            LedTo::read(&Row { category, columns }).unwrap()
+        };
+        let most = row(MAX_ADDRESSES);
+        assert_eq!((most.addresses.len(), most.cut), (MAX_ADDRESSES, false));
+        let more = row(20_000);
+        assert_eq!(
+            (more.addresses.len(), more.refused.len(), more.cut),
+            (MAX_ADDRESSES, MAX_ADDRESSES, true)
+        );
+    }
 }
