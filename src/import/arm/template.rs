@@ -52,6 +52,8 @@ pub(crate) struct Resource {
     pub left_out: Option<&'static str>,
     /// Number of the deployment that makes it: in one, Azure refuses two of one name.
     pub deployment: u32,
+    /// It stands in a template, which deploys by type and name: an `id` counts outside alone, in what Azure printed.
+    pub in_template: bool,
 }
 
 /// Where a nested deployment puts its resources; `None` where it says nothing.
@@ -98,6 +100,7 @@ pub(crate) fn deploy(
         path: path_below(path, template, &["resources"]),
         deployment,
         target: scope.here.clone(),
+        in_template: true,
         ..Site::default()
     };
     let mut walk = Walk::default();
@@ -142,6 +145,7 @@ struct Site {
     doubt: Option<Arc<Unknown>>,
     left_out: Option<&'static str>,
     deployment: u32,
+    in_template: bool,
 }
 
 /// The one walk over resources: whatever it meets that is wanted is in `met`, deployed or not.
@@ -253,6 +257,7 @@ impl Walk {
                 doubt: own.doubt,
                 left_out: own.left_out,
                 deployment: site.deployment,
+                in_template: site.in_template,
             });
         }
         // "Conditional deployment doesn't cascade to child resources" (Azure documentation, "Conditional deployment in ARM
@@ -282,6 +287,7 @@ impl Walk {
                     doubt: site.doubt.clone(),
                     left_out: site.left_out,
                     deployment: site.deployment,
+                    in_template: site.in_template,
                 });
                 return Ok(());
             }
@@ -306,6 +312,7 @@ impl Walk {
             parent: None,
             target: target.clone(),
             deployment: on.scope.budget.deployment(),
+            in_template: true,
             ..site.clone()
         };
         let resources = nested.template.get("resources");

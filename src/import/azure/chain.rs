@@ -6,10 +6,11 @@ use super::{
     base::Base,
     collections::Reader,
     draft::{Draft, Effect},
-    fields::{located, name_of, property},
-    groups::{alike, content},
+    fields::{name_of, property},
+    groups::{alike, content, origin},
+    identity::Identity,
     ip_groups::IpGroups,
-    names::Names,
+    names::{NO_NAME, Names},
     register::Meant,
     settings,
     shapes::{Found, IP_GROUP, SIGNATURES},
@@ -23,11 +24,6 @@ use crate::import::{
     report::{Item, ItemKind, Outcome},
     value::Value,
 };
-use std::collections::BTreeSet;
-
-/// Most parents above a policy; Azure has one.
-const MOST_PARENTS: usize = 8;
-
 /// Reads what was found.
 pub(super) struct Gather<'a> {
     import: &'a Import<'a>,
@@ -53,6 +49,7 @@ impl<'a> Gather<'a> {
             found.resources.iter().partition(|one| one.left_out.is_some());
         for resource in &found.resources {
             self.others(resource);
+            self.other_id(resource);
         }
         for (path, at, why) in &found.unclaimed {
             let path = path.clone();
@@ -188,6 +185,19 @@ impl<'a> Gather<'a> {
         }
     }
 
+    /// An id in a template is of no effect, or Azure refuses it: what was pasted there may be meant for another policy.
+    fn other_id(&mut self, resource: &Resource) {
+        let other = Identity::contradicted(resource).filter(|_| resource.left_out.is_none());
+        if let Some(other) = other {
+            let name = name_of(Some(&resource.name), &resource.kind);
+            let other = other.shown().unwrap_or(NO_NAME);
+            let why = format!(
+                "its `id` names `{other}`, and a template deploys by name and resource group, never by `id`: take it out"
+            );
+            self.not_read(&name, &origin(resource), why);
+        }
+    }
+
     /// A resource that is not deployed, with all that is in it.
     fn left_out(&mut self, resource: &Resource, ip_groups: &IpGroups) {
         let before = self.items.len();
@@ -249,39 +259,6 @@ impl<'a> Gather<'a> {
             ip_groups,
             items: &mut self.items,
         }
-    }
-
-    /// The policy and its parents, root first. A parent that is in none of the files may deny.
-    fn chain(&mut self, sources: &Sources, chosen: usize) -> Vec<usize> {
-        let mut chain = vec![chosen];
-        while let Some(link) = chain.last().map(|link| &sources.all[*link]) {
-            let mut next = BTreeSet::new();
-            let mut without = false;
-            for body in &link.bodies {
-                let why = match (&body.base, meant(sources, &body.base)) {
-                    (Base::None, _) => {
-                        without = true;
-                        continue;
-                    }
-                    (_, Some(parent)) if chain.len() <= MOST_PARENTS && !chain.contains(&parent) => {
-                        next.insert(parent);
-                        continue;
-                    }
-                    (base, parent) => why_not(sources, base, parent.is_some()),
-                };
-                self.not_read(&link.name, &of_base(body), why);
-            }
-            if next.len() > 1 || (without && !next.is_empty()) {
-                let why = "the files hold this policy more than once, with another parent or with none";
-                self.not_read(&link.name, &of_base(&link.bodies[0]), why);
-            }
-            match next.first() {
-                Some(parent) => chain.push(*parent),
-                None => break,
-            }
-        }
-        chain.reverse();
-        chain
     }
 
     /// A policy with its groups.
@@ -363,13 +340,6 @@ fn may_be_one(one: &Source, other: &Source) -> bool {
     }
 }
 
-fn of_base(body: &Body) -> Origin {
-    match located(&body.value, "basePolicy", &body.origin) {
-        Some((origin, _)) => origin,
-        None => body.origin.clone(),
-    }
-}
-
 /// The policy of the files that a reference means.
 fn meant(sources: &Sources, base: &Base) -> Option<usize> {
     match base {
@@ -381,22 +351,8 @@ fn meant(sources: &Sources, base: &Base) -> Option<usize> {
     }
 }
 
-/// Why a parent is not taken.
-fn why_not(sources: &Sources, base: &Base, is_there: bool) -> String {
-    match base {
-        Base::None => String::new(),
-        Base::Unknown(unknown) => format!("its parent policy is not known: {}", unknown.why),
-        Base::Named(id) => {
-            let name = id.last().unwrap_or_default();
-            match is_there {
-                true => format!("its parent policy `{name}` has it as a parent in turn"),
-                false => format!("its parent policy `{name}` {}", sources.why_none(id)),
-            }
-        }
-    }
-}
-
 mod choose;
+mod parents;
 
 #[cfg(test)]
 mod tests;

@@ -28,19 +28,33 @@ pub(super) fn place_of(target: &Target) -> [Part; 2] {
 }
 
 impl Identity {
-    /// Of a resource: from its id if it was printed with one (PowerShell has a group's in `Properties`), else from its name and
-    /// where it is deployed.
+    /// Of a resource: from its id if it was printed with one, else from its name and where it is deployed.
     pub fn of(resource: &Resource) -> Self {
+        let printed = (!resource.in_template).then(|| Self::written(resource).next());
+        printed.flatten().unwrap_or_else(|| Self::deployed(resource))
+    }
+
+    /// Another id that a template writes in a resource: a template deploys by type and name, so that it is the id of something else.
+    pub fn contradicted(resource: &Resource) -> Option<Self> {
+        let deployed = Self::deployed(resource);
+        let mut written = Self::written(resource).filter(|_| resource.in_template);
+        written.find(|id| id.same(&deployed) == Same::No)
+    }
+
+    /// The ids of its type that a resource says itself. PowerShell has a group's in `Properties`.
+    fn written(resource: &Resource) -> impl Iterator<Item = Self> {
         let body = &resource.body;
         let inner = body.get("properties").and_then(|properties| properties.get("id"));
-        let printed = [body.get("id"), inner].into_iter().flatten();
-        let mut printed = printed.filter_map(|id| match &id.kind {
+        let ids = [body.get("id"), inner].into_iter().flatten();
+        let ids = ids.filter_map(|id| match &id.kind {
             Kind::Text(id) => Some(Self::meant_by(id)),
             _ => None,
         });
-        if let Some(printed) = printed.find(|id| id.id.kind.as_ref() == Some(&resource.kind)) {
-            return printed;
-        }
+        ids.filter(|id| id.id.kind.as_ref() == Some(&resource.kind))
+    }
+
+    /// From its name and where it is deployed.
+    fn deployed(resource: &Resource) -> Self {
         let names = match &resource.name.kind {
             Kind::Text(name) => words(name),
             _ => Vec::new(),
@@ -104,6 +118,11 @@ impl Identity {
             },
             shown: parent.filter(|name| !name.is_empty()),
         }
+    }
+
+    /// The names as they read, each with its parents' before it.
+    pub fn shown(&self) -> Option<&str> {
+        self.shown.as_deref()
     }
 
     /// The last part of the name, as it reads.

@@ -199,6 +199,11 @@ impl IpGroups {
             }
             let known = match self.places.meant(&id) {
                 Meant::One(place) => &self.known[place],
+                Meant::None | Meant::Several if !id.has_known_name() && value.doubt().is_some() => {
+                    let why = value.doubt().map_or("", |doubt| &doubt.why);
+                    draft.missing(format!("which IP group is meant is not known: {why}"));
+                    continue;
+                }
                 Meant::None => {
                     let why = match (self.left_out.meant(&id), self.places.has_name(&id)) {
                         (Meant::None, true) => {

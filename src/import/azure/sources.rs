@@ -162,6 +162,13 @@ impl Sources {
         format!("{what}: give that one too")
     }
 
+    /// Why a policy that another or a firewall needs is missing although something of it is there: its parent, its modes and its other
+    /// groups may deny.
+    pub fn why_not_whole(&self, place: usize) -> Option<&'static str> {
+        let is_whole = !self.all[place].bodies.is_empty();
+        (!is_whole).then_some("is in none of the files, which hold only groups of it: give that one too")
+    }
+
     /// What the parents of a policy allow is in doubt if it is itself. The chain is in the order of evaluation.
     pub fn doubt_parents(&mut self, chain: &[usize]) {
         let mut doubt: Option<Arc<Unknown>> = None;
@@ -265,35 +272,11 @@ impl Sources {
                     let place = self.push_policy(&policy, NO_NAME, origin(resource));
                     self.attach(import, place, group, id.word());
                 }
-                Meant::None | Meant::Perhaps(..) | Meant::Several => orphans.push((policy, group, id.word())),
+                Meant::None | Meant::Perhaps(..) | Meant::Several => orphans.push((id, group, resource.name.doubt())),
             }
         }
-        for (policy, group, word) in orphans {
-            self.adopt(import, &policy, group, word);
-        }
-    }
-
-    /// A group of which the policy is not known for certain belongs to the only one that it may belong to. What it allows there is
-    /// in doubt if Azure alone knows where either is, or if there are other policies that it is not of: it may be of none of them.
-    fn adopt(&mut self, import: &Import<'_>, policy: &Identity, mut group: GroupSource, word: Word) {
-        match self.policies.meant(policy) {
-            Meant::One(place) => self.attach(import, place, group, word),
-            Meant::Perhaps(place, open) => {
-                let of = &self.all[place];
-                let stand_ins = of.bodies.is_empty() && !of.id.is_nameless() && !policy.is_nameless();
-                let same_place = of.id.same_place(policy) == Same::Yes;
-                let is_only = self.policies.len() == 1 && !stand_ins && open.is_none() && same_place;
-                if !is_only {
-                    let why = format!("it may be of another policy than this: {}", open.unwrap_or(NOT_KNOWN));
-                    group.doubt.get_or_insert_with(|| unknown(why, group.origin.at));
-                }
-                self.attach(import, place, group, word);
-            }
-            Meant::Several => self.strays.push(stray(group)),
-            Meant::None => {
-                let place = self.push_policy(policy, "imported", group.origin.clone());
-                self.attach(import, place, group, word);
-            }
+        for (id, group, doubt) in orphans {
+            self.adopt(import, &id, group, doubt);
         }
     }
 

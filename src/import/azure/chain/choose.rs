@@ -103,13 +103,17 @@ impl Gather<'_> {
             ),
         })?;
         let no_other = !used.is_empty() || sources.all.len() < 2;
-        for user in users().filter(|user| meant(sources, &user.policy).is_none()) {
-            let why = match &user.policy {
-                Base::Named(policy) if policy.has_known_name() => {
+        for user in users() {
+            let why = match (&user.policy, meant(sources, &user.policy)) {
+                (_, Some(place)) => match sources.why_not_whole(place) {
+                    Some(why) => format!("it uses the policy `{}`, which {why}", sources.all[place].name),
+                    None => continue,
+                },
+                (Base::Named(policy), None) if policy.has_known_name() => {
                     let name = policy.last().unwrap_or_default();
                     format!("it uses the policy `{name}`, which {}", sources.why_none(policy))
                 }
-                Base::None => continue,
+                (Base::None, None) => continue,
                 _ if no_other => continue,
                 _ => "which of the policies it uses is not known: name the one that is meant with `--policy`".into(),
             };

@@ -285,7 +285,7 @@ fn a_group_of_which_the_policy_is_not_known_is_of_the_only_one_or_stops() {
         group("[concat(parameters('n'), '/g')]", "Deny")
     ]));
     named["parameters"]["n"] = json!({"type": "string"});
-    assert_eq!(rules(&[named]), ["g/c/r carried"]);
+    assert_eq!(rules(&[named]), ["g/c/r approximated"]);
 }
 
 #[test]

@@ -1,16 +1,19 @@
 //! Groups in their policies: of two that are one in Azure, and have not one content, neither is known to be in force.
 
-use super::Sources;
+use super::{NOT_KNOWN, Sources, stray};
 use crate::import::{
     azure::{
         Import,
         collections::GroupSource,
         groups::{same_group, unknown},
-        register::MOST_PAIRS,
+        identity::Identity,
+        register::{MOST_PAIRS, Meant},
         schema::Shape,
     },
     ids::{Same, Word},
+    value::Unknown,
 };
+use std::sync::Arc;
 
 impl Sources {
     /// Puts a group in its policy. In Azure a group has one content: of two that differ neither is known to be in force.
@@ -54,6 +57,45 @@ impl Sources {
             one.doubt.get_or_insert_with(|| unknown(why, one.origin.at));
         }
         groups.push(group);
+    }
+
+    /// A group of which the policy is not known for certain belongs to the only one that it may belong to. What it allows there is
+    /// in doubt if Azure alone knows where either is, if its policy's name is made of something that is not this one's, or if there are
+    /// other policies that it is not of: it may be of none of them. `name` says what is not known of its name.
+    pub(super) fn adopt(
+        &mut self,
+        import: &Import<'_>,
+        id: &Identity,
+        mut group: GroupSource,
+        name: Option<&Arc<Unknown>>,
+    ) {
+        let policy = id.parent();
+        match self.policies.meant(&policy) {
+            Meant::One(place) => self.attach(import, place, group, id.word()),
+            Meant::Perhaps(place, open) => {
+                let of = &self.all[place];
+                // Printed without its policy, or called what nobody knows at all.
+                let is_of_any = policy.is_nameless() && id.names().iter().all(Word::is_known);
+                let stand_ins = !of.id.is_nameless() && !is_of_any;
+                let same_place = of.id.same_place(&policy) == Same::Yes;
+                let is_only = self.policies.len() == 1 && !stand_ins && open.is_none() && same_place;
+                if !is_only {
+                    let why = open.unwrap_or(NOT_KNOWN);
+                    let of_name = name.filter(|_| stand_ins).map(|name| format!(" ({})", name.why));
+                    let why = format!(
+                        "it may be of another policy than this: {why}{}",
+                        of_name.unwrap_or_default()
+                    );
+                    group.doubt.get_or_insert_with(|| unknown(why, group.origin.at));
+                }
+                self.attach(import, place, group, id.word());
+            }
+            Meant::Several => self.strays.push(stray(group)),
+            Meant::None => {
+                let place = self.push_policy(&policy, "imported", group.origin.clone());
+                self.attach(import, place, group, id.word());
+            }
+        }
     }
 
     /// A group of which the name is not known may be one of the same policy that another deployment makes; in one deployment Azure

@@ -160,7 +160,7 @@ fn a_group_of_another_policy_than_those_of_the_files_is_not_given_to_one_by_its_
     ]));
     assert_eq!(rules(&[files]), ["g/c/r absent"]);
     let only = of_names(json!([policy("[parameters('x')]", json!({})), group("lab/g", "Allow")]));
-    assert_eq!(rules(&[only]), ["g/c/r carried"]);
+    assert_eq!(rules(&[only]), ["g/c/r absent"]);
     let two = of_names(json!([
         group("[concat(parameters('p'), '/g')]", "Deny"),
         group("[concat(parameters('q'), '/h')]", "Allow")
@@ -235,7 +235,7 @@ fn equal_priorities_keep_the_order_of_the_file_however_a_group_comes_to_its_poli
         group("[concat(parameters('x'), '/first')]", "Deny"),
         group("p/second", "Allow")
     ]));
-    assert_eq!(rules(&[files]), ["first/c/r carried", "second/c/r carried"]);
+    assert_eq!(rules(&[files]), ["first/c/r approximated", "second/c/r carried"]);
 }
 
 #[test]
@@ -256,4 +256,63 @@ fn a_loose_collection_that_may_not_be_deployed_allows_nothing() {
         rules(&[template(json!([loose("Deny")]))])[0].rsplit(' ').next(),
         Some("approximated")
     );
+}
+
+#[test]
+fn a_group_of_a_policy_by_another_name_may_not_be_of_the_only_one() {
+    let firewall = resource(
+        "azureFirewalls",
+        "f",
+        json!({"firewallPolicy": {"id": id("rg", "firewallPolicies/p")}}),
+    );
+    let named = |own: &str, name: &str, action: &str| {
+        let group = group(name, action);
+        [
+            of_names(json!([policy(own, json!({})), group])),
+            of_names(json!([policy(own, json!({})), group, firewall])),
+        ]
+    };
+    for name in [
+        "[concat(last(split(parameters('x'), '/')), '/g')]",
+        "[format('{0}/g', parameters('q'))]",
+        "[parameters('q')]",
+    ] {
+        for file in named("p", name, "Allow") {
+            let told = rules(std::slice::from_ref(&file));
+            assert!(told[0].ends_with(" absent"), "{name}: {told:?}");
+            let imported = imported(&[file]).unwrap();
+            let notes = imported.report.items.iter().flat_map(|item| &item.notes);
+            let said = notes
+                .filter(|note| note.contains("it may be of another policy than this"))
+                .count();
+            assert!(said > 0, "{name}: {:?}", imported.report);
+        }
+        for file in named("p", name, "Deny") {
+            let told = rules(&[file]);
+            assert!(told[0].ends_with(" approximated"), "{name}: {told:?}");
+        }
+    }
+    let [of_two, _] = named("[parameters('p')]", "[format('{0}/g', parameters('q'))]", "Allow");
+    assert_eq!(rules(&[of_two]), ["g/c/r absent"]);
+    let [of_one, _] = named("[parameters('p')]", "[format('{0}/g', parameters('p'))]", "Allow");
+    assert_eq!(rules(&[of_one]), ["g/c/r carried"]);
+    // `az` prints a group without its policy where a query leaves the id out.
+    assert_eq!(
+        rules(&[json!([policy("p", json!({})), group("g", "Allow")])]),
+        ["g/c/r carried"]
+    );
+}
+
+#[test]
+fn a_reference_to_an_ip_group_of_which_the_name_is_not_known_is_told_as_that() {
+    let deny = || from(group("p/g", "Deny"), json!(["[parameters('x')]"]));
+    let referred = with(resource("ipGroups", "i", json!({})), "existing", json!(true));
+    let two = ["i", "j"].map(|name| resource("ipGroups", name, json!({"ipAddresses": ["10.0.0.1"]})));
+    for beside in [vec![], vec![referred], two.to_vec()] {
+        let resources = [&[policy("p", json!({})), deny()], &beside[..]].concat();
+        stops(
+            &[of_names(json!(resources))],
+            "which IP group is meant is not known: parameter `x` has no value",
+        );
+    }
 }

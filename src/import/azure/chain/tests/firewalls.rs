@@ -85,6 +85,8 @@ fn the_policy_that_a_firewall_of_the_files_uses_is_the_one() {
     let two = |firewall: Value| {
         [template(json!([
             firewall,
+            policy("loose", json!({})),
+            policy("strict", json!({})),
             group("loose/g", "Allow"),
             group("strict/h", "Deny")
         ]))]

@@ -188,3 +188,46 @@ fn a_template_and_what_az_printed_are_joined_in_one_file_as_in_two() {
     assert_eq!(of_two, ["deny/c/r carried", "z/c/r carried"]);
     assert_eq!(of_one, of_two);
 }
+
+#[test]
+fn in_a_template_an_id_tells_nothing_apart() {
+    let id_of = |rest: &str| json!(id("rg", rest));
+    let inner = |mut resource: Value, rest: &str| {
+        resource["properties"]["id"] = id_of(rest);
+        resource
+    };
+    let other = "firewallPolicies/other/ruleCollectionGroups/deny";
+    let allow = || [policy("p", json!({})), group("p/g", "Allow")];
+    for deny in [
+        inner(group("p/deny", "Deny"), other),
+        with(group("p/deny", "Deny"), "id", id_of(other)),
+        with(
+            group("p/deny", "Deny"),
+            "id",
+            id_of("firewallPolicies/p/ruleCollectionGroups/deny2"),
+        ),
+        inner(policy("q", json!({})), "firewallPolicies/r"),
+        inner(
+            resource("ipGroups", "i", json!({"ipAddresses": ["10.0.0.1"]})),
+            "ipGroups/j",
+        ),
+    ] {
+        let resources = [&allow()[..], &[deny.clone()]].concat();
+        stops(
+            &[template(json!(resources))],
+            "a template deploys by name and resource group, never by `id`",
+        );
+        let nested = deployed_to("rg", json!([deny]));
+        stops(&[template(json!([allow()[0], allow()[1], nested]))], "never by `id`");
+        let never = with(deny, "condition", json!(false));
+        assert!(told(&[template(json!([allow()[0], allow()[1], never]))]).is_ok());
+    }
+    // One that says the same says nothing else, wherever the template is deployed.
+    let same = inner(group("p/deny", "Deny"), "firewallPolicies/p/ruleCollectionGroups/deny");
+    let resources = json!([allow()[0], allow()[1], same]);
+    assert_eq!(rules(&[template(resources)]), ["g/c/r carried", "deny/c/r carried"]);
+    // What Azure printed has its name from the id.
+    let printed = with(group("deny", "Deny"), "id", id_of(other));
+    let of_other = json!([policy("other", json!({})), printed]);
+    assert_eq!(rules(&[of_other]), ["deny/c/r carried"]);
+}

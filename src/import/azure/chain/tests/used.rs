@@ -83,3 +83,90 @@ fn a_group_of_powershell_is_of_the_policy_that_its_id_says() {
     ];
     assert_eq!(rules(&of_another), ["g/c/r carried", "h/c/r absent"]);
 }
+
+fn printed(kind: &str, rest: &str, members: Value) -> Value {
+    let mut printed =
+        json!({"id": id("rg", rest), "name": rest.rsplit('/').next(), "type": format!("Microsoft.Network/{kind}")});
+    let members = members.as_object().unwrap().clone();
+    printed.as_object_mut().unwrap().extend(members);
+    printed
+}
+
+fn printed_group(policy: &str, action: &str) -> Value {
+    let rest = format!("firewallPolicies/{policy}/ruleCollectionGroups/g");
+    printed("FirewallPolicies/RuleCollectionGroups", &rest, content(action))
+}
+
+/// What else it has may deny, and comes before the child.
+#[test]
+fn a_parent_of_which_only_groups_are_there_is_missing() {
+    let parent = base(&id("rg", "firewallPolicies/hub"));
+    let child = printed("FirewallPolicies", "firewallPolicies/p", parent.clone());
+    let hub = printed(
+        "FirewallPolicies",
+        "firewallPolicies/hub",
+        json!({"threatIntelMode": "Off"}),
+    );
+    let groups = || [printed_group("p", "Allow"), printed_group("hub", "Deny")];
+    let without = [child.clone(), json!(groups())];
+    stops(
+        &without,
+        "its parent policy `hub` is in none of the files, which hold only groups of it",
+    );
+    assert_eq!(
+        rules(&[child, json!(groups()), hub]),
+        ["g/c/r carried", "g/c/r carried"]
+    );
+    // So it is in a template, and where that only refers to it.
+    let referred = with(policy("hub", json!({})), "existing", json!(true));
+    for beside in [json!({"type": "Microsoft.Network/virtualNetworks"}), referred] {
+        let base = base("[resourceId('Microsoft.Network/firewallPolicies', 'hub')]");
+        let own = [
+            policy("p", base),
+            group("p/g", "Allow"),
+            group("hub/g", "Allow"),
+            beside,
+        ];
+        stops(&[template(json!(own))], "which hold only groups of it");
+    }
+    let file = [(
+        "0.json".to_owned(),
+        json!([without[0], groups()[0], groups()[1]]).to_string().into_bytes(),
+    )];
+    let partial = Options {
+        partial: true,
+        ..Options::default()
+    };
+    let imported = azure_firewall(&file, None, &partial).unwrap();
+    assert_eq!(imported.report.not_enforced().len(), 1);
+    assert!(outcomes(&imported).contains(&"g/c/r carried".to_owned()));
+    // Groups alone are what is wanted.
+    assert_eq!(rules(&[json!(groups()[..1])]), ["g/c/r carried"]);
+}
+
+#[test]
+fn a_firewall_s_policy_of_which_only_groups_are_there_is_missing() {
+    let uses = json!({"firewallPolicy": {"id": id("rg", "firewallPolicies/p")}});
+    let firewall = printed("azureFirewalls", "azureFirewalls/fw", uses);
+    let files = [firewall.clone(), printed_group("p", "Allow")];
+    stops(
+        &files,
+        "it uses the policy `p`, which is in none of the files, which hold only groups of it",
+    );
+    let whole = [
+        &files[..],
+        &[printed(
+            "FirewallPolicies",
+            "firewallPolicies/p",
+            json!({"threatIntelMode": "Off"}),
+        )],
+    ]
+    .concat();
+    assert_eq!(rules(&whole), ["g/c/r carried"]);
+    let file = [("0.json".to_owned(), json!(files).to_string().into_bytes())];
+    let named = Options {
+        policy: Some("p".into()),
+        ..Options::default()
+    };
+    assert!(azure_firewall(&file, None, &named).is_ok());
+}
