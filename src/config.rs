@@ -25,7 +25,7 @@ mod threats;
 mod trusted;
 pub mod watch;
 
-pub(crate) use azure::{empty_lists, service_tags};
+pub(crate) use azure::{empty_lists, read_policy, service_tags};
 pub use flags::{Flags, from_flags};
 pub use problem::{Problem, Severity};
 pub use settings::Settings;
@@ -93,6 +93,11 @@ pub fn load(path: &Path) -> Result<Checked, Vec<Problem>> {
 
 /// The bytes of a file, at most [`MAX_FILE_BYTES`]. A directory or a FIFO is no file (threat L-04).
 pub fn read(path: &Path) -> Result<Vec<u8>, Vec<Problem>> {
+    read_most(path, MAX_FILE_BYTES, "is larger than 64 MiB")
+}
+
+/// The same, of at most as many bytes as are `left`; `over` says that there are more.
+fn read_most(path: &Path, left: u64, over: &str) -> Result<Vec<u8>, Vec<Problem>> {
     let fault = |found: String| vec![Problem::unplaced(path.display().to_string(), found, "")];
     let cannot = |error: std::io::Error| fault(format!("cannot be read: {error}"));
     let found = fs::metadata(path).map_err(cannot)?;
@@ -101,10 +106,10 @@ pub fn read(path: &Path) -> Result<Vec<u8>, Vec<Problem>> {
     }
     let mut bytes = Vec::new();
     fs::File::open(path)
-        .and_then(|open| open.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes))
+        .and_then(|open| open.take(left + 1).read_to_end(&mut bytes))
         .map_err(cannot)?;
-    if bytes.len() as u64 > MAX_FILE_BYTES {
-        return Err(fault("is larger than 64 MiB".into()));
+    if bytes.len() as u64 > left {
+        return Err(fault(over.into()));
     }
     Ok(bytes)
 }

@@ -22,8 +22,11 @@ pub use azure::{ImportFault, Options, azure_firewall};
 pub use report::{Count, ImportReport, Item, ItemKind, Outcome, Unset};
 pub use toml::Origins;
 
-/// Largest file of an import, in bytes: a firewall policy has at most 60 groups of 2 MB, in practice a few MB in all.
+/// Most bytes of all files of an import: a firewall policy has at most 60 groups of 2 MB, in practice a few MB in all.
 pub const MAX_IMPORT_BYTES: u64 = 32 << 20;
+
+/// What is wrong with the file that exceeds them.
+pub(crate) const TOO_LARGE: &str = "makes more than 32 MiB with the files before it";
 
 /// Egret's configuration made of another firewall's, and the account of it.
 #[derive(Debug)]

@@ -65,6 +65,8 @@ fn name_and_value(text: &str) -> Result<(String, String), String> {
 impl AzureArgs {
     /// Imports these files.
     pub fn load(&self, files: &[PathBuf]) -> anyhow::Result<Imported> {
+        let mut left = import::MAX_IMPORT_BYTES;
+        let mut read = |path: &Path| read(path, &mut left);
         let files: Vec<_> = files.iter().map(|path| read(path)).collect::<anyhow::Result<_>>()?;
         let parameters = self.parameters.as_deref().map(read).transpose()?;
         let text = |path: &Path| path.display().to_string();
@@ -195,8 +197,8 @@ impl AzurePolicyArgs {
     }
 }
 
-fn read(path: &Path) -> anyhow::Result<(String, Vec<u8>)> {
-    let bytes = config::read(path).map_err(|problems| refuse(&problems))?;
+fn read(path: &Path, left: &mut u64) -> anyhow::Result<(String, Vec<u8>)> {
+    let bytes = config::read_policy(path, left).map_err(|problems| refuse(&problems))?;
     Ok((path.display().to_string(), bytes))
 }
 

@@ -8,10 +8,10 @@ use super::{
     file::FileConfig,
     fingerprint, parse,
     problem::{Finding, Problem, Report, Severity},
-    read,
+    read, read_most,
 };
 use crate::{
-    import::{self, ImportFault, ImportReport, Origins, Outcome},
+    import::{self, ImportFault, ImportReport, MAX_IMPORT_BYTES, Origins, Outcome},
     policy::ServiceTags,
 };
 use std::path::{Path, PathBuf};
@@ -50,8 +50,9 @@ pub(super) fn with_policy(
     let mut loaded = Vec::with_capacity(paths.len());
     let mut hashed = written.as_bytes().to_vec();
     let mut problems = Vec::new();
+    let mut left = MAX_IMPORT_BYTES;
     for path in &paths {
-        match read(path) {
+        match read_policy(path, &mut left) {
             Ok(bytes) => {
                 hashed.extend_from_slice(&bytes);
                 loaded.push((path.display().to_string(), bytes));
@@ -59,6 +60,8 @@ pub(super) fn with_policy(
             Err(faults) => problems.extend(faults),
         }
     }
+    let hash = fingerprint(&hashed);
+    drop(hashed);
     let parameters = file.policy.parameters.as_ref().and_then(|_| loaded.pop());
     let mut options = options(&file, base);
     if let Some(written) = &file.service_tags.file {
@@ -73,8 +76,7 @@ pub(super) fn with_policy(
         false => Err(problems),
     };
     // What is read is not needed any more, and what is made of it takes memory too.
-    let hash = fingerprint(&hashed);
-    drop((loaded, parameters, hashed));
+    drop((loaded, parameters));
     let imported = match imported {
         Ok(imported) => imported,
         Err(problems) => {
@@ -113,6 +115,13 @@ pub(super) fn with_policy(
         }
         Err(problems) => Err(placed(problems)),
     }
+}
+
+/// The bytes of a file of a policy: all of them together are bounded, as what is made of them is.
+pub(crate) fn read_policy(path: &Path, left: &mut u64) -> Result<Vec<u8>, Vec<Problem>> {
+    let bytes = read_most(path, *left, import::TOO_LARGE)?;
+    *left -= bytes.len() as u64;
+    Ok(bytes)
 }
 
 /// The service tags of a file. Fails with what is wrong with it.

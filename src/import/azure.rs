@@ -259,8 +259,8 @@ impl Import<'_> {
             file,
             ..Place::default()
         };
-        if bytes.len() as u64 > super::MAX_IMPORT_BYTES {
-            return Err(self.fault(nowhere, "", "is larger than 32 MiB".into()));
+        if !self.budget.reads(bytes.len()) {
+            return Err(self.fault(nowhere, "", super::TOO_LARGE.into()));
         }
         let text = json::decode(bytes).map_err(|found| self.fault(nowhere, "", found.into()))?;
         json::parse_some(&text, file, &self.budget.values).map_err(|error| ImportFault {

@@ -2,6 +2,7 @@
 //! thing a fixed number of times.
 
 use super::{
+    MAX_IMPORT_BYTES,
     json::MOST_VALUES,
     value::{Object, Place, Value},
 };
@@ -36,6 +37,8 @@ pub(crate) struct Budget {
     entries: Cell<u64>,
     /// How many values the files that are not read yet may hold: what is printed by Azure is kept as it was read.
     pub values: Cell<usize>,
+    /// How many bytes they may have.
+    bytes: Cell<u64>,
     /// What was not enough, where nobody could be told at once.
     spent: RefCell<Option<Exhausted>>,
     /// How many GUIDs were made anew.
@@ -63,6 +66,7 @@ impl Default for Budget {
             text: Cell::new(MOST_TEXT_BYTES),
             entries: Cell::new(MOST_ENTRIES),
             values: Cell::new(MOST_VALUES),
+            bytes: Cell::new(MAX_IMPORT_BYTES),
             spent: RefCell::default(),
             guids: Cell::new(0),
             deployments: Cell::new(0),
@@ -89,6 +93,11 @@ impl Budget {
     /// Which parameters were asked for and not given, so far.
     pub fn take_asked(&self) -> Asked {
         self.asked.take()
+    }
+
+    /// Takes the bytes of a file. `false`: with those before it, they are too many.
+    pub fn reads(&self, bytes: usize) -> bool {
+        take(&self.bytes, bytes).is_some()
     }
 
     /// Takes `count` steps, for work at `at`.

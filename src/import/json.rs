@@ -8,8 +8,12 @@ use super::value::{Kind, MAX_DEPTH, MAX_NAME_BYTES, Place, Value, long_name, sec
 use std::{borrow::Cow, cell::Cell, sync::Arc};
 
 /// Most values in all files of an import: a firewall policy of 60 groups of 2 MB has about 3 million at most, in practice far fewer.
-/// A value takes up to 150 bytes, so this keeps them under 130 MiB of memory.
+/// A value takes up to 150 bytes, an object counts as two: this keeps them under 130 MiB of memory.
 pub(super) const MOST_VALUES: usize = 900_000;
+
+/// How many values an object counts as, beside those in it: it takes that much more than others, and objects within objects are all
+/// that some files hold.
+const OBJECT: usize = 2;
 
 /// What is wrong with the text, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -168,8 +172,10 @@ impl Reader<'_> {
     }
 
     fn value(&mut self, depth: u16) -> Result<Value, JsonError> {
-        let Some(left) = self.left.get().checked_sub(1) else {
-            return Err(self.fault(format!("the files hold more than {MOST_VALUES} values")));
+        let values = if self.peek() == Some(b'{') { OBJECT } else { 1 };
+        let Some(left) = self.left.get().checked_sub(values) else {
+            let found = format!("the files hold more than {MOST_VALUES} values, of which an object counts as {OBJECT}");
+            return Err(self.fault(found));
         };
         self.left.set(left);
         if depth >= MAX_DEPTH {

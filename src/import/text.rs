@@ -65,6 +65,8 @@ impl Text {
         match (&self.stands_for, &other.stands_for) {
             (None, None) => Some(self.text == other.text),
             (Some(_), Some(_)) if Arc::ptr_eq(&self.text, &other.text) => Some(true),
+            (None, _) if self.text.is_empty() && other.least() > 0 => Some(false),
+            (_, None) if other.text.is_empty() && self.least() > 0 => Some(false),
             _ => None,
         }
     }
@@ -136,6 +138,16 @@ impl Text {
         let pieces = pieces.chain([(end..self.text.len(), None)]);
         let pieces = pieces.filter(|(bytes, of)| of.is_some() || !bytes.is_empty());
         pieces.filter_map(|(bytes, of)| Some((self.text.get(bytes)?, of)))
+    }
+
+    /// The stretches that are what Azure has, however long the others turn out to be.
+    pub fn known_pieces(&self) -> impl Iterator<Item = &str> {
+        self.pieces().filter_map(|(piece, of)| of.is_none().then_some(piece))
+    }
+
+    /// How many characters it has at least: those that are known.
+    pub fn least(&self) -> usize {
+        self.known_pieces().map(|piece| piece.chars().count()).sum()
     }
 
     /// The same in other letters, in the same parts; only of ASCII.

@@ -10,6 +10,8 @@ pub(super) mod resources;
 mod sets;
 mod text;
 
+pub(super) use numbers::at_least;
+
 use super::template::Target;
 use super::{Budget, Exhausted};
 use crate::import::{
@@ -66,12 +68,9 @@ fn knows(name: &str, arguments: &[Value]) -> Knows {
         .first()
         .is_some_and(|value| matches!(value.kind, Kind::List(_) | Kind::Object(_)));
     match name {
-        "array" | "createarray" | "createobject" | "equals" | "flatten" | "intersection" | "items" | "objectkeys"
-        | "shallowmerge" | "tryget" | "union" => Knows::Parts,
-        "concat" | "contains" | "empty" | "first" | "indexfromend" | "last" | "length" | "skip" | "take"
-        | "tryindexfromend"
-            if of_parts =>
-        {
+        "array" | "contains" | "createarray" | "createobject" | "empty" | "equals" | "flatten" | "intersection"
+        | "items" | "objectkeys" | "shallowmerge" | "tryget" | "union" => Knows::Parts,
+        "concat" | "first" | "indexfromend" | "last" | "length" | "skip" | "take" | "tryindexfromend" if of_parts => {
             Knows::Parts
         }
         "base64"

@@ -148,6 +148,30 @@ struct Site {
     in_template: bool,
 }
 
+impl Site {
+    /// A resource that stands here.
+    fn holds(&self, kind: String, name: Value, body: Value) -> Resource {
+        Resource {
+            kind,
+            name,
+            body,
+            target: self.target.clone(),
+            path: self.path.clone(),
+            doubt: self.doubt.clone(),
+            left_out: self.left_out,
+            deployment: self.deployment,
+            in_template: self.in_template,
+        }
+    }
+}
+
+/// Pays for a resource that is met, with what stands for it in the report, what it is looked for by and the members that it has.
+fn paid(on: Evaluator<'_>, raw: &Value, name: &Value) -> Walked {
+    let members = raw.as_object().map_or(0, |object| object.entries.len());
+    let bytes = 400 + 4 * name.as_str().map_or(0, str::len) + 64 * members;
+    on.scope.budget.text(bytes, raw.at)
+}
+
 /// The one walk over resources: whatever it meets that is wanted is in `met`, deployed or not.
 #[derive(Default)]
 struct Walk {
@@ -177,16 +201,8 @@ impl Walk {
     /// Resources that are neither a list nor an object: Azure takes no expression there, and nothing of it is passed over.
     fn no_list(&mut self, on: Evaluator<'_>, at: Place, site: &Site) -> Walked {
         on.scope.budget.text(400, at)?;
-        self.met.push(Resource {
-            kind: String::new(),
-            name: Value::null(at),
-            target: site.target.clone(),
-            body: Value::unknown("`resources` is neither a list nor an object", at),
-            path: site.path.clone(),
-            doubt: site.doubt.clone(),
-            left_out: site.left_out,
-            deployment: site.deployment,
-        });
+        let body = Value::unknown("`resources` is neither a list nor an object", at);
+        self.met.push(site.holds(String::new(), Value::null(at), body));
         Ok(())
     }
 
@@ -245,20 +261,9 @@ impl Walk {
         let name = bounded(text("name")?.unwrap_or_else(|| Value::unknown("it has no name", raw.at)));
         let name = parent.map_or_else(|| name.clone(), |(_, parent)| bounded(child_name(parent, &name)));
         if is_wanted {
-            // With what stands for it in the report, and what it is looked for by.
-            let bytes = 4 * name.as_str().map_or(0, str::len);
-            on.scope.budget.text(400 + bytes, raw.at)?;
-            self.met.push(Resource {
-                kind: kind.clone(),
-                name: name.clone(),
-                target: site.target.clone(),
-                body: own_properties(on, raw, env)?,
-                path: site.path.clone(),
-                doubt: own.doubt,
-                left_out: own.left_out,
-                deployment: site.deployment,
-                in_template: site.in_template,
-            });
+            paid(on, raw, &name)?;
+            let body = own_properties(on, raw, env)?;
+            self.met.push(own.holds(kind.clone(), name.clone(), body));
         }
         // "Conditional deployment doesn't cascade to child resources" (Azure documentation, "Conditional deployment in ARM
         // templates"): they have what the site says, not what the condition does.
@@ -278,17 +283,10 @@ impl Walk {
             Some(Ok(nested)) => nested,
             not_known => {
                 let why = not_known.and_then(Result::err);
-                self.met.push(Resource {
-                    kind: DEPLOYMENT.into(),
-                    name: bounded(text("name")?.unwrap_or_else(|| Value::null(raw.at))),
-                    target: site.target.clone(),
-                    body: why.map_or_else(|| Value::null(raw.at), |why| Value::in_doubt(&why, raw.at)),
-                    path: site.path.clone(),
-                    doubt: site.doubt.clone(),
-                    left_out: site.left_out,
-                    deployment: site.deployment,
-                    in_template: site.in_template,
-                });
+                let name = bounded(text("name")?.unwrap_or_else(|| Value::null(raw.at)));
+                paid(on, raw, &name)?;
+                let body = why.map_or_else(|| Value::null(raw.at), |why| Value::in_doubt(&why, raw.at));
+                self.met.push(site.holds(DEPLOYMENT.into(), name, body));
                 return Ok(());
             }
         };

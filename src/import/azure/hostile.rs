@@ -5,7 +5,7 @@
 
 use super::*;
 use crate::import::value;
-use generators::{GENERATORS, LONG};
+use generators::{GENERATORS, KEPT, LONG};
 
 mod generators;
 mod paid;
@@ -114,7 +114,7 @@ fn a_long_text_is_no_name_and_no_path_copies_it() {
 
 #[test]
 fn a_hostile_file_twice_as_large_takes_at_most_twice_as_much() {
-    for (what, file) in GENERATORS {
+    for (what, file) in GENERATORS.into_iter().chain(KEPT) {
         let [one, two] = [1_500, 3_000].map(|size| {
             let budget = Budget::default();
             let files = [("a.json".to_owned(), file(size).into_bytes())];
@@ -190,11 +190,19 @@ fn the_values_of_all_files_are_counted_together() {
     let budget = Budget::default();
     budget.values.set(100);
     let files =
-        ["a.json", "b.json"].map(|name| (name.to_owned(), format!("[{}]", many(60, |_| "{}".into())).into_bytes()));
+        ["a.json", "b.json"].map(|name| (name.to_owned(), format!("[{}]", many(40, |_| "{}".into())).into_bytes()));
     let faults = within(&budget, &files, None, &Options::default()).unwrap_err();
     let over: Vec<_> = faults.iter().filter(|fault| fault.found.contains(" values")).collect();
     assert_eq!(over.len(), 1, "{faults:?}");
     assert_eq!(&*over[0].file, "b.json");
+}
+
+#[test]
+fn the_bytes_of_all_files_are_counted_together() {
+    let files = ["a.json", "b.json"].map(|name| (name.to_owned(), format!("[{}]", " ".repeat(17 << 20)).into_bytes()));
+    let faults = azure_firewall(&files, None, &Options::default()).unwrap_err();
+    assert_eq!(&*faults[0].file, "b.json");
+    assert!(faults[0].found.contains("32 MiB"), "{faults:?}");
 }
 
 #[test]

@@ -23,7 +23,7 @@ use crate::{
     nets,
 };
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 const MAY_BE_ANOTHER: &str = "another deployment, template or file has one with other addresses that may be this one: which name or resource group one of \
                               them has is not known";
@@ -147,13 +147,15 @@ impl IpGroups {
         let too_many = !of_one && in_doubt.len().saturating_mul(ids.len()) > MOST_PAIRS;
         let mut doubted = vec![too_many; ids.len()];
         let pairs = if of_one || too_many { &[] } else { in_doubt.as_slice() };
+        let known = if pairs.is_empty() { &[] } else { self.known.as_slice() };
+        let sets: Vec<_> = known.iter().map(|known| set(&known.group.members)).collect();
         for one in pairs.iter().copied() {
             for other in 0..ids.len() {
                 let [(our, here), (their, there)] = [one, other].map(|place| ids[place]);
                 let [ours, theirs] = [one, other].map(|place| &self.known[place].group);
                 let elsewhere = ours.origin.at.file != theirs.origin.at.file;
                 let apart = elsewhere || (here != there && our.may_be_again(their));
-                if apart && our.same(their) != Same::No && ours.members != theirs.members {
+                if apart && our.same(their) != Same::No && sets[one] != sets[other] {
                     doubted[one] = true;
                     doubted[other] = true;
                 }
@@ -295,6 +297,14 @@ pub(super) fn address(text: &str) -> Result<String, String> {
     nets::nets(text).map(|_| text.to_owned()).map_err(str::to_owned)
 }
 
+/// The addresses of a group, which have no order.
+fn set(members: &[String]) -> Vec<&String> {
+    let mut set: Vec<_> = members.iter().collect();
+    set.sort_unstable();
+    set.dedup();
+    set
+}
+
 /// What several resources say of one group. One that is known in full (`az` printed it) stands for others that ask Azure; if two
 /// that are known differ, or none is known, nobody can tell its addresses.
 fn merged(written: &mut [Written]) -> Known {
@@ -310,10 +320,10 @@ fn merged(written: &mut [Written]) -> Known {
     let sound = written.iter().position(Written::is_sound);
     let mut one = known(&written[sound.unwrap_or(0)]);
     // Whether it is deployed, where, by what name: what it certainly holds and the sound one does not tells them apart.
-    let held: HashSet<&String> = one.group.members.iter().collect();
+    let ours = set(&one.group.members);
     let differ = |other: &Written| match sound {
-        Some(_) if other.in_part => other.members.iter().any(|member| !held.contains(member)),
-        Some(_) => other.members != one.group.members,
+        Some(_) if other.in_part => other.members.iter().any(|member| ours.binary_search(&member).is_err()),
+        Some(_) => set(&other.members) != ours,
         None => true,
     };
     if written.len() > 1 && written.iter().any(differ) {

@@ -138,7 +138,13 @@ fn contains(call: &Call<'_>) -> Made {
             let there = call.budget.member(object, call.str(1)?, call.at)?.is_some();
             call.yes(there)
         }
-        Kind::Text(text) => call.yes(text.text.contains(call.str(1)?)),
+        Kind::Text(text) => {
+            let wanted = call.str(1)?;
+            match text.known_pieces().any(|piece| piece.contains(wanted)) {
+                true => call.yes(true),
+                false => call.yes(call.str(0)?.contains(wanted)),
+            }
+        }
         _ => bad("takes a list, an object or a text"),
     }
 }
@@ -148,7 +154,8 @@ fn empty(call: &Call<'_>) -> Made {
     match &value.kind {
         Kind::List(_) => call.yes(call.items(value)?.is_empty()),
         Kind::Object(object) => call.yes(object.entries.is_empty()),
-        Kind::Text(text) => call.yes(text.text.is_empty()),
+        Kind::Text(text) if text.least() > 0 => call.yes(false),
+        Kind::Text(_) => call.yes(call.str(0)?.is_empty()),
         Kind::Null => call.yes(true),
         _ => bad("takes a list, an object or a text"),
     }

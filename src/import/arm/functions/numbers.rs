@@ -56,7 +56,8 @@ fn compare(call: &Call<'_>, fits: fn(Ordering) -> bool) -> Made {
 
 /// The order of two texts, where every way of comparing that Azure may have gives the same: by bytes, without regard to case, by
 /// the rules of a language. The last puts `a` before `A` (the example of `less` in Azure's documentation), and passes over
-/// hyphens or not, by the system that it runs on. `None` if they may differ.
+/// hyphens or not, by the system that it runs on; another letter or digit decides before whatever follows it. `None` if they may
+/// differ.
 pub(super) fn order(one: &str, other: &str) -> Option<Ordering> {
     let pairs = one.chars().zip(other.chars());
     let common: usize = pairs.take_while(|(a, b)| a == b).map(|(a, _)| a.len_utf8()).sum();
@@ -64,10 +65,26 @@ pub(super) fn order(one: &str, other: &str) -> Option<Ordering> {
     let by_bytes = ours.cmp(theirs);
     let plain = |text: &str| text.bytes().all(|byte| byte.is_ascii_alphanumeric());
     let printable = |text: &str| text.bytes().all(|byte| byte.is_ascii_graphic());
-    let is_start = ours.is_empty() || theirs.is_empty();
-    let by_letters = ours.to_ascii_lowercase().cmp(&theirs.to_ascii_lowercase());
-    match is_start {
-        true => (printable(ours) && printable(theirs)).then_some(by_bytes),
-        false => (plain(ours) && plain(theirs) && by_bytes == by_letters).then_some(by_bytes),
+    let by_letters = |ours: &str, theirs: &str| ours.to_ascii_lowercase().cmp(&theirs.to_ascii_lowercase());
+    let is_sure = match (ours.get(..1), theirs.get(..1)) {
+        _ if ours.is_empty() || theirs.is_empty() => printable(ours) && printable(theirs),
+        // What is no ASCII may be part of the letter before it.
+        (Some(a), Some(b)) if plain(a) && plain(b) && !a.eq_ignore_ascii_case(b) => {
+            one.is_ascii() && other.is_ascii() && by_bytes == by_letters(a, b)
+        }
+        _ => plain(ours) && plain(theirs) && by_bytes == by_letters(ours, theirs),
+    };
+    is_sure.then_some(by_bytes)
+}
+
+/// What a comparison of the length of a text with a number comes to, if the text has this many characters or more. `None` if that
+/// depends on how many.
+pub(in crate::import::arm) fn at_least(name: &str, least: i64, number: i64) -> Option<bool> {
+    match name {
+        "equals" | "lessorequals" if least > number => Some(false),
+        "less" if least >= number => Some(false),
+        "greater" if least > number => Some(true),
+        "greaterorequals" if least >= number => Some(true),
+        _ => None,
     }
 }

@@ -130,3 +130,44 @@ fn functions_answer_as_documented() {
         assert_eq!(made(expression), expected, "{expression}");
     }
 }
+
+#[test]
+fn what_is_known_of_a_text_says_that_it_is_not_empty() {
+    let rest = r#""parameters": {"s": {"type": "string"}}"#;
+    let id = "resourceId('Microsoft.Network/firewallPolicies', 'p')";
+    for (expression, expected) in [
+        ("empty(ID)", "false"),
+        ("empty(concat('a', parameters('s')))", "false"),
+        ("not(empty(format('{0}-', parameters('s'))))", "true"),
+        ("equals(ID, '')", "false"),
+        ("equals('', ID)", "false"),
+        ("contains(ID, '/providers/')", "true"),
+        ("greater(length(ID), 0)", "true"),
+        ("less(0, length(ID))", "true"),
+        ("equals(length(ID), 0)", "false"),
+        ("greaterOrEquals(length(concat('ab', parameters('s'))), 2)", "true"),
+        ("less(length(concat('ab', parameters('s'))), 2)", "false"),
+        ("lessOrEquals(length(concat('ab', parameters('s'))), 1)", "false"),
+        ("greater(length('ab'), 1)", "true"),
+        ("greater(length(createArray(1)), 1)", "false"),
+    ] {
+        let expression = format!("[{}]", expression.replace("ID", id));
+        assert_eq!(shown(&property(rest, &expression)), expected, "{expression}");
+    }
+    for unknown in [
+        "empty(parameters('s'))",
+        "empty(concat(parameters('s'), parameters('s')))",
+        "equals(parameters('s'), '')",
+        "equals(concat('a', parameters('s')), 'b')",
+        "contains(concat('a', parameters('s')), 'b')",
+        "contains(concat('a', parameters('s')), 'as')",
+        "contains('abc', parameters('s'))",
+        "greater(length(concat('ab', parameters('s'))), 2)",
+        "less(length(concat('ab', parameters('s'))), 3)",
+        "equals(length(concat('ab', parameters('s'))), 2)",
+        "greaterOrEquals(length(parameters('s')), 1)",
+    ] {
+        let made = shown(&property(rest, &format!("[{unknown}]")));
+        assert!(made.starts_with('?'), "{unknown}: {made}");
+    }
+}

@@ -154,6 +154,13 @@ fn texts_are_in_an_order_where_every_way_of_comparing_gives_the_same() {
         ("A", "a", None),
         ("Weball", "denyEvil", None),
         ("a-b", "ab", None),
+        ("allow-web", "deny-all", Some(true)),
+        ("b-1", "A-1", Some(false)),
+        ("x-1-a", "x-2", Some(true)),
+        ("B-1", "a-1", None),
+        ("a-1", "A-2", None),
+        ("-a", "b", None),
+        ("ae\u{301}", "b", None),
         ("a_b", "aXb", None),
         ("é", "f", None),
     ] {

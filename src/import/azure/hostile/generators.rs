@@ -266,6 +266,31 @@ pub(super) const GENERATORS: [Generator; 33] = [
     }),
 ];
 
+/// Files of as many resources that are kept though nothing is deployed, or nothing known.
+pub(super) const KEPT: [Generator; 4] = [
+    ("deployments without a template", |size| {
+        template("", &format!("{}, {}", deployments(size, ""), names("[\"a.com\"]")))
+    }),
+    ("deployments that are not deployed", |size| {
+        let resources = deployments(size, ", \"condition\": false");
+        template("", &format!("{resources}, {}", names("[\"a.com\"]")))
+    }),
+    ("deployments in a loop", |size| {
+        let count = format!(", \"copy\": {{\"name\": \"l\", \"count\": {size}}}");
+        template("", &format!("{}, {}", deployments(1, &count), names("[\"a.com\"]")))
+    }),
+    ("IP groups with an object", |size| {
+        let one = |index| format!("{{\"type\": \"microsoft.network/ipgroups\", \"name\": \"n{index}\", \"a\": {{}}}}");
+        template("", &format!("{}, {}", many(size, one), names("[\"a.com\"]")))
+    }),
+];
+
+fn deployments(size: usize, fields: &str) -> String {
+    many(size, |_| {
+        format!("{{\"type\": \"microsoft.resources/deployments\"{fields}}}")
+    })
+}
+
 /// What a file of one long text for many things is made of, from the length.
 pub(super) const LONG: [Generator; 5] = [
     ("a name", |length| {

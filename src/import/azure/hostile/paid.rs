@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::import::value::MAX_NAME_BYTES;
+use generators::KEPT;
 
 /// Steps that a file takes; all of them if it ends at a bound.
 fn steps(file: String) -> u64 {
@@ -96,4 +97,20 @@ fn a_type_is_paid_for_by_the_references_that_lead_to_it() {
         many(50, |_| "1".into())
     );
     assert!(steps(template(&function, &names("\"[string(length(variables('l')))]\""))) > 200 * 50 * 15);
+}
+
+#[test]
+fn each_resource_that_is_met_is_paid_for() {
+    for (what, file) in KEPT {
+        let ([_, text, _], _) = taken(file(2_000));
+        assert!(text >= 2_000 * 400, "{what}: {text}");
+    }
+}
+
+#[test]
+fn objects_within_objects_are_dearer_than_other_values() {
+    let object = (json::MOST_VALUES / 6) + 1;
+    let one = |index| format!("{{\"type\": \"microsoft.network/ipgroups\", \"name\": \"n{index}\", \"a\": {{}}}}");
+    let (_, faults) = taken(template("", &many(object, one)));
+    assert!(faults[0].found.contains("more than 900000 values"), "{faults:?}");
 }

@@ -198,3 +198,23 @@ fn an_ip_group_is_told_by_its_resource_group_too() {
         ["g/c/r absent"]
     );
 }
+
+#[test]
+fn the_addresses_of_an_ip_group_have_no_order() {
+    let from = |addresses: Value| {
+        let mut group = group("p/g", "Deny");
+        let rule = &mut group["properties"]["ruleCollections"][0]["rules"][0];
+        rule["sourceIpGroups"] = json!(["s"]);
+        rule.as_object_mut().unwrap().remove("sourceAddresses");
+        let ip_group = |addresses: Value| resource("ipGroups", "s", json!({"ipAddresses": addresses}));
+        let own = ip_group(json!(["10.0.0.0/16", "10.1.0.0/16"]));
+        [
+            template(json!([policy("p", json!({})), own, group])),
+            template(json!([ip_group(addresses)])),
+        ]
+    };
+    let turned = from(json!(["10.1.0.0/16", "10.0.0.0/16", "10.1.0.0/16"]));
+    assert_eq!(rules(&turned), ["g/c/r carried"]);
+    let other = from(json!(["10.1.0.0/16", "10.2.0.0/16"]));
+    stops(&other, "there are two of this name with other addresses");
+}
