@@ -65,8 +65,8 @@ impl Text {
         match (&self.stands_for, &other.stands_for) {
             (None, None) => Some(self.text == other.text),
             (Some(_), Some(_)) if Arc::ptr_eq(&self.text, &other.text) => Some(true),
-            (None, _) if self.text.is_empty() && other.least() > 0 => Some(false),
-            (_, None) if other.text.is_empty() && self.least() > 0 => Some(false),
+            (None, _) if self.text.is_empty() && other.is_something() => Some(false),
+            (_, None) if other.text.is_empty() && self.is_something() => Some(false),
             _ => None,
         }
     }
@@ -143,6 +143,11 @@ impl Text {
     /// The stretches that are what Azure has, however long the others turn out to be.
     pub fn known_pieces(&self) -> impl Iterator<Item = &str> {
         self.pieces().filter_map(|(piece, of)| of.is_none().then_some(piece))
+    }
+
+    /// Whether it certainly is not empty.
+    pub fn is_something(&self) -> bool {
+        self.known_pieces().next().is_some()
     }
 
     /// How many characters it has at least: those that are known.

@@ -283,7 +283,8 @@ fn same(budget: &Budget, one: &Value, other: &Value, at: Place) -> Result<Option
     Ok(match (&one.kind, &other.kind) {
         (Kind::Unknown(_), _) | (_, Kind::Unknown(_)) => None,
         (Kind::Text(one), Kind::Text(other)) => {
-            budget.steps(one.text.len().min(other.text.len()) / 64, at)?;
+            let stretches = one.guesses() + other.guesses();
+            budget.steps((one.text.len().min(other.text.len()) + stretches) / 64, at)?;
             one.same(other)
         }
         (Kind::List(one), Kind::List(other)) if one.uncertain.is_some() || other.uncertain.is_some() => None,

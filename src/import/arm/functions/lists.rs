@@ -154,7 +154,7 @@ fn empty(call: &Call<'_>) -> Made {
     match &value.kind {
         Kind::List(_) => call.yes(call.items(value)?.is_empty()),
         Kind::Object(object) => call.yes(object.entries.is_empty()),
-        Kind::Text(text) if text.least() > 0 => call.yes(false),
+        Kind::Text(text) if text.is_something() => call.yes(false),
         Kind::Text(_) => call.yes(call.str(0)?.is_empty()),
         Kind::Null => call.yes(true),
         _ => bad("takes a list, an object or a text"),
