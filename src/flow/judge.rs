@@ -56,6 +56,11 @@ impl Screened {
         attempted.public_resolution = self.public_resolution;
     }
 
+    /// What its rows tell in place of what was decided by the name.
+    pub(super) fn audited(&self) -> Option<Decision> {
+        self.audited
+    }
+
     /// The rows of the alerts, but for those that were told of the attempt `before`.
     fn alert(&self, attempted: &Attempted, record: &Record, before: Option<&Self>) {
         let told = |alert: &&Threat| before.is_some_and(|before| before.alerts.contains(alert));

@@ -194,9 +194,19 @@ impl Attempted {
     pub(crate) fn renamed(&mut self, sni: &Fqdn) {
         self.name = sni.as_str().to_owned();
         self.name_source = Some(NameSource::Sni);
+        self.screened = None;
+        self.forget_address();
+    }
+
+    /// Judged once more, under the same policy: where its name led before does not count.
+    pub(crate) fn anew(&mut self, snapshot: Own<Snapshot>) {
+        self.snapshot = Some(snapshot);
+        self.forget_address();
+    }
+
+    fn forget_address(&mut self) {
         (self.answer, self.address) = (None, None);
         self.refused.clear();
-        self.screened = None;
         self.public_resolution = false;
     }
 

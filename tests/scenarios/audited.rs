@@ -4,6 +4,7 @@ use crate::far::{Origin, nobody};
 use crate::tables::faults;
 use crate::world::{Builder, World, until};
 use egret::lab::client::Wire;
+use hickory_proto::rr::{RData, rdata::A};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::sync::{Arc, atomic::AtomicUsize, atomic::Ordering::SeqCst};
@@ -275,4 +276,103 @@ async fn a_request_that_is_sent_again_is_told_once() {
         assert_eq!(told(&world), (asked + 1, asked + 1), "{path}");
     }
     assert_eq!(connections.load(SeqCst), 3);
+}
+
+/// Where `flip.example.com` leads from now on.
+fn flip(world: &World, to: [u8; 4]) {
+    let name = "flip.example.com";
+    world.dns().forget(name).record(name, 0, RData::A(A(to.into())));
+}
+
+/// A world in this mode, with `198.51.100.66` on a list in mode `Deny`.
+async fn flipping(test: &str, mode: &str, origin: &Origin) -> World {
+    let list = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{test}.flipping.txt"));
+    std::fs::write(&list, "198.51.100.66\n").unwrap();
+    let lists = format!("[threat_intelligence]\nmode = \"Deny\"\nfiles = [{list:?}]\n");
+    let to = origin.address;
+    World::builder()
+        .key(&format!("mode = \"{mode}\"\nexplicit_network_rules = true"))
+        .policy(&format!("{lists}{POLICY}"))
+        .config(&format!("[[dial.override]]\nfrom = \"0.0.0.0/0:*\"\nto = \"{to}\""))
+        .start()
+        .await
+}
+
+const FLIP: &[u8] = b"GET http://flip.example.com/close HTTP/1.1\r\nHost: flip.example.com\r\n\r\n";
+
+/// Upstream had closed the kept connection, and the name leads elsewhere now: that is denied, and told, as of a first request.
+#[tokio::test]
+async fn a_request_that_is_sent_again_is_denied_as_a_first_one() {
+    let connections: Arc<AtomicUsize> = Arc::default();
+    let origin = origin(connections.clone()).await;
+    let world = flipping("again", "enforce", &origin).await;
+    for (to, category, reason) in [
+        ([198, 51, 100, 200], "AZFWNetworkRule", "RuleMatched"),
+        ([198, 51, 100, 66], "AZFWThreatIntel", "ThreatIntelligence"),
+        ([169, 254, 169, 254], "AZFWApplicationRule", "AddressDenied"),
+    ] {
+        let denials = || {
+            let rows = world.log.rows().into_iter();
+            rows.filter(|row| of(row, "Action") == "Deny").collect::<Vec<_>>()
+        };
+        let (before, dialled) = (denials().len(), connections.load(SeqCst));
+        flip(&world, [198, 51, 100, 7]);
+        let mut wire = world.client().open().await.unwrap();
+        ask(&mut wire, "http://flip.example.com/").await;
+        flip(&world, to);
+        wire.send(FLIP).await.unwrap();
+        let reply = wire.reply("GET").await.unwrap();
+        assert_eq!(reply.status, 403, "{category}");
+        let rows = denials();
+        let [row] = &rows[before..] else {
+            panic!("{category}: {rows:#?}")
+        };
+        assert_eq!((&row["category"], faults(row)), (&json!(category), vec![]));
+        if category != "AZFWApplicationRule" {
+            assert_eq!(
+                of(row, "DestinationIp"),
+                &json!(std::net::Ipv4Addr::from(to).to_string())
+            );
+        }
+        if category != "AZFWThreatIntel" {
+            assert_eq!(of(row, "egret")["reason"], reason);
+            assert_eq!(of(row, "egret")["address"], Value::Null, "where it led before");
+        }
+        let ended = || {
+            let ends = world.rows("EgretFlow");
+            ends.iter().any(|end| of(end, "Reason") == reason)
+        };
+        until("the end", ended).await;
+        assert_eq!(connections.load(SeqCst), dialled + 1, "nothing else was dialled");
+    }
+}
+
+/// Audit mode lets it go where it leads now, and a row tells that enforcing would not.
+#[tokio::test]
+async fn a_request_that_is_sent_again_elsewhere_is_told_as_audit_mode_lets_it_through() {
+    let connections: Arc<AtomicUsize> = Arc::default();
+    let origin = origin(connections.clone()).await;
+    let world = flipping("audit", "audit", &origin).await;
+    flip(&world, [198, 51, 100, 7]);
+    let mut wire = world.client().open().await.unwrap();
+    ask(&mut wire, "http://flip.example.com/").await;
+    flip(&world, [198, 51, 100, 200]);
+    ask(&mut wire, "http://flip.example.com/close").await;
+    let rules = || -> Vec<Value> { decisions(&world).iter().map(|row| of(row, "Rule").clone()).collect() };
+    assert_eq!(rules(), ["example", "example", "quarantine"]);
+    let row = decisions(&world).pop().unwrap();
+    assert_eq!(faults(&row), [""; 0]);
+    let egret = of(&row, "egret");
+    assert_eq!(
+        (
+            &egret["address"],
+            &egret["audit"]["action"],
+            &egret["audit"]["behind"]["rule"]
+        ),
+        (&json!("198.51.100.200"), &json!("Deny"), &json!("example"))
+    );
+    // Back again: it is a plain Allow, which a row tells too.
+    flip(&world, [198, 51, 100, 7]);
+    ask(&mut wire, "http://flip.example.com/close").await;
+    assert_eq!(rules()[3..], ["quarantine", "example"]);
 }

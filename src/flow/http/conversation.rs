@@ -239,25 +239,36 @@ impl Conversation {
                 Err(failure) => failure,
             };
             let again = failure == Failure::Closed && used && exchange.may_go_again();
-            if !again || !self.open_again(host, decision).await {
+            if !again || !self.open_again(host, decision).await? {
                 return self.failed(failure, exchange.can_be_answered(), client.is_silent());
             }
             exchange.rewind();
         }
     }
 
-    async fn open_again(&mut self, host: &Host, decision: Decision) -> bool {
+    /// Whether it may go over a new connection, which is judged as that of a first request and denied as one; trouble on the way
+    /// there adds nothing to the end that the kept one had.
+    async fn open_again(&mut self, host: &Host, decision: Decision) -> Result<bool, Denial> {
         let snapshot = self.record.shared.snapshot();
         if snapshot.generation != self.record.generation {
-            return false;
+            return Ok(false);
         }
         // What was told of this request is not told again.
         self.attempted.screened = self.connection.as_mut().and_then(|open| open.screened.take());
+        let audited = self.attempted.screened.as_ref().and_then(|told| told.audited());
         self.close_apart(FlowEndKind::UpstreamClosed);
+        self.attempted.anew(snapshot.clone());
         self.attempted.decided(&snapshot, host, decision);
-        let opened = self.connect(&snapshot, host, decision).await;
-        self.relays(decision);
-        opened.is_ok()
+        let told = audited.or(self.attempted.decision);
+        match self.connect(&snapshot, host, decision).await {
+            Err(denial) if !denial.reason.is_trouble() => return Err(denial),
+            Ok(()) if self.attempted.decision != told => self.passed(decision),
+            opened => {
+                self.relays(decision);
+                return Ok(opened.is_ok());
+            }
+        }
+        Ok(true)
     }
 
     fn answered(&mut self, answered: Answered) -> Option<End> {
