@@ -4,6 +4,7 @@
 //! deleted or turned round without a test failing ([`mutants`]) go out. The attempts are judged by the evaluation that decides
 //! flows ([`probe`]); nothing is resolved, dialled or bound.
 
+mod fits;
 pub mod mutants;
 pub mod probe;
 pub mod read;
@@ -178,3 +179,6 @@ pub fn percent(part: usize, whole: usize) -> f64 {
     }
     part as f64 * 100.0 / whole as f64
 }
+
+#[cfg(test)]
+mod tests;

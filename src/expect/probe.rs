@@ -1,6 +1,9 @@
 //! [`Probe`]: one attempt, judged as a flow would be: threat intelligence, DNAT, network and application rules.
 
-use super::target::{Speaks, Target};
+use super::{
+    fits::{At, Fits},
+    target::{Speaks, Target},
+};
 use crate::policy::{
     Action, Audited, CompiledPolicy, DecidedBy, Decision, Evaluation, Expected, FlowAttempt, Misses, Mode, NoTrace,
     Protocol, Reason, Resolved, RuleId, RuleOutcome, Trace, Via, is_never_dialled,
@@ -35,6 +38,8 @@ pub struct Judged {
     pub by_name: Option<RuleId>,
     /// A network rule denies addresses, and the tests do not say where the name leads that is asked for: it could not be told.
     pub by_address: Option<RuleId>,
+    /// It leads to nothing but addresses that the gateway dials for nobody, audit mode or not.
+    pub never_dialled: bool,
 }
 
 /// One evaluation of an attempt, at the address that decided it.
@@ -114,7 +119,15 @@ impl Probe {
             swayed_by,
             by_name: ended.unresolved,
             by_address: ended.by_address,
+            never_dialled: self.is_never_dialled(),
         }
+    }
+
+    /// Whether it leads to nothing but addresses that the gateway dials for nobody.
+    fn is_never_dialled(&self) -> bool {
+        let asked = self.target.address().filter(|_| self.via == Via::Explicit);
+        let leads_to = self.leads_to().unwrap_or(asked.as_slice());
+        !leads_to.is_empty() && leads_to.iter().copied().all(is_never_dialled)
     }
 
     /// The addresses that the name leads to that is asked for at the proxy port: the one that the test says, or those of the file.
@@ -132,12 +145,11 @@ impl Probe {
         let flow = self.flow(protocol, None);
         let Some(addresses) = self.leads_to() else {
             let said = policy.evaluate(&flow, &mut NoTrace);
-            let never = self.via == Via::Explicit && flow.destination.is_some_and(is_never_dialled);
             return End {
                 rules: rules_of(&said).collect(),
                 by_name: said.decision,
                 at: None,
-                evaluation: match never && said.decision.action == Action::Allow {
+                evaluation: match self.is_never_dialled() && said.decision.action == Action::Allow {
                     true => never_dialled(said),
                     false => said,
                 },
@@ -146,7 +158,7 @@ impl Probe {
         // Vetting comes before rules are asked of an address.
         let dialled: Vec<IpAddr> = addresses.iter().copied().filter(|ip| !is_never_dialled(*ip)).collect();
         let led = policy.evaluate_led(&flow, &dialled);
-        if led.by_name.decision.action == Action::Allow && dialled.is_empty() && !addresses.is_empty() {
+        if led.by_name.decision.action == Action::Allow && self.is_never_dialled() {
             return End {
                 rules: rules_of(&led.by_name).collect(),
                 by_name: led.by_name.decision,
@@ -165,12 +177,9 @@ impl Probe {
 
     /// The rules that its evaluations looked at and that may have had a say in them, beside those that decided.
     pub(super) fn may_sway(&self, policy: &CompiledPolicy) -> BTreeSet<RuleId> {
-        let mut fits = Fits {
-            policy,
-            asked: false,
-            names: self.via == Via::Transparent,
-            found: BTreeSet::new(),
-        };
+        let leads_to = self.leads_to();
+        let resolved = (self.via == Via::Transparent).then_some(&*self.resolved);
+        let mut fits = Fits::new(policy, resolved, leads_to.is_none());
         if self.target.host.is_err() {
             return fits.found;
         }
@@ -180,11 +189,15 @@ impl Probe {
             Speaks::Open => vec![Some(Protocol::Https), Some(Protocol::Http)],
         };
         for protocol in protocols {
-            let led_to = self.leads_to().unwrap_or_default().iter().copied().map(Some);
+            let led_to = leads_to.unwrap_or_default().iter().copied().map(Some);
             for at in led_to.chain([None]) {
                 let flow = self.flow(protocol, at);
-                fits.asked = self.via == Via::Explicit && flow.destination.is_none();
+                fits.at = match self.via == Via::Explicit && flow.destination.is_none() {
+                    true => At::Asked,
+                    false => At::Known(at),
+                };
                 policy.evaluate(&flow, &mut fits);
+                fits.settle();
             }
         }
         fits.found
@@ -290,40 +303,7 @@ impl Judged {
             swayed_by: Vec::new(),
             by_name: None,
             by_address: None,
-        }
-    }
-}
-
-/// Gathers the rules that match, or may where a name leads that nobody looked up.
-struct Fits<'a> {
-    policy: &'a CompiledPolicy,
-    /// A name at the proxy port is judged before it is looked up: what denies addresses or excepts them has a say.
-    asked: bool,
-    /// Names of network rules stand for addresses.
-    names: bool,
-    found: BTreeSet<RuleId>,
-}
-
-impl Trace for Fits<'_> {
-    fn rule(&mut self, rule: RuleId, outcome: RuleOutcome) {
-        if outcome == RuleOutcome::Matched {
-            self.found.insert(rule);
-        }
-    }
-
-    fn packet_rule(&mut self, rule: RuleId, misses: Misses) {
-        let named = || {
-            self.policy
-                .network_rule(rule)
-                .is_some_and(|rule| !rule.destinations.fqdns.is_empty())
-        };
-        let elsewhere = Misses {
-            destination: true,
-            ..Misses::default()
-        };
-        let may = self.asked || self.names && named();
-        if misses == Misses::default() || misses == elsewhere && may {
-            self.found.insert(rule);
+            never_dialled: false,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! A name at the proxy port with the addresses that it leads to, as `explain` and policy tests judge it. Pure.
 
-use super::{Action, CompiledPolicy, DecidedBy, Evaluation, FlowAttempt, NoTrace};
+use super::{Action, CompiledPolicy, DecidedBy, Evaluation, FlowAttempt, NoTrace, RuleId, address::embedded};
 use std::net::IpAddr;
 
 /// What is told of a name that leads somewhere.
@@ -52,5 +52,16 @@ impl CompiledPolicy {
             }
         }
         led
+    }
+
+    /// Whether a DNAT or network rule holds this address, or the one that it embeds.
+    pub(crate) fn holds(&self, rule: RuleId, to: IpAddr) -> bool {
+        let packet = &self.packets[rule.index()];
+        packet.admits_address(to) || embedded(to).is_some_and(|ip| packet.admits_address(ip))
+    }
+
+    /// Whether a network rule denies wherever packets go.
+    pub(crate) fn denies_everywhere(&self, rule: RuleId) -> bool {
+        self.action(rule) == Action::Deny && self.packets[rule.index()].leads_everywhere()
     }
 }

@@ -139,3 +139,28 @@ fn what_leads_to_an_address_that_is_never_dialled_is_not_allowed() {
         assert_eq!(ran.failed.is_empty(), passes, "{text}: {:?}", ran.judged);
     }
 }
+
+/// In audit mode the rules tell what they would deny, and what is dialled for nobody is not let through for all that.
+#[test]
+fn what_is_never_dialled_is_told_in_audit_mode_too() {
+    let mut policy = policy(&[]);
+    policy.mode = egret::policy::Mode::Audit;
+    let (led, asked) = (
+        "[resolved]\n\"evil.test\" = [\"169.254.169.254\"]\n",
+        "https://evil.test",
+    );
+    let both = "[resolved]\n\"evil.test\" = [\"169.254.169.254\", \"203.0.113.9\"]\n";
+    for (head, target, never) in [
+        (led, asked, true),
+        (both, asked, false),
+        ("", asked, false),
+        ("", "169.254.169.254:443", true),
+        ("", "203.0.113.9:443", false),
+    ] {
+        let text = format!("{head}[[attempt]]\nname = \"a\"\ntarget = \"{target}\"\ndecision = \"Deny\"\n");
+        let (ran, _) = run(&policy, &Suite::parse("t.toml", &text).expect("it loads"));
+        let judged = &ran.judged[0];
+        assert_eq!(judged.decision.reason, egret::policy::Reason::NoRuleMatched, "{text}");
+        assert_eq!((ran.failed.len(), judged.never_dialled), (0, never), "{text}");
+    }
+}

@@ -130,6 +130,9 @@ impl<'a> Tests<'a> {
             .rule
             .map_or_else(String::new, |rule| format!(" by {}", label(&self.policy, rule)));
         let audit = match (decision.action, decision.mode) {
+            (Action::Deny, Mode::Audit) if judged.never_dialled => {
+                ", in audit mode, and where it leads is dialled for nobody: AddressDenied at the gateway"
+            }
             (Action::Deny, Mode::Audit) => ", in audit mode: let through and recorded as denied",
             _ => "",
         };
