@@ -19,6 +19,8 @@ pub struct Attempt {
     pub protocols: Vec<Option<Protocol>>,
     /// It is of a CONNECT, for which the name settles what is judged, before it is looked up.
     connect: bool,
+    /// The row says `HTTPS` in place of either: it was denied before anything was spoken, or TLS was in a tunnel for plain HTTP.
+    stand_in: bool,
     pub destination: Option<IpAddr>,
     pub name: Option<Fqdn>,
     /// Where the name led that was asked for at the proxy port, if it was looked up.
@@ -79,7 +81,13 @@ impl Attempt {
             bail!("the row tells neither a name nor an address: what was judged is not known");
         }
         let written = text("Protocol");
-        let network = row.category == "AZFWNetworkRule";
+        let named = name.is_some();
+        let early = then == Then::Rules("Deny") && denied_early(row) && named;
+        let protocols = match row.category.as_str() {
+            "AZFWNetworkRule" if named && written.eq_ignore_ascii_case("tcp") => spoken::in_a_request(ours),
+            "AZFWApplicationRule" if early => vec![Some(Protocol::Https), Some(Protocol::Http)],
+            _ => vec![spoken::named(written)],
+        };
         Ok(Self {
             source: text("SourceIp")
                 .parse::<IpAddr>()
@@ -87,10 +95,8 @@ impl Attempt {
                 .to_canonical(),
             ways: ways(row),
             transport: transport(written)?,
-            protocols: match network && name.is_some() && written.eq_ignore_ascii_case("tcp") {
-                true => spoken::in_a_request(ours),
-                false => vec![spoken::named(written)],
-            },
+            protocols,
+            stand_in: early && written.eq_ignore_ascii_case("https"),
             connect: ours["name_source"] == "connect",
             led_to: LedTo::read(row).filter(|_| name.is_some()),
             destination: destination.map(|ip| ip.to_canonical()),
@@ -114,6 +120,9 @@ impl Attempt {
             policy.evaluate(&flow, &mut NoTrace).decision
         };
         let (https, http) = (judge(Protocol::Https), judge(Protocol::Http));
+        if self.stand_in && http.permits() && !https.permits() {
+            return self.protocols.clone();
+        }
         vec![Some(Expected::of(https, http, self.port).1)]
     }
 
@@ -139,6 +148,7 @@ impl Attempt {
             (None, None) => String::new(),
         };
         let way = match (&self.protocols[..], self.transport) {
+            (_, _) if self.stand_in => "https",
             ([Some(Protocol::Https)], _) => "https",
             ([Some(Protocol::Http)], _) => "http",
             (_, Transport::Udp) => "udp",
@@ -147,6 +157,23 @@ impl Attempt {
         };
         format!("{way} {host}:{}", self.port)
     }
+}
+
+/// Whether an attempt at the proxy port was denied before its name was looked up, by a row of application rules whose protocol
+/// may stand for either. HTTPS at port 80 never does.
+fn denied_early(row: &Row) -> bool {
+    let (columns, ours) = (&row.columns, &row.columns["egret"]);
+    let looked_up = !ours["dns"].is_null() || !ours["address"].is_null();
+    let at_80 = number(&columns["DestinationPort"]) == Some(80);
+    let settled = at_80
+        && columns["Protocol"]
+            .as_str()
+            .is_some_and(|told| told.eq_ignore_ascii_case("https"));
+    row.category == "AZFWApplicationRule"
+        && ours["name_source"] == "connect"
+        && !ours["audit"].is_object()
+        && !looked_up
+        && !settled
 }
 
 /// Whether the policy alone can decide so: a missing server name, or an address that is not dialled, it cannot.

@@ -187,3 +187,40 @@ fn a_row_of_audit_mode_whose_destination_did_not_answer_is_compared() {
         }
     }
 }
+
+/// A CONNECT that rules deny is denied before anything is spoken: `HTTPS` stands for either protocol.
+#[test]
+fn a_connect_that_was_denied_is_judged_for_both_protocols() {
+    let web = |action: &str, protocol: &str, port: u16| {
+        let protocols = format!("protocols = [{{ type = \"{protocol}\", port = {port} }}]\n");
+        (policy(&[]) + &protocols).replace("\"Allow\"", &format!("\"{action}\""))
+    };
+    let row = |protocol: &str, port: u16, more: &str| {
+        azure(
+            "AZFWApplicationRule",
+            &format!(
+                r#""Protocol":"{protocol}","DestinationPort":{port},"IsExplicitProxyRequest":true,"Fqdn":"api.contoso.com","Action":"Deny","egret":{{"reason":"NoRuleMatched","name_source":"connect"{more}}}"#
+            ),
+        )
+    };
+    // TLS in a tunnel for plain HTTP, which that policy denies too, leaves the same row.
+    let open = Err("depending on whether TLS or HTTP is spoken");
+    let dns = r#","dns":["api.contoso.com A 203.0.113.7 (zone .)"]"#;
+    for (policy, row, said) in [
+        (web("Allow", "Http", 8080), row("HTTPS", 8080, ""), open),
+        (web("Deny", "Http", 8080), row("HTTPS", 8080, ""), Ok("Deny")),
+        (web("Allow", "Http", 8081), row("HTTPS", 8080, ""), Ok("Deny")),
+        (web("Allow", "Https", 8080), row("HTTPS", 8080, ""), Ok("Allow")),
+        (web("Allow", "Http", 80), row("HTTP", 80, ""), Ok("Allow")),
+        (web("Allow", "Https", 80), row("HTTP", 80, ""), Ok("Allow")),
+        // TLS was spoken.
+        (web("Allow", "Http", 80), row("HTTPS", 80, ""), Ok("Deny")),
+        (web("Allow", "Http", 8080), row("HTTPS", 8080, dns), Ok("Deny")),
+    ] {
+        match (compare(&policy, &row), said) {
+            (Ok((word, text)), Ok(wanted)) => assert_eq!(word, wanted, "{policy}{row}\n{text}"),
+            (Err(error), Err(wanted)) => assert!(error.to_string().contains(wanted), "{error}"),
+            (found, wanted) => panic!("{policy}{row}\n{found:?}, not {wanted:?}"),
+        }
+    }
+}
