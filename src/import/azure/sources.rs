@@ -6,7 +6,7 @@ use super::{
     base::{Base, base},
     collections::GroupSource,
     fields::{property, says_something},
-    groups::{self, Collections, Entry, origin, unknown},
+    groups::{self, Collections, Entry, origin},
     identity::Identity,
     names::NO_NAME,
     places::Places,
@@ -16,7 +16,7 @@ use super::{
 };
 use crate::import::{
     arm::Resource,
-    ids::{Same, Word},
+    ids::Word,
     model::Origin,
     path::Path,
     value::{Unknown, Value},
