@@ -212,7 +212,7 @@ fn in_a_template_an_id_tells_nothing_apart() {
             "ipGroups/j",
         ),
     ] {
-        let resources = [&allow()[..], &[deny.clone()]].concat();
+        let resources = [&allow()[..], std::slice::from_ref(&deny)].concat();
         stops(
             &[template(json!(resources))],
             "a template deploys by name and resource group, never by `id`",
