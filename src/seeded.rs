@@ -66,6 +66,8 @@ fn short(bytes: &[u8]) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::HashSet;
+    use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
     #[test]
     fn names_that_differ_in_the_last_bytes_hash_apart() {
@@ -95,5 +97,16 @@ mod tests {
         hashes.sort_unstable();
         hashes.dedup();
         assert_eq!(hashes.len(), names.len());
+    }
+
+    /// Those of a subnet, which one host may have all of.
+    #[test]
+    fn addresses_that_differ_in_few_bits_hash_apart() {
+        let hash = Seeded(7);
+        let subnet = Ipv6Addr::from([0x2001, 0xdb8, 0, 0, 0, 0, 0, 0]).to_bits();
+        let v4 = (0..4096).map(|host| IpAddr::from(Ipv4Addr::from_bits(0x0a00_0000 + host)));
+        let v6 = (0..4096).map(|host| IpAddr::from(Ipv6Addr::from_bits(subnet + (host << 52))));
+        let hashes: HashSet<u64> = v4.chain(v6).map(|ip| hash.hash_one(ip)).collect();
+        assert_eq!(hashes.len(), 2 * 4096);
     }
 }

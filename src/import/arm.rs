@@ -14,6 +14,7 @@
 mod allowed;
 mod eval;
 mod functions;
+mod kinds;
 mod made;
 mod nested;
 mod outputs;
@@ -22,8 +23,9 @@ mod parse;
 mod scope;
 mod template;
 
+pub(crate) use kinds::{DEPLOYMENT, deploys, wanted};
 pub(crate) use parameters::Given;
-pub(crate) use template::{DEPLOYMENT, Resource, Target, deploy, deploys, resource, wanted};
+pub(crate) use template::{Resource, Target, deploy, resource};
 
 use super::{
     budget::{Budget, Exhausted},

@@ -366,7 +366,10 @@ pub(super) fn element(budget: &Budget, list: &List, index: Option<usize>, at: Pl
     };
     budget.steps(list.items.len() / 64, at)?;
     let texts = list.items.iter().all(|item| matches!(item.kind, Kind::Text(_)));
-    Ok(match item.filter(|_| texts) {
+    // Another element may be in its place: what is known of a part of this one is not known of that.
+    let in_parts =
+        |item: &&Value| matches!(&item.kind, Kind::Text(text) if text.guesses() > 0 && text.symbol().is_none());
+    Ok(match item.filter(|item| texts && !in_parts(item)) {
         Some(item) => {
             budget.text(item.as_str().map_or(0, str::len), at)?;
             Member::Is(item.clone().stand_in(doubt))

@@ -3,8 +3,9 @@
 use super::{
     Budget, Exhausted,
     eval::Evaluator,
+    kinds::STACK,
     scope::{Env, Scope},
-    template::{STACK, Target},
+    template::Target,
     too_deep,
 };
 use crate::import::{

@@ -4,11 +4,12 @@ use super::{
     Exhausted,
     eval::Evaluator,
     functions::Fail,
+    kinds::DEPLOYMENT,
     nested::Nested,
     parameters::{Declared, as_declared},
     parse::Expression,
     scope::{Deployment, Env},
-    template::{DEPLOYMENT, Target, bounded},
+    template::{Target, bounded},
 };
 use crate::import::{
     ids::{Id, Part, Same, same_names, words},

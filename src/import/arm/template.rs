@@ -4,6 +4,7 @@
 use super::{
     Budget, Exhausted,
     eval::Evaluator,
+    kinds::{DEPLOYMENT, deploys, kind_of, wanted},
     nested::Nested,
     parameters::Given,
     scope::{Bind, Env, Scope, Texts, either},
@@ -15,24 +16,6 @@ use crate::import::{
     value::{Kind, Place, Unknown, Value},
 };
 use std::sync::Arc;
-
-/// A deployment inside a template.
-pub(crate) const DEPLOYMENT: &str = "microsoft.resources/deployments";
-
-/// What deploys a template and keeps what it deployed together. It has a scope of its own.
-pub(super) const STACK: &str = "microsoft.resources/deploymentstacks";
-
-/// Whether resources of this type, in lower case, deploy a template.
-pub(crate) fn deploys(kind: &str) -> bool {
-    [DEPLOYMENT, STACK].contains(&kind)
-}
-
-/// Types that are worked out, in lower case; their children as well.
-const WANTED: [&str; 3] = [
-    "microsoft.network/firewallpolicies",
-    "microsoft.network/azurefirewalls",
-    "microsoft.network/ipgroups",
-];
 
 /// A resource that a template or a file holds, whether it is deployed or not.
 #[derive(Debug)]
@@ -64,25 +47,6 @@ pub(crate) struct Target {
     pub template: u32,
     pub subscription: Option<Value>,
     pub resource_group: Option<Value>,
-}
-
-/// Whether resources of this type, in lower case, are worked out.
-pub(crate) fn wanted(kind: &str) -> bool {
-    let below = |wanted: &str| {
-        kind.strip_prefix(wanted)
-            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-    };
-    WANTED.iter().any(|wanted| below(wanted)) || is_slip(kind)
-}
-
-/// A slip of the pen in a type whose resources hold rules: Azure refuses it, and nothing of it is passed over.
-fn is_slip(kind: &str) -> bool {
-    let is_group = kind.contains("/rulecollectiongroup");
-    let is_deployment = kind
-        .strip_prefix(DEPLOYMENT)
-        .is_some_and(|rest| rest.starts_with(['@', '/']));
-    let is_policy = kind.starts_with("microsoft.network/firewallpolicy");
-    is_group || is_deployment || is_policy || kind == "microsoft.network/azurefirewall"
 }
 
 /// Works out a template that stands at `path` of its file. Fails only if a bound is reached.
@@ -359,12 +323,6 @@ fn own_properties(on: Evaluator<'_>, raw: &Value, env: Option<&Env<'_>>) -> Resu
         .filter(|(name, _)| !NOT_ITS_OWN.iter().any(|other| name.eq_ignore_ascii_case(other)));
     let own = on.scope.budget.object(own.cloned().map(Ok), raw.at)?;
     on.value(&own, env)
-}
-
-/// A type, in lower case. One that is longer than any id is not known.
-fn kind_of(kind: &Value) -> Option<String> {
-    let kind = kind.known_str().filter(|kind| kind.len() <= MAX_ID_BYTES);
-    kind.map(|kind| kind.trim().to_ascii_lowercase())
 }
 
 /// A name. One that is longer than any id is not known: it would be copied for each of what is called so.

@@ -166,6 +166,8 @@ fn what_is_known_of_a_text_says_that_it_is_not_empty() {
         "less(length(concat('ab', parameters('s'))), 3)",
         "equals(length(concat('ab', parameters('s'))), 2)",
         "greaterOrEquals(length(parameters('s')), 1)",
+        // Of `a,b` this is `b`, of `a,` it is empty.
+        "empty(concat(split(parameters('s'), ','), createArray(concat('a', parameters('s'))))[1])",
     ] {
         let made = shown(&property(rest, &format!("[{unknown}]")));
         assert!(made.starts_with('?'), "{unknown}: {made}");

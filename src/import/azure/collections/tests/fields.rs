@@ -177,6 +177,7 @@ fn a_slip_of_the_pen_in_the_type_of_a_deployment_stops_the_import() {
     for kind in [
         "Microsoft.Resources/deployments/",
         "Microsoft.Resources/deployments@2022-09-01",
+        "Microsoft.Resources/deploymentStacks@2024-03-01",
     ] {
         let slip = json!({"type": kind, "name": "n", "properties": {"template": {"resources": []}}});
         let template = json!({"contentVersion": "1", "resources": [policy(&json!({})), slip]});
