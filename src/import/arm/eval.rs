@@ -358,7 +358,8 @@ pub(super) fn member(budget: &Budget, of: &Value, key: &Value, at: Place) -> Res
     }
 }
 
-/// An element of a list. Of texts whose number is not known, some text: names are often taken from the parts of an id.
+/// An element of a list. Of texts whose number is not known, some text: another may be in its place than the one that is shown, so
+/// that it is the same as none of them, and what is known of one is not known of it.
 pub(super) fn element(budget: &Budget, list: &List, index: Option<usize>, at: Place) -> Result<Member, Exhausted> {
     let item = index.and_then(|index| list.items.get(index));
     let Some(doubt) = &list.uncertain else {
@@ -366,13 +367,10 @@ pub(super) fn element(budget: &Budget, list: &List, index: Option<usize>, at: Pl
     };
     budget.steps(list.items.len() / 64, at)?;
     let texts = list.items.iter().all(|item| matches!(item.kind, Kind::Text(_)));
-    // Another element may be in its place: what is known of a part of this one is not known of that.
-    let in_parts =
-        |item: &&Value| matches!(&item.kind, Kind::Text(text) if text.guesses() > 0 && text.symbol().is_none());
-    Ok(match item.filter(|item| texts && !in_parts(item)) {
-        Some(item) => {
-            budget.text(item.as_str().map_or(0, str::len), at)?;
-            Member::Is(item.clone().stand_in(doubt))
+    Ok(match item.and_then(Value::as_text).filter(|_| texts) {
+        Some(text) => {
+            budget.text(text.len(), at)?;
+            Member::Is(Value::text(text, at).stand_in(doubt))
         }
         None => Member::Unknown(doubt.clone()),
     })

@@ -223,6 +223,22 @@ fn names_of_which_a_part_is_not_known_are_the_same_only_if_they_are_with_every_v
     }
 }
 
+/// With `t` the same as `s` there are two elements, and the second is `a`.
+#[test]
+fn an_element_of_a_list_of_which_the_length_is_not_known_is_the_same_as_none_that_it_is_shown_as() {
+    let list = "concat(union(createArray(parameters('t')), createArray(parameters('s'))), createArray('b'))";
+    for element in [
+        format!("{list}[1]"),
+        format!("first(createArray({list}[1]))"),
+        format!("concat({list}[1], '')"),
+        "last(union(createArray('b', parameters('s')), createArray(parameters('t'))))".to_owned(),
+    ] {
+        for other in ["parameters('s')", "parameters('t')", "'b'"] {
+            check_names(&element, other).unwrap_or_else(|fault| panic!("{fault}"));
+        }
+    }
+}
+
 /// Each function with arguments that are short, so that few of them are unknown as a whole.
 #[test]
 fn each_function_hands_doubt_on() {
