@@ -35,6 +35,11 @@ impl Symbol {
     pub fn here(&self) -> Option<u32> {
         self.0.here
     }
+
+    /// Whether it certainly holds no slash.
+    pub fn is_slashless(&self) -> bool {
+        self.0.slashless
+    }
 }
 
 impl PartialEq for Symbol {
@@ -75,11 +80,7 @@ impl Text {
     pub fn stand_in(self, doubt: &Arc<Unknown>) -> Self {
         let text: Arc<str> = Arc::from(&*self.text);
         let whole = || {
-            let (bytes, here) = (0..text.len(), None);
-            let of = Symbol(Arc::new(Unknown {
-                here,
-                ..(**doubt).clone()
-            }));
+            let (bytes, of) = (0..text.len(), Symbol(Arc::new(doubt.of_another())));
             Arc::new(vec![Guess { bytes, of }])
         };
         Self {
@@ -153,6 +154,32 @@ impl Text {
     /// How many characters it has at least: those that are known.
     pub fn least(&self) -> usize {
         self.known_pieces().map(|piece| piece.chars().count()).sum()
+    }
+
+    /// Whether whatever is not known of it certainly holds no slash.
+    pub fn is_slashless(&self) -> bool {
+        self.pieces().all(|(_, of)| of.is_none_or(Symbol::is_slashless))
+    }
+
+    /// What stands between the slashes that are known.
+    pub fn between_slashes(&self) -> Vec<Self> {
+        let mut parts = Vec::new();
+        let mut part = Joined::default();
+        for (piece, of) in self.pieces() {
+            match (of, &self.stands_for) {
+                (Some(of), Some(doubt)) => part.push_guess(piece, of, doubt),
+                _ => {
+                    for (index, piece) in piece.split('/').enumerate() {
+                        if index > 0 {
+                            parts.push(std::mem::take(&mut part).finish());
+                        }
+                        part.push_str(piece);
+                    }
+                }
+            }
+        }
+        parts.push(part.finish());
+        parts
     }
 
     /// The same in other letters, in the same parts; only of ASCII.

@@ -44,6 +44,8 @@ pub(crate) struct Unknown {
     pub perhaps: bool,
     /// It is where the template of this number is deployed.
     pub here: Option<u32>,
+    /// It stands for what Azure forms without a slash: the id of a subscription, the name of a resource group.
+    pub slashless: bool,
 }
 
 impl Unknown {
@@ -52,8 +54,22 @@ impl Unknown {
         if let Some((cut, _)) = why.char_indices().nth(MOST_WHY) {
             why = format!("{}…", &why[..cut]).into();
         }
-        let (perhaps, here) = (false, None);
-        Arc::new(Self { why, at, perhaps, here })
+        Arc::new(Self {
+            why,
+            at,
+            perhaps: false,
+            here: None,
+            slashless: false,
+        })
+    }
+
+    /// The same reason, of something else than what it was found for.
+    pub fn of_another(&self) -> Self {
+        Self {
+            here: None,
+            slashless: false,
+            ..self.clone()
+        }
     }
 
     /// What it takes to keep it, in bytes.

@@ -73,6 +73,7 @@ fn knows(name: &str, arguments: &[Value]) -> Knows {
         "concat" | "first" | "indexfromend" | "last" | "length" | "skip" | "take" | "tryindexfromend" if of_parts => {
             Knows::Parts
         }
+        "split" if text::has_known_parts(arguments) => Knows::Parts,
         "base64"
         | "base64tostring"
         | "concat"

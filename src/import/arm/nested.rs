@@ -5,7 +5,7 @@ use super::{
     eval::Evaluator,
     kinds::STACK,
     scope::{Env, Scope},
-    template::Target,
+    template::{Target, bounded},
     too_deep,
 };
 use crate::import::{
@@ -53,6 +53,28 @@ impl<'v> Nested<'v> {
         })))
     }
 
+    /// Where it puts its resources, if the template around it is deployed `around`.
+    pub fn target(
+        &self,
+        on: Evaluator<'_>,
+        raw: &Value,
+        env: Option<&Env<'_>>,
+        around: &Target,
+    ) -> Result<Target, Exhausted> {
+        let (subscription, group) = place(on, raw, env)?;
+        let in_group = group.is_some()
+            || (around.in_group && subscription.is_none() && self.elsewhere.is_none() && is_of_group(self.template));
+        let elsewhere = self
+            .elsewhere
+            .map(|scope| Value::unknown("the scope that it deploys to is not worked out", scope.at));
+        Ok(Target {
+            template: around.template,
+            subscription: subscription.or(elsewhere.clone()).or(around.subscription.clone()),
+            resource_group: group.or(elsewhere).or(around.resource_group.clone()),
+            in_group,
+        })
+    }
+
     /// The scope of its own, with the parameters that the template around it gives.
     pub fn scope<'a>(&self, on: Evaluator<'a>, env: Option<&Env<'_>>, here: Target) -> Result<Scope<'a>, Exhausted> {
         let given = match self.parameters {
@@ -67,6 +89,25 @@ impl<'v> Nested<'v> {
         scope.here = here;
         Ok(scope)
     }
+}
+
+/// Subscription and resource group that a deployment says.
+pub(super) fn place(
+    on: Evaluator<'_>,
+    raw: &Value,
+    env: Option<&Env<'_>>,
+) -> Result<(Option<Value>, Option<Value>), Exhausted> {
+    let said = |key: &str| raw.get(key).map(|raw| Ok(bounded(on.value(raw, env)?))).transpose();
+    Ok((said("subscriptionId")?, said("resourceGroup")?))
+}
+
+/// Whether a template is for a resource group: the schemas of those for a subscription and above are called after it.
+pub(super) fn is_of_group(template: &Value) -> bool {
+    let schema = template.get("$schema").and_then(Value::as_str).unwrap_or_default();
+    let schema = schema.to_ascii_lowercase();
+    !["subscription", "managementgroup", "tenant"]
+        .iter()
+        .any(|level| schema.contains(&format!("/{level}deploymenttemplate")))
 }
 
 /// Whether a nested template draws on the names of the one around it: `NotSpecified`, `Outer` or `Inner` in any case ("ARM template

@@ -5,11 +5,10 @@ use super::{
     eval::Evaluator,
     functions::Fail,
     kinds::DEPLOYMENT,
-    nested::Nested,
+    nested::{Nested, place},
     parameters::{Declared, as_declared},
     parse::Expression,
     scope::{Deployment, Env},
-    template::{Target, bounded},
 };
 use crate::import::{
     ids::{Id, Part, Same, same_names, words},
@@ -53,7 +52,7 @@ impl<'a> Evaluator<'a> {
         let inside = match nested.outer {
             true => on,
             false => {
-                scope = nested.scope(on, None, self.target_of(raw)?)?;
+                scope = nested.scope(on, None, nested.target(on, raw, None, &self.scope.here)?)?;
                 scope.evaluator(on.depth)
             }
         };
@@ -98,16 +97,6 @@ impl<'a> Evaluator<'a> {
         Ok(as_declared(&value, declared, what, at).unwrap_or_else(|unknown| Value::in_doubt(&unknown, at)))
     }
 
-    fn target_of(self, raw: &Value) -> Result<Target, Exhausted> {
-        let said = |key: &str| raw.get(key).map(|raw| Ok(bounded(self.value(raw, None)?))).transpose();
-        let here = &self.scope.here;
-        Ok(Target {
-            template: here.template,
-            subscription: said("subscriptionId")?.or(here.subscription.clone()),
-            resource_group: said("resourceGroup")?.or(here.resource_group.clone()),
-        })
-    }
-
     /// What is known of the id of a deployment. One of a subscription, which says a `location`, is in no resource group.
     fn id_of(self, raw: &Value) -> Result<Option<Id>, Exhausted> {
         let (Some(name), None) = (raw.get("name"), raw.get("scope")) else {
@@ -116,13 +105,18 @@ impl<'a> Evaluator<'a> {
         let Kind::Text(name) = self.value(name, None)?.kind else {
             return Ok(None);
         };
-        let target = self.target_of(raw)?;
+        let here = &self.scope.here;
+        let (subscription, group) = place(self, raw, None)?;
+        let (subscription, group) = (
+            subscription.as_ref().or(here.subscription.as_ref()),
+            group.as_ref().or(here.resource_group.as_ref()),
+        );
         let in_no_group = raw.get("location").is_some() && raw.get("resourceGroup").is_none();
         Ok(Some(Id {
-            subscription: Part::of_value(target.subscription.as_ref(), target.template),
+            subscription: Part::of_value(subscription, here.template),
             group: match in_no_group {
                 true => Part::Anywhere,
-                false => Part::of_value(target.resource_group.as_ref(), target.template),
+                false => Part::of_value(group, here.template),
             },
             kind: Some(DEPLOYMENT.into()),
             names: words(&name),

@@ -5,7 +5,7 @@ use super::{
     Budget, Exhausted,
     eval::Evaluator,
     kinds::{DEPLOYMENT, deploys, kind_of, wanted},
-    nested::Nested,
+    nested::{Nested, is_of_group},
     parameters::Given,
     scope::{Bind, Env, Scope, Texts, either},
 };
@@ -47,6 +47,8 @@ pub(crate) struct Target {
     pub template: u32,
     pub subscription: Option<Value>,
     pub resource_group: Option<Value>,
+    /// It certainly is a resource group that it is deployed to.
+    pub in_group: bool,
 }
 
 /// Works out a template that stands at `path` of its file. Fails only if a bound is reached.
@@ -60,6 +62,7 @@ pub(crate) fn deploy(
     scope.check_given()?;
     let deployment = budget.deployment();
     scope.here.template = deployment;
+    scope.here.in_group = is_of_group(template);
     let site = Site {
         path: path_below(path, template, &["resources"]),
         deployment,
@@ -254,19 +257,7 @@ impl Walk {
                 return Ok(());
             }
         };
-        let elsewhere = nested
-            .elsewhere
-            .map(|scope| Value::unknown("the scope that it deploys to is not worked out", scope.at));
-        let said = |key: &str| Ok::<_, Exhausted>(text(key)?.map(bounded));
-        let target = Target {
-            template: site.target.template,
-            subscription: said("subscriptionId")?
-                .or(elsewhere.clone())
-                .or(site.target.subscription.clone()),
-            resource_group: said("resourceGroup")?
-                .or(elsewhere)
-                .or(site.target.resource_group.clone()),
-        };
+        let target = nested.target(on, raw, env, &site.target)?;
         let on = on.deeper_for(raw.at)?;
         let inside = Site {
             path: path_below(&site.path, raw, &["properties", "template", "resources"]),

@@ -99,7 +99,7 @@ fn resource_id(call: &Call<'_>, name: &str) -> Made {
             }
         }
         // Where the names belong in it is not known either.
-        Some(doubt) => id.push_unknown(&kind.text, (**doubt).clone()),
+        Some(doubt) => id.push_unknown(&kind.text, doubt.of_another()),
     }
     call.joined(id)
 }
@@ -147,13 +147,14 @@ fn here(target: &Target, at: Place) -> (Text, Text) {
             Some(Kind::Text(said)) => text.push(said),
             said => {
                 let here = matches!(said, None | Some(Kind::Null)).then_some(target.template);
-                text.push_unknown(
-                    stand_in,
-                    Unknown {
-                        here,
-                        ..unknown("a resource id", at)
-                    },
-                );
+                // Where a template is deployed to no group, an id has other parts.
+                let slashless = here.is_some() && (target.in_group || stand_in != NO_GROUP);
+                let of = Unknown {
+                    here,
+                    slashless,
+                    ..unknown("a resource id", at)
+                };
+                text.push_unknown(stand_in, of);
             }
         }
         text.finish()
@@ -164,9 +165,14 @@ fn here(target: &Target, at: Place) -> (Text, Text) {
     )
 }
 
-fn known_to_azure_alone(text: &str, what: &str, at: Place) -> Text {
+/// The stand-in for what Azure alone knows; it holds no slash if that does not.
+fn known_to_azure_alone(text: &str, what: &str, slashless: bool, at: Place) -> Text {
     let mut joined = Joined::default();
-    joined.push_unknown(text, unknown(what, at));
+    let of = Unknown {
+        slashless,
+        ..unknown(what, at)
+    };
+    joined.push_unknown(text, of);
     joined.finish()
 }
 
@@ -176,13 +182,20 @@ fn is_guid(text: &str) -> bool {
 }
 
 fn unknown(what: &str, at: Place) -> Unknown {
-    let (why, perhaps, here) = (format!("{what} is known to Azure alone").into(), false, None);
-    Unknown { why, at, perhaps, here }
+    Unknown {
+        why: format!("{what} is known to Azure alone").into(),
+        at,
+        perhaps: false,
+        here: None,
+        slashless: false,
+    }
 }
 
+/// A hash or a GUID is of letters, digits and hyphens; a date is written as the template says.
 fn known_to_azure(call: &Call<'_>, what: &str, text: String) -> Made {
-    let text = call.text(text)?;
-    Ok(text.stand_in(&Arc::new(unknown(&format!("`{what}()`"), call.at))))
+    call.budget.text(text.len(), call.at)?;
+    let text = known_to_azure_alone(&text, &format!("`{what}()`"), what != "utcnow", call.at);
+    Ok(Value::new(Kind::Text(text), call.at))
 }
 
 /// The stand-in for a member of what a function without arguments gives: `resourceGroup().location`, in any case. Only for members that are always there and texts.
@@ -209,7 +222,8 @@ pub(in crate::import::arm) fn part(target: &Target, function: &str, member: &str
         _ => return None,
     };
     let what = format!("`{function}().{member}`");
-    Some(known_to_azure_alone(text, &what, at))
+    let slashless = matches!(text, NO_ID | "location");
+    Some(known_to_azure_alone(text, &what, slashless, at))
 }
 
 fn environment(call: &Call<'_>) -> Made {

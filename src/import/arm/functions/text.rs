@@ -1,6 +1,6 @@
 //! String functions.
 
-use super::{Call, Made, bad};
+use super::{Call, Knows, Made, bad};
 use crate::import::{
     budget::Exhausted,
     json::shown,
@@ -73,7 +73,7 @@ fn format(call: &Call<'_>) -> Made {
                 call.budget.text(text.len(), call.at)?;
                 // A list or an object with something in doubt is written out as a whole that is.
                 match argument.doubt() {
-                    Some(doubt) => out.push_unknown(&text, (**doubt).clone()),
+                    Some(doubt) => out.push_unknown(&text, doubt.of_another()),
                     None => out.push_str(&text),
                 }
             }
@@ -149,8 +149,25 @@ fn replace(call: &Call<'_>) -> Made {
     call.text(text.replace(old, new))
 }
 
+/// Whether all parts that `split` makes of these are where they are whatever is not known: those of an id, by its slashes.
+pub(super) fn has_known_parts(arguments: &[Value]) -> bool {
+    let [text, delimiter] = arguments else { return false };
+    match &text.kind {
+        Kind::Text(text) => delimiter.known_str() == Some("/") && text.is_slashless(),
+        _ => false,
+    }
+}
+
 /// By one delimiter or a list of them.
 fn split(call: &Call<'_>) -> Made {
+    if let Some(Kind::Text(text)) = call.arguments.first().map(|value| &value.kind)
+        && call.knows == Knows::Parts
+    {
+        call.budget.text(text.cost(), call.at)?;
+        call.budget.steps(text.text.matches('/').count(), call.at)?;
+        let parts = text.between_slashes().into_iter();
+        return call.list(parts.map(|part| Value::new(Kind::Text(part), call.at)));
+    }
     let text = call.str(0)?;
     let delimiters: Vec<&str> = match call.arguments.get(1).map(|value| &value.kind) {
         Some(Kind::Text(delimiter)) => vec![&delimiter.text],

@@ -173,3 +173,63 @@ fn what_is_known_of_a_text_says_that_it_is_not_empty() {
         assert!(made.starts_with('?'), "{unknown}: {made}");
     }
 }
+
+#[test]
+fn the_parts_of_an_id_are_where_they_are_though_nobody_knows_where_it_is_deployed() {
+    let rest = r#""parameters": {"s": {"type": "string"}, "n": {"type": "string"}}"#;
+    let id = "resourceId('Microsoft.Network/firewallPolicies/ruleCollectionGroups', 'p', 'g')";
+    let unique = "resourceId('a', 'Microsoft.Network/ipGroups', concat('x', uniqueString(resourceGroup().id)))";
+    for (expression, expected) in [
+        ("last(split(ID, '/'))", "g"),
+        ("split(ID, '/')[8]", "p"),
+        ("split(ID, '/')[4]", "~resource-group"),
+        ("first(split(ID, '/'))", ""),
+        ("length(split(ID, '/'))", "11"),
+        ("join(skip(split(ID, '/'), 8), '-')", "p-ruleCollectionGroups-g"),
+        ("split(UNIQUE, '/')[4]", "a"),
+        ("split(subscription().id, '/')[1]", "subscriptions"),
+        ("split(subscriptionResourceId('A.B/c', 'd'), '/')[6]", "d"),
+        (
+            "equals(last(split(UNIQUE, '/')), concat('x', uniqueString(resourceGroup().id)))",
+            "?",
+        ),
+    ] {
+        let expression = format!("[{}]", expression.replace("ID", id).replace("UNIQUE", unique));
+        let made = shown(&property(rest, &expression));
+        match expected {
+            "?" => assert!(made.starts_with('?'), "{expression}: {made}"),
+            _ => assert_eq!(made, expected, "{expression}"),
+        }
+    }
+    for unknown in [
+        // A parameter may hold a slash, and so may what is made of a part.
+        "split(resourceId('A.B/c', parameters('s')), '/')[8]",
+        "split(concat('a/', parameters('s')), '/')[0]",
+        "last(split(resourceId(parameters('n'), 'A.B/c', 'd'), '/'))",
+        "last(split(concat(base64(resourceGroup().name), '/d'), '/'))",
+        "last(split(concat(format('{0}', createArray(resourceGroup().name)), '/d'), '/'))",
+        "last(split(concat(utcNow('yyyy/MM'), '/d'), '/'))",
+        "last(split(concat(subscription().displayName, '/d'), '/'))",
+        // Beside a slash may stand more of the delimiter.
+        "last(split(ID, '/r'))",
+        "last(split(ID, parameters('s')))",
+        "last(split(ID, createArray('/', 'r')))",
+    ] {
+        let made = shown(&property(rest, &format!("[{}]", unknown.replace("ID", id))));
+        assert!(made.starts_with(['?', '~']), "{unknown}: {made}");
+    }
+    // What is deployed to a subscription has ids without a group.
+    for (level, known) in [
+        ("", true),
+        ("subscription", false),
+        ("managementGroup", false),
+        ("tenant", false),
+    ] {
+        let schema = format!("https://schema.management.azure.com/schemas/2018-05-01/{level}deploymentTemplate.json#");
+        let made = shown(&property(
+            &format!("\"$schema\": \"{schema}\""),
+            &format!("[split({id}, '/')[8]]"),
+        ));
+        assert_eq!(made == "p", known, "{level}: {made}");
+    }
+}
