@@ -30,6 +30,17 @@ impl Expression {
         asks || self.parts().iter().any(|part| part.counts_rounds())
     }
 
+    /// What it may be called where nothing of its value is known: the last name in it.
+    pub fn reads_as(&self) -> Arc<str> {
+        match self {
+            Self::Text(text) if !text.is_empty() && text.len() <= MAX_NAME_BYTES => text.clone(),
+            Self::Index(of, key) if matches!(**key, Self::Int(_)) => of.reads_as(),
+            Self::Index(_, key) => key.reads_as(),
+            Self::Call(_, arguments) => arguments.last().map_or_else(|| "name".into(), Self::reads_as),
+            Self::Text(_) | Self::Int(_) => "name".into(),
+        }
+    }
+
     fn parts(&self) -> Vec<&Self> {
         match self {
             Self::Text(_) | Self::Int(_) => Vec::new(),

@@ -228,7 +228,10 @@ impl<'a> Scope<'a> {
             }
             let what = || format!("parameter `{}`", shown(name));
             let value = match as_declared(&value, &declared, what, at) {
-                Ok(value) => value,
+                Ok(value) => match value.as_unknown() {
+                    Some(unknown) => return Ok(typed(name, &declared, unknown, at)),
+                    None => value,
+                },
                 Err(unknown) => return Ok(typed(name, &declared, &unknown, at)),
             };
             Ok(match self.refused(&value, definition)? {

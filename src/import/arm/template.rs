@@ -217,15 +217,19 @@ impl Walk {
         on.scope.budget.text(kind.len(), raw.at)?;
         let children = raw.get("resources");
         let is_deployment = deploys(&kind);
-        let is_wanted = wanted(&kind) || kind.is_empty();
+        let is_wanted = !is_deployment && (wanted(&kind) || kind.is_empty());
         if !is_wanted && !is_deployment && children.is_none() {
             return Ok(());
         }
         let own = condition(on, raw, env, site)?;
         if is_deployment {
-            return self.deployment(on, raw, &kind, env, &own);
+            self.deployment(on, raw, &kind, env, &own)?;
+            if children.is_none() {
+                return Ok(());
+            }
         }
-        let name = bounded(text("name")?.unwrap_or_else(|| Value::unknown("it has no name", raw.at)));
+        let name = raw.get("name").map(|name| on.name(name, env)).transpose()?;
+        let name = bounded(name.unwrap_or_else(|| Value::unknown("it has no name", raw.at)));
         let name = parent.map_or_else(|| name.clone(), |(_, parent)| bounded(child_name(parent, &name)));
         if is_wanted {
             paid(on, raw, &name)?;

@@ -62,6 +62,7 @@ pub(super) struct Body {
     pub doubt: Option<Arc<Unknown>>,
     pub deployment: u32,
     pub template: u32,
+    pub in_template: bool,
 }
 
 impl Body {
@@ -74,12 +75,14 @@ impl Body {
             doubt: resource.doubt.clone(),
             deployment: resource.deployment,
             template: resource.target.template,
+            in_template: resource.in_template,
         }
     }
 
-    /// It lists firewalls that use it, as what Azure prints does.
+    /// It lists firewalls that use it, as what Azure prints does; from a template Azure takes no such list.
     pub fn is_in_use(&self) -> bool {
-        property(&self.value, "firewalls").is_some_and(|list| list.as_list().is_some() && says_something(list))
+        !self.in_template
+            && property(&self.value, "firewalls").is_some_and(|list| list.as_list().is_some() && says_something(list))
     }
 }
 
@@ -272,11 +275,11 @@ impl Sources {
                     let place = self.push_policy(&policy, NO_NAME, origin(resource));
                     self.attach(import, place, group, id.word());
                 }
-                Meant::None | Meant::Perhaps(..) | Meant::Several => orphans.push((id, group, resource.name.doubt())),
+                Meant::None | Meant::Perhaps(..) | Meant::Several => orphans.push((id, group, *resource)),
             }
         }
-        for (id, group, doubt) in orphans {
-            self.adopt(import, &id, group, doubt);
+        for (id, group, resource) in orphans {
+            self.adopt(import, &id, group, resource);
         }
     }
 
@@ -316,9 +319,20 @@ impl Sources {
         let mut named = Vec::new();
         for place in 0..self.all.len() {
             let bodies = self.all[place].bodies.iter();
-            let listed =
-                bodies.map(|body| groups::listed(import.budget, &body.value, &body.origin, body.doubt.as_ref()));
-            for (entry, origin) in listed.flatten().collect::<Vec<_>>() {
+            let listed = bodies.flat_map(|body| {
+                // Azure's list is for reading: of what a template writes there, nobody says that it is made.
+                let why = "Azure makes no group of what a template lists in its policy";
+                let written = body
+                    .in_template
+                    .then(|| groups::unknown(why.to_owned(), body.origin.at));
+                groups::listed(
+                    import.budget,
+                    &body.value,
+                    &body.origin,
+                    body.doubt.as_ref().or(written.as_ref()),
+                )
+            });
+            for (entry, origin) in listed.collect::<Vec<_>>() {
                 match entry {
                     Entry::Group(group, word) => self.attach(import, place, group, word),
                     Entry::Named(name, word) => named.push((place, name, word, origin)),

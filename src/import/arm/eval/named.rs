@@ -2,12 +2,12 @@
 
 use super::{
     super::{
-        functions::Fail,
+        functions::{self, Fail},
         parameters::as_declared,
-        parse::Expression,
+        parse::{Expression, Written, written},
         scope::{Bind, Env},
     },
-    Evaluator,
+    Evaluated, Evaluator,
 };
 use crate::import::{
     json::shown,
@@ -16,6 +16,50 @@ use crate::import::{
 use std::collections::HashMap;
 
 impl Evaluator<'_> {
+    /// The name of a resource, which certainly is a text. What of it is not known at all (a member of an object without a value)
+    /// stands for itself: what is named after the same is told from what is named after something else.
+    pub fn name(self, raw: &Value, env: Option<&Env<'_>>) -> Evaluated {
+        let value = self.value(raw, env)?;
+        let (Kind::Unknown(_), Kind::Text(text)) = (&value.kind, &raw.kind) else {
+            return Ok(value);
+        };
+        self.scope.budget.steps(text.text.len() / 16, raw.at)?;
+        let Some(Written::Expression(expression)) = written(&text.text) else {
+            return Ok(value);
+        };
+        let (Expression::Call(name, arguments), on) = (&expression, self.deeper(raw.at)?) else {
+            return self.certainly_text(&expression, env, raw.at);
+        };
+        let name = name.to_ascii_lowercase();
+        if !matches!(name.as_str(), "concat" | "format") {
+            return on.certainly_text(&expression, env, raw.at);
+        }
+        let parts = arguments.iter().map(|part| on.certainly_text(part, env, raw.at));
+        let parts = parts.collect::<Result<Vec<_>, _>>()?;
+        match functions::call(self.scope.budget, &self.scope.here, &name, &parts, raw.at) {
+            Ok(made) => Ok(made),
+            Err(Fail::Exhausted(exhausted)) => Err(exhausted),
+            Err(Fail::Bad(_)) => Ok(value),
+        }
+    }
+
+    /// What is a text, or Azure refuses it.
+    fn certainly_text(self, expression: &Expression, env: Option<&Env<'_>>, at: Place) -> Evaluated {
+        let guids = self.scope.budget.guids();
+        let value = self.expression(expression, env, at)?;
+        let Kind::Unknown(doubt) = &value.kind else {
+            return Ok(value);
+        };
+        let reads = expression.reads_as();
+        self.scope.budget.text(reads.len(), at)?;
+        let text = Value::text(reads, at).stand_in(doubt);
+        // A new GUID is never the same again.
+        match self.scope.budget.guids() == guids {
+            true => self.scope.written_alike(expression, env, text),
+            false => Ok(text),
+        }
+    }
+
     /// `parameters('a')`, `variables('a')`, `lambdaVariables('a')`.
     pub(super) fn named(
         self,

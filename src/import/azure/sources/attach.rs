@@ -2,6 +2,7 @@
 
 use super::{NOT_KNOWN, Sources, stray};
 use crate::import::{
+    arm::Resource,
     azure::{
         Import,
         collections::GroupSource,
@@ -11,9 +12,7 @@ use crate::import::{
         schema::Shape,
     },
     ids::{Same, Word},
-    value::Unknown,
 };
-use std::sync::Arc;
 
 impl Sources {
     /// Puts a group in its policy. In Azure a group has one content: of two that differ neither is known to be in force.
@@ -61,27 +60,27 @@ impl Sources {
 
     /// A group of which the policy is not known for certain belongs to the only one that it may belong to. What it allows there is
     /// in doubt if Azure alone knows where either is, if its policy's name is made of something that is not this one's, or if there are
-    /// other policies that it is not of: it may be of none of them. `name` says what is not known of its name.
-    pub(super) fn adopt(
-        &mut self,
-        import: &Import<'_>,
-        id: &Identity,
-        mut group: GroupSource,
-        name: Option<&Arc<Unknown>>,
-    ) {
+    /// other policies that it is not of: it may be of none of them.
+    pub(super) fn adopt(&mut self, import: &Import<'_>, id: &Identity, mut group: GroupSource, resource: &Resource) {
         let policy = id.parent();
         match self.policies.meant(&policy) {
             Meant::One(place) => self.attach(import, place, group, id.word()),
             Meant::Perhaps(place, open) => {
                 let of = &self.all[place];
-                // Printed without its policy, or called what nobody knows at all.
-                let is_of_any = policy.is_nameless() && id.names().iter().all(Word::is_known);
-                let stand_ins = !of.id.is_nameless() && !is_of_any;
+                // Printed without its policy, or without any name: a template has a name, known or not.
+                let is_of_any = !resource.in_template && policy.is_nameless() && id.names().iter().all(Word::is_known);
+                let has_no_name = match of.bodies.as_slice() {
+                    _ if !of.id.is_nameless() => false,
+                    [] => !resource.in_template,
+                    bodies => !bodies.iter().any(|body| body.in_template),
+                };
+                let stand_ins = !has_no_name && !is_of_any;
                 let same_place = of.id.same_place(&policy) == Same::Yes;
                 let is_only = self.policies.len() == 1 && !stand_ins && open.is_none() && same_place;
                 if !is_only {
                     let why = open.unwrap_or(NOT_KNOWN);
-                    let of_name = name.filter(|_| stand_ins).map(|name| format!(" ({})", name.why));
+                    let of_name = resource.name.doubt().filter(|_| stand_ins);
+                    let of_name = of_name.map(|name| format!(" ({})", name.why));
                     let why = format!(
                         "it may be of another policy than this: {why}{}",
                         of_name.unwrap_or_default()

@@ -185,3 +185,68 @@ fn two_resource_groups_that_are_not_known_may_be_one() {
     let groups = twice(json!([group("p/g", "Allow")]), json!([group("p/g", "Deny")]), json!([]));
     assert_eq!(rules(&[groups]), ["g/c/r absent", "g-2/c/r approximated"]);
 }
+
+/// What becomes of the rule of an allow group beside a policy, both named by what is known or made of an object without a value.
+fn beside_policy(policy_name: &str, group_name: &str) -> Vec<String> {
+    let mut file = template(json!([policy(policy_name, json!({})), group(group_name, "Allow")]));
+    file["parameters"] = json!({"cfg": {"type": "object"}, "names": {"type": "array"}});
+    rules(&[file])
+}
+
+#[test]
+fn a_group_of_which_the_name_is_not_known_at_all_is_of_the_policy_that_is_named_alike() {
+    for (policy_name, group_name) in [
+        ("hub", "[concat(parameters('cfg').name, '/g')]"),
+        ("hub", "[parameters('cfg').group]"),
+        ("hub", "[if(parameters('cfg').spoke, 'spoke/g', 'hub/g')]"),
+        ("[parameters('cfg').name]", "spoke/g"),
+        ("[parameters('cfg').hub]", "[concat(parameters('cfg').spoke, '/g')]"),
+        ("[parameters('names')[0]]", "[format('{0}/g', parameters('names')[1])]"),
+    ] {
+        let told = beside_policy(policy_name, group_name);
+        assert!(told[0].ends_with("c/r absent"), "{policy_name}, {group_name}: {told:?}");
+    }
+    for (policy_name, group_name) in [
+        ("[parameters('cfg').hub]", "[concat(parameters('cfg').hub, '/g')]"),
+        (
+            "[parameters('names')[0]]",
+            "[format('{0}/{1}', parameters('names')[0], 'g')]",
+        ),
+        (
+            "[concat('p-', parameters('cfg').env)]",
+            "[concat('p-', parameters('cfg').env, '/g')]",
+        ),
+    ] {
+        assert_eq!(
+            beside_policy(policy_name, group_name),
+            ["g/c/r carried"],
+            "{policy_name}"
+        );
+    }
+}
+
+#[test]
+fn a_name_that_is_not_known_is_handed_on_to_nested_deployments_as_itself() {
+    let module = |name: &str, value: &str, resources: Value| {
+        json!({"type": "Microsoft.Resources/deployments", "name": name, "properties": {
+            "expressionEvaluationOptions": {"scope": "inner"}, "parameters": {"name": {"value": value}},
+            "template": {"parameters": {"name": {"type": "string"}}, "resources": resources}}})
+    };
+    let groups = module(
+        "groups",
+        "[parameters('name')]",
+        json!([group("[concat(parameters('name'), '/g')]", "Allow")]),
+    );
+    let whole = json!([policy("[parameters('name')]", json!({})), groups]);
+    let mut file = template(json!([module("policy", "[parameters('cfg').policy]", whole)]));
+    file["parameters"] = json!({"cfg": {"type": "object"}});
+    assert_eq!(rules(&[file]), ["g/c/r carried"]);
+}
+
+#[test]
+fn what_stands_beside_the_template_of_a_deployment_is_not_passed_over() {
+    let mut deployment = nested(json!([]));
+    deployment["resources"] = json!([group("p/g", "Deny")]);
+    let file = template(json!([policy("p", json!({})), group("p/all", "Allow"), deployment]));
+    assert_eq!(rules(&[file]), ["all/c/r carried", "g/c/r carried"]);
+}

@@ -54,3 +54,27 @@ fn a_name_in_a_template_that_is_no_expression_is_told_of() {
     let notes = noted(&imported.report, "g/c/without a name");
     assert!(notes[0].starts_with("its name is not known"), "{notes:?}");
 }
+
+#[test]
+fn what_only_azure_writes_in_a_policy_says_nothing_in_a_template() {
+    let listed = |action: &str| {
+        let list = json!([{"name": "g", "properties": content(action)}]);
+        json!([policy("p", json!({"ruleCollectionGroups": list})), group("p/h", "Deny")])
+    };
+    assert_eq!(rules(&[listed("Allow")]), ["g/c/r carried", "h/c/r carried"]);
+    assert_eq!(rules(&[template(listed("Allow"))]), ["g/c/r absent", "h/c/r carried"]);
+    assert_eq!(
+        rules(&[template(listed("Deny"))]),
+        ["g/c/r approximated", "h/c/r carried"]
+    );
+    // The first policy is taken, not the one that lists a firewall.
+    let used = policy("q", json!({"firewalls": [{"id": id("rg", "azureFirewalls/f")}]}));
+    let two = json!([
+        policy("p", json!({})),
+        group("p/g", "Allow"),
+        used,
+        group("q/h", "Allow")
+    ]);
+    assert_eq!(rules(std::slice::from_ref(&two)), ["g/c/r absent", "h/c/r carried"]);
+    assert_eq!(rules(&[template(two)]), ["g/c/r carried", "h/c/r absent"]);
+}
