@@ -4,11 +4,12 @@
 use super::{
     MAX_IMPORT_BYTES,
     json::MOST_VALUES,
+    text::{Ingredient, Symbol},
     value::{Object, Place, Value},
 };
 use std::{
     cell::{Cell, RefCell},
-    collections::BTreeMap,
+    collections::{BTreeMap, HashMap},
 };
 
 /// Most steps of one import: a step is about 100 ns. The 700 KB template of the tests takes 60,000.
@@ -46,6 +47,8 @@ pub(crate) struct Budget {
     /// How many deployments there were.
     deployments: Cell<u32>,
     asked: RefCell<Asked>,
+    /// What stands for what Azure alone knows, by what that is made of.
+    alike: RefCell<HashMap<Vec<Ingredient>, Symbol>>,
 }
 
 /// Parameters of whole files that were asked for and that nobody gave: a value from outside would change what comes out.
@@ -71,11 +74,27 @@ impl Default for Budget {
             guids: Cell::new(0),
             deployments: Cell::new(0),
             asked: RefCell::default(),
+            alike: RefCell::default(),
         }
     }
 }
 
 impl Budget {
+    /// What stands for what is made of these: `new`, if nothing does yet.
+    pub fn alike(&self, made_of: Vec<Ingredient>, new: Symbol, at: Place) -> Result<Symbol, Exhausted> {
+        self.steps(1 + made_of.len() / 4, at)?;
+        if let Some(known) = self.alike.borrow().get(&made_of) {
+            return Ok(known.clone());
+        }
+        let bytes = made_of.iter().map(|part| match part {
+            Ingredient::Is(text) | Ingredient::Here(text, _) => text.len(),
+            _ => 0,
+        });
+        self.text(100 + bytes.sum::<usize>() + made_of.len() * size_of::<Ingredient>(), at)?;
+        self.alike.borrow_mut().insert(made_of, new.clone());
+        Ok(new)
+    }
+
     /// Keeps which parameters are asked for and not given.
     pub fn ask(&self, keep: impl FnOnce(&mut Asked)) {
         keep(&mut self.asked.borrow_mut());

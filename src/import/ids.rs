@@ -73,7 +73,13 @@ impl Word {
             (Self::Known(one), Self::Known(other)) if one != other => Same::No,
             (Self::InDoubt, _) | (_, Self::InDoubt) => Same::InDoubt,
             _ if self == other => Same::Yes,
-            (Self::StandIn(one), Self::StandIn(other)) if differ(one, other) => Same::No,
+            (Self::StandIn(one), Self::StandIn(other)) if differ(one, other) || part(one, other) => Same::No,
+            (Self::StandIn(pieces), Self::Known(known)) | (Self::Known(known), Self::StandIn(pieces)) => {
+                match may_read(pieces, known) {
+                    true => Same::InDoubt,
+                    false => Same::No,
+                }
+            }
             _ => Same::InDoubt,
         }
     }
@@ -98,7 +104,40 @@ fn differ(one: &[Piece], other: &[Piece]) -> bool {
     }
 }
 
-/// The names of a resource with its parents', the last its own: none if they are not known, and then nobody knows which they are.
+/// What is known of the begin of a name, and of its end.
+fn ends(pieces: &[Piece]) -> [String; 2] {
+    let known = |piece: &Piece| match piece {
+        Piece::Is(text) => Some(text.clone()),
+        Piece::Of(..) => None,
+    };
+    let begin = pieces.iter().map_while(known).collect();
+    let mut end: Vec<String> = pieces.iter().rev().map_while(known).collect();
+    end.reverse();
+    [begin, end.concat()]
+}
+
+/// Whether two begin otherwise, or end otherwise, whatever is between.
+fn part(one: &[Piece], other: &[Piece]) -> bool {
+    let ([begin, end], [its_begin, its_end]) = (ends(one), ends(other));
+    let begins = begin.starts_with(&its_begin) || its_begin.starts_with(&begin);
+    let ends = end.ends_with(&its_end) || its_end.ends_with(&end);
+    !begins || !ends
+}
+
+/// Whether a name may turn out to be this text.
+fn may_read(pieces: &[Piece], text: &str) -> bool {
+    let [begin, end] = ends(pieces);
+    let least: usize = pieces
+        .iter()
+        .map(|piece| match piece {
+            Piece::Is(text) => text.len(),
+            Piece::Of(..) => 0,
+        })
+        .sum();
+    text.len() >= least && text.starts_with(&begin) && text.ends_with(&end)
+}
+
+/// The names of a resource with its parents the last its own: none if they are not known, and then nobody knows which they are.
 pub(crate) fn same_names(ours: &[Word], theirs: &[Word]) -> Same {
     if ours.is_empty() || theirs.is_empty() {
         return Same::InDoubt;

@@ -28,9 +28,35 @@ struct Guess {
 
 /// Something that Azure alone knows. It is the same as itself, whatever it reads as.
 #[derive(Clone, Debug)]
-pub(crate) struct Symbol(Arc<Unknown>);
+pub(crate) struct Symbol(Arc<Unknown>, Case);
+
+/// The letters that a stand-in was put into. For a name they are all the same.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) enum Case {
+    #[default]
+    AsItIs,
+    Lower,
+    Upper,
+}
+
+/// A part of what a stand-in is made of: what is made by the same function of the same is the same wherever it is made.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Ingredient {
+    Is(String),
+    Of(Symbol, Case),
+    /// Where a template is deployed, by how that reads. Files that are given together are taken to belong together ([`super::ids::Part`]).
+    Here(String, Case),
+    Number(i64),
+    Bool(bool),
+    /// What comes is another argument.
+    Next,
+}
 
 impl Symbol {
+    pub fn new(of: Unknown) -> Self {
+        Self(Arc::new(of), Case::AsItIs)
+    }
+
     /// Where a template is deployed, by its number: where things are of which nothing else is said.
     pub fn here(&self) -> Option<u32> {
         self.0.here
@@ -80,7 +106,7 @@ impl Text {
     pub fn stand_in(self, doubt: &Arc<Unknown>) -> Self {
         let text: Arc<str> = Arc::from(&*self.text);
         let whole = || {
-            let (bytes, of) = (0..text.len(), Symbol(Arc::new(doubt.of_another())));
+            let (bytes, of) = (0..text.len(), Symbol::new(doubt.of_another()));
             Arc::new(vec![Guess { bytes, of }])
         };
         Self {
@@ -105,6 +131,15 @@ impl Text {
             guesses: Some(Arc::new(vec![Guess { bytes, of }])),
             ..self
         }
+    }
+
+    /// What it is made of.
+    pub fn ingredients(&self) -> impl Iterator<Item = Ingredient> {
+        self.pieces().map(|(piece, of)| match of {
+            None => Ingredient::Is(piece.to_owned()),
+            Some(of) if of.here().is_some() => Ingredient::Here(piece.to_ascii_lowercase(), of.1),
+            Some(of) => Ingredient::Of(of.clone(), of.1),
+        })
     }
 
     /// What it takes to copy it, in bytes: of a stand-in of many pieces these take most.
@@ -183,9 +218,17 @@ impl Text {
     }
 
     /// The same in other letters, in the same parts; only of ASCII.
-    pub fn in_case(&self, text: String) -> Option<Self> {
+    pub fn in_case(&self, text: String, case: Case) -> Option<Self> {
+        let guesses = self.guesses.as_ref().map(|guesses| {
+            let guess = |guess: &Guess| Guess {
+                bytes: guess.bytes.clone(),
+                of: Symbol(guess.of.0.clone(), case),
+            };
+            Arc::new(guesses.iter().map(guess).collect())
+        });
         (text.is_ascii() && self.text.is_ascii() && text.len() == self.text.len()).then(|| Self {
             text: text.into(),
+            guesses,
             ..self.clone()
         })
     }
@@ -215,8 +258,11 @@ impl Joined {
 
     /// What stands for something of its own that nobody knows.
     pub fn push_unknown(&mut self, text: &str, doubt: Unknown) {
-        let doubt = Arc::new(doubt);
-        self.push_guess(text, &Symbol(doubt.clone()), &doubt);
+        self.push_symbol(text, &Symbol::new(doubt));
+    }
+
+    pub fn push_symbol(&mut self, text: &str, of: &Symbol) {
+        self.push_guess(text, of, &of.0);
     }
 
     fn push_guess(&mut self, text: &str, of: &Symbol, doubt: &Arc<Unknown>) {

@@ -178,7 +178,7 @@ impl<'a> Evaluator<'a> {
             Expression::Text(text) => return Ok(Value::text(text.clone(), at)),
             Expression::Int(number) => return Ok(Value::new(Kind::Int(*number), at)),
             Expression::Call(name, arguments) => deeper.call(name, arguments, env, at)?,
-            Expression::Index(of, key) => match part_of_azure(&self.scope.here, of, key, at) {
+            Expression::Index(of, key) => match part_of_azure(self.scope.budget, &self.scope.here, of, key, at)? {
                 Some(part) => {
                     self.scope.budget.text(part.cost(), at)?;
                     Value::new(Kind::Text(part), at)
@@ -377,13 +377,19 @@ pub(super) fn element(budget: &Budget, list: &List, index: Option<usize>, at: Pl
 }
 
 /// `resourceGroup().location` and the like: Azure alone knows, and a name may be made of it.
-fn part_of_azure(here: &Target, of: &Expression, key: &Expression, at: Place) -> Option<Text> {
+fn part_of_azure(
+    budget: &Budget,
+    here: &Target,
+    of: &Expression,
+    key: &Expression,
+    at: Place,
+) -> Result<Option<Text>, Exhausted> {
     let (Expression::Call(function, arguments), Expression::Text(key)) = (of, key) else {
-        return None;
+        return Ok(None);
     };
     let function = function.strip_prefix("sys.").unwrap_or(function);
     match arguments.is_empty() {
-        true => functions::resources::part(here, function, key, at),
-        false => None,
+        true => functions::resources::part(budget, here, function, key, at),
+        false => Ok(None),
     }
 }

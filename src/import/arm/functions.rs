@@ -15,7 +15,8 @@ pub(super) use numbers::at_least;
 use super::template::Target;
 use super::{Budget, Exhausted};
 use crate::import::{
-    text::Joined,
+    ids::is_too_long,
+    text::{Ingredient, Joined},
     value::{Kind, Place, Unknown, Value},
 };
 use std::sync::Arc;
@@ -133,12 +134,34 @@ pub(super) fn call(budget: &Budget, here: &Target, name: &str, arguments: &[Valu
     match (named(&call, name), call.doubt()) {
         (Ok(value), Some(doubt)) => Ok(match knows {
             Knows::Nothing => Value::in_doubt(doubt, at),
-            Knows::Text => value.stand_in(doubt),
+            Knows::Text => alike(&call, name, value.stand_in(doubt))?,
             Knows::Parts => value,
         }),
         (Err(Fail::Bad(_)), Some(doubt)) => Ok(Value::in_doubt(doubt, at)),
-        (made, _) => made,
+        (made, _) => alike(&call, name, made?),
     }
+}
+
+/// What stands for a text that is not known at all, the same wherever the same function makes it of the same.
+fn alike(call: &Call<'_>, name: &str, made: Value) -> Made {
+    let Kind::Text(text) = &made.kind else {
+        return Ok(made);
+    };
+    let Some(symbol) = text.symbol().filter(|_| !matches!(name, "newguid" | "utcnow")) else {
+        return Ok(made);
+    };
+    let mut made_of = vec![Ingredient::Is(name.to_owned())];
+    for argument in call.arguments {
+        made_of.push(Ingredient::Next);
+        match &argument.kind {
+            Kind::Text(text) if !is_too_long(text) => made_of.extend(text.ingredients()),
+            Kind::Int(number) => made_of.push(Ingredient::Number(*number)),
+            Kind::Bool(yes) => made_of.push(Ingredient::Bool(*yes)),
+            _ => return Ok(made),
+        }
+    }
+    let symbol = call.budget.alike(made_of, symbol.clone(), call.at)?;
+    Ok(Value::new(Kind::Text(text.clone().of(symbol)), made.at))
 }
 
 /// Whether .NET, of which Azure's texts are, sees another text than Rust does: it counts units of 16 bits, and has tables of its own

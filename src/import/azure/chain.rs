@@ -76,8 +76,11 @@ impl<'a> Gather<'a> {
             .filter(|(index, _)| !chain.contains(index));
         let [also, perhaps] = self.also_in_force(&sources, &chain);
         for (index, source) in others {
-            if chain.iter().any(|link| may_be_one(&sources.all[*link], source)) {
-                let why = "a policy of this name is in force, and whether this is the same one is not known: its name or its resource group is not";
+            if let Some(link) = chain.iter().find(|link| may_be_one(&sources.all[**link], source)) {
+                let name = &sources.all[*link].name;
+                let why = format!(
+                    "`{name}` is in force, and whether this is the same one is not known: its name or its resource group is not"
+                );
                 self.not_read(&source.name, &source.origin, why);
             }
             let before = self.items.len();

@@ -106,7 +106,10 @@ impl IpGroups {
             put(resource, draft);
         }
         let there: Vec<&Resource> = resources.iter().filter(|one| one.left_out.is_none()).collect();
-        let places = Places::named(&there).mentioned(&mentioned(import, found, &deployed));
+        let own: Vec<Identity> = deployed.iter().map(|group| Identity::of(group)).collect();
+        let places = Places::named(&there)
+            .mentioned(&mentioned(import, found, &deployed))
+            .mentioned(&own);
         let of_places = distinct(&deployed, &places);
         let mut groups = Self {
             known: Vec::new(),

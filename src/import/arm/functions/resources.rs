@@ -3,8 +3,9 @@
 use super::{Call, Fail, Made, bad};
 use crate::import::{
     arm::template::Target,
+    budget::{Budget, Exhausted},
     json::shown,
-    text::{Joined, Text},
+    text::{Ingredient, Joined, Symbol, Text},
     value::{Kind, Place, Unknown, Value},
 };
 use std::sync::Arc;
@@ -111,7 +112,7 @@ fn scope_of(call: &Call<'_>, name: &str, written: &[&Text]) -> Result<Joined, Fa
         scope.push_str(key);
         scope.push(part);
     };
-    let (subscription, group) = here(call.here, call.at);
+    let (subscription, group) = here(call.budget, call.here, call.at)?;
     let (subscription, group) = match (name, written) {
         ("tenantresourceid", []) => return Ok(scope),
         ("managementgroupresourceid", _) => {
@@ -140,8 +141,8 @@ fn scope_of(call: &Call<'_>, name: &str, written: &[&Text]) -> Result<Joined, Fa
 }
 
 /// Subscription and resource group of a deployment.
-fn here(target: &Target, at: Place) -> (Text, Text) {
-    let part = |said: &Option<Value>, stand_in: &str| {
+fn here(budget: &Budget, target: &Target, at: Place) -> Result<(Text, Text), Exhausted> {
+    let part = |said: &Option<Value>, stand_in: &str| -> Result<Text, Exhausted> {
         let mut text = Joined::default();
         match said.as_ref().map(|value| &value.kind) {
             Some(Kind::Text(said)) => text.push(said),
@@ -154,15 +155,23 @@ fn here(target: &Target, at: Place) -> (Text, Text) {
                     slashless,
                     ..unknown("a resource id", at)
                 };
-                text.push_unknown(stand_in, of);
+                let new = Symbol::new(of);
+                let of = match here {
+                    Some(template) => {
+                        let made_of = vec![Ingredient::Is(stand_in.to_owned()), Ingredient::Number(template.into())];
+                        budget.alike(made_of, new, at)?
+                    }
+                    None => new,
+                };
+                text.push_symbol(stand_in, &of);
             }
         }
-        text.finish()
+        Ok(text.finish())
     };
-    (
-        part(&target.subscription, NO_ID),
-        part(&target.resource_group, NO_GROUP),
-    )
+    Ok((
+        part(&target.subscription, NO_ID)?,
+        part(&target.resource_group, NO_GROUP)?,
+    ))
 }
 
 /// The stand-in for what Azure alone knows; it holds no slash if that does not.
@@ -199,31 +208,51 @@ fn known_to_azure(call: &Call<'_>, what: &str, text: String) -> Made {
 }
 
 /// The stand-in for a member of what a function without arguments gives: `resourceGroup().location`, in any case. Only for members that are always there and texts.
-pub(in crate::import::arm) fn part(target: &Target, function: &str, member: &str, at: Place) -> Option<Text> {
-    let (subscription, group) = here(target, at);
+pub(in crate::import::arm) fn part(
+    budget: &Budget,
+    target: &Target,
+    function: &str,
+    member: &str,
+    at: Place,
+) -> Result<Option<Text>, Exhausted> {
+    let (subscription, group) = here(budget, target, at)?;
+    let what = format!("`{function}().{member}`");
+    let (function, member) = (function.to_ascii_lowercase(), member.to_ascii_lowercase());
+    let mut made_of = vec![Ingredient::Is(format!("{function}.{member}")), Ingredient::Next];
+    made_of.extend(subscription.ingredients());
+    if function == "resourcegroup" {
+        made_of.push(Ingredient::Next);
+        made_of.extend(group.ingredients());
+    }
     let mut id = Joined::default();
     id.push_str("/subscriptions/");
     id.push(&subscription);
-    let text = match (&*function.to_ascii_lowercase(), &*member.to_ascii_lowercase()) {
+    let text = match (&*function, &*member) {
         ("resourcegroup", "id") => {
             id.push_str("/resourceGroups/");
             id.push(&group);
-            return Some(id.finish());
+            return Ok(Some(id.finish()));
         }
-        ("resourcegroup", "name") => return Some(group),
-        ("subscription", "id") => return Some(id.finish()),
-        ("subscription", "subscriptionid") => return Some(subscription),
+        ("resourcegroup", "name") => return Ok(Some(group)),
+        ("subscription", "id") => return Ok(Some(id.finish())),
+        ("subscription", "subscriptionid") => return Ok(Some(subscription)),
         ("resourcegroup" | "deployment", "location") => "location",
         ("subscription" | "tenant", "tenantid") => NO_ID,
         ("subscription", "displayname") => "subscription",
         ("tenant", "displayname") => "tenant",
         ("managementgroup", "name" | "id") => "management-group",
         ("deployment", "name") => "deployment",
-        _ => return None,
+        _ => return Ok(None),
     };
-    let what = format!("`{function}().{member}`");
-    let slashless = matches!(text, NO_ID | "location");
-    Some(known_to_azure_alone(text, &what, slashless, at))
+    let known = known_to_azure_alone(text, &what, matches!(text, NO_ID | "location"), at);
+    // What a deployment is called, and where it is, differs from one to the next.
+    Ok(Some(match (known.symbol(), function.as_str()) {
+        (Some(new), "resourcegroup" | "subscription" | "tenant") => {
+            let of = budget.alike(made_of, new.clone(), at)?;
+            known.of(of)
+        }
+        _ => known,
+    }))
 }
 
 fn environment(call: &Call<'_>) -> Made {

@@ -4,14 +4,14 @@ use super::{Call, Knows, Made, bad};
 use crate::import::{
     budget::Exhausted,
     json::shown,
-    text::{Joined, Text},
+    text::{Case, Joined, Text},
     value::{Kind, Value},
 };
 
 pub(super) fn call(call: &Call<'_>, name: &str) -> Made {
     match name {
-        "tolower" => in_case(call, call.str(0)?.to_lowercase()),
-        "toupper" => in_case(call, call.str(0)?.to_uppercase()),
+        "tolower" => in_case(call, call.str(0)?.to_lowercase(), Case::Lower),
+        "toupper" => in_case(call, call.str(0)?.to_uppercase(), Case::Upper),
         "trim" => call.text(call.str(0)?.trim().to_owned()),
         // Both compare without regard to case.
         "startswith" => call.yes(call.str(0)?.to_lowercase().starts_with(&call.str(1)?.to_lowercase())),
@@ -29,10 +29,10 @@ pub(super) fn call(call: &Call<'_>, name: &str) -> Made {
 }
 
 /// For a name it is the same in any case.
-fn in_case(call: &Call<'_>, made: String) -> Made {
+fn in_case(call: &Call<'_>, made: String, case: Case) -> Made {
     call.budget.text(made.len(), call.at)?;
     let same = match call.arguments.first().map(|value| &value.kind) {
-        Some(Kind::Text(text)) => text.in_case(made.clone()),
+        Some(Kind::Text(text)) => text.in_case(made.clone(), case),
         _ => None,
     };
     let text = same.unwrap_or_else(|| Text::known(made));

@@ -1,3 +1,4 @@
+mod alike;
 mod deployments;
 mod doubt;
 mod elsewhere;

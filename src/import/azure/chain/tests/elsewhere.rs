@@ -154,3 +154,23 @@ fn what_is_there_and_not_meant_is_told_as_that() {
     ]))]);
     assert!(faults.is_ok(), "{faults:?}");
 }
+
+#[test]
+fn the_place_of_a_printed_ip_group_is_one_that_the_files_say() {
+    let printed = with(ip_group("10.7.0.0/16"), "id", id("rg", "ipGroups/i").into());
+    let file = |action: &str, reference: &str| {
+        let own = json!([
+            ip_group("10.1.0.0/16"),
+            policy("q", json!({})),
+            from("q/g", action, reference)
+        ]);
+        [template(own), printed.clone()]
+    };
+    for reference in [
+        there("ipGroups", "i"),
+        "/subscriptions/s/resourceGroups/rg-b/providers/Microsoft.Network/ipGroups/i".into(),
+    ] {
+        stops(&file("Deny", &reference), "IP group");
+        assert_eq!(rules(&file("Allow", &reference)), ["g/c/r absent"], "{reference}");
+    }
+}
