@@ -12,6 +12,7 @@
 //! Every walk takes from the one [`Budget`] of the import.
 
 mod allowed;
+mod deployments;
 mod eval;
 mod functions;
 mod kinds;

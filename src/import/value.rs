@@ -3,11 +3,14 @@
 //! Doubt is a property of every value: a list or an object is in doubt as soon as anything in it is ([`Value::doubt`]).
 //! Whoever makes a value of others asks for it; what is in doubt is never told apart from outside by its text alone.
 
+mod unknown;
+
 pub(crate) use super::text::Text;
 use std::{
     hash::{BuildHasher, RandomState},
     sync::{Arc, LazyLock, OnceLock},
 };
+pub(crate) use unknown::Unknown;
 
 /// Deepest nesting of a value, written or computed: dropping and comparing values recurse.
 ///
@@ -29,53 +32,6 @@ pub(crate) struct Place {
     pub file: u16,
     pub line: u32,
     pub column: u32,
-}
-
-/// Most characters of a reason: it may be made of others, and is told again of each thing that it is the reason of.
-const MOST_WHY: usize = 300;
-
-/// Why a value cannot be known offline, and where that was found.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Unknown {
-    /// At most [`MOST_WHY`] characters.
-    pub why: Arc<str>,
-    pub at: Place,
-    /// It stands for an element that may not be there at all: `filter` with a condition that is not known.
-    pub perhaps: bool,
-    /// It is where the template of this number is deployed.
-    pub here: Option<u32>,
-    /// It stands for what Azure forms without a slash: the id of a subscription, the name of a resource group.
-    pub slashless: bool,
-}
-
-impl Unknown {
-    pub fn new(why: impl Into<Arc<str>>, at: Place) -> Arc<Self> {
-        let mut why = why.into();
-        if let Some((cut, _)) = why.char_indices().nth(MOST_WHY) {
-            why = format!("{}…", &why[..cut]).into();
-        }
-        Arc::new(Self {
-            why,
-            at,
-            perhaps: false,
-            here: None,
-            slashless: false,
-        })
-    }
-
-    /// The same reason, of something else than what it was found for.
-    pub fn of_another(&self) -> Self {
-        Self {
-            here: None,
-            slashless: false,
-            ..self.clone()
-        }
-    }
-
-    /// What it takes to keep it, in bytes.
-    pub fn cost(&self) -> usize {
-        self.why.len() + size_of::<Self>()
-    }
 }
 
 /// A list with the depth of its nesting.
@@ -108,18 +64,23 @@ impl Object {
         self.entry(key).map(|(_, value)| value)
     }
 
-    /// A member with its name as it is written. A look takes the same time however many members there are: outside input
-    /// decides how many, and how often one looks.
+    /// A member with its name as it is written.
     pub fn entry(&self, key: &str) -> Option<&(Arc<str>, Value)> {
-        let named = |(name, _): &&(Arc<str>, Value)| name.eq_ignore_ascii_case(key);
+        self.entries.get(self.place(key)?)
+    }
+
+    /// Which of the members it is. A look takes the same time however many there are: outside input decides how many, and how often
+    /// one looks.
+    pub fn place(&self, key: &str) -> Option<usize> {
+        let named = |place: &usize| self.entries[*place].0.eq_ignore_ascii_case(key);
         match self.entries.len() <= FEW {
-            true => self.entries.iter().find(named),
+            true => (0..self.entries.len()).find(named),
             false => {
                 let index = self.index.get_or_init(|| by_hash(&self.entries));
                 let hash = hash_of(key);
                 let from = index.partition_point(|(other, _)| *other < hash);
                 let alike = index[from..].iter().take_while(|(other, _)| *other == hash);
-                alike.map(|(_, place)| &self.entries[*place as usize]).find(named)
+                alike.map(|(_, place)| *place as usize).find(named)
             }
         }
     }

@@ -220,6 +220,7 @@ impl<'a> Evaluator<'a> {
             "parameters" | "variables" | "lambdavariables" => self.named(bare, arguments, env, at),
             "copyindex" => self.copy_index(arguments, env, at),
             "reference" => self.reference(arguments, env, at),
+            "references" => self.references(arguments, env, at),
             "filter" | "map" | "reduce" | "sort" | "toobject" | "mapvalues" | "groupby" => {
                 functions::lambdas::call(self, bare, arguments, env, at)
             }

@@ -1,66 +1,142 @@
-//! `reference(..)` of a deployment that the template itself holds: its outputs can be worked out. All else is Azure's to know.
+//! `reference(..)` of a deployment that the template itself holds, `references(..)` of a loop of them: outputs can be worked out. All
+//! else is Azure's to know.
 
 use super::{
     Exhausted,
+    deployments::{Deployment, Loop},
     eval::Evaluator,
     functions::Fail,
     kinds::DEPLOYMENT,
-    nested::{Nested, place},
+    nested::Nested,
     parameters::{Declared, as_declared},
     parse::Expression,
-    scope::{Deployment, Env},
+    scope::Env,
 };
 use crate::import::{
-    ids::{Id, Part, Same, same_names, words},
     json::shown,
-    value::{Kind, Place, Value},
+    value::{Place, Value},
 };
 use std::sync::Arc;
 
-impl<'a> Evaluator<'a> {
+impl Evaluator<'_> {
     pub(super) fn reference(self, arguments: &[Expression], env: Option<&Env<'_>>, at: Place) -> Result<Value, Fail> {
-        let Some(first) = arguments.first() else {
+        let Some((first, rest)) = arguments.split_first() else {
             return Err(Fail::Bad("takes a resource".into()));
         };
         let target = self.expression(first, env, at)?;
-        let deployment = self.find_deployment(&target, at)?;
-        let outputs = match deployment {
-            Some((index, raw)) => self.scope.outputs(index, at, || self.outputs_of(raw))?,
-            None => Value::null(at),
-        };
-        if outputs.as_object().is_none() && outputs.doubt().is_none() {
-            return Ok(Value::unknown("`reference` asks Azure for a resource as it runs", at));
+        match self.find_deployment(&target, at)? {
+            Some(Ok(one)) => self.answer(one, rest.get(1), env, at),
+            Some(Err(unknown)) => Ok(self.paid(Value::in_doubt(&unknown, at))?),
+            None => Ok(Value::unknown("`reference` asks Azure for a resource as it runs", at)),
         }
-        self.scope.budget.object([Ok(("outputs".into(), outputs))], at)
     }
 
-    fn outputs_of(self, raw: &Value) -> Result<Value, Exhausted> {
-        let none = || Ok(Value::null(raw.at));
-        let on = self.deeper_for(raw.at)?;
-        // One that is not deployed has outputs of an earlier time, or none ("Conditional deployment in ARM templates", Runtime
-        // functions).
-        if on.condition(raw, None)? != Ok(true) {
-            return none();
+    /// `references('loop')`: one for each round that is deployed, in their order ("Resource functions for ARM templates").
+    pub(super) fn references(self, arguments: &[Expression], env: Option<&Env<'_>>, at: Place) -> Result<Value, Fail> {
+        let Some((first, rest)) = arguments.split_first() else {
+            return Err(Fail::Bad("takes the symbolic name of a loop".into()));
+        };
+        let target = self.expression(first, env, at)?;
+        let found = match target.known_str() {
+            Some(name) => self.looped(name, at)?,
+            None => None,
+        };
+        let Some(Loop { index, raw, count }) = found else {
+            return Ok(Value::unknown("`references` asks Azure as it runs", at));
+        };
+        let count = match count {
+            Ok(count) => count,
+            Err(unknown) => return Ok(self.paid(Value::in_doubt(&unknown, at))?),
+        };
+        let mut there = Vec::new();
+        for round in 0..count {
+            let one = Deployment {
+                index,
+                round: Some(round),
+                raw,
+            };
+            match one.bound(|env| self.condition(raw, env))? {
+                Ok(true) => there.push(one),
+                Ok(false) => {}
+                Err(doubt) => return Ok(Value::in_doubt(&doubt, at)),
+            }
         }
-        let Some(Ok(nested)) = Nested::of(on, raw, DEPLOYMENT, None)? else {
-            return none();
+        let each = there.into_iter().map(|one| self.answer(one, rest.first(), env, at));
+        self.scope.budget.list(each, at)
+    }
+
+    /// The `properties` of a deployment, of which only the outputs are known, or all of it if that is wanted.
+    fn answer(
+        self,
+        one: Deployment<'_>,
+        wanted: Option<&Expression>,
+        env: Option<&Env<'_>>,
+        at: Place,
+    ) -> Result<Value, Fail> {
+        let wanted = wanted.map(|wanted| self.expression(wanted, env, at)).transpose()?;
+        let full = match wanted
+            .as_ref()
+            .map(|wanted| wanted.known_str().map(str::to_ascii_lowercase))
+        {
+            None => false,
+            Some(wanted) => match wanted.as_deref() {
+                Some("full") => true,
+                Some("properties") => false,
+                _ => return Err(Fail::Bad("whether all of the resource is wanted is not known".into())),
+            },
+        };
+        let outputs = self.scope.outputs(one.index, one.round, at, || self.outputs_of(one))?;
+        if let Some(unknown) = outputs.as_unknown() {
+            return Ok(Value::in_doubt(unknown, at));
+        }
+        let properties = self
+            .scope
+            .budget
+            .object([Ok::<_, Fail>(("outputs".into(), outputs))], at)?;
+        match full {
+            true => self.scope.budget.object([Ok(("properties".into(), properties))], at),
+            false => Ok(properties),
+        }
+    }
+
+    fn outputs_of(self, one: Deployment<'_>) -> Result<Value, Exhausted> {
+        one.bound(|env| self.outputs_with(one.raw, env))
+    }
+
+    /// The outputs of a deployment, with the names of its loop.
+    fn outputs_with(self, raw: &Value, env: Option<&Env<'_>>) -> Result<Value, Exhausted> {
+        let none = |why: &str| self.paid(Value::unknown(why, raw.at));
+        let on = self.deeper_for(raw.at)?;
+        match on.condition(raw, env)? {
+            Ok(true) if raw.get("existing").is_none() => {}
+            // "Conditional deployment in ARM templates", Runtime functions.
+            Ok(_) => return none("outputs of a deployment that is not deployed are of an earlier time"),
+            Err(doubt) => {
+                let why = format!("whether the deployment is deployed is not known: {}", doubt.why);
+                return none(&why);
+            }
+        }
+        let nested = match Nested::of(on, raw, DEPLOYMENT, env)? {
+            Some(Ok(nested)) => nested,
+            Some(Err(doubt)) => return Ok(Value::in_doubt(&doubt, raw.at)),
+            None => return none("outputs of a deployment whose template is elsewhere are known to Azure alone"),
         };
         let Some(outputs) = nested.template.get("outputs").and_then(Value::as_object) else {
-            return none();
+            return none("the deployment has no outputs");
         };
         let scope;
-        let inside = match nested.outer {
-            true => on,
+        let (inside, env) = match nested.outer {
+            true => (on, env),
             false => {
-                scope = nested.scope(on, None, nested.target(on, raw, None, &self.scope.here)?)?;
-                scope.evaluator(on.depth)
+                scope = nested.scope(on, env, nested.target(on, raw, env, &self.scope.here)?)?;
+                (scope.evaluator(on.depth), None)
             }
         };
         self.scope.budget.steps(outputs.entries.len(), raw.at)?;
         let mut there = Vec::with_capacity(outputs.entries.len());
         for (name, output) in &outputs.entries {
             // "Conditional output" ("Outputs in ARM templates"): one whose condition is false is not there.
-            match inside.condition(output, None)? {
+            match inside.condition(output, env)? {
                 Ok(true) => there.push((name, output)),
                 Ok(false) => {}
                 Err(doubt) => {
@@ -72,7 +148,7 @@ impl<'a> Evaluator<'a> {
         }
         let entries = there.into_iter().map(|(name, output)| {
             let declared = Declared::of(output, nested.template.get("definitions"));
-            let value = inside.output(name, output, &declared)?;
+            let value = inside.output(name, output, &declared, env)?;
             let output = inside.scope.budget.object([Ok(("value".into(), value))], output.at)?;
             Ok((name.clone(), output))
         });
@@ -80,101 +156,26 @@ impl<'a> Evaluator<'a> {
     }
 
     /// The value of an output, or of its loop, as its type has it.
-    fn output(self, name: &Arc<str>, output: &Value, declared: &Declared) -> Result<Value, Exhausted> {
+    fn output(
+        self,
+        name: &Arc<str>,
+        output: &Value,
+        declared: &Declared,
+        env: Option<&Env<'_>>,
+    ) -> Result<Value, Exhausted> {
         let value = match (output.get("copy").and_then(Value::as_object), output.written("value")) {
             (Some(copy), _) => {
                 let name = ("name".into(), Value::text(name.clone(), output.at));
                 let entries = copy.entries.iter().cloned();
                 let one = [name].into_iter().chain(entries).map(Ok);
                 let one = self.scope.budget.object(one, output.at)?;
-                self.copied(&one, None)?
+                self.copied(&one, env)?
             }
-            (None, Some(value)) => self.value(value, None)?,
+            (None, Some(value)) => self.value(value, env)?,
             (None, None) => Value::unknown("an output without `value`", output.at),
         };
         let at = value.at;
         let what = || format!("output `{}`", shown(name));
         Ok(as_declared(&value, declared, what, at).unwrap_or_else(|unknown| Value::in_doubt(&unknown, at)))
-    }
-
-    /// What is known of the id of a deployment. One of a subscription, which says a `location`, is in no resource group.
-    fn id_of(self, raw: &Value) -> Result<Option<Id>, Exhausted> {
-        let (Some(name), None) = (raw.get("name"), raw.get("scope")) else {
-            return Ok(None);
-        };
-        let Kind::Text(name) = self.value(name, None)?.kind else {
-            return Ok(None);
-        };
-        let here = &self.scope.here;
-        let (subscription, group) = place(self, raw, None)?;
-        let (subscription, group) = (
-            subscription.as_ref().or(here.subscription.as_ref()),
-            group.as_ref().or(here.resource_group.as_ref()),
-        );
-        let in_no_group = raw.get("location").is_some() && raw.get("resourceGroup").is_none();
-        Ok(Some(Id {
-            subscription: Part::of_value(subscription, here.template),
-            group: match in_no_group {
-                true => Part::Anywhere,
-                false => Part::of_value(group, here.template),
-            },
-            kind: Some(DEPLOYMENT.into()),
-            names: words(&name),
-        }))
-    }
-
-    /// The only deployment that is certainly meant, and which one of the template's resources it is.
-    fn find_deployment(self, target: &Value, at: Place) -> Result<Option<(usize, &'a Value)>, Exhausted> {
-        let Kind::Text(target) = &target.kind else {
-            return Ok(None);
-        };
-        let wanted = Id::of(target);
-        let by_name = wanted.kind.is_none() && wanted.names.len() == 1 && !target.text.contains('/');
-        if !by_name && wanted.kind.as_deref() != Some(DEPLOYMENT) {
-            return Ok(None);
-        }
-        let is_meant = |id: &Id| {
-            let same_place = by_name || (wanted.subscription == id.subscription && wanted.group == id.group);
-            let sure = by_name || wanted.same_place(id) == Same::Yes;
-            same_place && sure && same_names(&wanted.names, &id.names) == Same::Yes
-        };
-        let mut found = None;
-        for one in self.deployments(at)? {
-            self.scope.budget.steps(1, at)?;
-            let is_symbol = |symbol: &str| target.stands_for.is_none() && symbol.eq_ignore_ascii_case(&target.text);
-            if one.symbol.as_deref().is_some_and(is_symbol) {
-                found = Some(one.index);
-                break;
-            }
-            if one.id.as_ref().is_some_and(is_meant) {
-                // Two of one name, of two resource groups: which is meant is not known.
-                match found {
-                    Some(_) => return Ok(None),
-                    None => found = Some(one.index),
-                }
-            }
-        }
-        Ok(found.and_then(|index| Some((index, self.scope.resource(index)?.1))))
-    }
-
-    /// The deployments among the template's resources. What they are called is worked out once, however often one is asked for.
-    fn deployments(self, at: Place) -> Result<&'a [Deployment], Exhausted> {
-        if let Some(known) = self.scope.deployments.get() {
-            return Ok(known);
-        }
-        self.scope.begin_deployments(at)?;
-        let mut found = Vec::new();
-        for index in 0.. {
-            let Some((symbol, raw)) = self.scope.resource(index) else {
-                break;
-            };
-            self.scope.budget.steps(1, at)?;
-            let kind = raw.get("type").and_then(Value::as_str);
-            if kind.is_some_and(|kind| kind.eq_ignore_ascii_case(DEPLOYMENT)) && raw.get("copy").is_none() {
-                let (symbol, id) = (symbol.cloned(), self.id_of(raw)?);
-                found.push(Deployment { index, symbol, id });
-            }
-        }
-        Ok(self.scope.deployments.get_or_init(|| found))
     }
 }

@@ -2,6 +2,7 @@
 
 use super::{
     Budget, Exhausted,
+    deployments::Deployments,
     eval::Evaluator,
     parameters::{Declared, as_declared, followed, reference_steps},
     parse::Expression,
@@ -9,7 +10,6 @@ use super::{
     too_deep,
 };
 use crate::import::{
-    ids::Id,
     json::shown,
     text::Symbol,
     value::{Kind, Object, Place, Unknown, Value},
@@ -40,7 +40,7 @@ pub(super) struct Scope<'a> {
     /// Places of the template's own namespaces of functions, likewise.
     spaces: OnceCell<HashMap<String, usize>>,
     /// The deployments among its resources, worked out once.
-    pub deployments: OnceCell<Vec<Deployment>>,
+    pub deployments: OnceCell<Deployments>,
 }
 
 /// Where texts stand, which says whether they are expressions.
@@ -51,16 +51,6 @@ pub(super) enum Texts {
     Fragment,
     /// Printed by Azure: none is an expression.
     Printed,
-}
-
-/// A deployment that `reference` may ask for.
-pub(super) struct Deployment {
-    /// Its place among the template's resources.
-    pub index: usize,
-    /// Where resources are an object.
-    pub symbol: Option<Arc<str>>,
-    /// What is known of it.
-    pub id: Option<Id>,
 }
 
 /// Loops and their rounds.
@@ -279,14 +269,16 @@ impl<'a> Scope<'a> {
         })
     }
 
-    /// `outputs` of the deployment at this position of the template's resources; null if it has none.
+    /// `outputs` of the deployment at this position of the template's resources, in this round of its loop.
     pub fn outputs(
         &self,
         index: usize,
+        round: Option<i64>,
         at: Place,
         make: impl FnOnce() -> Result<Value, Exhausted>,
     ) -> Result<Value, Exhausted> {
-        self.once(Section::Deployment, &index.to_string(), at, make)
+        let round = round.map_or_else(String::new, |round| format!(" {round}"));
+        self.once(Section::Deployment, &format!("{index}{round}"), at, make)
     }
 
     /// Marks that the deployments are being worked out: a name of one that asks for a deployment needs itself.
@@ -298,13 +290,23 @@ impl<'a> Scope<'a> {
         }
     }
 
-    /// One of the template's resources as it is written, with its symbolic name if it has one.
-    pub fn resource(&self, index: usize) -> Option<(Option<&Arc<str>>, &Value)> {
+    /// One of the template's resources as it is written.
+    pub fn resource(&self, index: usize) -> Option<&Value> {
         match &self.template.get("resources")?.kind {
-            Kind::List(list) => list.items.get(index).map(|item| (None, item)),
-            Kind::Object(object) => object.entries.get(index).map(|(name, item)| (Some(name), item)),
+            Kind::List(list) => list.items.get(index),
+            Kind::Object(object) => object.entries.get(index).map(|(_, item)| item),
             _ => None,
         }
+    }
+
+    /// The resource of a symbolic name, and which one it is.
+    pub fn symbol(&self, name: &str, at: Place) -> Result<Option<(usize, &Value)>, Exhausted> {
+        let Some(resources) = self.section("resources") else {
+            return Ok(None);
+        };
+        self.budget.steps(1 + (resources.look() + name.len()) / 32, at)?;
+        let place = resources.place(name);
+        Ok(place.and_then(|place| Some((place, &resources.entries.get(place)?.1))))
     }
 
     /// The definition of one of the template's own functions, `namespace.name`.

@@ -2,6 +2,7 @@ mod allowed;
 mod answers;
 mod declared;
 mod doubt;
+mod loops;
 mod nested;
 mod random;
 

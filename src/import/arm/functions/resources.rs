@@ -57,10 +57,8 @@ pub(super) fn call(call: &Call<'_>, name: &str) -> Made {
             format!("`{name}` asks Azure for keys as it runs"),
             call.at,
         )),
-        "deployer" | "pickzones" | "providers" | "resourceinfo" | "references" | "datetimeadd"
-        | "datetimefromepoch" | "datetimetoepoch" => {
-            Ok(Value::unknown(format!("`{name}` asks Azure as it runs"), call.at))
-        }
+        "deployer" | "pickzones" | "providers" | "resourceinfo" | "datetimeadd" | "datetimefromepoch"
+        | "datetimetoepoch" => Ok(Value::unknown(format!("`{name}` asks Azure as it runs"), call.at)),
         _ => bad("no such function"),
     }
 }

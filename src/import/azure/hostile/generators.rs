@@ -3,7 +3,7 @@
 use super::*;
 
 /// What hostile files are made of, from a size.
-pub(super) const GENERATORS: [Generator; 33] = [
+pub(super) const GENERATORS: [Generator; 35] = [
     ("names that start alike", |size| {
         let name = "x".repeat(80);
         let one = |index| rule(&format!("\"name\": \"{name}{index}\","), "[\"a.com\"]");
@@ -44,6 +44,30 @@ pub(super) const GENERATORS: [Generator; 33] = [
         };
         let asked = many(size, |index| format!("\"[reference('d{index}')]\""));
         template("", &(many(size, one) + "," + &names(&format!("[{asked}]"))))
+    }),
+    ("references to a loop", |size| {
+        let one = |index| format!("\"[reference(concat(uniqueString('a'), {index}))]\"");
+        let name = "\"name\": \"[concat(uniqueString('a'), copyIndex())]\", \"properties\": {\"template\": {}}";
+        let deployments = looped("Microsoft.Resources/deployments", name);
+        template(
+            "",
+            &format!("{deployments}, {}", names(&format!("[{}]", many(size, one)))),
+        )
+    }),
+    ("references to a symbol", |size| {
+        let one = |index| {
+            format!(
+                "\"d{index}\": {{\"type\": \"Microsoft.Resources/deployments\", \"name\": \"d\", \"copy\": {{\"name\": \"l\", \"count\": 1}}, \"properties\": {{\"template\": {{}}}}}}"
+            )
+        };
+        let asked = names(&format!(
+            "[{}]",
+            many(size, |index| format!("\"[reference('d{index}[0]')]\""))
+        ));
+        format!(
+            "{{\"contentVersion\": \"1\", \"resources\": {{{}, \"g\": {asked}}}}}",
+            many(size, one)
+        )
     }),
     ("variable loops", |size| {
         let one = |index| format!("{{\"name\": \"v{index}\", \"count\": 1, \"input\": \"a{index}.com\"}}");
