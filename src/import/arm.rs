@@ -21,6 +21,7 @@ mod nested;
 mod outputs;
 mod parameters;
 mod parse;
+mod parts;
 mod scope;
 mod template;
 

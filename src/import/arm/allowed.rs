@@ -5,6 +5,7 @@
 use super::{
     Budget, Exhausted,
     parameters::{followed, reference_steps},
+    parts::{elements, member_of},
 };
 use crate::import::{
     json::shown,
@@ -44,15 +45,7 @@ fn refused_inside(
 ) -> Result<Option<String>, Exhausted> {
     match &value.kind {
         Kind::List(list) => {
-            let (first, rest) = (definition.get("prefixItems"), definition.get("items"));
-            // Where an element may not be there, the places of the others are not known.
-            let first = first.and_then(Value::as_list).filter(|_| list.uncertain.is_none());
-            let first = first.unwrap_or_default();
-            let defined = if rest.is_some() { usize::MAX } else { first.len() };
-            for (index, item) in list.items.iter().enumerate().take(defined) {
-                let Some(definition) = first.get(index).or(rest) else {
-                    continue;
-                };
+            for (_, item, definition) in elements(list, definition) {
                 if let Some(why) = refused(budget, item, definition, definitions)? {
                     return Ok(Some(format!("an element with {}", shown(&why))));
                 }
@@ -65,8 +58,7 @@ fn refused_inside(
                 return Ok(None);
             }
             for (name, member) in &object.entries {
-                let named = named.map(|named| budget.member(named, name, member.at)).transpose()?;
-                let Some(definition) = named.flatten().or(rest) else {
+                let Some(definition) = member_of(budget, named, rest, name, member)? else {
                     continue;
                 };
                 if let Some(why) = refused(budget, member, definition, definitions)? {

@@ -220,7 +220,7 @@ impl<'a> Scope<'a> {
             let value = match as_declared(&value, &declared, what, at) {
                 Ok(value) => match value.as_unknown() {
                     Some(unknown) => return Ok(typed(name, &declared, unknown, at)),
-                    None => value,
+                    None => self.fitted(value, definition)?,
                 },
                 Err(unknown) => return Ok(typed(name, &declared, &unknown, at)),
             };

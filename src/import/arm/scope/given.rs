@@ -5,6 +5,7 @@ use crate::import::{
     arm::{
         Budget, Exhausted, allowed,
         parameters::{Given, as_declared},
+        parts,
     },
     json::shown,
     value::Value,
@@ -27,6 +28,12 @@ impl<'a> Scope<'a> {
         }
     }
 
+    /// A value of its type, with its elements and members as theirs have them.
+    pub(super) fn fitted(&self, value: Value, definition: &Value) -> Result<Value, Exhausted> {
+        let made = parts::converted(self.budget, &value, definition, self.template.get("definitions"))?;
+        Ok(made.unwrap_or(value))
+    }
+
     pub(super) fn refused(&self, value: &Value, definition: &Value) -> Result<Option<String>, Exhausted> {
         allowed::refused(self.budget, value, definition, self.template.get("definitions"))
     }
@@ -46,6 +53,7 @@ impl<'a> Scope<'a> {
             let Ok(value) = as_declared(given, &declared, what, given.at) else {
                 continue;
             };
+            let value = self.fitted(value, definition)?;
             if let Some(why) = self.refused(&value, definition)? {
                 self.budget.ask(|asked| {
                     asked.refused.insert(given.at, (shown(name), why));

@@ -205,3 +205,65 @@ fn what_is_known_of_a_value_is_refused_beside_what_is_not() {
     );
     assert!(shown(&made).starts_with('?'), "{}", shown(&made));
 }
+
+#[test]
+fn an_element_or_a_member_of_another_type_is_converted_as_the_whole_value_is() {
+    let definition = r##"{"type": "object", "properties": {
+        "n": {"type": "int", "allowedValues": [100, 200]}, "b": {"type": "bool"}, "s": {"$ref": "#/definitions/text"},
+        "l": {"type": "array", "prefixItems": [{"type": "string"}], "items": {"type": "int", "minValue": 1}},
+        "o": {"$ref": "#/definitions/numbers"}}}"##;
+    let rest = format!(
+        r#""definitions": {{"text": {{"type": "string", "allowedValues": ["443"]}},
+            "numbers": {{"type": "object", "additionalProperties": {{"type": "int", "maxValue": 9}}}}}},
+        "parameters": {{"o": {definition}, "d": {{"type": "string"}}}}"#
+    );
+    let made = |value: &str, expression: &str| {
+        let mut given = Given::default();
+        given
+            .add_file(&one(&format!("{{\"o\": {{\"value\": {value}}}}}")))
+            .unwrap();
+        let budget = Budget::default();
+        let file = template(&rest, &format!("\"[{expression}]\""));
+        let resources = deploy(&budget, &file, &given, &Path::default()).unwrap();
+        (
+            shown(resources[0].body.written("p").unwrap()),
+            !budget.refused().is_empty(),
+        )
+    };
+    for (value, expression, expected) in [
+        (r#"{"n": "100"}"#, "equals(parameters('o').n, 100)", "true"),
+        (
+            r#"{"n": "100", "other": "5"}"#,
+            "equals(parameters('o').other, '5')",
+            "true",
+        ),
+        (r#"{"b": "True"}"#, "if(parameters('o').b, 1, 2)", "1"),
+        (r#"{"s": 443}"#, "equals(parameters('o').s, '443')", "true"),
+        (
+            r#"{"l": [1, "2", 3]}"#,
+            "equals(parameters('o').l, createArray('1', 2, 3))",
+            "true",
+        ),
+        (
+            r#"{"o": {"a": "7", "b": 8}}"#,
+            "equals(parameters('o').o, createObject('a', 7, 'b', 8))",
+            "true",
+        ),
+    ] {
+        assert_eq!(made(value, expression), (expected.to_owned(), false), "{value}");
+    }
+    for refused in [
+        r#"{"n": "300"}"#,
+        r#"{"s": 80}"#,
+        r#"{"l": ["a", "0"]}"#,
+        r#"{"o": {"a": "10"}}"#,
+    ] {
+        let (value, is_refused) = made(refused, "string(parameters('o'))");
+        assert!(value.starts_with('?') && is_refused, "{refused}: {value}");
+    }
+    let no_number = made(r#"{"n": "many", "b": true}"#, "parameters('o').n");
+    assert_eq!(
+        no_number,
+        ("?member `n` has a value that is no int: it is a text".to_owned(), false)
+    );
+}
