@@ -156,7 +156,11 @@ fn here(budget: &Budget, target: &Target, at: Place) -> Result<(Text, Text), Exh
                 let new = Symbol::new(of);
                 let of = match here {
                     Some(template) => {
-                        let made_of = vec![Ingredient::Is(stand_in.to_owned()), Ingredient::Number(template.into())];
+                        let made_of = vec![
+                            Ingredient::Is(stand_in.to_owned()),
+                            Ingredient::Number(template.into()),
+                            Ingredient::Bool(slashless),
+                        ];
                         budget.alike(made_of, new, at)?
                     }
                     None => new,

@@ -232,4 +232,14 @@ fn the_parts_of_an_id_are_where_they_are_though_nobody_knows_where_it_is_deploye
         ));
         assert_eq!(made == "p", known, "{level}: {made}");
     }
+    // Nor is it there what it is in the template around it.
+    let nested = format!(
+        r#"{{"resources": [{{"type": "Microsoft.Network/ipGroups", "name": "g", "p": "[split({id}, '/')[8]]"}},
+            {{"type": "Microsoft.Resources/deployments", "name": "d", "subscriptionId": "s", "location": "l", "properties": {{
+                "expressionEvaluationOptions": {{"scope": "inner"}}, "template": {{"resources": [
+                    {{"type": "Microsoft.Network/ipGroups", "name": "g", "p": "[split({id}, '/')[8]]"}}]}}}}}}]}}"#
+    );
+    let resources = deployed(&one(&nested), &Given::default()).unwrap();
+    let [around, inside] = [0, 1].map(|index: usize| shown(resources[index].body.written("p").unwrap()));
+    assert!(around == "p" && inside.starts_with(['?', '~']), "{around} {inside}");
 }
