@@ -187,7 +187,7 @@ impl Explanation {
     /// The name's addresses, and what threat intelligence and network rules say of them.
     /// `ask`: the forwarders are asked, unless `--resolved` says where it leads.
     fn resolve(&mut self, checked: &Checked, ask: bool) -> anyhow::Result<()> {
-        let (Some(end), Some(name)) = (&self.end, self.asked.target.name()) else {
+        let Some(name) = self.asked.target.name().filter(|_| self.end.is_some()) else {
             return Ok(());
         };
         let told = self
@@ -196,7 +196,7 @@ impl Explanation {
             .filter(|_| ask || self.asked.via == Via::Explicit);
         self.ask = ask;
         // What was said is there for every change that is tried.
-        if told.is_some() || ask && self.looks_up(end) {
+        if told.is_some() || ask && self.is_let_in(name) {
             self.answer = Some(match told {
                 Some(addresses) => resolve::told(checked, name, addresses),
                 None => resolve::look_up(checked, name)?,

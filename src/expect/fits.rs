@@ -20,10 +20,6 @@ pub(super) struct Fits<'a> {
     /// Nobody says where the name leads that is asked for at the proxy port: what denies addresses or excepts them has a say.
     unknown: bool,
     pub at: At,
-    /// A rule denies such a name wherever it leads, unless another one excepts addresses.
-    denied: bool,
-    /// Rules that have a say if so.
-    may: Vec<RuleId>,
     pub found: BTreeSet<RuleId>,
 }
 
@@ -34,19 +30,8 @@ impl<'a> Fits<'a> {
             resolved,
             unknown,
             at: At::Known(None),
-            denied: false,
-            may: Vec::new(),
             found: BTreeSet::new(),
         }
-    }
-
-    /// At the end of an evaluation.
-    pub(super) fn settle(&mut self) {
-        let may = self.may.drain(..);
-        if self.unknown || self.denied {
-            self.found.extend(may);
-        }
-        self.denied = false;
     }
 
     /// Whether one of a rule's names may lead anywhere.
@@ -73,10 +58,8 @@ impl Trace for Fits<'_> {
             self.found.insert(rule);
         } else if misses == elsewhere {
             match self.at {
-                At::Asked => {
-                    self.denied |= self.policy.denies_everywhere(rule);
-                    self.may.push(rule);
-                }
+                At::Asked if self.unknown => _ = self.found.insert(rule),
+                At::Asked => {}
                 // It may except the address.
                 At::Known(Some(ip)) if self.policy.holds(rule, ip) => _ = self.found.insert(rule),
                 At::Known(_) if self.is_open(rule) => _ = self.found.insert(rule),

@@ -197,7 +197,6 @@ impl Probe {
                     false => At::Known(at),
                 };
                 policy.evaluate(&flow, &mut fits);
-                fits.settle();
             }
         }
         fits.found

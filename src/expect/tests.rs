@@ -56,10 +56,12 @@ fn a_rule_for_other_addresses_sways_no_name_of_which_the_tests_say_where_it_lead
         assert_eq!(may_sway(&policy, &embedded), ["n8", "web"], "{action}");
         assert_eq!(may_sway(&policy, WEB).len(), 51, "nobody says it: {action}");
     }
-    // Where a rule denies it wherever it leads, those that except addresses settle what is told, and by which rule.
+    // Behind them a rule that denies it wherever it leads: what excepts an address that it leads to has a say.
     let mut rules: Vec<_> = rule("Allow").collect();
     rules.push(("any", "Deny", "destination_addresses = [\"*\"]"));
-    assert_eq!(may_sway(&compiled(&rules), &led).len(), 52);
+    let policy = compiled(&rules);
+    assert_eq!(may_sway(&policy, &led), ["n7", "n9", "any", "web"]);
+    assert_eq!(may_sway(&policy, WEB).len(), 52, "nobody says it");
 }
 
 #[test]

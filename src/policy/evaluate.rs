@@ -53,7 +53,8 @@ pub struct FlowAttempt<'a> {
     pub name: Option<&'a Fqdn>,
     /// What is, or would be, spoken. `None`: neither HTTP nor TLS.
     pub protocol: Option<Protocol>,
-    /// What the destination FQDNs of network rules stand for at this moment.
+    /// What the destination FQDNs of network rules stand for at this moment. Of the name that is asked for at the proxy port it
+    /// says that somebody knows where it leads, and judges each address by itself.
     pub resolved: &'a Resolved,
 }
 
@@ -163,7 +164,8 @@ impl CompiledPolicy {
     /// What network rules deny of the addresses that a name at the proxy port leads to, when none is known: they are judged
     /// after the name, in the order of the rules, and those before `last` alone if it is a network rule.
     fn denied_by_address(&self, flow: &FlowAttempt<'_>, audited: Audited, last: Option<RuleId>) -> Option<Denies> {
-        let asked = flow.via == Via::Explicit && flow.name.is_some() && flow.destination.is_none();
+        let known = flow.name.is_none_or(|name| flow.resolved.of(name).is_some());
+        let asked = flow.via == Via::Explicit && flow.destination.is_none() && !known;
         if !asked || !self.model().explicit_network_rules || proof::off(Guard::NetworkRules) {
             return None;
         }

@@ -1,6 +1,8 @@
 //! A name at the proxy port with the addresses that it leads to, as `explain` and policy tests judge it. Pure.
 
-use super::{Action, CompiledPolicy, DecidedBy, Evaluation, FlowAttempt, NoTrace, RuleId, address::embedded};
+use super::{
+    Action, CompiledPolicy, DecidedBy, Evaluation, FlowAttempt, NoTrace, Resolved, RuleId, address::embedded,
+};
 use std::net::IpAddr;
 
 /// What is told of a name that leads somewhere.
@@ -20,6 +22,14 @@ impl CompiledPolicy {
     /// As the gateway does it: the name first, then each of its addresses. One on a list in mode `Deny` ends it, one that a rule
     /// denies is not dialled, and what audit mode alone leaves is told as denied. `flow` has no destination.
     pub fn evaluate_led(&self, flow: &FlowAttempt<'_>, addresses: &[IpAddr]) -> Led {
+        let mut resolved = Resolved::default();
+        if let Some(name) = flow.name {
+            resolved.set(name.clone(), addresses.to_vec());
+        }
+        let flow = &FlowAttempt {
+            resolved: &resolved,
+            ..*flow
+        };
         let by_name = self.evaluate(flow, &mut NoTrace);
         let mut led = Led {
             evaluation: by_name,
@@ -36,7 +46,6 @@ impl CompiledPolicy {
         };
         let each = addresses.iter().map(|ip| (*ip, self.evaluate(&at(ip), &mut NoTrace)));
         led.each = each.collect();
-        led.evaluation.by_address = None;
         let listed = |(_, one): &&(IpAddr, Evaluation)| one.by == DecidedBy::ThreatIntelligence;
         let denied = |one: &Evaluation| one.by == DecidedBy::Network && one.decision.action == Action::Deny;
         let kept = || led.each.iter().filter(|(_, one)| one.decision.permits());
@@ -58,10 +67,5 @@ impl CompiledPolicy {
     pub(crate) fn holds(&self, rule: RuleId, to: IpAddr) -> bool {
         let packet = &self.packets[rule.index()];
         packet.admits_address(to) || embedded(to).is_some_and(|ip| packet.admits_address(ip))
-    }
-
-    /// Whether a network rule denies wherever packets go.
-    pub(crate) fn denies_everywhere(&self, rule: RuleId) -> bool {
-        self.action(rule) == Action::Deny && self.packets[rule.index()].leads_everywhere()
     }
 }

@@ -178,23 +178,24 @@ fn a_network_rule_that_allows_is_covered_only_where_it_makes_a_difference() {
                [[application_rule_collection.rule]]\nname = \"r\"\nsource_addresses = [\"*\"]\n\
                destination_fqdns = [\"*.contoso.test\"]\nprotocols = [{ type = \"Https\", port = 443 }]\n";
     let any = rule("any", 200, "Allow", "*");
-    for (rules, unreached) in [
-        (any.clone(), &["any"][..]),
+    for (rules, unreached, decision) in [
+        (any.clone(), &["any"][..], "Allow"),
         // The first one that allows takes it out of the denial; the second one does nothing.
         (
             rule("first", 100, "Allow", "192.0.2.0/24") + &any + &rule("deny", 300, "Deny", "*"),
             &["any", "deny"],
+            "Allow",
         ),
         (
             rule("elsewhere", 100, "Allow", "198.51.100.0/24") + &any + &rule("deny", 300, "Deny", "203.0.113.0/24"),
             &["any", "deny", "elsewhere"],
+            "Allow",
         ),
-        (rule("deny", 100, "Deny", "*") + &any, &["any", "r"]),
+        // The name was let in before its address was denied.
+        (rule("deny", 100, "Deny", "*") + &any, &["any"], "Deny"),
     ] {
         let text = format!("explicit_network_rules = true\n{rules}{web}");
         let policy = config::from_text("p.toml", &text).expect("it loads").policy;
-        let denied = unreached.contains(&"r");
-        let decision = if denied { "Deny" } else { "Allow" };
         let tests = format!(
             "[[attempt]]\nname = \"a\"\ntarget = \"https://www.contoso.test\"\ndestination = \"192.0.2.9\"\n\
              decision = \"{decision}\"\n"
@@ -341,4 +342,47 @@ destination_fqdns = ["www.contoso.test"]
             assert_eq!(ran.failed.is_empty(), passes, "{text}: {:?}", ran.judged);
         }
     }
+}
+
+/// The usual last rule denies every address. Where it is known where a name leads, what the gateway tells of it is told: lists go
+/// first, then the first rule that holds the address.
+#[test]
+fn what_denies_an_address_before_the_rule_for_all_of_them_is_told() {
+    let rule = |name: &str, priority: u16, to: &str| {
+        format!(
+            "[[network_rule_collection]]\nname = \"{name}\"\npriority = {priority}\naction = \"Deny\"\n\
+             [[network_rule_collection.rule]]\nname = \"r\"\nprotocols = [\"Any\"]\nsource_addresses = [\"*\"]\n\
+             destination_addresses = [\"{to}\"]\ndestination_ports = [\"*\"]\n"
+        )
+    };
+    let web = "[[application_rule_collection]]\nname = \"web\"\npriority = 100\naction = \"Allow\"\n\
+               [[application_rule_collection.rule]]\nname = \"r\"\nsource_addresses = [\"*\"]\n\
+               destination_fqdns = [\"*.contoso.test\"]\nprotocols = [{ type = \"Http\", port = 8080 }]\n";
+    let rules = rule("bad", 100, "198.51.100.0/24") + &rule("all", 4000, "*");
+    let text = format!("explicit_network_rules = true\n{rules}{web}");
+    let mut policy = config::from_text("p.toml", &text).expect("it loads").policy;
+    policy.threat_intelligence.mode = egret::policy::ThreatMode::Deny;
+    policy.threat_intelligence.addresses = vec!["203.0.113.9/32".parse().expect("a prefix")];
+    for (leads_to, decided) in [
+        ("\"198.51.100.66\"", "rule = \"default/bad/r\""),
+        ("\"203.0.113.9\"", "reason = \"ThreatIntelligence\""),
+        ("\"198.51.100.66\", \"203.0.113.9\"", "reason = \"ThreatIntelligence\""),
+        ("\"192.0.2.1\", \"198.51.100.66\"", "rule = \"default/all/r\""),
+        ("\"169.254.169.254\"", "reason = \"AddressDenied\""),
+    ] {
+        // A CONNECT too: the name settles for which protocol it is.
+        for target in ["http://www.contoso.test:8080", "www.contoso.test:8080"] {
+            let text = format!(
+                "[resolved]\n\"www.contoso.test\" = [{leads_to}]\n[[attempt]]\nname = \"a\"\ntarget = \"{target}\"\n\
+                 decision = \"Deny\"\n{decided}\n"
+            );
+            let (ran, _) = run(&policy, &Suite::parse("t.toml", &text).expect("it loads"));
+            assert!(ran.failed.is_empty(), "{text}: {:?}", ran.judged);
+        }
+    }
+    // Nobody says it: it is denied wherever it leads.
+    let text = "[[attempt]]\nname = \"a\"\ntarget = \"http://www.contoso.test:8080\"\ndecision = \"Deny\"\n\
+                rule = \"default/all/r\"\n";
+    let (ran, _) = run(&policy, &Suite::parse("t.toml", text).expect("it loads"));
+    assert!(ran.failed.is_empty(), "{:?}", ran.judged);
 }

@@ -6,7 +6,9 @@ use super::{
     judged::{self, Judged},
     resolve::Resolution,
 };
-use crate::policy::{Action, CompiledPolicy, DecidedBy, Decision, Evaluation, Reason, RuleId, Via, is_never_dialled};
+use crate::policy::{
+    Action, CompiledPolicy, DecidedBy, Decision, Evaluation, Fqdn, Reason, Resolved, RuleId, Via, is_never_dialled,
+};
 use std::net::IpAddr;
 
 /// The end of an attempt, as far as was looked.
@@ -79,8 +81,13 @@ impl End {
 impl Explanation {
     /// The end under a policy; `None`: what was asked for is refused before any rule is asked.
     pub fn end_under(&self, policy: &CompiledPolicy) -> Option<End> {
+        self.end_where(policy, &self.known())
+    }
+
+    /// The same as far as is known where names lead.
+    fn end_where(&self, policy: &CompiledPolicy, resolved: &Resolved) -> Option<End> {
         self.asked.target.host.as_ref().ok()?;
-        let judged = judged::judge(policy, &self.asked, &self.resolved);
+        let judged = judged::judge(policy, &self.asked, resolved);
         let mut end = End {
             told: judged.evaluation,
             judged,
@@ -104,7 +111,7 @@ impl Explanation {
             let scope = decision.allowing().and_then(|rule| policy.application_rule(rule));
             let mut resolution = Resolution::vetted(answer, &self.addresses, self.asked.target.port, scope);
             if self.asked.via == Via::Explicit {
-                let judge = |ip| judged::judge(policy, &self.asked.leading_to(ip), &self.resolved);
+                let judge = |ip| judged::judge(policy, &self.asked.leading_to(ip), resolved);
                 if let Some(mut told) = resolution.judge(judge) {
                     if told.decision.permits() {
                         told.decision = told.decision.behind_which(decision);
@@ -117,8 +124,31 @@ impl Explanation {
         Some(end)
     }
 
+    /// What was said of where names lead, with what was found out of the one that is asked for.
+    fn known(&self) -> Resolved {
+        let mut known = self.resolved.clone();
+        if let (Some(name), Some(answer)) = (self.asked.target.name(), &self.answer)
+            && self.asked.via == Via::Explicit
+            && Resolution::knows(answer)
+        {
+            let addresses = answer.iter().flat_map(|answer| &answer.addresses);
+            known.set(name.clone(), addresses.map(|address| address.ip).collect());
+        }
+        known
+    }
+
     /// Whether a name is looked up: not before it is allowed, and not for what is translated.
     pub fn looks_up(&self, end: &End) -> bool {
         end.passes_rules() && end.judged.evaluation.by != DecidedBy::Nat && self.asked.target.name().is_some()
+    }
+
+    /// Whether the name by itself is let in, so that the gateway looks it up, whatever rules say of every address then.
+    pub fn is_let_in(&self, name: &Fqdn) -> bool {
+        let mut resolved = self.resolved.clone();
+        if self.asked.via == Via::Explicit {
+            resolved.set(name.clone(), Vec::new());
+        }
+        let end = self.end_where(&self.policy, &resolved);
+        end.is_some_and(|end| self.looks_up(&end))
     }
 }

@@ -107,8 +107,13 @@ impl Resolution {
 
     /// Whether that is where the name leads, or that it leads nowhere: a lookup that failed says neither.
     pub fn is_known(&self) -> bool {
+        Self::knows(&self.answer)
+    }
+
+    /// See [`Resolution::is_known`].
+    pub fn knows(answer: &Looked) -> bool {
         use ResolveError::{NoData, Nxdomain};
-        matches!(self.answer, Ok(_) | Err(Nxdomain { .. } | NoData { .. }))
+        matches!(answer, Ok(_) | Err(Nxdomain { .. } | NoData { .. }))
     }
 
     /// Has each vetted address judged by itself. One that a list holds spoils the answer. Where none is left, or where network

@@ -90,7 +90,8 @@ fn naive_view(policy: &Policy, tried: &Tried) -> Verdict {
 /// The rule that denies a name at the proxy port wherever it leads, if nobody says where: no earlier one allows an address, or
 /// denies some in another mode.
 fn naive_everywhere(policy: &Policy, tried: &Tried, end: &Verdict) -> Option<Verdict> {
-    let asked = tried.via == Via::Explicit && tried.name.is_some() && tried.destination.is_none();
+    let known = tried.resolved.iter().any(|(name, _)| Some(name) == tried.name.as_ref());
+    let asked = tried.via == Via::Explicit && tried.name.is_some() && tried.destination.is_none() && !known;
     let mut modes = Vec::new();
     for placed in in_order(policy)
         .into_iter()

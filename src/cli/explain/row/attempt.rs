@@ -25,6 +25,8 @@ pub struct Attempt {
     pub name: Option<Fqdn>,
     /// Where the name led that was asked for at the proxy port, if it was looked up.
     pub led_to: Option<LedTo>,
+    /// The name is judged by itself, and what rules say of addresses by each that it led to, or may have.
+    apart: Resolved,
     pub port: u16,
     pub then: Then,
     pub rule: Option<RuleColumns>,
@@ -82,6 +84,10 @@ impl Attempt {
         }
         let written = text("Protocol");
         let named = name.is_some();
+        let mut apart = Resolved::default();
+        if let Some(name) = &name {
+            apart.set(name.clone(), Vec::new());
+        }
         let early = then == Then::Rules("Deny") && denied_early(row) && named;
         let protocols = match row.category.as_str() {
             "AZFWNetworkRule" if named && written.eq_ignore_ascii_case("tcp") => spoken::in_a_request(ours),
@@ -101,6 +107,7 @@ impl Attempt {
             led_to: LedTo::read(row).filter(|_| name.is_some()),
             destination: destination.map(|ip| ip.to_canonical()),
             name,
+            apart,
             port: number(&columns["DestinationPort"]).context("`DestinationPort` is no port")?,
             then,
             rule,
@@ -136,7 +143,10 @@ impl Attempt {
             port: self.port,
             name: self.name.as_ref(),
             protocol,
-            resolved: Resolved::NONE,
+            resolved: match via {
+                Via::Explicit => &self.apart,
+                Via::Transparent => Resolved::NONE,
+            },
         }
     }
 

@@ -150,3 +150,34 @@ fn a_change_is_tried_up_to_where_the_name_was_said_to_lead() {
     assert_eq!(change(&policy, line), (false, resolve::NEVER.to_owned()));
     assert_eq!(change(&policy, "https://[::1]").1, resolve::NEVER);
 }
+
+/// The usual last rule denies every address; one before it denies some of them.
+#[test]
+fn what_denies_an_address_before_the_rule_for_all_of_them_is_told() {
+    let (first, web) = BY_ADDRESS.split_once("[[application").expect("network rules go first");
+    let last = "[[network_rule_collection]]\nname = \"last\"\npriority = 4000\naction = \"Deny\"\n\
+                [[network_rule_collection.rule]]\nname = \"all\"\nprotocols = [\"Any\"]\nsource_addresses = [\"*\"]\n\
+                destination_addresses = [\"*\"]\ndestination_ports = [\"*\"]\n";
+    let policy = format!("{first}{last}[[application{web}");
+    for (said, rule) in [
+        (" --destination 203.0.113.9", "default/d/r"),
+        (" --resolved www.contoso.com=203.0.113.9,192.0.2.9", "default/d/r"),
+        (" --resolved www.contoso.com=192.0.2.9,203.0.113.9", "default/last/all"),
+        // Nobody says it.
+        ("", "default/last/all"),
+    ] {
+        for target in ["https://www.contoso.com", "www.contoso.com:443"] {
+            let found = explain(&policy, &format!("{target}{said}")).unwrap();
+            let told = found.told().and_then(|told| told.decision.rule);
+            assert_eq!(told.map(|rule| found.label(rule)).as_deref(), Some(rule), "{said}");
+            assert!(!found.permitted() && found.doubt.is_none(), "{said}");
+        }
+    }
+    // It leads nowhere: no rule denies that, and nothing is dialled.
+    let found = explain(&policy, "https://www.contoso.com --resolved www.contoso.com=").unwrap();
+    assert!(!found.permitted());
+    assert_eq!(
+        found.resolution().map(|found| found.vetted.clone()),
+        Some(Err(Reason::DnsNoData))
+    );
+}
