@@ -1,7 +1,7 @@
 //! A name at the proxy port with the addresses that it leads to, as `explain` and policy tests judge it. Pure.
 
 use super::{
-    Action, CompiledPolicy, DecidedBy, Evaluation, FlowAttempt, NoTrace, Resolved, RuleId, address::embedded,
+    Action, CompiledPolicy, DecidedBy, Evaluation, FlowAttempt, Fqdn, NoTrace, Resolved, RuleId, address::embedded,
 };
 use std::net::IpAddr;
 
@@ -61,6 +61,12 @@ impl CompiledPolicy {
             }
         }
         led
+    }
+
+    /// Whether an address may be listed that an attempt leads to: some are, and neither its name nor its source takes it out.
+    pub fn may_list(&self, source: IpAddr, name: Option<&Fqdn>) -> bool {
+        let lists = self.threats.as_ref();
+        lists.is_some_and(|lists| lists.may_hit(source, name))
     }
 
     /// Whether a DNAT or network rule holds this address, or the one that it embeds.

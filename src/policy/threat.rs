@@ -93,14 +93,10 @@ impl Threats {
         name: Option<&Fqdn>,
         destination: Option<IpAddr>,
     ) -> impl Iterator<Item = Threat> + use<> {
-        let named = |names: &NameIndex| {
-            name.is_some_and(|name| names.lists(name.as_str()).any(|found| !found.candidates.is_empty()))
-        };
-        let excused = named(&self.allowed_names) || self.allowed_addresses.contains(source);
-        let listed = match excused {
+        let listed = match self.excuses(source, name) {
             true => [None; 3],
             false => [
-                named(&self.names).then_some(Listed::Name),
+                names(&self.names, name).then_some(Listed::Name),
                 destination.filter(|ip| self.lists(*ip)).map(Listed::Destination),
                 self.lists(source).then_some(Listed::Source(source)),
             ],
@@ -109,12 +105,25 @@ impl Threats {
         listed.into_iter().flatten().map(move |listed| Threat { mode, listed })
     }
 
+    /// Whether an attempt may hit by an address that is not known yet.
+    pub(super) fn may_hit(&self, source: IpAddr, name: Option<&Fqdn>) -> bool {
+        !self.addresses.is_empty() && !self.excuses(source, name)
+    }
+
+    fn excuses(&self, source: IpAddr, name: Option<&Fqdn>) -> bool {
+        names(&self.allowed_names, name) || self.allowed_addresses.contains(source)
+    }
+
     /// Whether an address is listed, or the one that it embeds. On the allowlist, an address is excused whatever it embeds, and what
     /// it embeds excuses no entry of its own.
     fn lists(&self, ip: IpAddr) -> bool {
         let bad = |ip| self.addresses.contains(ip) && !self.allowed_addresses.contains(ip);
         !self.allowed_addresses.contains(ip) && (bad(ip) || embedded(ip).is_some_and(bad))
     }
+}
+
+fn names(index: &NameIndex, name: Option<&Fqdn>) -> bool {
+    name.is_some_and(|name| index.lists(name.as_str()).any(|found| !found.candidates.is_empty()))
 }
 
 fn index(patterns: &[FqdnPattern]) -> NameIndex {

@@ -58,12 +58,19 @@ impl Compared {
     fn new(policy: &CompiledPolicy, place: &str, row: &Row) -> anyhow::Result<Self> {
         let attempt = Attempt::read(row)?;
         let now = match attempt.then {
-            Then::Listed(_) => listed(policy, &attempt),
+            Then::Listed(_) => listed(policy, &attempt)?,
             Then::Rules(_) => by_rules(policy, &attempt)?,
             Then::Translated(..) => translated(policy, &attempt)?,
         };
         let lists = &policy.model().threat_intelligence;
         let by_address = lists.mode == ThreatMode::Deny && !lists.addresses.is_empty();
+        let unasked = match (attempt.destination, &attempt.led_to) {
+            (None, None) => Some("lists of addresses were not asked: the row names none"),
+            _ if attempt.ways.iter().any(|via| attempt.tells_one_address(*via)) => {
+                Some("lists of addresses were asked of one address alone: the row names no other")
+            }
+            _ => None,
+        };
         Ok(Self {
             place: place.to_owned(),
             then: Verdict {
@@ -76,8 +83,7 @@ impl Compared {
                 rules: attempt.rule.iter().map(|rule| Named::of_row(policy, rule)).collect(),
             },
             now,
-            unasked: (by_address && attempt.destination.is_none() && attempt.led_to.is_none())
-                .then_some("lists of addresses were not asked: the row names none"),
+            unasked: unasked.filter(|_| by_address),
             attempt,
         })
     }
@@ -135,20 +141,27 @@ impl Compared {
     }
 }
 
-/// Whether a list would be hit today, and in which mode.
-fn listed(policy: &CompiledPolicy, attempt: &Attempt) -> Verdict {
-    let hit = policy.threat(attempt.source, attempt.name.as_ref(), attempt.destination);
+/// Whether a list would be hit today, and in which mode. Fails if that depends on an address that the row does not tell.
+fn listed(policy: &CompiledPolicy, attempt: &Attempt) -> anyhow::Result<Verdict> {
+    let name = attempt.name.as_ref();
+    let hit = policy.threat(attempt.source, name, attempt.destination);
+    if hit.is_none() && attempt.destination.is_none() && policy.may_list(attempt.source, name) {
+        bail!(
+            "the row does not tell enough: lists hold addresses, and not the one that its name leads to; say it: `egret explain TARGET \
+             --destination IP`"
+        );
+    }
     let word = match hit.map(|threat| threat.mode) {
         Some(ThreatMode::Deny) => "Deny",
         Some(ThreatMode::Alert) => "Alert",
         Some(ThreatMode::Off) | None => "not listed",
     };
-    Verdict {
+    Ok(Verdict {
         word: word.into(),
         reason: None,
         rules: Vec::new(),
         or_default: None,
-    }
+    })
 }
 
 /// What the rules say today. Fails if that depends on what the row does not tell.
@@ -214,6 +227,10 @@ fn open(attempt: &Attempt, within: bool) -> Vec<&'static str> {
         (
             within && attempt.led_to.is_none() && attempt.destination.is_none(),
             "the address that it leads to",
+        ),
+        (
+            within && attempt.tells_one_address(attempt.ways[0]),
+            "where else its name leads",
         ),
     ];
     said.into_iter()

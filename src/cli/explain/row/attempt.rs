@@ -133,6 +133,12 @@ impl Attempt {
         vec![Some(Expected::of(https, http, self.port).1)]
     }
 
+    /// Whether it was for a name at the proxy port of which the row tells one address and not the answer: requests of a
+    /// connection that was kept.
+    pub fn tells_one_address(&self, via: Via) -> bool {
+        via == Via::Explicit && self.name.is_some() && self.destination.is_some() && self.led_to.is_none()
+    }
+
     /// As the policy sees it.
     pub fn flow(&self, via: Via, protocol: Option<Protocol>) -> FlowAttempt<'_> {
         FlowAttempt {

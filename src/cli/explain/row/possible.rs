@@ -2,7 +2,9 @@
 //! within what is spoken.
 
 use super::{attempt::Attempt, spoken};
-use crate::policy::{Action, CompiledPolicy, Evaluation, FlowAttempt, Misses, Reason, RuleId, RuleOutcome, Trace, Via};
+use crate::policy::{
+    Action, CompiledPolicy, DecidedBy, Evaluation, FlowAttempt, Misses, Reason, RuleId, RuleOutcome, Trace, Via,
+};
 use ipnet::IpNet;
 use std::net::IpAddr;
 
@@ -36,7 +38,10 @@ pub fn of_attempt(
         ..*flow
     };
     let Some(led_to) = attempt.led_to.as_ref().filter(|_| flow.via == Via::Explicit) else {
-        let (found, evaluation) = answers(policy, flow);
+        let (found, evaluation) = match flow.destination.filter(|_| attempt.tells_one_address(flow.via)) {
+            Some(ip) => at_one(policy, &at_any, ip),
+            None => answers(policy, flow),
+        };
         return (found, vec![evaluation]);
     };
     // What vetting refused then is not known from what a rule denied: both with it and without.
@@ -50,6 +55,23 @@ pub fn of_attempt(
         found.extend(answers(policy, &at_any).0);
     }
     (found, ends)
+}
+
+/// Of a name of which one address is known: where that one may be dialled the name gets through, whatever the others are. A rule
+/// that denies it may leave another one.
+fn at_one(policy: &CompiledPolicy, at_any: &FlowAttempt<'_>, ip: IpAddr) -> (Vec<Possible>, Evaluation) {
+    let led = policy.evaluate_led(at_any, &[ip]);
+    let mut found = vec![Possible::of(&led.evaluation)];
+    if led.at.is_some() && led.evaluation.by == DecidedBy::Network {
+        let others = answers(policy, at_any).0;
+        found.extend(
+            others
+                .into_iter()
+                .filter(|other| *other != found[0])
+                .collect::<Vec<_>>(),
+        );
+    }
+    (found, led.evaluation)
 }
 
 /// The answers, in the order in which they are found: those of rules that may hold an address that is not known, then the one

@@ -60,6 +60,11 @@ pub fn columns(msg: &str) -> Option<Map<String, Value>> {
             put(key, value.split(next).next().unwrap_or(value).trim());
         }
     }
+    // egret's own: Azure's name what is known of it.
+    let listed = after(rest, "ThreatIntel: the destination ").and_then(|told| told.strip_suffix(" is listed"));
+    if let Some(ip) = listed.filter(|told| told.parse::<std::net::IpAddr>().is_ok()) {
+        put("DestinationIp", ip);
+    }
     if rest.contains("No rule matched") {
         put("ActionReason", "No rule matched");
     }
@@ -98,7 +103,7 @@ mod tests {
     #[test]
     fn every_documented_form_is_taken_apart() {
         let names = "Policy: p. Rule Collection Group: g. Rule Collection: c.1. Rule: r";
-        let cases: [(String, &[(&str, &str)]); 8] = [
+        let cases: [(String, &[(&str, &str)]); 9] = [
             (
                 format!("HTTPS request from 10.1.0.5:5555 to api.contoso.com:443. Action: Allow. {names}. Web Category: AI"),
                 &[
@@ -159,6 +164,10 @@ mod tests {
             (
                 "HTTP request from 10.0.0.5:54074 to c2.example:80. Action: Alert. ThreatIntel: Bot Networks".into(),
                 &[("Fqdn", "c2.example"), ("Action", "Alert")],
+            ),
+            (
+                "HTTP request from 10.0.0.5:54074 to c2.example:80. Url: http://c2.example/. Action: Deny. ThreatIntel: the destination 203.0.113.9 is listed".into(),
+                &[("Fqdn", "c2.example"), ("DestinationIp", "203.0.113.9"), ("Action", "Deny")],
             ),
         ];
         for (msg, wanted) in cases {

@@ -224,3 +224,83 @@ fn a_connect_that_was_denied_is_judged_for_both_protocols() {
         }
     }
 }
+
+/// Network rules, asked at the proxy port, before an application rule for plain HTTP on their port.
+fn over_http(network: Network) -> String {
+    let names = "destination_fqdns = [\"*.contoso.com\"]\n";
+    let web = format!("{names}protocols = [{{ type = \"Http\", port = 443 }}]\n");
+    format!(
+        "explicit_network_rules = true\n{}",
+        policy(network).replace(names, &web)
+    )
+}
+
+/// The rule that denies an address goes before the usual last one, which denies them all.
+#[test]
+fn a_denial_of_an_address_is_by_the_first_rule_that_holds_it() {
+    let denied = over_http(&[("Deny", SOMEWHERE), ("Deny", EVERYWHERE)]);
+    let row = of_egret(
+        r#""fqdn":"api.contoso.com","requested":"api.contoso.com:443","name_source":"connect","refused":["198.51.100.7"],"dns":["api.contoso.com A 198.51.100.7 (zone)"]"#,
+    );
+    let row = row
+        .replace("\"gone\"", "\"n0\"")
+        .replace(r#""DestinationIp":"""#, r#""DestinationIp":"198.51.100.7""#);
+    let (_, said) = compare(&denied, &row).expect("comparable");
+    assert!(
+        said.contains("Deny, RuleMatched by default/n0/r\n           decided alike\n"),
+        "{said}"
+    );
+}
+
+/// Requests of a kept connection tell the address that they went to, and not where else the name leads.
+#[test]
+fn a_row_with_one_address_of_a_name_is_compared_as_far_as_that_decides() {
+    let row = |address: &str, audit: &str| {
+        let columns = r#""IsExplicitProxyRequest":true,"Protocol":"HTTP","DestinationPort":443,"Fqdn":"api.contoso.com","Action":"Allow","RuleCollectionGroup":"default","RuleCollection":"app","Rule":"c""#;
+        azure(
+            "AZFWApplicationRule",
+            &format!(
+                r#"{columns},"egret":{{"reason":"RuleMatched","name_source":"host","requested":"api.contoso.com","address":"{address}"{audit}}}"#
+            ),
+        )
+    };
+    let audit = |policy: String| policy.replace("name = \"n0\"", "name = \"n0\"\nmode = \"audit\"");
+    let denied = over_http(&[("Deny", SOMEWHERE)]);
+    let open = Err("where else its name leads");
+    for (policy, row, said) in [
+        (denied.clone(), row("203.0.113.7", ""), Ok("Allow")),
+        (denied.clone(), row("198.51.100.7", ""), open),
+        (audit(denied.clone()), row("198.51.100.7", ""), open),
+        (
+            audit(denied),
+            row("198.51.100.7", r#","dns":["api.contoso.com A 198.51.100.7 (zone)"]"#),
+            Ok("Deny"),
+        ),
+        // Wherever it leads, and by the name.
+        (over_http(&[("Deny", EVERYWHERE)]), row("203.0.113.7", ""), Ok("Deny")),
+        (
+            over_http(&[("Deny", SOMEWHERE), ("Deny", EVERYWHERE)]),
+            row("198.51.100.7", ""),
+            Ok("Deny"),
+        ),
+        (
+            over_http(&[("Deny", "destination_fqdns = [\"api.contoso.com\"]")]),
+            row("203.0.113.7", ""),
+            Ok("Deny"),
+        ),
+        (policy(&[]), row("203.0.113.7", ""), Ok("Deny")),
+    ] {
+        match (compare(&policy, &row), said) {
+            (Ok((word, text)), Ok(wanted)) => assert_eq!(word, wanted, "{policy}{row}\n{text}"),
+            (Err(error), Err(wanted)) => assert!(error.to_string().contains(wanted), "{error}"),
+            (found, wanted) => panic!("{policy}{row}\n{found:?}, not {wanted:?}"),
+        }
+    }
+    // Lists may hold another one.
+    let mut model = model(&over_http(&[]));
+    model.threat_intelligence.mode = ThreatMode::Deny;
+    model.threat_intelligence.addresses = vec!["192.0.2.1/32".parse().expect("a prefix")];
+    let (word, said) = compare_with(&CompiledPolicy::new(model), &row("203.0.113.7", "")).expect("comparable");
+    assert_eq!(word, "Allow");
+    assert!(said.contains("were asked of one address alone"), "{said}");
+}

@@ -30,6 +30,64 @@ fn a_hit_on_a_list_is_compared_with_the_lists_of_today() {
     }
 }
 
+/// Of a name the older sentences tell no address, but for egret's.
+#[test]
+fn a_hit_by_an_address_that_the_row_does_not_tell_is_left_open() {
+    let lists = |listed: &str, allowed: &str| {
+        let mut model = model(&policy(&[]));
+        let lists = &mut model.threat_intelligence;
+        lists.mode = ThreatMode::Alert;
+        lists.addresses = vec![listed.parse().expect("a prefix")];
+        lists.fqdns = vec![FqdnPattern::Exact(Fqdn::parse("listed.example").expect("a name"))];
+        lists.allowed_fqdns = vec![FqdnPattern::Exact(Fqdn::parse(allowed).expect("a name"))];
+        CompiledPolicy::new(model)
+    };
+    let (here, elsewhere) = ("203.0.113.9/32", "192.0.2.0/24");
+    let row = |name: &str, why: &str| {
+        format!(
+            r#"{{"category":"AzureFirewallNetworkRule","operationName":"AzureFirewallThreatIntelLog","properties":{{"msg":"HTTP request from 10.0.0.5:54074 to {name}:80. Action: Alert. ThreatIntel: {why}"}}}}"#
+        )
+    };
+    let ours = "the destination 203.0.113.9 is listed";
+    let open = Err("does not tell enough");
+    for (policy, row, said) in [
+        (lists(here, "other.example"), row("c2.example", ours), Ok("Alert")),
+        (
+            lists(elsewhere, "other.example"),
+            row("c2.example", ours),
+            Ok("not listed"),
+        ),
+        (lists(here, "other.example"), row("c2.example", "Bot Networks"), open),
+        (
+            lists(here, "other.example"),
+            row("c2.example", "the name c2.example is listed"),
+            open,
+        ),
+        // Whatever the address is.
+        (
+            lists(here, "other.example"),
+            row("listed.example", "Bot Networks"),
+            Ok("Alert"),
+        ),
+        (
+            lists(here, "c2.example"),
+            row("c2.example", "Bot Networks"),
+            Ok("not listed"),
+        ),
+        (
+            CompiledPolicy::new(model(&self::policy(&[]))),
+            row("c2.example", "Bot Networks"),
+            Ok("not listed"),
+        ),
+    ] {
+        match (compare_with(&policy, &row), said) {
+            (Ok((word, _)), Ok(wanted)) => assert_eq!(word, wanted, "{row}"),
+            (Err(error), Err(wanted)) => assert!(error.to_string().contains(wanted), "{row}: {error}"),
+            (found, wanted) => panic!("{row}: {found:?}, not {wanted:?}"),
+        }
+    }
+}
+
 const DNAT: &str = r#"
 [[nat_rule_collection]]
 name = "nat"
