@@ -82,6 +82,11 @@ impl Denial {
         }
     }
 
+    /// Whether its client left before it was decided: nobody saw a decision, and none is told.
+    pub(crate) fn is_undecided(&self) -> bool {
+        self.reason == Reason::ClientClosed && !matches!(self.stage, Stage::Connect | Stage::Gate)
+    }
+
     /// Unless it is said otherwise the first of them is what it is about.
     fn refused(self, refused: Vec<IpAddr>) -> Self {
         let at = self.at.or(refused.first().copied());

@@ -12,7 +12,7 @@ metrics say. The status is that of the answer while none has been sent; inside a
 `access_denied` and a close. `error` is the parameter of `Proxy-Status` (RFC 9209).
 
 Azure's columns: `ActionReason` as below; where `Action` is `Allow` it is that of the decision, empty if a rule made it. `Action` is `Allow` where a rule allowed and the flow went on or failed for want of an upstream
-(`UpstreamRefused`, `UpstreamUnreachable`, `UpstreamTimeout`, `UpstreamClosed`, `UpstreamInvalid`), and `Deny` for everything else; in audit
+(`UpstreamRefused`, `UpstreamUnreachable`, `UpstreamTimeout`, `UpstreamClosed`, `UpstreamInvalid`) or of its client (`ClientClosed`), and `Deny` for everything else; in audit
 mode a denial by the rules is let through, its `Action` is `Allow` all the same, and `egret.audit` says what it would have been. A collection in audit mode lets through only what stands behind it
 does: what that denies is its denial.
 

@@ -27,7 +27,7 @@ use super::answer;
 use super::connect::Upstream;
 use super::gate::Passed;
 use super::held::Held;
-use super::record::Record;
+use super::record::{Attempted, Record};
 use super::relay;
 use super::shared::Phase;
 use crate::log::FlowEndKind;
@@ -53,13 +53,13 @@ pub(crate) async fn serve_absolute(client: TcpStream, held: Held, record: Record
 }
 
 /// Serve origin-form requests inside a tunnel for `name`, whose CONNECT has had its 200. `upstream` was opened for it under
-/// a rule for plain HTTP, or there is none. `held` came with or behind the CONNECT, whose target was `requested`.
+/// a rule for plain HTTP, or there is none. `held` came with or behind the CONNECT.
 pub(crate) async fn serve_tunnel(
     client: TcpStream,
     held: Held,
     name: Fqdn,
     upstream: Option<Upstream>,
-    requested: Vec<u8>,
+    connect: Box<Attempted>,
     record: Record,
 ) {
     let bounds = Bounds::from(&record.shared.now().settings.limits);
@@ -67,9 +67,9 @@ pub(crate) async fn serve_tunnel(
     let route = Route::Tunnel(Box::new(Inside {
         name: name.clone(),
         port: record.port,
-        requested,
     }));
     let mut conversation = Conversation::new(record, route);
+    conversation.connect = Some(connect);
     if let Some(upstream) = upstream {
         // Where it fails, the first request opens a connection of its own, or is told why not.
         let _ = conversation.adopt(upstream, &Host::Name(name));
@@ -122,22 +122,19 @@ async fn finish(client: Client, mut conversation: Conversation, end: End) {
                 true => (FlowEndKind::Drained, Reason::Draining),
                 false => (FlowEndKind::ClientClosed, Reason::ClientClosed),
             };
-            unasked(&mut conversation.record, reason);
+            conversation.unasked(reason);
             conversation.record.end = kind;
             answer::linger(stream).await;
         }
         End::Cut(kind) => {
-            unasked(&mut conversation.record, Reason::ClientClosed);
+            conversation.unasked(match kind {
+                FlowEndKind::Revoked => Reason::Revoked,
+                FlowEndKind::Drained => Reason::Draining,
+                _ => Reason::ClientClosed,
+            });
             relay::reset(&stream);
             conversation.cut(kind);
         }
-    }
-}
-
-/// It ended before its first request was judged: this is why.
-fn unasked(record: &mut Record, reason: Reason) {
-    if record.reason == Reason::Internal {
-        record.reason = reason;
     }
 }
 

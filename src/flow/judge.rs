@@ -7,11 +7,12 @@ use super::reach::named_address;
 use super::record::{Attempted, Record};
 use crate::log::{NameSource, Stage};
 use crate::policy::{
-    Action, Attempt, Audited, DecidedBy, Decision, Expected, FlowAttempt, Fqdn, Host, NoTrace, Protocol, Reason,
-    Resolved, Threat, ThreatMode, Transport, Vetted, Via, threat::Listed, vet::Candidate,
+    Action, Answer, Attempt, Audited, DecidedBy, Decision, Expected, FlowAttempt, Fqdn, Host, NoTrace, Protocol,
+    Reason, Resolved, Threat, ThreatMode, Transport, Vetted, Via, threat::Listed, vet::Candidate,
 };
 use crate::snapshot::Snapshot;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 /// What is decided of a target before anything is looked up.
 #[derive(Clone, Copy, Debug)]
@@ -31,29 +32,40 @@ pub(crate) struct Screened {
     /// What audit mode would deny.
     audited: Option<Decision>,
     public_resolution: bool,
+    /// Where the name led, and what of that vetting refused.
+    answer: Option<Arc<Answer>>,
+    refused: Vec<IpAddr>,
 }
 
 impl Screened {
-    /// `by_name`: what was decided before the name was looked up.
-    pub(super) fn take(attempted: &mut Attempted, by_name: Option<Decision>) -> Option<Box<Self>> {
+    /// `by_name`: what was decided before the name was looked up. Where network rules may be recorded alone, all the addresses of a
+    /// name settle what is told.
+    pub(super) fn take(snapshot: &Snapshot, attempted: &mut Attempted, by_name: Option<Decision>) -> Option<Box<Self>> {
         let audited = attempted.decision.filter(|decision| Some(*decision) != by_name);
         let public_resolution = attempted.public_resolution;
         let screened = attempted.screened.take();
-        if screened.is_none() && audited.is_none() && !public_resolution {
+        let recorded = snapshot.policy.records_addresses();
+        if screened.is_none() && audited.is_none() && !public_resolution && !recorded {
             return None;
         }
         let mut screened = screened.unwrap_or_default();
         (screened.audited, screened.public_resolution) = (audited, public_resolution);
+        screened.answer.clone_from(&attempted.answer);
+        screened.refused.clone_from(&attempted.refused);
         Some(screened)
     }
 
     /// Says it of another attempt for the same name, which the same policy judged.
     pub(super) fn tell(&self, snapshot: &Snapshot, host: &Host, attempted: &mut Attempted, record: &Record) {
-        self.alert(attempted, record, None);
+        if !attempted.alerted {
+            self.alert(attempted, record, None);
+        }
         if let Some(audited) = self.audited {
             attempted.decided(snapshot, host, audited);
         }
         attempted.public_resolution = self.public_resolution;
+        attempted.answer.clone_from(&self.answer);
+        attempted.refused.clone_from(&self.refused);
     }
 
     /// What its rows tell in place of what was decided by the name.
@@ -218,6 +230,7 @@ pub(crate) fn threat(
                 attempted.screened.get_or_insert_default().alerts.push(threat);
             }
             (Stage::Gate | Stage::Vet, _) => {}
+            _ if attempted.alerted => {}
             _ => attempted.write_threat(record, threat),
         }
     }

@@ -89,7 +89,7 @@ pub(crate) async fn reach(
     let vetted = resolve(snapshot, host, decision, deadline, attempted, record).await?;
     record.stage = Stage::Connect;
     let mut upstream = connect::connect(&vetted, snapshot, &record.shared.limits, deadline).await?;
-    upstream.screened = Screened::take(attempted, by_name);
+    upstream.screened = Screened::take(snapshot, attempted, by_name);
     attempted.address = Some(upstream.address);
     record.address = Some(upstream.address);
     Ok(upstream)

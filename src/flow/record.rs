@@ -154,6 +154,8 @@ pub(crate) struct Attempted {
     pub threat: Option<Threat>,
     /// What is said of the addresses that its name leads to, and does not end it.
     pub screened: Option<Box<Screened>>,
+    /// Its hits on lists were told of the CONNECT whose tunnel it came in: of one attempt each is told once.
+    pub alerted: bool,
     /// Judged as packets are: its row is that of network rules.
     pub packets: bool,
 }
@@ -188,6 +190,30 @@ impl Attempted {
         self.decision = by_rules.then_some(decision);
         self.packets = judge::as_packets(snapshot, host, decision);
         decision
+    }
+
+    /// What audit mode let through before another name took its place: it has a row of its own, for enforcing ends it there.
+    pub(crate) fn let_through(&self) -> Option<Box<Self>> {
+        let denied = self.decision.filter(|decision| decision.action == Action::Deny);
+        denied.map(|_| {
+            Box::new(Self {
+                name: self.name.clone(),
+                requested: self.requested.clone(),
+                host_header: self.host_header.clone(),
+                snapshot: self.snapshot.clone(),
+                answer: self.answer.clone(),
+                refused: self.refused.clone(),
+                flight: self.flight.clone(),
+                port: self.port,
+                protocol: self.protocol,
+                name_source: self.name_source,
+                decision: self.decision,
+                address: self.address,
+                public_resolution: self.public_resolution,
+                packets: self.packets,
+                ..Self::default()
+            })
+        })
     }
 
     /// From here on it is about the name of a ClientHello: of where the host of its CONNECT leads nothing holds for that.

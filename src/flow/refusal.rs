@@ -15,7 +15,7 @@ impl Refusal {
     pub(super) fn tell(self, record: &mut Record) -> Option<Vec<u8>> {
         let Self { denial, mut attempted } = self;
         record.denied(&denial);
-        if denial.reason == Reason::ClientClosed {
+        if denial.is_undecided() {
             return None;
         }
         if record.name.is_empty() {
@@ -27,6 +27,9 @@ impl Refusal {
             .clone();
         record.generation = snapshot.generation;
         attempted.write_denial(record, &denial);
+        if denial.reason == Reason::ClientClosed {
+            return None;
+        }
         let words = answer::words(
             denial.reason,
             denial.detail.as_deref(),

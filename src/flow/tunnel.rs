@@ -89,7 +89,8 @@ pub(super) async fn tunnel(
         timeout(ESTABLISHED_TIME, client.write_all(answer::ESTABLISHED)).await,
         Ok(Ok(()))
     ) {
-        record.denied(&Denial::new(Reason::ClientClosed, Stage::Connect));
+        let left = Denial::new(Reason::ClientClosed, Stage::Connect);
+        refuse_tunnel(client, false, left, attempted, record).await;
         return None;
     }
     record.stage = Stage::Gate;
@@ -122,15 +123,16 @@ pub(super) async fn tunnel(
     // A tunnel may stay open for longer than the policy that opened it.
     drop(now);
     if matches!(spoken, Ok(Spoken::Http)) {
-        let requested = std::mem::take(&mut attempted.requested);
-        drop(attempted);
+        attempted.screened = upstream.screened.take_if(|_| opened_for == Protocol::Https);
         // What was vetted under the rule for TLS may lead elsewhere.
         let upstream = (opened_for == Protocol::Http).then_some(upstream);
-        Box::pin(http::serve_tunnel(client, held, name, upstream, requested, record)).await;
+        let connect = Box::new(attempted);
+        Box::pin(http::serve_tunnel(client, held, name, upstream, connect, record)).await;
         return None;
     }
-    attempted.protocol = Some(Protocol::Https);
-    record.protocol = Some(Protocol::Https);
+    if spoken.is_ok() {
+        (attempted.protocol, record.protocol) = (Some(Protocol::Https), Some(Protocol::Https));
+    }
     let first = held.bytes.first().copied();
     let spoken = spoken.and_then(|_| match opened_for {
         Protocol::Https => Ok(()),
@@ -251,6 +253,7 @@ async fn open_gate(
         return Err(Denial::new(Reason::SniMismatch, Stage::Gate));
     }
     let host = Host::Name(sni.clone());
+    let connect = attempted.let_through();
     attempted.renamed(&sni);
     attempted.snapshot = Some(snapshot.clone());
     judge::threat(&snapshot, &host, None, attempted, record, Stage::Gate)?;
@@ -267,6 +270,9 @@ async fn open_gate(
     upstream.candidate = there.ok_or(Denial::new(Reason::SniMismatch, Stage::Gate))?.clone();
     attempted.address = Some(upstream.address);
     record.name.clone_from(&attempted.name);
+    if let Some(connect) = connect {
+        connect.write_passed(record);
+    }
     Ok(sni)
 }
 
@@ -341,9 +347,9 @@ pub(crate) fn ended(entry: &Registered, transfer: Transfer, record: &mut Record)
 /// Refuse after the 200: row, alert where TLS is spoken, close.
 async fn refuse_tunnel(client: TcpStream, tls: bool, denial: Denial, attempted: Attempted, mut record: Record) {
     record.denied(&denial);
+    attempted.write_denial(&record, &denial);
+    drop(attempted);
     if denial.reason != Reason::ClientClosed {
-        attempted.write_denial(&record, &denial);
-        drop(attempted);
         answer::refuse_tunnel(client, tls).await;
     }
 }

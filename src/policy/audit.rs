@@ -19,6 +19,11 @@ impl CompiledPolicy {
         self.audits && self.action(rule) == Action::Deny && self.mode_of(rule) == Mode::Audit
     }
 
+    /// Whether what network rules say of the addresses of a name at the proxy port may be recorded alone.
+    pub fn records_addresses(&self) -> bool {
+        self.model().explicit_network_rules && (self.audits || self.mode() == Mode::Audit)
+    }
+
     /// Whether a rule is passed over in this view of the policy.
     pub(super) fn passes(&self, audited: Audited, rule: RuleId) -> bool {
         audited == Audited::Passed && self.records_only(rule)

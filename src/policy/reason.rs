@@ -59,7 +59,7 @@ impl Reason {
         self.row().status
     }
 
-    /// Trouble with a destination that was let through: no denial of anybody's.
+    /// Trouble with a destination that was let through, or a client that did not wait for it: no denial of anybody's.
     pub fn is_trouble(self) -> bool {
         matches!(
             self,
@@ -68,6 +68,7 @@ impl Reason {
                 | Self::UpstreamTimeout
                 | Self::UpstreamClosed
                 | Self::UpstreamInvalid
+                | Self::ClientClosed
         )
     }
 

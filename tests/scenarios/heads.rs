@@ -202,7 +202,7 @@ async fn c_43_a_client_that_leaves_before_its_head_is_no_denial() {
     drop(world.client().open().await.unwrap());
     until("the flow ends", || world.rows("EgretFlow").len() == 1).await;
     assert_eq!(world.rows("EgretFlow")[0]["properties"]["Reason"], "ClientClosed");
-    assert_eq!(world.rule_rows().len(), 0);
+    assert_eq!(world.rows("AZFWApplicationRule").len(), 0);
 }
 
 #[tokio::test]

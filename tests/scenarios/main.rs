@@ -3,6 +3,7 @@
 
 mod addresses;
 mod admin;
+mod attempts;
 mod audited;
 mod connect;
 mod corpus;

@@ -198,7 +198,10 @@ async fn a_client_that_leaves_during_the_lookup_leaves_nothing_behind() {
         ],
         ["ClientClosed", "Resolve", "ClientClosed"]
     );
-    assert!(world.rule_rows().is_empty(), "nothing was decided that anybody saw");
+    assert!(
+        world.rows("AZFWApplicationRule").is_empty(),
+        "nothing was decided that anybody saw"
+    );
 }
 
 #[tokio::test]

@@ -43,8 +43,6 @@ pub(super) enum Route {
 pub(super) struct Inside {
     pub name: Fqdn,
     pub port: u16,
-    /// The target of its CONNECT, as it was sent.
-    pub requested: Vec<u8>,
 }
 
 /// How a client connection ends.
@@ -68,6 +66,8 @@ pub(super) struct Conversation {
     /// Where the last request went; used again where the next one may go there too.
     connection: Option<Connection>,
     route: Route,
+    /// The CONNECT of its tunnel, until its first request is judged: with that it is one attempt.
+    pub connect: Option<Box<Attempted>>,
     /// The attempt that is under way.
     attempted: Attempted,
     /// The first decision, for the proof of the tests.
@@ -80,6 +80,7 @@ impl Conversation {
             record,
             connection: None,
             route,
+            connect: None,
             attempted: Attempted::default(),
             first: None,
         }
@@ -115,11 +116,13 @@ impl Conversation {
     pub(super) fn refuse(&mut self, mut violation: Violation, bytes: &[u8]) -> End {
         self.record.told = false;
         self.attempted = self.attempt();
-        self.asked(shown_target(bytes));
+        self.attempted.requested = shown_target(bytes);
         if violation.reason == Reason::NotHttp {
             if let (Route::Tunnel(inside), None) = (&self.route, self.first) {
                 let tls = bytes.first() == Some(&22);
-                self.attempted.requested.clone_from(&inside.requested);
+                if let Some(connect) = &mut self.connect {
+                    self.attempted.requested = std::mem::take(&mut connect.requested);
+                }
                 let mut denial = charged(denial_of(violation), &mut self.record);
                 if let Some(open) = self
                     .connection
@@ -170,10 +173,10 @@ impl Conversation {
         };
         let opened = tokio::select! {
             biased;
-            opened = self.connect(&snapshot, &host, decision) => opened,
-            () = poll_fn(|cx| client.poll_gone(cx)) => Err(Denial::new(Reason::ClientClosed, Stage::Connect)),
+            opened = self.connect(&snapshot, &host, decision) => Some(opened),
+            () = poll_fn(|cx| client.poll_gone(cx)) => None,
         };
-        opened?;
+        opened.unwrap_or_else(|| Err(Denial::new(Reason::ClientClosed, self.record.stage)))?;
         self.passed(decision);
         // A response may take its time and last: what decided it does not wait with it.
         drop(snapshot);

@@ -82,12 +82,24 @@ impl Conversation {
         End::Denied(response)
     }
 
+    /// It ended before its first request was judged: this is why. The CONNECT of its tunnel is told by itself then, unless the end of
+    /// its connection tells of it.
+    pub(in crate::flow::http) fn unasked(&mut self, reason: Reason) {
+        if self.record.reason != Reason::Internal {
+            return;
+        }
+        self.record.reason = reason;
+        if let Some(connect) = self.connect.take().filter(|_| reason != Reason::Revoked) {
+            connect.write_denial(&self.record, &Denial::new(reason, Stage::Gate));
+        }
+    }
+
     /// The row of a denial. One that comes after the decision is made under the policy of this moment; trouble upstream is no
-    /// decision of its own, and the end of the flow tells of it. A client that is gone was not denied.
+    /// decision of its own, and the end of the flow tells of it.
     pub(super) fn write_denial(&mut self, denial: &Denial) {
         self.record.denied(denial);
         let decided = denial.stage == Stage::Relay && !matches!(denial.reason, Reason::Revoked | Reason::Draining);
-        if !decided && denial.reason != Reason::ClientClosed {
+        if !decided && !denial.is_undecided() {
             self.attempted.write_denial(&self.record, denial);
         }
     }

@@ -33,23 +33,16 @@ pub(super) struct Judged {
 
 impl Conversation {
     pub(super) fn attempt(&self) -> Attempted {
-        let (name, port) = match &self.route {
-            Route::Absolute => (String::new(), 80),
-            Route::Tunnel(inside) => (inside.name.as_str().to_string(), inside.port),
+        let (name, port, name_source) = match &self.route {
+            Route::Absolute => (String::new(), 80, NameSource::Host),
+            Route::Tunnel(inside) => (inside.name.as_str().to_string(), inside.port, NameSource::Connect),
         };
         Attempted {
             name,
             port,
             protocol: Some(Protocol::Http),
-            name_source: Some(NameSource::Host),
+            name_source: Some(name_source),
             ..Attempted::default()
-        }
-    }
-
-    /// What the row of a request shows that cannot be read. Inside a tunnel it is a path, and the name is known.
-    pub(super) fn asked(&mut self, target: Vec<u8>) {
-        if let Route::Absolute = self.route {
-            self.attempted.requested = target;
         }
     }
 
@@ -97,7 +90,9 @@ impl Conversation {
         if wanted.as_ref().ok().map(|wanted| wanted.authority) != host {
             self.attempted.host_header = host.map(<[u8]>::to_vec);
         }
-        let wanted = wanted.inspect_err(|_| self.asked(safe(head.target)))?;
+        // What the row shows of a request that cannot be read.
+        let wanted = wanted.inspect_err(|_| self.attempted.requested = safe(head.target))?;
+        self.attempted.name_source = Some(NameSource::Host);
         self.attempted.requested = wanted.authority.to_vec();
         self.attempted.target_url = Some(wanted.shown());
         self.attempted.port = wanted.target.port;
@@ -117,6 +112,12 @@ impl Conversation {
 
     fn decide(&mut self, target: &Target) -> Result<(Own<Snapshot>, Decision), Denial> {
         let snapshot = begin(&mut self.attempted, &mut self.record)?;
+        let generation = |connect: &Attempted| connect.snapshot.as_ref().map(|snapshot| snapshot.generation);
+        let connect = self.connect.take();
+        // What lists say of its CONNECT was told by the same ones.
+        if let Some(connect) = connect.filter(|connect| generation(connect) == Some(snapshot.generation)) {
+            (self.attempted.alerted, self.attempted.screened) = (true, connect.screened);
+        }
         named(target, &snapshot, &mut self.attempted, &mut self.record)?;
         let decision = match self.first {
             Some(first) if off(Guard::PerRequest) => first,
