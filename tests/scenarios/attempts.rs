@@ -274,3 +274,21 @@ async fn a_request_in_a_tunnel_that_cannot_be_read_is_shown_as_it_was_sent() {
         );
     }
 }
+
+/// The tunnel leads somewhere already: the row tells where, so that TLS is known to have been spoken.
+#[tokio::test]
+async fn tls_in_a_tunnel_for_plain_http_is_told_with_where_the_tunnel_leads() {
+    let world = World::usual().await;
+    let mut tunnel = world.client().connect("api.example.com:80").await.unwrap();
+    let hello = Hello::to("api.example.com").bytes(&world.lab.authority).unwrap();
+    tunnel.wire.send(&hello).await.unwrap();
+    tunnel.wire.to_end().await;
+    let row = world.last_row();
+    assert_eq!(shown(&row), ["api.example.com", "Deny", "NoRuleMatched", "-"]);
+    let egret = of(&row, "egret");
+    assert_eq!(
+        (of(&row, "Protocol"), &egret["address"], &egret["requested"]),
+        (&json!("HTTPS"), &json!("203.0.113.10"), &json!("api.example.com:80"))
+    );
+    assert_eq!(egret["dns"].as_array().map(Vec::len), Some(1));
+}

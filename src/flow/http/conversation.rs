@@ -120,8 +120,10 @@ impl Conversation {
         if violation.reason == Reason::NotHttp {
             if let (Route::Tunnel(inside), None) = (&self.route, self.first) {
                 let tls = bytes.first() == Some(&22);
+                self.attempted.address = self.connection.as_ref().map(|open| open.address);
                 if let Some(connect) = &mut self.connect {
                     self.attempted.requested = std::mem::take(&mut connect.requested);
+                    self.attempted.answer = connect.answer.take();
                 }
                 let mut denial = charged(denial_of(violation), &mut self.record);
                 if let Some(open) = self

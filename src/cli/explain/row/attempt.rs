@@ -210,7 +210,7 @@ fn decided_by_policy(columns: &Value, by_rule: bool) -> anyhow::Result<()> {
     match other {
         Some(other) => bail!(
             "`{}` is not decided by the policy alone, so the policy cannot say whether it would be so today",
-            printable(other)
+            shown(other)
         ),
         None => Ok(()),
     }
@@ -241,9 +241,9 @@ fn then(row: &Row) -> anyhow::Result<Then> {
         ("AZFWApplicationRule" | "AZFWNetworkRule", "Allow") => Ok(Then::Rules("Allow")),
         ("AZFWApplicationRule" | "AZFWNetworkRule", "Deny") => Ok(Then::Rules("Deny")),
         ("AZFWApplicationRule" | "AZFWNetworkRule" | "AZFWThreatIntel", other) => {
-            bail!("action `{}` is none of this table's", printable(other))
+            bail!("action `{}` is none of this table's", shown(other))
         }
-        (other, _) => bail!("a row of `{}` tells of no decision of rules", printable(other)),
+        (other, _) => bail!("a row of `{}` tells of no decision of rules", shown(other)),
     }
 }
 
@@ -254,7 +254,7 @@ fn transport(text: &str) -> anyhow::Result<Transport> {
         "https" | "http" | "tcp" | "mssql" => Ok(Transport::Tcp),
         "udp" => Ok(Transport::Udp),
         "icmp" => Ok(Transport::Icmp),
-        _ => bail!("protocol `{}` is not known", printable(text)),
+        _ => bail!("protocol `{}` is not known", shown(text)),
     }
 }
 
@@ -273,7 +273,7 @@ fn host(text: &str) -> anyhow::Result<(Option<IpAddr>, Option<Fqdn>)> {
     match Host::parse(bare.as_bytes()) {
         Ok(Host::Address(ip)) => Ok((Some(ip), None)),
         Ok(Host::Name(name)) => Ok((None, Some(name))),
-        Err(_) => bail!("`Fqdn` is neither host name nor address: `{}`", printable(text)),
+        Err(_) => bail!("`Fqdn` is neither host name nor address: `{}`", shown(text)),
     }
 }
 
@@ -292,4 +292,13 @@ fn rule(columns: &Value) -> Option<RuleColumns> {
         policy: text("Policy").to_owned(),
         label: names.join("/"),
     })
+}
+
+/// A column in an error: of one that is no row of anybody's the beginning says enough.
+fn shown(text: &str) -> String {
+    const MOST_CHARACTERS: usize = 260;
+    match text.char_indices().nth(MOST_CHARACTERS) {
+        Some((end, _)) => printable(&text[..end]) + "...",
+        None => printable(text),
+    }
 }

@@ -127,6 +127,9 @@ fn what_a_row_does_not_tell_is_not_guessed() {
         let error = compare(&policy(&[]), &row).expect_err(&row);
         assert!(format!("{error:#}").contains(said), "{row}\n{error:#}");
     }
+    let long = "\u{e4}*".repeat(100_000);
+    let error = compare(&policy(&[]), &deny(&format!(r#""Fqdn":"{long}""#))).expect_err("no name");
+    assert!(error.to_string().len() < 1_000, "{} bytes", error.to_string().len());
 }
 
 #[test]
