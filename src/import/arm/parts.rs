@@ -94,11 +94,10 @@ fn part(
     };
     let followed = followed(definition, definitions).map(|one| 1 + 2 * reference_steps(one));
     budget.steps(followed.sum(), value.at)?;
-    let is_other = match (declared.kind.as_deref(), &value.kind) {
-        (Some("int"), Kind::Text(_) | Kind::Float(_)) | (Some("bool"), Kind::Text(_)) => true,
-        (Some("string"), Kind::Int(_)) => true,
-        _ => false,
-    };
+    let is_other = matches!(
+        (declared.kind.as_deref(), &value.kind),
+        (Some("int"), Kind::Text(_) | Kind::Float(_)) | (Some("bool"), Kind::Text(_)) | (Some("string"), Kind::Int(_))
+    );
     let made = is_other.then(|| as_declared(value, &declared, what, value.at));
     Ok(made.map(|made| made.unwrap_or_else(|unknown| Value::in_doubt(&unknown, value.at))))
 }
