@@ -4,7 +4,8 @@
 //! so that the symlink swap of a Kubernetes ConfigMap is a change like any other. A file is handed over only when two polls in
 //! a row read the same bytes: a write that is under way may well look like a shorter, valid file (threat L-05).
 
-use super::{Problem, fingerprint, read};
+use super::{Problem, azure::read_policy, fingerprint, read};
+use crate::import::MAX_IMPORT_BYTES;
 use std::{
     fs, io,
     os::unix::fs::MetadataExt,
@@ -148,8 +149,9 @@ impl Watch {
             return Ok((bytes, hash));
         }
         let mut all = bytes.clone();
+        let mut left = MAX_IMPORT_BYTES;
         for path in &self.sources {
-            all.extend(read(path)?);
+            all.extend(read_policy(path, &mut left)?);
         }
         Ok((bytes, fingerprint(&all)))
     }
@@ -254,6 +256,23 @@ mod tests {
             (Seen::Nothing, changed("text")),
             "its hash lacks the file"
         );
+    }
+
+    #[test]
+    fn files_of_a_policy_that_no_import_takes_are_not_read_whole() {
+        let folder = Folder::new("large");
+        let (file, policy) = (folder.0.join("egret.toml"), folder.0.join("policy.json"));
+        fs::write(&file, "one").unwrap();
+        fs::write(&policy, "{}").unwrap();
+        let sources = vec![policy.clone(), policy.clone()];
+        let mut watch = Watch::new(file, fingerprint(b"one{}{}"), sources);
+        assert_eq!(watch.poll(), Seen::Nothing, "as it was loaded");
+        let half = fs::File::create(&policy).unwrap();
+        half.set_len(MAX_IMPORT_BYTES / 2 + 1).unwrap();
+        match watch.poll() {
+            Seen::Fault(fault) => assert_eq!(fault[0].found, crate::import::TOO_LARGE),
+            other => panic!("{other:?}"),
+        }
     }
 
     #[test]

@@ -138,7 +138,7 @@ impl Budget {
         take(&self.text, bytes).ok_or_else(|| Exhausted {
             at,
             found: format!(
-                "the template's expressions make more than {} MiB of text",
+                "the template's expressions and its resources make more than {} MiB of text",
                 MOST_TEXT_BYTES >> 20
             ),
         })

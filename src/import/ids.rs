@@ -48,7 +48,24 @@ pub(crate) enum Piece {
     Of(Symbol, String),
 }
 
+impl Piece {
+    fn known(&self) -> Option<&str> {
+        match self {
+            Self::Is(text) => Some(text),
+            Self::Of(..) => None,
+        }
+    }
+}
+
 impl Word {
+    /// What it takes to compare it, in steps.
+    pub fn weight(&self) -> usize {
+        match self {
+            Self::StandIn(pieces) => pieces.len() / 4,
+            Self::Known(_) | Self::InDoubt => 0,
+        }
+    }
+
     pub fn is_known(&self) -> bool {
         matches!(self, Self::Known(_))
     }
@@ -73,7 +90,7 @@ impl Word {
             (Self::Known(one), Self::Known(other)) if one != other => Same::No,
             (Self::InDoubt, _) | (_, Self::InDoubt) => Same::InDoubt,
             _ if self == other => Same::Yes,
-            (Self::StandIn(one), Self::StandIn(other)) if differ(one, other) || part(one, other) => Same::No,
+            (Self::StandIn(one), Self::StandIn(other)) if part(one, other) || differ(one, other) => Same::No,
             (Self::StandIn(pieces), Self::Known(known)) | (Self::Known(known), Self::StandIn(pieces)) => {
                 match may_read(pieces, known) {
                     true => Same::InDoubt,
@@ -104,40 +121,33 @@ fn differ(one: &[Piece], other: &[Piece]) -> bool {
     }
 }
 
-/// What is known of the begin of a name, and of its end.
-fn ends(pieces: &[Piece]) -> [String; 2] {
-    let known = |piece: &Piece| match piece {
-        Piece::Is(text) => Some(text.clone()),
-        Piece::Of(..) => None,
-    };
-    let begin = pieces.iter().map_while(known).collect();
-    let mut end: Vec<String> = pieces.iter().rev().map_while(known).collect();
-    end.reverse();
-    [begin, end.concat()]
+/// What is known at the begin of a name, byte by byte.
+fn begin(pieces: &[Piece]) -> impl Iterator<Item = u8> {
+    pieces.iter().map_while(Piece::known).flat_map(str::bytes)
+}
+
+/// What is known at its end, from the last byte on.
+fn end(pieces: &[Piece]) -> impl Iterator<Item = u8> {
+    let known = pieces.iter().rev().map_while(Piece::known);
+    known.flat_map(|text| text.bytes().rev())
 }
 
 /// Whether two begin otherwise, or end otherwise, whatever is between.
 fn part(one: &[Piece], other: &[Piece]) -> bool {
-    let ([begin, end], [its_begin, its_end]) = (ends(one), ends(other));
-    let begins = begin.starts_with(&its_begin) || its_begin.starts_with(&begin);
-    let ends = end.ends_with(&its_end) || its_end.ends_with(&end);
+    let begins = begin(one).zip(begin(other)).all(|(one, other)| one == other);
+    let ends = end(one).zip(end(other)).all(|(one, other)| one == other);
     !begins || !ends
 }
 
 /// Whether a name may turn out to be this text.
 fn may_read(pieces: &[Piece], text: &str) -> bool {
-    let [begin, end] = ends(pieces);
-    let least: usize = pieces
-        .iter()
-        .map(|piece| match piece {
-            Piece::Is(text) => text.len(),
-            Piece::Of(..) => 0,
-        })
-        .sum();
-    text.len() >= least && text.starts_with(&begin) && text.ends_with(&end)
+    let least: usize = pieces.iter().filter_map(Piece::known).map(str::len).sum();
+    text.len() >= least
+        && begin(pieces).zip(text.bytes()).all(|(one, other)| one == other)
+        && end(pieces).zip(text.bytes().rev()).all(|(one, other)| one == other)
 }
 
-/// The names of a resource with its parents the last its own: none if they are not known, and then nobody knows which they are.
+/// The names of a resource with its parents', the last its own: none if they are not known, and then nobody knows which they are.
 pub(crate) fn same_names(ours: &[Word], theirs: &[Word]) -> Same {
     if ours.is_empty() || theirs.is_empty() {
         return Same::InDoubt;

@@ -17,6 +17,9 @@ use crate::import::{
 };
 use std::sync::Arc;
 
+/// Why a resource is not deployed that is there already, or that another resource of the files is.
+pub(crate) const EXISTING: &str = "the template only refers to it (`existing`)";
+
 /// A resource that a template or a file holds, whether it is deployed or not.
 #[derive(Debug)]
 pub(crate) struct Resource {
@@ -37,6 +40,13 @@ pub(crate) struct Resource {
     pub deployment: u32,
     /// It stands in a template, which deploys by type and name: an `id` counts outside alone, in what Azure printed.
     pub in_template: bool,
+}
+
+impl Resource {
+    /// It says nothing but which resource is meant.
+    pub fn only_refers(&self) -> bool {
+        self.left_out == Some(EXISTING) && self.body.get("properties").is_none()
+    }
 }
 
 /// Where a nested deployment puts its resources; `None` where it says nothing.
@@ -289,7 +299,7 @@ fn condition(on: Evaluator<'_>, raw: &Value, env: Option<&Env<'_>>, site: &Site)
         .map(|existing| on.value(existing, env))
         .transpose()?;
     if existing.as_ref().and_then(Value::as_bool) == Some(true) {
-        own.left_out = own.left_out.or(Some("the template only refers to it (`existing`)"));
+        own.left_out = own.left_out.or(Some(EXISTING));
     }
     match on.condition(raw, env)? {
         Ok(true) => {}

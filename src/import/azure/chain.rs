@@ -55,10 +55,14 @@ impl<'a> Gather<'a> {
             let path = path.clone();
             self.not_read("beside the others", &Origin { path, at: *at }, *why);
         }
-        for resource in left_out {
+        let mut sources = Sources::of(self.import, &deployed, &found.bare);
+        // Of what the files deploy nobody has to be told that a template refers to it.
+        for resource in left_out
+            .into_iter()
+            .filter(|one| !one.only_refers() || !sources.hold(one))
+        {
             self.left_out(resource, &ip_groups);
         }
-        let mut sources = Sources::of(self.import, &deployed, &found.bare);
         let chosen = self.choose(&sources)?;
         let chain = self.chain(&sources, chosen);
         sources.doubt_parents(&chain);
@@ -85,14 +89,19 @@ impl<'a> Gather<'a> {
             }
             let before = self.items.len();
             let policy = self.policy(source, &ip_groups, &mut Names::default());
-            let denies = policy.denies() || self.items[before..].iter().any(|item| item.not_enforced);
+            let not_enforced = self.items[before..].iter().any(|item| item.not_enforced);
+            let (of_parent, lacks_parent) = match parents::lacks_one(&sources, source) {
+                true => (" (its parent, of which not all is in the files, may deny)", true),
+                false => ("", false),
+            };
+            let denies = policy.denies() || not_enforced || lacks_parent;
             let chosen = &sources.all[chosen].name;
             let meant = "`--policy` names the one that is meant";
             if !also.contains(&index) {
                 self.aside(before, &format!("of another policy than `{chosen}`: {meant}"));
                 if denies && perhaps.contains(&index) {
                     let why = format!(
-                        "a firewall of which the policy is not known may use it, another uses `{chosen}`, which is taken: {meant}"
+                        "a firewall of which the policy is not known may use it, another uses `{chosen}`, which is taken: {meant}{of_parent}"
                     );
                     self.not_read(&source.name, &source.origin, why);
                 }
@@ -103,12 +112,16 @@ impl<'a> Gather<'a> {
                 &format!("in force at another firewall than `{chosen}`, which is taken: {meant}"),
             );
             if denies {
-                let why = format!("a firewall of the files uses it, another uses `{chosen}`, which is taken: {meant}");
+                let why = format!(
+                    "a firewall of the files uses it, another uses `{chosen}`, which is taken: {meant}{of_parent}"
+                );
                 self.not_read(&source.name, &source.origin, why);
             }
         }
         self.beside(&sources, &ip_groups);
         self.users(&sources, &sources.all[chosen].name);
+        sources.pay(self.import.budget);
+        ip_groups.pay(self.import.budget);
         let bodies = chain.iter().flat_map(|link| &sources.all[*link].bodies);
         let bodies: Vec<&Value> = bodies.map(|body| &body.value).collect();
         Ok(Model {

@@ -228,6 +228,13 @@ impl Reader<'_> {
         let unread = unread(self.import.budget, value, fields_of(shape));
         if let Some(part) = unread.iter().find(|field| field.may_hold()) {
             let why = format!("`{}` of its collection is not read, and may hold rules", part.name());
+            // They may be of a collection that denies, whatever this one does.
+            self.not_read(
+                &format!("{group}/{}", part.name()),
+                &part.below(origin),
+                Effect::Unknown,
+                why.clone(),
+            );
             shared.void.get_or_insert(why);
         }
         let mut draft = shared.draft();

@@ -188,6 +188,15 @@ impl Identity {
         }
     }
 
+    /// What it takes to compare it, in steps.
+    pub fn weight(&self) -> usize {
+        let place = self.parts().into_iter().map(|part| match part {
+            Part::Said(word) => word.weight(),
+            Part::Anywhere | Part::Here(_) => 0,
+        });
+        place.chain(self.id.names.iter().map(Word::weight)).sum()
+    }
+
     /// Names, each with its parents' before it.
     pub fn names(&self) -> &[Word] {
         &self.id.names

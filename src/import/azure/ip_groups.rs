@@ -15,6 +15,7 @@ use super::{
 use crate::{
     import::{
         arm::Resource,
+        budget::Budget,
         ids::{Same, is_too_long},
         model::IpGroup,
         report::{Item, ItemKind},
@@ -99,18 +100,17 @@ impl IpGroups {
             items.extend(import.item(ItemKind::IpGroup, name, &origin(resource), draft.verdict()));
         };
         let mut not_there = Register::default();
-        for resource in left_out {
+        for resource in &left_out {
             not_there.add(&Identity::of(resource), 0);
-            let mut draft = Draft::new(Effect::Allow);
-            draft.void(format!("not deployed: {}", resource.left_out.unwrap_or_default()));
-            put(resource, draft);
         }
         let there: Vec<&Resource> = resources.iter().filter(|one| one.left_out.is_none()).collect();
         let own: Vec<Identity> = deployed.iter().map(|group| Identity::of(group)).collect();
+        let referred = referred(import, found, &deployed);
         let places = Places::named(&there)
-            .mentioned(&mentioned(import, found, &deployed))
+            .mentioned(referred.iter().map(|(_, id)| id))
             .mentioned(&own);
-        let of_places = distinct(&deployed, &places);
+        let places = places.referred(referred);
+        let of_places = distinct(import.budget, &deployed, &places);
         let mut groups = Self {
             known: Vec::new(),
             places: Register::at(places),
@@ -137,6 +137,13 @@ impl IpGroups {
                 }
                 put(member, written.draft);
             }
+        }
+        // Of what the files deploy nobody has to be told that a template refers to it.
+        let is_there = |one: &Resource| matches!(groups.places.meant(&Identity::of(one)), Meant::One(_));
+        for resource in left_out.into_iter().filter(|one| !one.only_refers() || !is_there(one)) {
+            let mut draft = Draft::new(Effect::Allow);
+            draft.void(format!("not deployed: {}", resource.left_out.unwrap_or_default()));
+            put(resource, draft);
         }
         groups
     }
@@ -168,6 +175,12 @@ impl IpGroups {
             known.void.get_or_insert_with(|| MAY_BE_ANOTHER.to_owned());
         }
         doubted
+    }
+
+    /// Pays for what was looked up.
+    pub fn pay(&self, budget: &Budget) {
+        self.places.pay(budget);
+        self.left_out.pay(budget);
     }
 
     /// The groups that a rule names, as the TOML calls them. `None`: the list is absent; one that is null names no group.
@@ -260,17 +273,23 @@ impl IpGroups {
     }
 }
 
-/// The groups that rules name by a resource id, if there is one of which no place is said. Values may share what is in them, so that a
+/// The groups that rules name by a resource id, each with the number of the template, if there is one of which no place is said. Values may share what is in them, so that a
 /// small file holds a great many: each look is paid for, and without enough left the import fails.
-fn mentioned(import: &Import<'_>, found: &Found, groups: &[&Resource]) -> Vec<Identity> {
+fn referred(import: &Import<'_>, found: &Found, groups: &[&Resource]) -> Vec<(u32, Identity)> {
     let placed = |group: &&Resource| Identity::of(group).parts().iter().all(|part| part.is_known());
     if groups.iter().all(placed) {
         return Vec::new();
     }
-    let rules = found.resources.iter().filter(|one| takes(one)).map(|one| &one.body);
-    let mut open: Vec<&Value> = rules.chain(found.bare.iter().map(|(value, _)| value)).collect();
+    let rules = found.resources.iter().filter(|one| takes(one));
+    let rules = rules.map(|one| (one.target.template, &one.body));
+    // What stands outside any template has no number of one.
+    let bare = found
+        .bare
+        .iter()
+        .map(|(value, _)| (u32::MAX - u32::from(value.at.file), value));
+    let mut open: Vec<(u32, &Value)> = rules.chain(bare).collect();
     let mut texts = HashMap::new();
-    while let Some(value) = open.pop() {
+    while let Some((template, value)) = open.pop() {
         let (items, members) = match &value.kind {
             Kind::List(list) => (list.items.as_slice(), &[][..]),
             Kind::Object(object) => (&[][..], object.entries.as_slice()),
@@ -280,7 +299,8 @@ fn mentioned(import: &Import<'_>, found: &Found, groups: &[&Resource]) -> Vec<Id
                 if !import.budget.looks(1 + text.text.len() / 64 + text.guesses(), value.at) {
                     break;
                 }
-                texts.entry((&*text.text, text.unknown_places())).or_insert(text);
+                let written = (template, &*text.text, text.unknown_places());
+                texts.entry(written).or_insert(text);
                 continue;
             }
             _ => continue,
@@ -289,10 +309,13 @@ fn mentioned(import: &Import<'_>, found: &Found, groups: &[&Resource]) -> Vec<Id
         if !import.budget.looks(1 + (items.len() + members.len()) / 8, value.at) {
             break;
         }
-        open.extend(items.iter().chain(members.iter().map(|(_, value)| value)));
+        let inside = items.iter().chain(members.iter().map(|(_, value)| value));
+        open.extend(inside.map(|value| (template, value)));
     }
-    let ids = texts.into_values().map(Identity::meant_by);
-    ids.filter(|id| id.kind() == Some(IP_GROUP)).collect()
+    let ids = texts
+        .into_iter()
+        .map(|((template, ..), text)| (template, Identity::meant_by(text)));
+    ids.filter(|(_, id)| id.kind() == Some(IP_GROUP)).collect()
 }
 
 /// An address, a prefix or a range.

@@ -10,6 +10,8 @@ use std::collections::{HashMap, HashSet};
 const NAMED: &str = "one is where the template is deployed, the other in a resource group or subscription that a deployment of the \
                      template names";
 
+const BOTH: &str = "the template refers to one of this name with a resource group or subscription and to one without";
+
 const SEVERAL: &str = "the files say several resource groups or subscriptions for this name";
 
 /// Places that the files say: subscriptions and resource groups. Where a template is deployed is the place that they say for a thing
@@ -20,6 +22,8 @@ pub(super) struct Places {
     /// What the deployments of a template name, by its number: whoever says where a thing goes means another place than where the
     /// template is deployed, or that one by chance.
     named: HashMap<u32, [HashSet<Word>; 2]>,
+    /// Of which names a template refers to one where it is deployed and to one of a place that it says: they are two, or one by chance.
+    both: HashMap<Vec<Word>, [bool; 2]>,
 }
 
 /// The places that the files say for things of one name.
@@ -52,6 +56,26 @@ impl Places {
         self
     }
 
+    /// With what references say, each of the template of this number.
+    pub fn referred(mut self, references: impl IntoIterator<Item = (u32, Identity)>) -> Self {
+        let mut ways: HashMap<(u32, Vec<Word>), [[bool; 2]; 2]> = HashMap::new();
+        for (template, id) in references {
+            let way = ways.entry((template, id.names().to_vec())).or_default();
+            for (part, [here, said]) in id.parts().into_iter().zip(way) {
+                *here |= matches!(part, Part::Here(_));
+                *said |= part.is_known();
+            }
+        }
+        for ((_, names), way) in ways {
+            let both = way.map(|[here, said]| here && said);
+            if both != [false; 2] {
+                let known = self.both.entry(names).or_default();
+                known.iter_mut().zip(both).for_each(|(known, both)| *known |= both);
+            }
+        }
+        self
+    }
+
     /// Takes note of a place that the files say, be it in a reference.
     fn mention(&mut self, id: &Identity) {
         let parts = id.parts();
@@ -75,6 +99,7 @@ impl Places {
     pub fn why_open(&self, one: &Identity, other: &Identity) -> Option<&'static str> {
         let mentions = self.mentions.get(other.names());
         let several = mentions.map_or([false; 2], |mentions| mentions.several);
+        let both = self.both.get(other.names()).copied().unwrap_or_default();
         let mut parts = one.parts().into_iter().zip(other.parts()).zip(several).enumerate();
         parts.find_map(|(index, ((one, other), several))| {
             let (template, word) = match (one, other) {
@@ -84,6 +109,7 @@ impl Places {
             let named = self.named.get(template);
             match word.is_known() {
                 true if named.is_some_and(|named| named[index].contains(word)) => Some(NAMED),
+                true if both[index] => Some(BOTH),
                 true if several => Some(SEVERAL),
                 _ => None,
             }

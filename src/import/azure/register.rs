@@ -8,7 +8,14 @@ use crate::import::{
     arm::Resource,
     ids::{Same, Word},
 };
-use std::collections::{HashMap, HashSet};
+use crate::import::{budget::Budget, value::Place as At};
+use std::{
+    cell::Cell,
+    collections::{HashMap, HashSet},
+};
+
+/// Most steps that looks take, more than an import has.
+const MOST_LOOKS: usize = 1_000_000;
 
 /// Most things among which the one that is meant is looked for; of more, none is.
 pub(super) const MOST_ALIKE: usize = 100;
@@ -27,6 +34,8 @@ pub(super) struct Register {
     /// Those of which the name is not known.
     in_doubt: Vec<usize>,
     places: Places,
+    /// What looks have taken that were not paid yet, in steps. Of what is beyond them nothing is known, and the import fails.
+    looked: Cell<usize>,
 }
 
 /// Which thing an identity means.
@@ -57,6 +66,11 @@ impl Register {
         let part = usize::from(id.known_parts() < 2);
         self.by_name.entry(id.names().to_vec()).or_default()[part].push(place);
         self.exact.entry(id.exact()).or_insert(place);
+    }
+
+    /// Pays for the looks so far.
+    pub fn pay(&self, budget: &Budget) {
+        budget.looks(self.looked.take(), At::default());
     }
 
     /// Whether two are the same, by all that the files say.
@@ -113,10 +127,17 @@ impl Register {
         holds: &impl Fn(&Identity) -> bool,
         mut places: impl Iterator<Item = usize>,
     ) -> Meant {
-        let things = places.by_ref().take(MOST_ALIKE).map(|place| &self.things[place]);
+        let things = places.by_ref().take(MOST_ALIKE).map_while(|place| {
+            let (other, thing) = &self.things[place];
+            self.looked.set(self.looked.get() + 1 + id.weight() + other.weight());
+            (self.looked.get() <= MOST_LOOKS).then_some((other, thing))
+        });
         let same = things.map(|(other, thing)| (self.same(other, id), other, *thing));
         let mut same = same.filter(|(same, other, _)| *same != Same::No && holds(other));
         let (first, second) = (same.next(), same.next());
+        if self.looked.get() > MOST_LOOKS {
+            return Meant::Several;
+        }
         match (first, second.is_some() || places.next().is_some()) {
             (None, false) => Meant::None,
             (Some((Same::Yes, _, thing)), false) => Meant::One(thing),
@@ -132,10 +153,14 @@ impl Register {
 /// Resources that are one and the same, in the order of the first of each, with all that is known of them. What is written
 /// without a place is the one of its name that has one, if there is only one in other files, or other templates of one: a template says
 /// of its own that they are two by saying another place of each. What else the files say is in `places`.
-pub(super) fn distinct<'r>(resources: &[&'r Resource], places: &Places) -> Vec<(Identity, Vec<&'r Resource>)> {
+pub(super) fn distinct<'r>(
+    budget: &Budget,
+    resources: &[&'r Resource],
+    places: &Places,
+) -> Vec<(Identity, Vec<&'r Resource>)> {
     let ids: Vec<Identity> = resources.iter().map(|one| Identity::of(one)).collect();
     let sources: Vec<_> = resources.iter().map(|one| one.target.template).collect();
-    let first = firsts(&ids, &sources, places);
+    let first = firsts(budget, &ids, &sources, places);
     let mut made: Vec<(Identity, Vec<&Resource>)> = Vec::new();
     let mut places: HashMap<usize, usize> = HashMap::new();
     for ((resource, id), first) in resources.iter().zip(ids).zip(first) {
@@ -154,7 +179,7 @@ pub(super) fn distinct<'r>(resources: &[&'r Resource], places: &Places) -> Vec<(
 }
 
 /// For each identity the one that stands for it.
-fn firsts(ids: &[Identity], sources: &[u32], places: &Places) -> Vec<usize> {
+fn firsts(budget: &Budget, ids: &[Identity], sources: &[u32], places: &Places) -> Vec<usize> {
     let mut order: Vec<usize> = (0..ids.len()).collect();
     order.sort_by_key(|index| (2 - ids[*index].known_parts(), *index));
     let mut register = Register::at(places.clone().mentioned(ids));
@@ -167,6 +192,7 @@ fn firsts(ids: &[Identity], sources: &[u32], places: &Places) -> Vec<usize> {
             Meant::None | Meant::Perhaps(..) | Meant::Several => register.add(&ids[index], index),
         }
     }
+    register.pay(budget);
     same
 }
 
@@ -235,6 +261,7 @@ mod tests {
         assert_eq!(register.meant(&at("rg", "x")), Meant::Several);
         assert_eq!(
             firsts(
+                &Budget::default(),
                 &[placed(&stand_in("rg")), placed(&stand_in("rg"))],
                 &[0, 1],
                 &Places::default()
@@ -265,6 +292,7 @@ mod tests {
         let name = Identity::referred("x");
         assert_eq!(
             firsts(
+                &Budget::default(),
                 &[name.clone(), at("a", "x"), name.clone()],
                 &[0, 1, 2],
                 &Places::default()
@@ -272,7 +300,12 @@ mod tests {
             [1, 1, 1]
         );
         assert_eq!(
-            firsts(&[name, at("a", "x"), at("b", "x")], &[0, 1, 2], &Places::default()),
+            firsts(
+                &Budget::default(),
+                &[name, at("a", "x"), at("b", "x")],
+                &[0, 1, 2],
+                &Places::default()
+            ),
             [0, 1, 2]
         );
     }

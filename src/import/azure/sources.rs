@@ -16,6 +16,7 @@ use super::{
 };
 use crate::import::{
     arm::Resource,
+    budget::Budget,
     ids::Word,
     model::Origin,
     path::Path,
@@ -124,7 +125,11 @@ impl Sources {
         };
         let mut sources = Self::default();
         let places = Places::named(resources);
-        sources.policies(&of_kind(&[POLICY]), places.clone().mentioned(&mentioned(resources)));
+        let of_policies = places
+            .clone()
+            .mentioned(&mentions::all(resources))
+            .referred(mentions::bases(resources));
+        sources.policies(import, &of_kind(&[POLICY]), of_policies);
         let alone = resources.iter().all(|one| one.kind == FIREWALL) && bare.is_empty();
         sources.firewalls(import, &of_kind(&[FIREWALL]), alone, places);
         sources.loose(import, resources);
@@ -139,11 +144,25 @@ impl Sources {
         sources
     }
 
+    /// Pays for what was looked up.
+    pub fn pay(&self, budget: &Budget) {
+        self.policies.pay(budget);
+        self.firewalls.pay(budget);
+    }
+
     /// The policy or the classic firewall that an id, or a name, means.
     pub fn meant(&self, id: &Identity) -> Meant {
         match self.policies.meant(id) {
             Meant::None => self.firewalls.meant(id),
             meant => meant,
+        }
+    }
+
+    /// Whether the policy or the firewall that this resource refers to is there.
+    pub fn hold(&self, resource: &Resource) -> bool {
+        match (resource.kind.as_str(), self.meant(&Identity::of(resource))) {
+            (POLICY | FIREWALL, Meant::One(place)) => !self.all[place].bodies.is_empty(),
+            _ => false,
         }
     }
 
@@ -210,8 +229,8 @@ impl Sources {
     }
 
     /// Policies; those of one identity become one.
-    fn policies(&mut self, resources: &[&Resource], places: Places) {
-        let distinct = distinct(resources, &places);
+    fn policies(&mut self, import: &Import<'_>, resources: &[&Resource], places: Places) {
+        let distinct = distinct(import.budget, resources, &places);
         self.policies = Register::at(places);
         for (id, members) in distinct {
             let place = self.push_policy(&id, NO_NAME, origin(members[0]));
@@ -221,7 +240,7 @@ impl Sources {
 
     /// Firewalls with rules of their own. One with a policy has none that count; one without either counts if it is `alone`.
     fn firewalls(&mut self, import: &Import<'_>, resources: &[&Resource], alone: bool, places: Places) {
-        let distinct = distinct(resources, &places);
+        let distinct = distinct(import.budget, resources, &places);
         self.firewalls = Register::at(places);
         for (id, members) in distinct {
             let groups: Vec<GroupSource> = members
@@ -352,25 +371,6 @@ impl Sources {
     }
 }
 
-/// The policies that resources are, are of, or refer to.
-fn mentioned(resources: &[&Resource]) -> Vec<Identity> {
-    let of = |resource: &&Resource| {
-        let id = Identity::of(resource);
-        let own = match resource.kind.as_str() {
-            POLICY => Some(id),
-            GROUP | OLD_GROUP => Some(id.parent()),
-            _ => None,
-        };
-        let referred = ["basePolicy", "firewallPolicy"].map(|key| property(&resource.body, key).map(base));
-        let referred = referred.into_iter().filter_map(|base| match base {
-            Some(Base::Named(id)) => Some(id),
-            _ => None,
-        });
-        own.into_iter().chain(referred).collect::<Vec<_>>()
-    };
-    resources.iter().flat_map(of).collect()
-}
-
 fn stray(group: GroupSource) -> GroupSource {
     let void = Some("which policy it is of is not known".to_owned());
     GroupSource { void, ..group }
@@ -386,3 +386,4 @@ fn no_group(collections: Vec<(Value, Shape, Origin)>) -> GroupSource {
 
 mod attach;
 mod loose;
+mod mentions;

@@ -5,7 +5,7 @@ use crate::import::{
     azure::{
         base::Base,
         fields::located,
-        sources::{Body, Sources},
+        sources::{Body, Source, Sources},
     },
     model::Origin,
 };
@@ -50,6 +50,16 @@ impl Gather<'_> {
         chain.reverse();
         chain
     }
+}
+
+/// Whether a parent of a policy is missing, in part or as a whole.
+pub(super) fn lacks_one(sources: &Sources, source: &Source) -> bool {
+    let is_there = |body: &Body| match (&body.base, meant(sources, &body.base)) {
+        (Base::None, _) => true,
+        (_, Some(parent)) => sources.why_not_whole(parent).is_none(),
+        (_, None) => false,
+    };
+    !source.bodies.iter().all(is_there)
 }
 
 fn of_base(body: &Body) -> Origin {

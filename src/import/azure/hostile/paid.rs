@@ -114,3 +114,33 @@ fn objects_within_objects_are_dearer_than_other_values() {
     let (_, faults) = taken(template("", &many(object, one)));
     assert!(faults[0].found.contains("more than 900000 values"), "{faults:?}");
 }
+
+#[test]
+fn what_may_be_meant_is_paid_for_each_time_that_it_is_looked_for() {
+    let looped = |kind: &str, count: usize, fields: &str| {
+        let copy = format!("\"copy\": {{\"name\": \"l\", \"count\": {count}}}");
+        format!("{{\"type\": \"Microsoft.Network/{kind}\", {copy}, {fields}}}")
+    };
+    let rest = "'-',parameters('p'),".repeat(20);
+    let id = format!("resourceId('Microsoft.Network/firewallPolicies', concat('px-',{rest}'x'))");
+    let variables = format!("\"id\": \"[{id}]\", \"group\": \"[concat('px-',{rest}'x/g')]\"");
+    let policies = format!("\"name\": \"[concat('p',copyIndex(),{rest}'x')]\"");
+    let policies = looped("firewallPolicies", 99, &policies);
+    let with = |kind: &str, fields: &str, count: usize| {
+        let parameters = "\"parameters\": {\"p\": {\"type\": \"string\"}}";
+        let resources = format!("{policies},{}", looped(kind, count, fields));
+        format!(
+            "{{\"contentVersion\": \"1\", {parameters}, \"variables\": {{{variables}}}, \"resources\": [{resources}]}}"
+        )
+    };
+    let user = "\"name\": \"f\", \"properties\": {\"firewallPolicy\": {\"id\": \"[variables('id')]\"}}";
+    let group = "\"name\": \"[variables('group')]\", \"properties\": {\"priority\": 200}";
+    for (kind, fields) in [
+        ("azureFirewalls", user),
+        ("firewallPolicies/ruleCollectionGroups", group),
+    ] {
+        let [few, many] = [10, 40].map(|count| steps(with(kind, fields, count)));
+        assert!(many - few >= 30 * 99 * 5, "{kind}: {few}, {many}");
+        assert_eq!(steps(with(kind, fields, 9_999)), u64::MAX, "{kind}");
+    }
+}

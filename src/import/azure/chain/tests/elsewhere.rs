@@ -174,3 +174,66 @@ fn the_place_of_a_printed_ip_group_is_one_that_the_files_say() {
         assert_eq!(rules(&file("Allow", &reference)), ["g/c/r absent"], "{reference}");
     }
 }
+
+#[test]
+fn a_template_that_refers_to_a_name_with_and_without_a_resource_group_means_two() {
+    const TWO: &str = "with a resource group or subscription and to one without";
+    let [here, there_too] = [own("ipGroups", "i"), there("ipGroups", "i")];
+    let file = |action: &str| {
+        let groups = [from("p/g", "Deny", &here), from("p/h", action, &there_too)];
+        template(json!([
+            ip_group("10.1.0.0/16"),
+            policy("p", json!({})),
+            groups[0],
+            groups[1]
+        ]))
+    };
+    stops(&[file("Deny")], TWO);
+    assert_eq!(rules(&[file("Allow")]), ["g/c/r carried", "h/c/r absent"]);
+    // Two templates may say it each in its own way, and so may one all through.
+    let one = template(json!([
+        ip_group("10.1.0.0/16"),
+        policy("p", json!({})),
+        from("p/g", "Deny", &here)
+    ]));
+    let other = template(json!([from("p/h", "Deny", &there_too)]));
+    assert_eq!(rules(&[one, other]), ["g/c/r carried", "h/c/r carried"]);
+    let all = json!([
+        ip_group("10.1.0.0/16"),
+        policy("p", json!({})),
+        from("p/g", "Deny", &there_too)
+    ]);
+    assert_eq!(rules(&[template(all)]), ["g/c/r carried"]);
+    let second = with(firewall(&there("firewallPolicies", "p")), "name", json!("f2"));
+    let firewalls = json!([
+        policy("p", json!({})),
+        group("p/g", "Deny"),
+        firewall(&own("firewallPolicies", "p")),
+        second
+    ]);
+    stops(&[template(firewalls)], TWO);
+}
+
+#[test]
+fn what_the_files_deploy_needs_no_word_where_a_template_refers_to_it() {
+    let refers = |kind: &str, name: &str| {
+        let mut one = existing(resource(kind, name, json!(null)));
+        one.as_object_mut().unwrap().remove("properties");
+        one
+    };
+    let file = |beside: Value| {
+        let of_module = json!([
+            refers("firewallPolicies", "p"),
+            refers("ipGroups", "i"),
+            from("p/g", "Deny", &own("ipGroups", "i"))
+        ]);
+        let module = json!({"type": "Microsoft.Resources/deployments", "name": "g", "properties": {
+            "expressionEvaluationOptions": {"scope": "inner"}, "template": template(of_module)}});
+        template(json!([beside, ip_group("10.0.0.0/8"), module]))
+    };
+    let all = told(&[file(policy("p", json!({})))]).unwrap();
+    assert_eq!(all.iter().filter(|one| one.starts_with("p ")).count(), 1, "{all:?}");
+    assert_eq!(all.iter().filter(|one| one.starts_with("i ")).count(), 1, "{all:?}");
+    let all = told(&[file(json!({"type": "x/y", "name": "p"}))]).unwrap();
+    assert!(all.contains(&"p absent".to_owned()), "{all:?}");
+}

@@ -141,6 +141,25 @@ fn what_another_firewall_s_policy_denies_is_not_lost() {
     };
     stops(&[both("Deny")], "a firewall of the files uses it, another uses `p`");
     assert_eq!(rules(&[both("Allow")]), ["g/c/r carried", "g/c/r absent"]);
+    // What a parent denies that is not in the files, or of which only groups are.
+    let child = |beside: Value| {
+        let all = json!([
+            policy("p", json!({})),
+            group("p/g", "Allow"),
+            policy("q", base("[resourceId('Microsoft.Network/firewallPolicies', 'base')]")),
+            fw("a", "p"),
+            fw("b", "q"),
+            beside
+        ]);
+        template(all)
+    };
+    for beside in [json!({"type": "x/y", "name": "z"}), group("base/g", "Allow")] {
+        stops(
+            &[child(beside)],
+            "its parent, of which not all is in the files, may deny",
+        );
+    }
+    assert_eq!(rules(&[child(policy("base", json!({})))]), ["g/c/r carried"]);
     let file = [("0.json".to_owned(), both("Deny").to_string().into_bytes())];
     let named = Options {
         policy: Some("p".into()),

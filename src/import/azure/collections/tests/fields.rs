@@ -70,12 +70,12 @@ fn what_may_hold_rules_beside_what_is_read_of_a_group_or_a_collection_stops_the_
         with(filter("Allow"), &json!({"ruleConditions": deny})),
         &application(&json!({"targetFqdns": ["a.com"]})),
     );
-    let imported = import(&twice, false).unwrap();
-    let (outcome, notes) = outcome(&imported, "g/c");
-    assert_eq!(outcome, Outcome::Absent);
+    let faults = import(&twice, false).unwrap_err();
     assert!(
-        notes.contains("`ruleConditions` of its collection is not read"),
-        "{notes}"
+        faults[0]
+            .found
+            .contains("`ruleConditions` of its collection is not read"),
+        "{faults:?}"
     );
 }
 
