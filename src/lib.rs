@@ -41,6 +41,9 @@ mod nets;
 pub mod policy;
 mod printable;
 pub mod proof;
+#[cfg(test)]
+#[path = "../tests/support/rules.rs"]
+mod rules;
 mod seeded;
 pub mod snapshot;
 mod stripe;

@@ -1,24 +1,15 @@
 //! Which rules are tried without: those that may sway an attempt, and not every rule of the policy.
 
 use super::*;
-use crate::config;
+use crate::{config, rules::network_rules};
 
 /// Network rules, each of a collection of its own, before an application rule for `*.contoso.test`.
 fn compiled(rules: &[(&str, &str, &str)]) -> CompiledPolicy {
-    let mut text = String::from(
-        "explicit_network_rules = true\n[[application_rule_collection]]\nname = \"web\"\npriority = 100\naction = \"Allow\"\n\
-         [[application_rule_collection.rule]]\nname = \"r\"\nsource_addresses = [\"*\"]\n\
-         destination_fqdns = [\"*.contoso.test\"]\n",
-    );
-    for (at, (name, action, to)) in rules.iter().enumerate() {
-        text += &format!(
-            "[[network_rule_collection]]\nname = \"{name}\"\npriority = {}\naction = \"{action}\"\n\
-             [[network_rule_collection.rule]]\nname = \"r\"\nprotocols = [\"TCP\"]\nsource_addresses = [\"*\"]\n\
-             destination_ports = [\"443\"]\n{to}\n",
-            100 + at
-        );
-    }
-    CompiledPolicy::new(config::from_text("p.toml", &text).expect("it loads").policy)
+    CompiledPolicy::new(
+        config::from_text("p.toml", &network_rules(rules))
+            .expect("it loads")
+            .policy,
+    )
 }
 
 /// Collections of the rules that may sway the only attempt.

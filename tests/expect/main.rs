@@ -2,6 +2,8 @@
 
 mod addresses;
 mod mutants;
+#[path = "../support/rules.rs"]
+mod rules;
 mod sways;
 
 use egret::{

@@ -1,23 +1,12 @@
 //! Rules that decide no attempt and without which one would be decided otherwise, or could not be told.
 
-use super::*;
+use super::{rules::network_rules, *};
 
 /// Network rules in this order, each of a collection of its own, before an application rule for `*.contoso.test`.
 fn policy(rules: &[(&str, &str, &str)]) -> Policy {
-    let mut text = String::from(
-        "explicit_network_rules = true\n[[application_rule_collection]]\nname = \"web\"\npriority = 100\naction = \"Allow\"\n\
-         [[application_rule_collection.rule]]\nname = \"r\"\nsource_addresses = [\"*\"]\n\
-         destination_fqdns = [\"*.contoso.test\"]\n",
-    );
-    for (at, (name, action, to)) in rules.iter().enumerate() {
-        text += &format!(
-            "[[network_rule_collection]]\nname = \"{name}\"\npriority = {}\naction = \"{action}\"\n\
-             [[network_rule_collection.rule]]\nname = \"r\"\nprotocols = [\"TCP\"]\nsource_addresses = [\"*\"]\n\
-             destination_ports = [\"443\"]\n{to}\n",
-            100 + at
-        );
-    }
-    config::from_text("p.toml", &text).expect("it loads").policy
+    config::from_text("p.toml", &network_rules(rules))
+        .expect("it loads")
+        .policy
 }
 
 const BY_NAME: &str = "destination_fqdns = [\"sql.contoso.test\"]";

@@ -1,7 +1,8 @@
 //! Each attempt that was decided has a row of it, and each row says of which attempt it is.
 
-use crate::audited::{ask, builder, decisions, of, origin};
+use crate::audited::{self, ask, builder, origin};
 use crate::far::{BlackHole, Origin};
+use crate::rows::{QUARANTINE, decisions, of};
 use crate::tables::faults;
 use crate::world::{World, until};
 use egret::lab::client::{Hello, Wire};
@@ -221,11 +222,8 @@ async fn what_lists_say_of_a_connect_and_of_the_first_request_behind_it_is_told_
     // Where TLS may be spoken too, the connection of the CONNECT is not that of the request.
     let either = "{ type = \"Https\", port = 80 }, { type = \"Https\", port = 443 }";
     for protocols in ["{ type = \"Https\", port = 443 }", either] {
-        let world = builder(&origin.address.to_string(), &lists);
-        let world = world.policy(&format!(
-            "{lists}{}",
-            crate::audited::POLICY.replace("{ type = \"Https\", port = 443 }", protocols)
-        ));
+        let apps = audited::POLICY.replace("{ type = \"Https\", port = 443 }", protocols);
+        let world = builder(&origin.address.to_string(), "").policy(&format!("{lists}{QUARANTINE}{apps}"));
         let world = world.start().await;
         let hits = || world.rows("AZFWThreatIntel").len();
         let mut tunnel = world.client().connect("moved.example.com:80").await.unwrap();

@@ -1,6 +1,7 @@
 //! What audit mode lets through, and what a list in mode `Alert` lets pass: each attempt is told as such, whatever becomes of it.
 
 use crate::far::{Origin, nobody};
+use crate::rows::{QUARANTINE, decisions, of};
 use crate::tables::faults;
 use crate::world::{Builder, World, until};
 use egret::lab::client::Wire;
@@ -11,18 +12,8 @@ use std::sync::{Arc, atomic::AtomicUsize, atomic::Ordering::SeqCst};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-/// A denied network that a name leads to which an application rule allows.
+/// Names that an application rule allows, behind the denied network.
 pub(crate) const POLICY: &str = r#"
-[[network_rule_collection]]
-name = "forbidden"
-priority = 100
-action = "Deny"
-  [[network_rule_collection.rule]]
-  name = "quarantine"
-  protocols = ["Any"]
-  source_addresses = ["*"]
-  destination_addresses = ["198.51.100.128/25"]
-  destination_ports = ["*"]
 [[application_rule_collection]]
 name = "apps"
 priority = 100
@@ -38,20 +29,10 @@ action = "Allow"
 pub(crate) fn builder(to: &str, more: &str) -> Builder {
     World::builder()
         .key("mode = \"audit\"\nexplicit_network_rules = true")
-        .policy(&format!("{more}{POLICY}"))
+        .policy(&format!("{more}{QUARANTINE}{POLICY}"))
         .record("www.example.com A 198.51.100.7")
         .record("moved.example.com A 198.51.100.200")
         .config(&format!("[[dial.override]]\nfrom = \"0.0.0.0/0:*\"\nto = \"{to}\""))
-}
-
-pub(crate) fn of<'a>(row: &'a Value, column: &str) -> &'a Value {
-    &row["properties"][column]
-}
-
-/// The rows of decisions so far: of either table.
-pub(crate) fn decisions(world: &World) -> Vec<Value> {
-    let decided = |row: &Value| row["category"] == "AZFWApplicationRule" || row["category"] == "AZFWNetworkRule";
-    world.log.rows().into_iter().filter(decided).collect()
 }
 
 #[tokio::test]
@@ -292,7 +273,7 @@ async fn flipping(test: &str, mode: &str, origin: &Origin) -> World {
     let to = origin.address;
     World::builder()
         .key(&format!("mode = \"{mode}\"\nexplicit_network_rules = true"))
-        .policy(&format!("{lists}{POLICY}"))
+        .policy(&format!("{lists}{QUARANTINE}{POLICY}"))
         .config(&format!("[[dial.override]]\nfrom = \"0.0.0.0/0:*\"\nto = \"{to}\""))
         .start()
         .await

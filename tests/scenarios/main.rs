@@ -29,6 +29,7 @@ mod recorded;
 mod records;
 mod reload;
 mod requests;
+mod rows;
 mod sink;
 mod tables;
 mod tags;

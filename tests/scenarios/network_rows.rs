@@ -1,23 +1,14 @@
 //! `DestinationIp` of a row of network rules: where it was connected to, or the address that a denial is about.
 
 use crate::far::{Origin, nobody};
+use crate::rows::{QUARANTINE, of};
 use crate::tables::faults;
 use crate::world::{Builder, World, until};
 use egret::lab::client::Hello;
 use serde_json::{Value, json};
 
-/// Names that a rule allows, one network that another one denies, and an application rule.
+/// Names that a rule allows, and an application rule.
 const POLICY: &str = r#"
-[[network_rule_collection]]
-name = "forbidden"
-priority = 100
-action = "Deny"
-  [[network_rule_collection.rule]]
-  name = "quarantine"
-  protocols = ["TCP"]
-  source_addresses = ["*"]
-  destination_addresses = ["198.51.100.128/25"]
-  destination_ports = ["*"]
 [[network_rule_collection]]
 name = "allowed"
 priority = 200
@@ -43,7 +34,7 @@ fn builder(echo: &Origin, dead: &str) -> Builder {
     let (to, dead_end) = (echo.address, nobody());
     World::builder()
         .key("explicit_network_rules = true")
-        .policy(POLICY)
+        .policy(&format!("{QUARANTINE}{POLICY}"))
         .record("db.example.com A 198.51.100.7")
         .record("half.example.com A 198.51.100.7")
         .record("half.example.com A 198.51.100.9")
@@ -55,10 +46,6 @@ fn builder(echo: &Origin, dead: &str) -> Builder {
             "[[dial.override]]\nfrom = \"{dead}:*\"\nto = \"{dead_end}\"\n[[dial.override]]\nfrom = \"0.0.0.0/0:*\"\nto = \"{to}\"\n\
              [proxy]\nsni_mismatch = \"decide\""
         ))
-}
-
-fn of<'a>(row: &'a Value, column: &str) -> &'a Value {
-    &row["properties"][column]
 }
 
 /// The latest row of network rules.

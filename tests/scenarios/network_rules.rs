@@ -1,6 +1,7 @@
 //! `explicit_network_rules = true`: network rules judge what comes to the proxy port, before application rules.
 
 use crate::far::Origin;
+use crate::rows::of;
 use crate::sink::Sink;
 use crate::tables::faults;
 use crate::world::{Builder, World, until};
@@ -78,10 +79,6 @@ pub(crate) fn world(to: &str) -> Builder {
         .config(&format!(
             "[[dial.override]]\nfrom = \"0.0.0.0/0:*\"\nto = \"{to}\"\n[[dial.override]]\nfrom = \"[::]/0:*\"\nto = \"{to}\""
         ))
-}
-
-fn of<'a>(row: &'a Value, column: &str) -> &'a Value {
-    &row["properties"][column]
 }
 
 /// The only row of a decision, which is one of network rules with exactly Azure's columns.

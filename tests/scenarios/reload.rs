@@ -1,12 +1,12 @@
 //! Reload and drain: what changes, what stays, and that every row says under which policy it was decided.
 
 use crate::far::{Origin, page};
+use crate::rows::of;
 use crate::sink::Sink;
 use crate::world::{POLICY, World, until};
 use egret::gateway::ReloadError;
 use egret::lab::client::{Client, Ended, Hello};
 use egret::metrics::Metric;
-use serde_json::Value;
 use std::collections::BTreeMap;
 use std::net::TcpStream as StdStream;
 use std::sync::Arc;
@@ -43,10 +43,6 @@ impl World {
         let gateway = self.gateway.clone();
         tokio::task::spawn_blocking(move || gateway.drain(limit))
     }
-}
-
-fn of<'a>(row: &'a Value, column: &str) -> &'a Value {
-    &row["properties"][column]
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! Threat intelligence: known-bad names before they are looked up, known-bad addresses before they are dialled.
 
 use crate::far::Origin;
+use crate::rows::of;
 use crate::sink::Sink;
 use crate::tables::faults;
 use crate::world::{Builder, POLICY, World, until};
@@ -26,10 +27,6 @@ pub(crate) fn policy(test: &str, mode: &str) -> String {
         "[threat_intelligence]\nmode = \"{mode}\"\nfiles = [{path:?}]\n\
          allowlist = {{ ip_addresses = [\"198.51.100.5\"], fqdns = [\"fine.c2.openai.example.com\"] }}\n{POLICY}"
     )
-}
-
-fn of<'a>(row: &'a Value, column: &str) -> &'a Value {
-    &row["properties"][column]
 }
 
 pub(crate) async fn world(test: &str, mode: &str, to: &str) -> World {
