@@ -96,6 +96,10 @@ impl Register {
 
     /// The same among those of which this holds.
     fn meant_among(&self, id: &Identity, holds: impl Fn(&Identity) -> bool) -> Meant {
+        self.looked.set(self.looked.get() + id.weight());
+        if self.looked.get() > MOST_LOOKS {
+            return Meant::Several;
+        }
         let exact = self.exact.get(&id.exact()).map(|place| &self.things[*place]);
         if let Some((other, thing)) = exact
             && other.same(id) == Same::Yes
