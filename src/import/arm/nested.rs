@@ -87,6 +87,9 @@ impl<'v> Nested<'v> {
         };
         let mut scope = Scope::new(on.scope.budget, self.template.clone(), given);
         scope.here = here;
+        if let Some(raw) = self.parameters {
+            scope.give_alike(on, raw, env)?;
+        }
         Ok(scope)
     }
 }
@@ -97,7 +100,7 @@ pub(super) fn place(
     raw: &Value,
     env: Option<&Env<'_>>,
 ) -> Result<(Option<Value>, Option<Value>), Exhausted> {
-    let said = |key: &str| raw.get(key).map(|raw| Ok(bounded(on.value(raw, env)?))).transpose();
+    let said = |key: &str| raw.get(key).map(|raw| Ok(bounded(on.name(raw, env)?))).transpose();
     Ok((said("subscriptionId")?, said("resourceGroup")?))
 }
 

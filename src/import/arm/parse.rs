@@ -41,6 +41,12 @@ impl Expression {
         }
     }
 
+    /// Whatever it is given, it is never null where a text belongs.
+    pub fn is_never_null(&self) -> bool {
+        const MAKE_TEXT: [&str; 7] = ["concat", "format", "replace", "substring", "toLower", "toUpper", "trim"];
+        matches!(self, Self::Call(name, _) if MAKE_TEXT.iter().any(|one| name.eq_ignore_ascii_case(one)))
+    }
+
     fn parts(&self) -> Vec<&Self> {
         match self {
             Self::Text(_) | Self::Int(_) => Vec::new(),

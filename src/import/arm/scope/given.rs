@@ -1,14 +1,16 @@
-//! Values that a whole file is given from outside.
+//! Values that a whole file is given from outside, and a nested deployment by the template around it.
 
-use super::Scope;
+use super::{Env, Scope};
 use crate::import::{
     arm::{
         Budget, Exhausted, allowed,
+        eval::Evaluator,
         parameters::{Given, as_declared},
+        parse::{Written, written},
         parts,
     },
     json::shown,
-    value::Value,
+    value::{Kind, Value},
 };
 
 impl<'a> Scope<'a> {
@@ -26,6 +28,48 @@ impl<'a> Scope<'a> {
             is_file: true,
             ..Self::new(budget, template, values)
         }
+    }
+
+    /// What it is given for a text and is not known at all (`raw`, of the template that `on` works out) stands for itself there: it is
+    /// the same in every deployment that is given it.
+    pub fn give_alike(&mut self, on: Evaluator<'_>, raw: &Value, env: Option<&Env<'_>>) -> Result<(), Exhausted> {
+        let entries = raw.as_object().map_or(&[][..], |object| &object.entries);
+        let mut made = Vec::new();
+        for (name, entry) in entries {
+            self.budget.steps(1 + name.len() / 32, entry.at)?;
+            let name = name.to_ascii_lowercase();
+            let given = self.given.as_ref().ok().and_then(|given| given.get(&name));
+            if !given.is_some_and(|given| matches!(given.kind, Kind::Unknown(_))) {
+                continue;
+            }
+            if let Some(raw) = entry.written("value")
+                && self.is_text(&name, raw)?
+            {
+                made.push((name, on.name(raw, env)?));
+            }
+        }
+        if let Ok(given) = &mut self.given {
+            given.extend(made);
+        }
+        Ok(())
+    }
+
+    /// Whether a parameter certainly is a text that is given as `raw`. Of null its default may be taken.
+    fn is_text(&self, name: &str, raw: &Value) -> Result<bool, Exhausted> {
+        let Some(section) = self.section("parameters") else {
+            return Ok(false);
+        };
+        let Some(definition) = self.budget.member(section, name, raw.at)? else {
+            return Ok(false);
+        };
+        let declared = self.declared(definition)?;
+        if declared.kind.as_deref() != Some("string") || declared.nullable {
+            return Ok(false);
+        }
+        let text = raw.as_str().unwrap_or_default();
+        self.budget.steps(text.len() / 16, raw.at)?;
+        let never_null = || matches!(written(text), Some(Written::Expression(one)) if one.is_never_null());
+        Ok(definition.written("defaultValue").is_none() || never_null())
     }
 
     /// A value of its type, with its elements and members as theirs have them.

@@ -250,3 +250,87 @@ fn what_stands_beside_the_template_of_a_deployment_is_not_passed_over() {
     let file = template(json!([policy("p", json!({})), group("p/all", "Allow"), deployment]));
     assert_eq!(rules(&[file]), ["all/c/r carried", "g/c/r carried"]);
 }
+
+/// A module with a parameter `n` of this definition, which is given so.
+fn module(name: &str, n: &Value, given: &str, resources: Value) -> Value {
+    let template = json!({"contentVersion": "1", "parameters": {"n": n}, "resources": resources,
+        "outputs": {"name": {"type": "string", "value": "[parameters('n')]"}}});
+    json!({"type": "Microsoft.Resources/deployments", "name": name, "properties": {"template": template,
+        "expressionEvaluationOptions": {"scope": "inner"}, "parameters": {"n": {"value": given}}}})
+}
+
+/// A template with an object, a list and a boolean of which nothing is known.
+fn of_objects(resources: Value) -> Value {
+    json!({"contentVersion": "1", "resources": resources, "parameters":
+        {"cfg": {"type": "object"}, "names": {"type": "array"}, "b": {"type": "bool"}}})
+}
+
+#[test]
+fn a_name_that_is_not_known_at_all_is_one_in_all_modules_that_are_given_it() {
+    let n = json!({"type": "string"});
+    let pol = |n: &Value, given: &str| module("pol", n, given, json!([policy("[parameters('n')]", json!({}))]));
+    let grp = |n: &Value, given: &str| {
+        let group = group("[format('{0}/g', parameters('n'))]", "Allow");
+        module("grp", n, given, json!([group]))
+    };
+    let told = |policy: Value, group: Value| rules(&[of_objects(json!([policy, group]))]);
+    let output = "[reference(resourceId('Microsoft.Resources/deployments', 'pol')).outputs.name.value]";
+    for given in [
+        "[parameters('cfg').name]",
+        "[format('afwp-{0}', parameters('cfg').env)]",
+        "[toLower(parameters('cfg').name)]",
+        "[parameters('names')[0]]",
+        "[if(parameters('b'), 'x', 'y')]",
+    ] {
+        assert_eq!(told(pol(&n, given), grp(&n, given)), ["g/c/r carried"], "{given}");
+        assert_eq!(told(pol(&n, given), grp(&n, output)), ["g/c/r carried"], "{given}");
+        assert_eq!(
+            told(policy(given, json!({})), grp(&n, given)),
+            ["g/c/r carried"],
+            "{given}"
+        );
+        let other = "[parameters('cfg').other]";
+        assert_eq!(told(pol(&n, given), grp(&n, other)), ["g/c/r absent"], "{given}");
+    }
+    // Given null, each has its own default.
+    let default = |text: &str| json!({"type": "string", "defaultValue": text});
+    let both = |given: &str| told(pol(&default("a"), given), grp(&default("b"), given));
+    assert_eq!(both("[parameters('cfg').name]"), ["g/c/r absent"]);
+    assert_eq!(both("[concat('afwp-', parameters('cfg').env)]"), ["g/c/r carried"]);
+}
+
+#[test]
+fn a_resource_group_that_is_not_known_at_all_is_one_where_it_is_written_alike() {
+    let firewall = || {
+        resource(
+            "azureFirewalls",
+            "f",
+            json!({"firewallPolicy": {"id": "[resourceId('Microsoft.Network/firewallPolicies', 'p')]"}}),
+        )
+    };
+    let own = || {
+        json!([
+            ip_group("i", json!(["10.0.0.0/8"])),
+            policy("p", json!({})),
+            from("p/g", "Deny", IP_GROUP),
+            firewall()
+        ])
+    };
+    let at = |group: &str, resources: Value| with(nested(resources), "resourceGroup", group.into());
+    for group in ["[parameters('cfg').rg]", "[parameters('names')[0]]"] {
+        assert_eq!(
+            rules(&[of_objects(json!([at(group, own())]))]),
+            ["g/c/r carried"],
+            "{group}"
+        );
+    }
+    let two = |other: &str| {
+        let group = at(other, json!([group("p/g", "Allow")]));
+        rules(&[of_objects(json!([
+            at("[parameters('cfg').rg]", json!([policy("p", json!({}))])),
+            group
+        ]))])
+    };
+    assert_eq!(two("[parameters('cfg').rg]"), ["g/c/r carried"]);
+    assert_eq!(two("[parameters('cfg').other]"), ["g/c/r absent"]);
+}
