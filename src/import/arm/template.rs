@@ -5,7 +5,7 @@ use super::{
     Budget, Exhausted,
     eval::Evaluator,
     kinds::{DEPLOYMENT, deploys, kind_of, wanted},
-    nested::{Nested, is_of_group},
+    nested::{Nested, is_of_group, place},
     parameters::Given,
     scope::{Bind, Env, Scope, Texts, either},
 };
@@ -43,9 +43,14 @@ pub(crate) struct Resource {
 }
 
 impl Resource {
+    /// It is there already: the template means it, wherever it says that it is.
+    pub fn is_existing(&self) -> bool {
+        self.left_out == Some(EXISTING)
+    }
+
     /// It says nothing but which resource is meant.
     pub fn only_refers(&self) -> bool {
-        self.left_out == Some(EXISTING) && self.body.get("properties").is_none()
+        self.is_existing() && self.body.get("properties").is_none()
     }
 }
 
@@ -300,6 +305,10 @@ fn condition(on: Evaluator<'_>, raw: &Value, env: Option<&Env<'_>>, site: &Site)
         .transpose()?;
     if existing.as_ref().and_then(Value::as_bool) == Some(true) {
         own.left_out = own.left_out.or(Some(EXISTING));
+        // What is deployed goes where its deployment does; this may say another place.
+        let (subscription, group) = place(on, raw, env)?;
+        own.target.subscription = subscription.or(own.target.subscription);
+        own.target.resource_group = group.or(own.target.resource_group);
     }
     match on.condition(raw, env)? {
         Ok(true) => {}

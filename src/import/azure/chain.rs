@@ -55,7 +55,8 @@ impl<'a> Gather<'a> {
             let path = path.clone();
             self.not_read("beside the others", &Origin { path, at: *at }, *why);
         }
-        let mut sources = Sources::of(self.import, &deployed, &found.bare);
+        let existing: Vec<&Resource> = left_out.iter().copied().filter(|one| one.is_existing()).collect();
+        let mut sources = Sources::of(self.import, &deployed, &existing, &found.bare);
         // Of what the files deploy nobody has to be told that a template refers to it.
         for resource in left_out
             .into_iter()
@@ -217,7 +218,7 @@ impl<'a> Gather<'a> {
     /// A resource that is not deployed, with all that is in it.
     fn left_out(&mut self, resource: &Resource, ip_groups: &IpGroups) {
         let before = self.items.len();
-        let sources = Sources::of(self.import, &[resource], &[]);
+        let sources = Sources::of(self.import, &[resource], &[], &[]);
         for source in &sources.all {
             match source.bodies.is_empty() {
                 true => drop(self.reader(ip_groups).groups(&source.groups)),

@@ -109,7 +109,10 @@ impl IpGroups {
         let places = Places::named(&there)
             .mentioned(referred.iter().map(|(_, id)| id))
             .mentioned(&own);
-        let places = places.referred(referred);
+        let with_template = |group: &&Resource| (group.target.template, Identity::of(group));
+        let existing = left_out.iter().filter(|one| one.is_existing()).map(with_template);
+        let here = deployed.iter().map(with_template).chain(referred.iter().cloned());
+        let places = places.existing(existing, here).referred(referred);
         let of_places = distinct(import.budget, &deployed, &places);
         let mut groups = Self {
             known: Vec::new(),

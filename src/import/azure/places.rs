@@ -10,7 +10,7 @@ use std::collections::{HashMap, HashSet};
 const NAMED: &str = "one is where the template is deployed, the other in a resource group or subscription that a deployment of the \
                      template names";
 
-const BOTH: &str = "the template refers to one of this name with a resource group or subscription and to one without";
+const BOTH: &str = "the template speaks of one of this name with a resource group or subscription and of one without";
 
 const SEVERAL: &str = "the files say several resource groups or subscriptions for this name";
 
@@ -22,7 +22,8 @@ pub(super) struct Places {
     /// What the deployments of a template name, by its number: whoever says where a thing goes means another place than where the
     /// template is deployed, or that one by chance.
     named: HashMap<u32, [HashSet<Word>; 2]>,
-    /// Of which names a template refers to one where it is deployed and to one of a place that it says: they are two, or one by chance.
+    /// Of which names a template has, or refers to, one where it is deployed and refers to one of a place that it says: they are two, or
+    /// one by chance.
     both: HashMap<Vec<Word>, [bool; 2]>,
 }
 
@@ -67,13 +68,43 @@ impl Places {
             }
         }
         for ((_, names), way) in ways {
-            let both = way.map(|[here, said]| here && said);
-            if both != [false; 2] {
-                let known = self.both.entry(names).or_default();
-                known.iter_mut().zip(both).for_each(|(known, both)| *known |= both);
+            self.two(names, way.map(|[here, said]| here && said));
+        }
+        self
+    }
+
+    /// With what is only referred to (`existing`): if it says where it is, it is another than those of `others` that its template has, or
+    /// means, where it is deployed. Each comes with the number of its template.
+    pub fn existing(
+        mut self,
+        existing: impl IntoIterator<Item = (u32, Identity)>,
+        others: impl IntoIterator<Item = (u32, Identity)>,
+    ) -> Self {
+        let mut said: HashMap<(u32, Vec<Word>), [bool; 2]> = HashMap::new();
+        for (template, id) in existing {
+            self.mention(&id);
+            let known = said.entry((template, id.names().to_vec())).or_default();
+            let parts = id.parts().into_iter().zip(known);
+            parts.for_each(|(part, known)| *known |= part.is_known());
+        }
+        said.retain(|_, said| *said != [false; 2]);
+        let others = if said.is_empty() { None } else { Some(others) };
+        for (template, id) in others.into_iter().flatten() {
+            let key = (template, id.names().to_vec());
+            if let Some([subscription, group]) = said.get(&key) {
+                let [in_subscription, in_group] = id.parts().map(|part| matches!(part, Part::Here(_)));
+                self.two(key.1, [*subscription && in_subscription, *group && in_group]);
             }
         }
         self
+    }
+
+    /// Keeps of which parts of the place of this name there are two, or one by chance.
+    fn two(&mut self, names: Vec<Word>, both: [bool; 2]) {
+        if both != [false; 2] {
+            let known = self.both.entry(names).or_default();
+            known.iter_mut().zip(both).for_each(|(known, both)| *known |= both);
+        }
     }
 
     /// Takes note of a place that the files say, be it in a reference.

@@ -117,8 +117,8 @@ pub(super) struct User {
 }
 
 impl Sources {
-    /// Puts resources and bare collections (with their paths) together.
-    pub fn of(import: &Import<'_>, resources: &[&Resource], bare: &[(Value, Path)]) -> Self {
+    /// Puts resources and bare collections (with their paths) together. What is `existing` says only where things are.
+    pub fn of(import: &Import<'_>, resources: &[&Resource], existing: &[&Resource], bare: &[(Value, Path)]) -> Self {
         let of_kind = |kinds: &[&str]| -> Vec<&Resource> {
             let wanted = resources.iter().filter(|one| kinds.contains(&one.kind.as_str()));
             wanted.copied().collect()
@@ -128,7 +128,11 @@ impl Sources {
         let of_policies = places
             .clone()
             .mentioned(&mentions::all(resources))
-            .referred(mentions::bases(resources));
+            .referred(mentions::bases(resources))
+            .existing(
+                mentions::policies(existing),
+                mentions::policies(resources).chain(mentions::bases(resources)),
+            );
         sources.policies(import, &of_kind(&[POLICY]), of_policies);
         let alone = resources.iter().all(|one| one.kind == FIREWALL) && bare.is_empty();
         sources.firewalls(import, &of_kind(&[FIREWALL]), alone, places);

@@ -36,3 +36,9 @@ pub(super) fn bases(resources: &[&Resource]) -> impl Iterator<Item = (u32, Ident
     };
     resources.iter().flat_map(of)
 }
+
+/// The policies among these, each with the number of its template.
+pub(super) fn policies(resources: &[&Resource]) -> impl Iterator<Item = (u32, Identity)> {
+    let policies = resources.iter().filter(|one| one.kind == POLICY);
+    policies.map(|one| (one.target.template, Identity::of(one)))
+}

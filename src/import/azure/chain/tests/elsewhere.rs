@@ -175,9 +175,10 @@ fn the_place_of_a_printed_ip_group_is_one_that_the_files_say() {
     }
 }
 
+const TWO: &str = "with a resource group or subscription and of one without";
+
 #[test]
 fn a_template_that_refers_to_a_name_with_and_without_a_resource_group_means_two() {
-    const TWO: &str = "with a resource group or subscription and to one without";
     let [here, there_too] = [own("ipGroups", "i"), there("ipGroups", "i")];
     let file = |action: &str| {
         let groups = [from("p/g", "Deny", &here), from("p/h", action, &there_too)];
@@ -212,6 +213,64 @@ fn a_template_that_refers_to_a_name_with_and_without_a_resource_group_means_two(
         second
     ]);
     stops(&[template(firewalls)], TWO);
+}
+
+#[test]
+fn what_exists_in_another_resource_group_is_not_what_the_template_deploys() {
+    let bare = |kind: &str, name: &str| {
+        let mut one = existing(resource(kind, name, json!(null)));
+        one.as_object_mut().unwrap().remove("properties");
+        one
+    };
+    let in_place = |kind: &str, name: &str| with(bare(kind, name), "resourceGroup", json!("rg-b"));
+    let in_module = |kind: &str, name: &str| into(json!([bare(kind, name)]));
+    for exists in [&in_place, &in_module] as [&dyn Fn(&str, &str) -> Value; 2] {
+        let file = |action: &str, ip_groups: &str| {
+            let own = ip_group("10.1.0.0/16");
+            let group = from("p/g", action, ip_groups);
+            template(json!([exists("ipGroups", "i"), own, policy("p", json!({})), group]))
+        };
+        let in_third = "[resourceId('rg-c', 'Microsoft.Network/ipGroups', 'i')]";
+        for other in [&there("ipGroups", "i"), in_third] {
+            stops(&[file("Deny", other)], TWO);
+            assert_eq!(rules(&[file("Allow", other)]), ["g/c/r absent"]);
+        }
+        assert_eq!(rules(&[file("Deny", &own("ipGroups", "i"))]), ["g/c/r carried"]);
+        // It is told of, since it is not what the files deploy.
+        let all = told(&[file("Deny", &own("ipGroups", "i"))]).unwrap();
+        assert!(all.contains(&"i absent".to_owned()), "{all:?}");
+        let policies = |user: Value| {
+            let all = json!([
+                exists("firewallPolicies", "p"),
+                policy("p", json!({})),
+                group("p/g", "Allow"),
+                user
+            ]);
+            template(all)
+        };
+        for user in [firewall, |id: &str| policy("child", base(id))] {
+            stops(&[policies(user(&there("firewallPolicies", "p")))], TWO);
+            assert_eq!(
+                rules(&[policies(user(&own("firewallPolicies", "p")))]),
+                ["g/c/r carried"]
+            );
+        }
+        // A child that is called as its parent in the other resource group.
+        let child = policy("p", base(&there("firewallPolicies", "p")));
+        stops(
+            &[template(json!([
+                exists("firewallPolicies", "p"),
+                child,
+                group("p/g", "Deny")
+            ]))],
+            TWO,
+        );
+    }
+    // Nothing of its own is called so: it is that of the files.
+    let printed = with(ip_group("10.7.0.0/16"), "id", id("rg-b", "ipGroups/i").into());
+    let rule = from("p/g", "Deny", &there("ipGroups", "i"));
+    let file = template(json!([in_place("ipGroups", "i"), policy("p", json!({})), rule]));
+    assert_eq!(rules(&[file, printed]), ["g/c/r carried"]);
 }
 
 #[test]
