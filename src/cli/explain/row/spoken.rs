@@ -1,7 +1,8 @@
 //! What was spoken in the attempt of a row, as far as it tells it, and what may have been.
 
 use crate::policy::{
-    Action, CompiledPolicy, DecidedBy, Evaluation, FlowAttempt, Fqdn, FqdnPattern, NoTrace, Protocol, Transport,
+    Action, CompiledPolicy, DecidedBy, Evaluation, FlowAttempt, Fqdn, FqdnPattern, NoTrace, Protocol, Resolved,
+    Transport,
 };
 use serde_json::Value;
 
@@ -33,7 +34,8 @@ pub fn in_a_request(ours: &Value) -> Vec<Option<Protocol>> {
 }
 
 /// What an application rule allows of packets to an address that no network rule takes, if HTTP or TLS is spoken in them and names
-/// what the rule names: each name and pattern of a rule is tried.
+/// what the rule names: each name and pattern of a rule is tried. Where the names of network rules lead is not known: it may be
+/// elsewhere, so that none of these rules matches before.
 pub fn allowed_within(policy: &CompiledPolicy, flow: &FlowAttempt<'_>, evaluation: &Evaluation) -> Option<Evaluation> {
     let tells = flow.name.is_some()
         || flow.protocol.is_some()
@@ -43,6 +45,10 @@ pub fn allowed_within(policy: &CompiledPolicy, flow: &FlowAttempt<'_>, evaluatio
         .application_rules()
         .filter(|rule| !tells && policy.action(*rule) == Action::Allow && policy.is_for(*rule, flow.source));
     let rules = rules.filter_map(|rule| policy.application_rule(rule));
+    let elsewhere = match tells {
+        true => Resolved::default(),
+        false => all_elsewhere(policy),
+    };
     // A rule may have thousands of names: what is on no port of it is none of theirs.
     let mut targets = rules.flat_map(|rule| {
         let spoken = rule.protocols.iter().filter(|spoken| spoken.port == flow.port);
@@ -54,11 +60,22 @@ pub fn allowed_within(policy: &CompiledPolicy, flow: &FlowAttempt<'_>, evaluatio
         let flow = FlowAttempt {
             name: Some(&name),
             protocol: Some(protocol),
+            resolved: &elsewhere,
             ..*flow
         };
         let found = policy.evaluate(&flow, &mut NoTrace);
         (found.decision.action == Action::Allow).then_some(found)
     })
+}
+
+/// No name of a network rule leads to an address that anybody asks for.
+fn all_elsewhere(policy: &CompiledPolicy) -> Resolved {
+    let mut elsewhere = Resolved::default();
+    let rules = policy.network_rules().filter_map(|rule| policy.network_rule(rule));
+    for name in rules.flat_map(|rule| &rule.destinations.fqdns) {
+        elsewhere.set(name.clone(), Vec::new());
+    }
+    elsewhere
 }
 
 /// A name that the pattern admits, and no other one by chance.

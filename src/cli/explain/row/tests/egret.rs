@@ -43,6 +43,17 @@ fn a_row_of_network_rules_may_be_let_through_by_an_application_rule_today() {
         (policy(&[]), routed.replace("443", "22"), Ok("Deny")),
         (policy(&[]), routed.replace("TCP", "UDP"), Ok("Deny")),
         (policy(&[("Deny", ALL_IPV4)]), routed.clone(), Ok("Deny")),
+        // Where the name of that rule leads is not known, and may be elsewhere.
+        (
+            policy(&[("Deny", BY_NAME)]),
+            routed.clone(),
+            Err("what is spoken, and to which name"),
+        ),
+        (
+            policy(&[("Deny", BY_NAME), ("Deny", ALL_IPV4)]),
+            routed.clone(),
+            Ok("Deny"),
+        ),
         (policy(&[("Allow", ALL_IPV4)]), routed, Ok("Allow")),
     ] {
         match (compare(&policy, &row), said) {
