@@ -134,6 +134,8 @@ pub(crate) struct Attempted {
     pub name: String,
     pub port: u16,
     pub protocol: Option<Protocol>,
+    /// By which protocol's rules a CONNECT may pass: its row says so where nothing has been spoken in the tunnel.
+    pub opened_for: Option<Protocol>,
     /// What was asked for, as sent: the target of a CONNECT, or the authority of a request's URL.
     pub requested: Vec<u8>,
     /// `Host` as sent, where it is not what decided.

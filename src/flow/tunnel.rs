@@ -66,6 +66,7 @@ pub(super) async fn tunnel(
         judged,
         mut attempted,
     } = *asked;
+    attempted.opened_for = judged.expected.map(|(_, opened_for)| opened_for);
     let budget = snapshot.settings.limits.held_bytes;
     let opened = tokio::select! {
         biased;

@@ -195,7 +195,7 @@ fn by_rules(policy: &CompiledPolicy, attempt: &Attempt) -> anyhow::Result<Verdic
              WAY --destination IP`",
             by(allow),
             by(deny),
-            open(attempt, within).join(" and ")
+            open(policy, attempt, within).join(" and ")
         );
     }
     let mut rules: Vec<Named> = (answers.iter().filter_map(|answer| answer.rule))
@@ -214,11 +214,12 @@ fn by_rules(policy: &CompiledPolicy, attempt: &Attempt) -> anyhow::Result<Verdic
 }
 
 /// What the row does not tell, in words. `within`: it may be decided either way of one way and one protocol.
-fn open(attempt: &Attempt, within: bool) -> Vec<&'static str> {
+fn open(policy: &CompiledPolicy, attempt: &Attempt, within: bool) -> Vec<&'static str> {
     let routed = attempt.ways.contains(&Via::Transparent);
+    let either = |via: &Via| attempt.spoken(policy, *via).len() > 1;
     let said = [
         (attempt.ways.len() > 1, "the way it came"),
-        (attempt.protocols.len() > 1, "whether TLS or HTTP is spoken"),
+        (attempt.ways.iter().any(either), "whether TLS or HTTP is spoken"),
         (within && attempt.led_to.is_some(), "which of its addresses are dialled"),
         (
             within && routed && attempt.name.is_none(),

@@ -117,7 +117,7 @@ impl Told<'_> {
             time: SystemTime::now(),
             flow: self.record.id,
             source: self.record.source,
-            protocol: attempted.protocol.unwrap_or(usual),
+            protocol: attempted.protocol.or(attempted.opened_for).unwrap_or(usual),
             port: attempted.port,
             fqdn: &attempted.name,
             requested: (!attempted.requested.is_empty()).then_some(&attempted.requested),

@@ -19,6 +19,8 @@ pub struct Attempt {
     pub protocols: Vec<Option<Protocol>>,
     /// It is of a CONNECT, for which the name settles what is judged, before it is looked up.
     connect: bool,
+    /// What the row names.
+    written: Option<Protocol>,
     /// The row says `HTTPS` in place of either: it was denied before anything was spoken, or TLS was in a tunnel for plain HTTP.
     stand_in: bool,
     pub destination: Option<IpAddr>,
@@ -89,9 +91,10 @@ impl Attempt {
             apart.set(name.clone(), Vec::new());
         }
         let early = then == Then::Rules("Deny") && denied_early(row) && named;
+        let either = early || (nothing_spoken(row) && named);
         let protocols = match row.category.as_str() {
             "AZFWNetworkRule" if named && written.eq_ignore_ascii_case("tcp") => spoken::in_a_request(ours),
-            "AZFWApplicationRule" if early => vec![Some(Protocol::Https), Some(Protocol::Http)],
+            "AZFWApplicationRule" if either => vec![Some(Protocol::Https), Some(Protocol::Http)],
             _ => vec![spoken::named(written)],
         };
         Ok(Self {
@@ -102,6 +105,7 @@ impl Attempt {
             ways: ways(row),
             transport: transport(written)?,
             protocols,
+            written: spoken::named(written),
             stand_in: early && written.eq_ignore_ascii_case("https"),
             connect: ours["name_source"] == "connect",
             led_to: LedTo::read(row).filter(|_| name.is_some()),
@@ -163,10 +167,9 @@ impl Attempt {
             (None, Some(ip)) => Host::Address(ip).to_string(),
             (None, None) => String::new(),
         };
-        let way = match (&self.protocols[..], self.transport) {
-            (_, _) if self.stand_in => "https",
-            ([Some(Protocol::Https)], _) => "https",
-            ([Some(Protocol::Http)], _) => "http",
+        let way = match (self.written, self.transport) {
+            (Some(Protocol::Https), _) => "https",
+            (Some(Protocol::Http), _) => "http",
             (_, Transport::Udp) => "udp",
             (_, Transport::Icmp) => return format!("icmp {host}"),
             (_, _) => "tcp",
@@ -190,6 +193,18 @@ fn denied_early(row: &Row) -> bool {
         && !ours["audit"].is_object()
         && !looked_up
         && !settled
+}
+
+/// Whether a CONNECT may have passed and nothing came to be spoken in its tunnel, since its destination did not answer or its client
+/// left: the protocol is that of the rule that would have opened it.
+fn nothing_spoken(row: &Row) -> bool {
+    let ours = &row.columns["egret"];
+    let reason = ours["reason"].as_str();
+    row.category == "AZFWApplicationRule"
+        && ours["name_source"] == "connect"
+        && Reason::ALL
+            .iter()
+            .any(|known| known.is_trouble() && Some(known.name()) == reason)
 }
 
 /// Whether the policy alone can decide so: a missing server name, or an address that is not dialled, it cannot.

@@ -236,6 +236,78 @@ fn a_connect_that_was_denied_is_judged_for_both_protocols() {
     }
 }
 
+/// Its destination did not answer, or its client left: the protocol of its row stands for either, in audit mode too.
+#[test]
+fn a_connect_that_nothing_was_spoken_in_is_judged_for_both_protocols() {
+    let web = |protocol: &str, port: u16| {
+        policy(&[]) + &format!("protocols = [{{ type = \"{protocol}\", port = {port} }}]\n")
+    };
+    let row = |protocol: &str, reason: &str, more: &str| {
+        let columns = format!(
+            r#""Protocol":"{protocol}","DestinationPort":8080,"IsExplicitProxyRequest":true,{ALLOWED},"egret":{{"reason":"{reason}"{more}}}"#
+        );
+        azure("AZFWApplicationRule", &columns)
+    };
+    let connect =
+        r#","name_source":"connect","address":"203.0.113.7","dns":["api.contoso.com A 203.0.113.7 (zone .)"]"#;
+    let audited = format!(r#"{connect},"audit":{{"action":"Deny"}}"#);
+    let tls = connect.replace("connect", "sni");
+    for (policy, row, now, end) in [
+        (
+            web("Http", 8080),
+            row("HTTPS", "ClientClosed", connect),
+            "Allow",
+            "decided alike\n",
+        ),
+        (
+            web("Http", 8080),
+            row("HTTPS", "UpstreamRefused", connect),
+            "Allow",
+            "decided alike\n",
+        ),
+        (
+            web("Https", 8080),
+            row("HTTP", "UpstreamTimeout", connect),
+            "Allow",
+            "decided alike\n",
+        ),
+        (
+            web("Http", 8081),
+            row("HTTP", "UpstreamTimeout", connect),
+            "Deny",
+            "decided otherwise\n",
+        ),
+        (
+            web("Http", 8080),
+            row("HTTPS", "ClientClosed", &audited),
+            "Allow",
+            "decided otherwise\n",
+        ),
+        // It was spoken.
+        (
+            web("Http", 8080),
+            row("HTTPS", "UpstreamTimeout", &tls),
+            "Deny",
+            "decided otherwise\n",
+        ),
+        (
+            web("Http", 8080),
+            row("HTTPS", "RuleMatched", connect),
+            "Deny",
+            "decided otherwise\n",
+        ),
+    ] {
+        let (word, said) = compare(&policy, &row).unwrap_or_else(|error| panic!("{policy}{row}\n{error:#}"));
+        assert!(word == now && said.contains(end), "{policy}{row}\n{said}");
+        let way = if row.contains("HTTPS") {
+            "https api."
+        } else {
+            "http api."
+        };
+        assert!(said.starts_with(way), "{said}");
+    }
+}
+
 /// Network rules, asked at the proxy port, before an application rule for plain HTTP on their port.
 fn over_http(network: Network) -> String {
     let names = "destination_fqdns = [\"*.contoso.com\"]\n";
