@@ -5,6 +5,7 @@ use crate::flow::http::exchange::Asked;
 use crate::flow::http::forward::{self, Recipient};
 use crate::flow::http::framing::{Framing, Violation};
 use crate::flow::http::request::RequestHead;
+use crate::flow::http::section::is_token;
 use crate::flow::http::target::{self, Wanted};
 use crate::flow::http::upstream::Connection;
 use crate::flow::intent::Target;
@@ -140,18 +141,57 @@ impl Conversation {
 }
 
 /// What stands where the target of a refused head should: all of the line behind the method, since a blank inside userinfo
-/// must not hide that it is userinfo.
+/// must not hide that it is userinfo. What does not start with a whole request line is no request, perhaps what is left of a body,
+/// and has no target.
 pub(super) fn shown_target(bytes: &[u8]) -> Vec<u8> {
     let end = bytes.iter().position(|byte| matches!(byte, b'\r' | b'\n'));
     let line = &bytes[..end.unwrap_or(bytes.len())];
-    let blank = line.iter().position(|byte| *byte == b' ');
-    let behind = blank.map_or(&[][..], |blank| &line[blank + 1..]);
-    let version = behind.windows(6).rposition(|window| window == b" HTTP/");
-    let mut target = safe(&behind[..version.unwrap_or(behind.len())]);
+    let words = line
+        .iter()
+        .position(|byte| *byte == b' ')
+        .map(|blank| line.split_at(blank));
+    let Some((_, behind)) = words.filter(|(method, _)| is_token(method)) else {
+        return Vec::new();
+    };
+    let Some(version) = behind
+        .windows(6)
+        .rposition(|window| window == b" HTTP/")
+        .filter(|at| *at > 0)
+    else {
+        return Vec::new();
+    };
+    let mut target = safe(&behind[1..version]);
     target.truncate(SHOWN_BYTES);
     target
 }
 
 pub(super) fn denial_of(violation: Violation) -> Denial {
     Denial::new(violation.reason, Stage::Intent).detail(violation.what.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_request_line_has_no_target_to_show() {
+        for (bytes, shown) in [
+            ("GET /a HTTP/1.1\r\nHost: x\r\n\r\n", "/a"),
+            ("GET /a?api-key=secret HTTP/1.1\r\n", "/a"),
+            ("GET http://us er:secret@x/ HTTP/1.1\r\n", "***@x/"),
+            ("PRI * HTTP/2.0\r\n\r\n", "*"),
+            // What is left of a body, and other protocols.
+            ("abcpassword=hunter2 token is secret, my dear\r\n\r\n", ""),
+            ("password=hunter2 secret HTTP/1.1\r\n", ""),
+            ("PASS secret\r\n", ""),
+            ("PASS secret\r\nGET /a HTTP/1.1\r\n", ""),
+            ("AUTH PLAIN secret\r\n", ""),
+            // The rest of it may say that this is userinfo.
+            ("GET http://user:secret", ""),
+            ("GET HTTP/1.1\r\n", ""),
+            ("", ""),
+        ] {
+            assert_eq!(shown_target(bytes.as_bytes()), shown.as_bytes(), "{bytes:?}");
+        }
+    }
 }
