@@ -142,10 +142,9 @@ async fn read_more(
     .await;
     match read.map_err(|_| denial(cut_short))?.map_err(denial)? {
         // A spare connection of a browser ends without a byte: that is no violation.
-        Ok(0) if held.bytes.is_empty() => Err(denial(Reason::ClientClosed)),
-        Ok(0) => Err(denial(cut_short)),
+        Ok(0) | Err(_) if held.bytes.is_empty() => Err(denial(Reason::ClientClosed)),
+        Ok(0) | Err(_) => Err(denial(cut_short)),
         Ok(_) => Ok(()),
-        Err(_) => Err(denial(Reason::ClientClosed)),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Each attempt that was decided has a row of it, and each row says of which attempt it is.
 
 use crate::audited::{self, ask, builder, origin};
-use crate::far::{BlackHole, Origin};
+use crate::far::{BlackHole, Origin, nobody};
 use crate::rows::{QUARANTINE, decisions, of};
 use crate::tables::faults;
 use crate::world::{World, until};
@@ -10,7 +10,10 @@ use serde_json::{Value, json};
 use socket2::SockRef;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::sync::Notify;
 
 /// What a row says of a decision.
 fn shown(row: &Value) -> [String; 4] {
@@ -126,6 +129,59 @@ async fn a_client_that_leaves_its_tunnel_before_it_says_anything_leaves_the_row_
     }
 }
 
+/// By which protocol's rules it may pass is known, though nothing was spoken.
+#[tokio::test]
+async fn a_connect_that_carries_nothing_is_told_by_the_protocol_that_may_pass() {
+    let echo = Origin::echo().await;
+    let more = "{ type = \"Https\", port = 80 }, { type = \"Http\", port = 80 }, { type = \"Http\", port = 8080 }";
+    let apps = audited::POLICY.replace("{ type = \"Http\", port = 80 }", more);
+    for (to, status, reason) in [(echo.address, 200, "ClientClosed"), (nobody(), 502, "UpstreamRefused")] {
+        let world = World::builder()
+            .policy(&apps)
+            .record("www.example.com A 198.51.100.7")
+            .config(&format!("[[dial.override]]\nfrom = \"0.0.0.0/0:*\"\nto = \"{to}\""));
+        let world = world.start().await;
+        for (at, (port, protocol)) in [(443, "HTTPS"), (80, "HTTPS"), (8080, "HTTP")].into_iter().enumerate() {
+            let target = format!("www.example.com:{port}");
+            let tunnel = world.client().connect(&target).await.unwrap();
+            assert_eq!(tunnel.status(), status, "{target}");
+            drop(tunnel);
+            until("the row", || decisions(&world).len() > at).await;
+            let row = decisions(&world).swap_remove(at);
+            assert_eq!(shown(&row), ["www.example.com", "Allow", reason, "-"], "{target}");
+            assert_eq!(
+                (of(&row, "Protocol"), of(&row, "Rule")),
+                (&json!(protocol), &json!("example")),
+                "{target}"
+            );
+        }
+    }
+}
+
+/// It has said something, and not all: however it goes, that is no ClientHello.
+#[tokio::test]
+async fn a_client_that_leaves_within_its_hello_is_told_alike_however_it_goes() {
+    let echo = Origin::echo().await;
+    let world = builder(&echo.address.to_string(), "").start().await;
+    let hello = Hello::to("www.example.com").bytes(&world.lab.authority).unwrap();
+    for (at, how) in [Leaves::HalfClosed, Leaves::Closed, Leaves::Reset]
+        .into_iter()
+        .enumerate()
+    {
+        let mut tunnel = world.client().connect("www.example.com:443").await.unwrap();
+        tunnel.wire.send(&hello[..50]).await.unwrap();
+        // It is read before the reset, which would overtake it.
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        let _wire = leave(tunnel.wire, how).await;
+        until("the row", || decisions(&world).len() > at).await;
+        assert_eq!(
+            shown(&decisions(&world).swap_remove(at)),
+            ["www.example.com", "Deny", "TlsIncomplete", "-"],
+            "{how:?}"
+        );
+    }
+}
+
 /// Enforcing would end it at its CONNECT: whoever reads rows for that must see it.
 #[tokio::test]
 async fn a_connect_that_audit_mode_let_through_is_told_beside_the_name_of_its_hello() {
@@ -233,6 +289,44 @@ async fn what_lists_say_of_a_connect_and_of_the_first_request_behind_it_is_told_
             assert_eq!(hits(), 2 * asked, "{protocols}");
         }
     }
+}
+
+/// The same where upstream has closed the connection of the CONNECT before anything was asked.
+#[tokio::test]
+async fn what_lists_say_of_a_connect_is_told_once_though_upstream_closes_before_the_first_request() {
+    let list = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("attempts.closed.txt");
+    std::fs::write(&list, "198.51.100.200\n").unwrap();
+    let lists = format!("[threat_intelligence]\nmode = \"Alert\"\nfiles = [{list:?}]\n");
+    let (idle, first) = (Arc::new(Notify::new()), Arc::new(AtomicBool::new(true)));
+    let closes = idle.clone();
+    let origin = Origin::serving("127.0.0.1:0", move |mut stream| {
+        let (closes, first) = (closes.clone(), first.swap(false, SeqCst));
+        async move {
+            if first {
+                return closes.notified().await;
+            }
+            let _ = stream.read(&mut [0; 512]).await;
+            let _ = stream
+                .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi")
+                .await;
+            let _ = stream.read(&mut [0; 512]).await;
+        }
+    })
+    .await;
+    let to = origin.address;
+    let world = World::builder()
+        .policy(&(lists + audited::POLICY))
+        .record("moved.example.com A 198.51.100.200")
+        .config(&format!("[[dial.override]]\nfrom = \"0.0.0.0/0:*\"\nto = \"{to}\""));
+    let world = world.start().await;
+    let hits = || world.rows("AZFWThreatIntel").len();
+    let mut tunnel = world.client().connect("moved.example.com:80").await.unwrap();
+    assert_eq!(hits(), 1);
+    world.shows("egret_tunnels_open 1").await;
+    idle.notify_one();
+    world.shows("egret_tunnels_open 0").await;
+    ask(&mut tunnel.wire, "/").await;
+    assert_eq!(hits(), 1, "of one attempt");
 }
 
 /// What a request inside a tunnel asks for that cannot be read is shown, and its name is that of the CONNECT.
