@@ -46,11 +46,12 @@ pub(crate) struct List {
 }
 
 /// An object in written order. Names are compared without regard to case, as Resource Manager does, and are always known:
-/// an object with a name in doubt is unknown as a whole, since it may hold any member.
+/// an object with a name in doubt is unknown as a whole, since it may hold any member. One that `is_open` has others too.
 #[derive(Debug)]
 pub(crate) struct Object {
     pub entries: Vec<(Arc<str>, Value)>,
     depth: u16,
+    is_open: bool,
     doubt: Option<Arc<Unknown>>,
     /// Of more than a few members, where each is: hash of its name, place among the entries. Made when one is asked for.
     index: OnceLock<Vec<(u64, u32)>>,
@@ -60,6 +61,11 @@ pub(crate) struct Object {
 const FEW: usize = 16;
 
 impl Object {
+    /// Why it has others than these members.
+    pub fn others(&self) -> Option<&Arc<Unknown>> {
+        self.doubt.as_ref().filter(|_| self.is_open)
+    }
+
     pub fn get(&self, key: &str) -> Option<&Value> {
         self.entry(key).map(|(_, value)| value)
     }
@@ -212,12 +218,23 @@ impl Value {
     }
 
     pub fn object(entries: Vec<(Arc<str>, Value)>, at: Place) -> Result<Self, TooDeep> {
+        Self::object_of(entries, None, at)
+    }
+
+    /// An object that has these members and others of which nothing is known.
+    pub fn open_object(entries: Vec<(Arc<str>, Value)>, doubt: &Arc<Unknown>, at: Place) -> Result<Self, TooDeep> {
+        Self::object_of(entries, Some(doubt), at)
+    }
+
+    fn object_of(entries: Vec<(Arc<str>, Value)>, others: Option<&Arc<Unknown>>, at: Place) -> Result<Self, TooDeep> {
         let depth = one_deeper(entries.iter().map(|(_, value)| value))?;
-        let doubt = entries.iter().find_map(|(_, value)| value.doubt()).cloned();
+        let doubt = entries.iter().find_map(|(_, value)| value.doubt());
+        let (is_open, doubt) = (others.is_some(), others.or(doubt).cloned());
         let index = OnceLock::new();
         let object = Object {
             entries,
             depth,
+            is_open,
             doubt,
             index,
         };
@@ -296,10 +313,11 @@ impl Value {
         (!matches!(value.kind, Kind::Null)).then_some(value)
     }
 
-    /// Why neither the length of a list nor a position in it is known.
+    /// Why neither the length of a list nor a position in it is known, nor all members of an object.
     pub fn uncertain(&self) -> Option<&Arc<Unknown>> {
         match &self.kind {
             Kind::List(list) => list.uncertain.as_ref(),
+            Kind::Object(object) => object.others(),
             _ => None,
         }
     }

@@ -352,7 +352,8 @@ pub(super) fn member(budget: &Budget, of: &Value, key: &Value, at: Place) -> Res
     match (&of.kind, &key.kind) {
         (Kind::Object(object), Kind::Text(Text { text, .. })) => {
             let member = budget.member(object, text, at)?;
-            Ok(member.map_or(Member::None, |value| Member::Is(value.clone())))
+            let others = of.uncertain().cloned().map_or(Member::None, Member::Unknown);
+            Ok(member.map_or(others, |value| Member::Is(value.clone())))
         }
         (Kind::List(list), Kind::Int(index)) => element(budget, list, usize::try_from(*index).ok(), at),
         _ => Ok(Member::None),

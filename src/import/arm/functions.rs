@@ -123,6 +123,12 @@ pub(super) fn call(budget: &Budget, here: &Target, name: &str, arguments: &[Valu
         let why = format!("`{name}` of characters that Azure counts or compares in its own way");
         return Ok(Value::unknown(why, at));
     }
+    // Of an object that has members of which nothing is known.
+    let hands_on = matches!(name, "array" | "createarray" | "createobject" | "equals" | "tryget");
+    let mut objects = arguments.iter().filter(|one| one.as_object().is_some() && !hands_on);
+    if let Some(doubt) = objects.find_map(Value::uncertain) {
+        return Ok(Value::in_doubt(doubt, at));
+    }
     let knows = knows(name, arguments);
     let call = Call {
         budget,
@@ -318,6 +324,7 @@ fn same(budget: &Budget, one: &Value, other: &Value, at: Place) -> Result<Option
             }
             all_same(budget, one.items.iter().zip(&other.items), at)?
         }
+        (Kind::Object(_), Kind::Object(_)) if one.uncertain().or(other.uncertain()).is_some() => None,
         (Kind::Object(one), Kind::Object(other)) => {
             if one.entries.len() != other.entries.len() {
                 return Ok(Some(false));

@@ -43,6 +43,12 @@ impl Budget {
         Ok(Value::object(entries, at).map_err(|TooDeep| too_deep(at))?)
     }
 
+    /// An object of these members, which has others too: see [`Value::open_object`].
+    pub fn open_object(&self, entry: (&str, Value), doubt: &Arc<Unknown>, at: Place) -> Result<Value, Exhausted> {
+        let entries = self.each([Ok::<_, Exhausted>((entry.0.into(), entry.1))], MEMBER, at)?;
+        Value::open_object(entries, doubt, at).map_err(|TooDeep| too_deep(at))
+    }
+
     /// The name of a member, which is to be hashed.
     pub fn name(&self, name: &str, at: Place) -> Result<(), Exhausted> {
         if name.len() > MAX_NAME_BYTES {

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::import::{
     json::shown,
-    value::{Place, Value},
+    value::{Place, Unknown, Value},
 };
 use std::sync::Arc;
 
@@ -89,14 +89,20 @@ impl Evaluator<'_> {
         if let Some(unknown) = outputs.as_unknown() {
             return Ok(Value::in_doubt(unknown, at));
         }
-        let properties = self
-            .scope
-            .budget
-            .object([Ok::<_, Fail>(("outputs".into(), outputs))], at)?;
-        match full {
-            true => self.scope.budget.object([Ok(("properties".into(), properties))], at),
-            false => Ok(properties),
-        }
+        let budget = self.scope.budget;
+        let more = self.more(at)?;
+        let properties = budget.open_object(("outputs", outputs), &more, at)?;
+        Ok(match full {
+            true => budget.open_object(("properties", properties), &more, at)?,
+            false => properties,
+        })
+    }
+
+    /// What Azure has beside the values of outputs: `mode`, `provisioningState`, the type of each.
+    fn more(self, at: Place) -> Result<Arc<Unknown>, Exhausted> {
+        let more = Unknown::new("Azure has more of a deployment than the values of its outputs", at);
+        self.scope.budget.text(more.cost(), at)?;
+        Ok(more)
     }
 
     fn outputs_of(self, one: Deployment<'_>) -> Result<Value, Exhausted> {
@@ -146,10 +152,11 @@ impl Evaluator<'_> {
                 }
             }
         }
+        let more = self.more(raw.at)?;
         let entries = there.into_iter().map(|(name, output)| {
             let declared = Declared::of(output, nested.template.get("definitions"));
             let value = inside.output(name, output, &declared, env)?;
-            let output = inside.scope.budget.object([Ok(("value".into(), value))], output.at)?;
+            let output = inside.scope.budget.open_object(("value", value), &more, output.at)?;
             Ok((name.clone(), output))
         });
         self.scope.budget.object(entries, raw.at)

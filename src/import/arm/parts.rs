@@ -75,6 +75,9 @@ fn of_object(
             entries.get_or_insert_with(|| object.entries.clone())[index].1 = new;
         }
     }
+    if let (Some(doubt), Some(_)) = (value.uncertain(), &entries) {
+        return Ok(Some(Value::in_doubt(doubt, value.at)));
+    }
     let made = entries.map(|entries| budget.object(entries.into_iter().map(Ok), value.at));
     made.transpose()
 }

@@ -269,7 +269,7 @@ fn try_get(call: &Call<'_>) -> Made {
     let mut value = of.clone();
     for key in keys {
         // Whether there is such a position is not known either.
-        if let Some(doubt) = value.uncertain() {
+        if let Some(doubt) = value.as_list().and(value.uncertain()) {
             return Ok(Value::in_doubt(doubt, call.at));
         }
         value = match (member(call.budget, &value, key, call.at)?, &value.kind) {

@@ -27,6 +27,9 @@ fn union(call: &Call<'_>, name: &str) -> Made {
     let Some(objects) = objects else {
         return bad("takes lists alone or objects alone");
     };
+    if let Some(doubt) = objects.iter().find_map(|object| object.others()) {
+        return Ok(Value::in_doubt(doubt, call.at));
+    }
     merge(call, &objects, deep)
 }
 
@@ -55,7 +58,10 @@ fn merge(call: &Call<'_>, objects: &[&Object], deep: bool) -> Made {
         let old: Option<&mut (_, Value)> = members.get(call.budget, key, call.at)?;
         let old = old.map(|(_, old)| &old.kind);
         let merged = match (old, &value.kind) {
-            (Some(Kind::Object(old)), Kind::Object(new)) if deep => merge(call, &[old, new], deep)?,
+            (Some(Kind::Object(old)), Kind::Object(new)) if deep => match old.others().or(new.others()) {
+                Some(doubt) => Value::in_doubt(doubt, call.at),
+                None => merge(call, &[old, new], deep)?,
+            },
             (Some(Kind::Unknown(old)), Kind::Object(_)) if deep => Value::in_doubt(old, call.at),
             _ => value.clone(),
         };

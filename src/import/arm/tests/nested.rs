@@ -235,3 +235,34 @@ fn outputs_of_a_deployment_in_the_file_are_known() {
     }}"#;
     assert_eq!(shown(&deployed(&one(text), &Given::default()).unwrap()[0].name), "abab");
 }
+
+#[test]
+fn azure_has_more_of_a_deployment_than_the_values_of_its_outputs() {
+    let made = |expression: &str| beside_output("\"metadata\": null", &format!("[{expression}]"));
+    for expression in [
+        "contains(reference('d'), 'mode')",
+        "contains(reference('d').outputs.x, 'type')",
+        "contains(reference('d', '2022-09-01', 'Full'), 'id')",
+        "length(objectKeys(reference('d')))",
+        "equals(null(), tryGet(reference('d'), 'mode'))",
+        "equals(reference('d').outputs.x, createObject('value', 'evil'))",
+        "equals(createArray(reference('d').outputs.x), createArray(createObject('value', 'evil')))",
+        "contains(union(createObject('a', reference('d')), createObject('a', createObject('b', 1))).a, 'mode')",
+        "contains(shallowMerge(createArray(reference('d'), createObject('b', 1))), 'mode')",
+        "length(mapValues(reference('d'), lambda('v', 'x')))",
+        "length(items(reference('d')))",
+        "reference('d').mode",
+    ] {
+        let made = made(expression);
+        assert!(made.starts_with('?'), "{expression}: {made}");
+    }
+    for expression in [
+        "tryGet(reference('d').outputs, 'x', 'value')",
+        "createObject('a', reference('d')).a.outputs.x.value",
+        "first(map(items(reference('d').outputs), lambda('o', lambdaVariables('o').value.value)))",
+    ] {
+        assert_eq!(made(expression), "evil", "{expression}");
+    }
+    assert_eq!(made("length(items(reference('d').outputs))"), "2");
+    assert_eq!(made("if(contains(reference('d').outputs, 'z'), 1, 2)"), "2");
+}
