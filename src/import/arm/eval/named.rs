@@ -2,6 +2,7 @@
 
 use super::{
     super::{
+        Exhausted,
         functions::{self, Fail},
         parameters::as_declared,
         parse::{Expression, Written, written},
@@ -27,29 +28,24 @@ impl Evaluator<'_> {
         let Some(Written::Expression(expression)) = written(&text.text) else {
             return Ok(value);
         };
-        let (Expression::Call(name, arguments), on) = (&expression, self.deeper(raw.at)?) else {
-            return self.certainly_text(&expression, env, raw.at);
-        };
-        let name = name.to_ascii_lowercase();
-        if !matches!(name.as_str(), "concat" | "format") {
-            return on.certainly_text(&expression, env, raw.at);
-        }
-        let parts = arguments.iter().map(|part| on.certainly_text(part, env, raw.at));
-        let parts = parts.collect::<Result<Vec<_>, _>>()?;
-        match functions::call(self.scope.budget, &self.scope.here, &name, &parts, raw.at) {
-            Ok(made) => Ok(made),
-            Err(Fail::Exhausted(exhausted)) => Err(exhausted),
-            Err(Fail::Bad(_)) => Ok(value),
-        }
+        self.certainly_text(&expression, env, raw.at)
     }
 
-    /// What is a text, or Azure refuses it.
+    /// What is a text, or Azure refuses it: put together of texts, or not known as a whole.
     fn certainly_text(self, expression: &Expression, env: Option<&Env<'_>>, at: Place) -> Evaluated {
         let guids = self.scope.budget.guids();
         let value = self.expression(expression, env, at)?;
         let Kind::Unknown(doubt) = &value.kind else {
             return Ok(value);
         };
+        if let Expression::Call(name, arguments) = expression {
+            let name = name.to_ascii_lowercase();
+            if matches!(name.as_str(), "concat" | "format")
+                && let Some(made) = self.deeper(at)?.put_together(&name, arguments, env, at)?
+            {
+                return Ok(made);
+            }
+        }
         let reads = expression.reads_as();
         self.scope.budget.text(reads.len(), at)?;
         let text = Value::text(reads, at).stand_in(doubt);
@@ -57,6 +53,23 @@ impl Evaluator<'_> {
         match self.scope.budget.guids() == guids {
             true => self.scope.written_alike(expression, env, text),
             false => Ok(text),
+        }
+    }
+
+    /// What a function makes of arguments that certainly are texts; `None` if it makes no text of them.
+    fn put_together(
+        self,
+        name: &str,
+        arguments: &[Expression],
+        env: Option<&Env<'_>>,
+        at: Place,
+    ) -> Result<Option<Value>, Exhausted> {
+        let parts = arguments.iter().map(|part| self.certainly_text(part, env, at));
+        let parts = parts.collect::<Result<Vec<_>, _>>()?;
+        match functions::call(self.scope.budget, &self.scope.here, name, &parts, at) {
+            Ok(made) => Ok(Some(made).filter(|made| matches!(made.kind, Kind::Text(_)))),
+            Err(Fail::Exhausted(exhausted)) => Err(exhausted),
+            Err(Fail::Bad(_)) => Ok(None),
         }
     }
 

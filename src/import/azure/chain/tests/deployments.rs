@@ -292,6 +292,11 @@ fn a_name_that_is_not_known_at_all_is_one_in_all_modules_that_are_given_it() {
         let other = "[parameters('cfg').other]";
         assert_eq!(told(pol(&n, given), grp(&n, other)), ["g/c/r absent"], "{given}");
     }
+    // What is put together within what is put together.
+    let put = "format('afwp-{0}', parameters('cfg').env)";
+    let group = group(&format!("[format('{{0}}/{{1}}', {put}, 'g')]"), "Allow");
+    let named = policy(&format!("[{put}]"), json!({}));
+    assert_eq!(told(named, group), ["g/c/r carried"]);
     // Given null, each has its own default.
     let default = |text: &str| json!({"type": "string", "defaultValue": text});
     let both = |given: &str| told(pol(&default("a"), given), grp(&default("b"), given));
