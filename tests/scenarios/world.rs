@@ -258,11 +258,17 @@ impl World {
         self.lab.dns("private").unwrap()
     }
 
-    /// All rule rows so far, but for those of clients that left their tunnels, as controls do: they come at no certain time.
+    /// All rule rows so far, but for those of flows of which nothing else is told than that a rule let them in and their clients left
+    /// their tunnels, as controls do: they come at no certain time.
     pub fn rule_rows(&self) -> Vec<Value> {
-        let mut rows = self.rows("AZFWApplicationRule");
-        rows.retain(|row| row["properties"]["egret"]["reason"] != "ClientClosed");
-        rows
+        let rows = self.rows("AZFWApplicationRule");
+        let flow = |row: &Value| row["properties"]["egret"]["flow"].clone();
+        let left = |row: &Value| {
+            row["properties"]["Action"] == "Allow" && row["properties"]["egret"]["reason"] == "ClientClosed"
+        };
+        let is_alone = |row: &Value| rows.iter().filter(|other| flow(other) == flow(row)).count() == 1;
+        let told = rows.iter().filter(|row| !(left(row) && is_alone(row)));
+        told.cloned().collect()
     }
 
     /// All rows of a category so far.

@@ -276,8 +276,9 @@ impl IpGroups {
     }
 }
 
-/// The groups that rules name by a resource id, each with the number of the template, if there is one of which no place is said. Values may share what is in them, so that a
-/// small file holds a great many: each look is paid for, and without enough left the import fails.
+/// The groups that rules name by a resource id, each with the number of the template, if there is one of which no place is said.
+/// Values may share what is in them, so that a small file holds a great many: each look is paid for, and without enough left the
+/// import fails.
 fn referred(import: &Import<'_>, found: &Found, groups: &[&Resource]) -> Vec<(u32, Identity)> {
     let placed = |group: &&Resource| Identity::of(group).parts().iter().all(|part| part.is_known());
     if groups.iter().all(placed) {

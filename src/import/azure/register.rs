@@ -14,7 +14,7 @@ use std::{
     collections::{HashMap, HashSet},
 };
 
-/// Most steps that looks take, more than an import has.
+/// Most steps that looks take between two payments: as many as an import has.
 const MOST_LOOKS: usize = 1_000_000;
 
 /// Most things among which the one that is meant is looked for; of more, none is.
