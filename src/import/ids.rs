@@ -5,6 +5,7 @@ use super::{
     text::{Symbol, Text},
     value::{Kind, Value},
 };
+use std::sync::Arc;
 
 /// What exports that were made anonymous have for a subscription.
 const NO_SUBSCRIPTION: &str = "00000000-0000-0000-0000-000000000000";
@@ -36,7 +37,7 @@ pub(crate) enum Word {
     /// What Azure has, in lower case: it compares names without regard to case.
     Known(String),
     /// The same as what is made of the same.
-    StandIn(Vec<Piece>),
+    StandIn(Arc<[Piece]>),
     /// The same as nothing for certain, not even as itself.
     InDoubt,
 }
@@ -77,7 +78,7 @@ impl Word {
     /// The number of the template that is deployed there.
     fn here(&self) -> Option<u32> {
         match self {
-            Self::StandIn(pieces) => match pieces.as_slice() {
+            Self::StandIn(pieces) => match &**pieces {
                 [Piece::Of(of, _)] => of.here(),
                 _ => None,
             },
@@ -203,7 +204,7 @@ fn word(mut pieces: Vec<Piece>) -> Word {
     });
     match known.collect::<Option<String>>() {
         Some(known) => Word::Known(known),
-        None => Word::StandIn(pieces),
+        None => Word::StandIn(pieces.into()),
     }
 }
 

@@ -1,5 +1,6 @@
 //! The evaluator: a value as it is written becomes the value that Azure would deploy, or unknown.
 
+mod alike;
 mod named;
 
 use super::{
@@ -193,7 +194,7 @@ impl<'a> Evaluator<'a> {
         let value = self.paid(value)?;
         // What a new GUID is part of is never the same again.
         match self.scope.budget.guids() == guids {
-            true => self.scope.written_alike(expression, env, value),
+            true => self.written_alike(expression, env, value),
             false => Ok(value),
         }
     }

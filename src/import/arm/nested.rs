@@ -4,7 +4,7 @@ use super::{
     Budget, Exhausted,
     eval::Evaluator,
     kinds::STACK,
-    scope::{Env, Scope},
+    scope::{Around, Env, Scope},
     template::{Target, bounded},
     too_deep,
 };
@@ -76,7 +76,10 @@ impl<'v> Nested<'v> {
     }
 
     /// The scope of its own, with the parameters that the template around it gives.
-    pub fn scope<'a>(&self, on: Evaluator<'a>, env: Option<&Env<'_>>, here: Target) -> Result<Scope<'a>, Exhausted> {
+    pub fn scope<'a>(&self, on: Evaluator<'a>, env: Option<&'a Env<'a>>, here: Target) -> Result<Scope<'a>, Exhausted>
+    where
+        'v: 'a,
+    {
         let given = match self.parameters {
             Some(raw) => given(on.scope.budget, &on.value(raw, env)?)?,
             None => Ok(HashMap::new()),
@@ -87,8 +90,9 @@ impl<'v> Nested<'v> {
         };
         let mut scope = Scope::new(on.scope.budget, self.template.clone(), given);
         scope.here = here;
-        if let Some(raw) = self.parameters {
-            scope.give_alike(on, raw, env)?;
+        if let Some(parameters) = self.parameters {
+            scope.give_alike(on, parameters, env)?;
+            scope.around = Some(Around { on, env, parameters });
         }
         Ok(scope)
     }

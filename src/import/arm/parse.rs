@@ -26,8 +26,13 @@ impl Expression {
 
     /// It asks for the round of a loop.
     pub fn counts_rounds(&self) -> bool {
-        let asks = matches!(self, Self::Call(name, _) if name.to_ascii_lowercase().ends_with("copyindex"));
+        let asks = matches!(self, Self::Call(name, _) if Self::is_round(name));
         asks || self.parts().iter().any(|part| part.counts_rounds())
+    }
+
+    /// The function of this name asks for it itself.
+    pub fn is_round(name: &str) -> bool {
+        name.to_ascii_lowercase().ends_with("copyindex")
     }
 
     /// What it may be called where nothing of its value is known: the last name in it.

@@ -26,6 +26,8 @@ pub(super) struct Scope<'a> {
     template: Value,
     /// Or why it is not known what is given.
     given: Result<HashMap<String, Value>, Arc<Unknown>>,
+    /// Where what is given is written: the template around it, and a deployment's `parameters` there.
+    pub around: Option<Around<'a>>,
     /// Where it is deployed.
     pub here: Target,
     /// It is a template of its own: what its parameters are is said from outside.
@@ -33,14 +35,22 @@ pub(super) struct Scope<'a> {
     /// What the texts are, if not those of a template.
     pub texts: Texts,
     memo: RefCell<HashMap<(Section, String), Memo>>,
-    /// What expressions stand for that Azure alone knows: the same expression for the same, in the same rounds of loops.
-    symbols: RefCell<HashMap<(Expression, Rounds), Symbol>>,
+    /// What expressions stand for that Azure alone knows, with the rounds of loops in them: the same for the same.
+    pub symbols: RefCell<HashMap<Expression, Symbol>>,
     /// Places of variable loops by name in lower case.
     loops: OnceCell<HashMap<String, usize>>,
     /// Places of the template's own namespaces of functions, likewise.
     spaces: OnceCell<HashMap<String, usize>>,
     /// The deployments among its resources, worked out once.
     pub deployments: OnceCell<Deployments>,
+}
+
+/// A deployment in the template around.
+#[derive(Clone, Copy)]
+pub(super) struct Around<'a> {
+    pub on: Evaluator<'a>,
+    pub env: Option<&'a Env<'a>>,
+    pub parameters: &'a Value,
 }
 
 /// Where texts stand, which says whether they are expressions.
@@ -52,9 +62,6 @@ pub(super) enum Texts {
     /// Printed by Azure: none is an expression.
     Printed,
 }
-
-/// Loops and their rounds.
-type Rounds = Vec<(String, i64)>;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Section {
@@ -91,18 +98,6 @@ pub(super) enum Bind<'e> {
 }
 
 impl<'e> Env<'e> {
-    /// The loops around, each with its round; `None` if other names are bound or a round is not known.
-    fn rounds(env: Option<&'e Env<'e>>) -> Option<Rounds> {
-        let round = |bind: &Bind<'_>| match bind {
-            Bind::Copy { name, index, resource } => match index.kind {
-                Kind::Int(index) => Some((format!("{resource} {name}"), index)),
-                _ => None,
-            },
-            Bind::Lambda { .. } | Bind::Arguments(_) => None,
-        };
-        Self::chain(env).map(round).collect()
-    }
-
     /// From the innermost outwards.
     pub fn chain(env: Option<&'e Env<'e>>) -> impl Iterator<Item = &'e Bind<'e>> {
         std::iter::successors(env, |env| env.outer).map(|env| &env.bind)
@@ -123,6 +118,7 @@ impl<'a> Scope<'a> {
             budget,
             template,
             given,
+            around: None,
             here: Target::default(),
             memo: RefCell::default(),
             symbols: RefCell::default(),
@@ -132,38 +128,6 @@ impl<'a> Scope<'a> {
             is_file: false,
             texts: Texts::Template,
         }
-    }
-
-    /// A text that Azure alone knows is the same wherever it is written the same: there the same symbol stands for it.
-    pub fn written_alike(
-        &self,
-        expression: &Expression,
-        env: Option<&Env<'_>>,
-        value: Value,
-    ) -> Result<Value, Exhausted> {
-        let Kind::Text(text) = &value.kind else {
-            return Ok(value);
-        };
-        let Some(symbol) = text.symbol() else {
-            return Ok(value);
-        };
-        let names = Env::chain(env).map(|bind| match bind {
-            Bind::Copy { name, .. } => 1 + name.len() / 32,
-            Bind::Lambda { .. } | Bind::Arguments(_) => 0,
-        });
-        let names: usize = names.sum();
-        self.budget.steps(4 * (expression.size() + names), value.at)?;
-        let Some(rounds) = Env::rounds(env) else {
-            return Ok(value);
-        };
-        let rounds = if expression.counts_rounds() { rounds } else { Vec::new() };
-        let symbol = self
-            .symbols
-            .borrow_mut()
-            .entry((expression.clone(), rounds))
-            .or_insert(symbol.clone())
-            .clone();
-        Ok(Value::new(Kind::Text(text.clone().of(symbol)), value.at))
     }
 
     /// What a definition of this template declares.
@@ -242,17 +206,21 @@ impl<'a> Scope<'a> {
         });
     }
 
+    /// A variable as it is written, but for one that a loop makes.
+    pub fn written_variable(&self, name: &str, at: Place) -> Result<Option<&Value>, Exhausted> {
+        let section = self.section("variables");
+        let raw = section.map(|section| self.budget.member(section, name, at));
+        Ok(raw.transpose()?.flatten())
+    }
+
     pub fn variable(&self, name: &str, depth: u32, at: Place) -> Result<Value, Exhausted> {
         self.once(Section::Variable, name, at, || {
             let evaluator = self.evaluator(depth);
-            let section = self.section("variables");
-            let raw = section
-                .map(|section| self.budget.member(section, name, at))
-                .transpose()?;
-            if let Some(raw) = raw.flatten() {
+            if let Some(raw) = self.written_variable(name, at)? {
                 return evaluator.value(raw, None);
             }
-            let loops = section
+            let loops = self
+                .section("variables")
                 .and_then(|section| section.get("copy")?.as_list())
                 .unwrap_or_default();
             let places = self.places(&self.loops, loops, "name", at)?;

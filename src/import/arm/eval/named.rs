@@ -2,13 +2,12 @@
 
 use super::{
     super::{
-        Exhausted,
-        functions::{self, Fail},
+        functions::Fail,
         parameters::as_declared,
-        parse::{Expression, Written, written},
+        parse::Expression,
         scope::{Bind, Env},
     },
-    Evaluated, Evaluator,
+    Evaluator,
 };
 use crate::import::{
     json::shown,
@@ -17,62 +16,6 @@ use crate::import::{
 use std::collections::HashMap;
 
 impl Evaluator<'_> {
-    /// The name of a resource, which certainly is a text. What of it is not known at all (a member of an object without a value)
-    /// stands for itself: what is named after the same is told from what is named after something else.
-    pub fn name(self, raw: &Value, env: Option<&Env<'_>>) -> Evaluated {
-        let value = self.value(raw, env)?;
-        let (Kind::Unknown(_), Kind::Text(text)) = (&value.kind, &raw.kind) else {
-            return Ok(value);
-        };
-        self.scope.budget.steps(text.text.len() / 16, raw.at)?;
-        let Some(Written::Expression(expression)) = written(&text.text) else {
-            return Ok(value);
-        };
-        self.certainly_text(&expression, env, raw.at)
-    }
-
-    /// What is a text, or Azure refuses it: put together of texts, or not known as a whole.
-    fn certainly_text(self, expression: &Expression, env: Option<&Env<'_>>, at: Place) -> Evaluated {
-        let guids = self.scope.budget.guids();
-        let value = self.expression(expression, env, at)?;
-        let Kind::Unknown(doubt) = &value.kind else {
-            return Ok(value);
-        };
-        if let Expression::Call(name, arguments) = expression {
-            let name = name.to_ascii_lowercase();
-            if matches!(name.as_str(), "concat" | "format")
-                && let Some(made) = self.deeper(at)?.put_together(&name, arguments, env, at)?
-            {
-                return Ok(made);
-            }
-        }
-        let reads = expression.reads_as();
-        self.scope.budget.text(reads.len(), at)?;
-        let text = Value::text(reads, at).stand_in(doubt);
-        // A new GUID is never the same again.
-        match self.scope.budget.guids() == guids {
-            true => self.scope.written_alike(expression, env, text),
-            false => Ok(text),
-        }
-    }
-
-    /// What a function makes of arguments that certainly are texts; `None` if it makes no text of them.
-    fn put_together(
-        self,
-        name: &str,
-        arguments: &[Expression],
-        env: Option<&Env<'_>>,
-        at: Place,
-    ) -> Result<Option<Value>, Exhausted> {
-        let parts = arguments.iter().map(|part| self.certainly_text(part, env, at));
-        let parts = parts.collect::<Result<Vec<_>, _>>()?;
-        match functions::call(self.scope.budget, &self.scope.here, name, &parts, at) {
-            Ok(made) => Ok(Some(made).filter(|made| matches!(made.kind, Kind::Text(_)))),
-            Err(Fail::Exhausted(exhausted)) => Err(exhausted),
-            Err(Fail::Bad(_)) => Ok(None),
-        }
-    }
-
     /// `parameters('a')`, `variables('a')`, `lambdaVariables('a')`.
     pub(super) fn named(
         self,

@@ -1,6 +1,6 @@
 //! Values that a whole file is given from outside, and a nested deployment by the template around it.
 
-use super::{Env, Scope};
+use super::{Around, Env, Scope};
 use crate::import::{
     arm::{
         Budget, Exhausted, allowed,
@@ -10,7 +10,7 @@ use crate::import::{
         parts,
     },
     json::shown,
-    value::{Kind, Value},
+    value::{Kind, Place, Value},
 };
 
 impl<'a> Scope<'a> {
@@ -28,6 +28,39 @@ impl<'a> Scope<'a> {
             is_file: true,
             ..Self::new(budget, template, values)
         }
+    }
+
+    /// Where what a parameter is given as is written, if that and nothing else is its value: of null, its default may be.
+    pub fn written_around(
+        &self,
+        name: &str,
+        depth: u32,
+        at: Place,
+    ) -> Result<Option<(Around<'a>, &'a Value)>, Exhausted> {
+        let given = self
+            .given
+            .as_ref()
+            .ok()
+            .and_then(|given| given.get(&name.to_ascii_lowercase()));
+        let (Some(around), Some(given)) = (self.around, given) else {
+            return Ok(None);
+        };
+        let (budget, parameters) = (self.budget, around.parameters.as_object());
+        let entry = parameters
+            .map(|parameters| budget.member(parameters, name, at))
+            .transpose()?;
+        let raw = entry.flatten().and_then(|entry| entry.written("value"));
+        let section = self.section("parameters");
+        let definition = section.map(|section| budget.member(section, name, at)).transpose()?;
+        let has_default = definition
+            .flatten()
+            .is_none_or(|one| one.written("defaultValue").is_some());
+        let is_given = match (&given.kind, self.parameter(name, depth, at)?.kind) {
+            (Kind::Unknown(_), Kind::Unknown(_)) => !has_default,
+            (Kind::Object(_), Kind::Object(_)) | (Kind::List(_), Kind::List(_)) => true,
+            _ => false,
+        };
+        Ok(raw.filter(|_| is_given).map(|raw| (around, raw)))
     }
 
     /// What it is given for a text and is not known at all (`raw`, of the template that `on` works out) stands for itself there: it is

@@ -3,6 +3,7 @@ mod deployments;
 mod doubt;
 mod elsewhere;
 mod firewalls;
+mod handed;
 mod paths;
 mod place;
 mod printed;
