@@ -66,6 +66,8 @@ impl Compared {
         let by_address = lists.mode == ThreatMode::Deny && !lists.addresses.is_empty();
         let unasked = match (attempt.destination, &attempt.led_to) {
             (None, None) => Some("lists of addresses were not asked: the row names none"),
+            // Denied by a list: no other address changes that.
+            _ if matches!(attempt.then, Then::Listed(_)) && now.word == "Deny" => None,
             _ if attempt.ways.iter().any(|via| attempt.tells_one_address(*via)) => {
                 Some("lists of addresses were asked of one address alone: the row names no other")
             }

@@ -73,13 +73,13 @@ impl Attempt {
             decided_by_policy(columns, rule.is_some())?;
         }
         let (host, name) = host(ours["fqdn"].as_str().unwrap_or(text("Fqdn")))?;
-        let address = match text("DestinationIp") {
-            "" => ours["address"].as_str().unwrap_or_default(),
-            told => told,
+        let (column, address) = match text("DestinationIp") {
+            "" => ("egret.address", ours["address"].as_str().unwrap_or_default()),
+            told => ("DestinationIp", told),
         };
         let destination = match address {
             "" => host,
-            told => Some(told.parse().context("`DestinationIp` is no address")?),
+            told => Some(told.parse().with_context(|| format!("`{column}` is no address"))?),
         };
         if name.is_none() && destination.is_none() {
             bail!("the row tells neither a name nor an address: what was judged is not known");

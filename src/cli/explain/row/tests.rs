@@ -110,6 +110,10 @@ fn what_a_row_does_not_tell_is_not_guessed() {
             "`DestinationIp` is no address",
         ),
         (
+            deny(r#""Fqdn":"a.contoso.com","egret":{"reason":"NoRuleMatched","address":"10.0.0.4:443"}"#),
+            "`egret.address` is no address",
+        ),
+        (
             r#"{"category":"AZFWNetworkRule","properties":null}"#.into(),
             "no `properties`",
         ),

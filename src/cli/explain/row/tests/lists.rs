@@ -159,3 +159,21 @@ fn a_translation_to_a_name_is_not_compared_with_an_address() {
     assert_eq!(word, "translated to web.contoso.com, port 8443");
     assert!(text.contains("decided otherwise"), "{text}");
 }
+
+/// What its list denies is denied wherever else the name leads; what it does not may be denied for another address.
+#[test]
+fn other_addresses_are_spoken_of_only_where_they_may_decide() {
+    let row = azure(
+        "AZFWThreatIntel",
+        r#""IsExplicitProxyRequest":true,"Protocol":"HTTP","DestinationIp":"203.0.113.9","DestinationPort":80,"Fqdn":"c2.example","Action":"Deny","egret":{"name_source":"host"}"#,
+    );
+    for (listed, word, spoken_of) in [("203.0.113.9/32", "Deny", false), ("192.0.2.0/24", "not listed", true)] {
+        let mut model = model(&policy(&[]));
+        let lists = &mut model.threat_intelligence;
+        lists.mode = ThreatMode::Deny;
+        lists.addresses = vec![listed.parse().expect("a prefix")];
+        let (found, said) = compare_with(&CompiledPolicy::new(model), &row).expect("comparable");
+        assert_eq!(found, word, "{said}");
+        assert_eq!(said.contains("asked of one address alone"), spoken_of, "{said}");
+    }
+}
