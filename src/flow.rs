@@ -286,6 +286,8 @@ fn permitted(
     named(target, &snapshot, attempted, record)?;
     let judged = judge::connect(&snapshot, record.source.ip(), &target.host, target.port);
     let decision = attempted.decided(&snapshot, &target.host, judged.decision);
+    let by_rule = decision.permits() || decision.rule.is_some();
+    attempted.opened_for = judged.expected.map(|(_, stands)| stands).filter(|_| by_rule);
     if !decision.permits() {
         return Err(Denial::new(decision.reason, Stage::Decide));
     }

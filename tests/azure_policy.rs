@@ -108,6 +108,48 @@ fn lists_that_deny_nothing_are_no_threat_intelligence() {
     }
 }
 
+/// Azure compares names of network rules by address, and at the proxy port egret does not.
+#[test]
+fn what_network_rules_deny_by_name_stops_the_load_where_it_is_asked_for_at_the_proxy_port() {
+    let folder = Folder::new("by-name");
+    let mut group = group_of("p");
+    group["properties"]["ruleCollections"] = json!([{ "ruleCollectionType": "FirewallPolicyFilterRuleCollection", "name": "no",
+        "priority": 100, "action": { "type": "Deny" }, "rules": [{ "ruleType": "NetworkRule", "name": "paste",
+        "ipProtocols": ["TCP"], "sourceAddresses": ["*"], "destinationFqdns": ["paste.example.com"], "destinationPorts": ["*"] }] }]);
+    assert_eq!(
+        folder.import(&[policy("p", json!({})), group], &[]).status.code(),
+        Some(0)
+    );
+    for (settings, partial, code, word) in [
+        ("", "", Some(0), "not judged by network rules"),
+        (
+            "explicit_network_rules = true\n",
+            "",
+            Some(1),
+            "cannot be enforced in full",
+        ),
+        (
+            "explicit_network_rules = true\n",
+            "partial = true\n",
+            Some(0),
+            "and not the addresses that they lead to",
+        ),
+    ] {
+        let file = format!("{settings}[policy]\nazure_firewall = [\"policy.json\"]\n{partial}");
+        fs::write(folder.0.join("egret.toml"), file).unwrap();
+        let mut egret = Command::new(env!("CARGO_BIN_EXE_egret"));
+        let done = egret
+            .args(["check", "egret.toml"])
+            .current_dir(&folder.0)
+            .output()
+            .unwrap();
+        let told = text(&done.stdout) + &text(&done.stderr);
+        assert_eq!(done.status.code(), code, "{settings}{partial}: {told}");
+        assert!(told.contains(word), "{settings}{partial}: {told}");
+        assert!(code == Some(0) || told.contains("policy.json:1"), "{told}");
+    }
+}
+
 /// A group with a rule that allows.
 fn group_of(policy: &str) -> Value {
     let rule = json!({"ruleType": "ApplicationRule", "name": "r", "sourceAddresses": ["*"],

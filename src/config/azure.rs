@@ -4,7 +4,9 @@
 //! file. What is wrong in it is told with the place in the JSON that it was made of.
 
 use super::{
-    Checked, MAX_FILE_BYTES, checked, file,
+    Checked, MAX_FILE_BYTES,
+    at::At,
+    checked, file,
     file::FileConfig,
     fingerprint, parse,
     problem::{Finding, Problem, Report, Severity},
@@ -92,7 +94,8 @@ pub(super) fn with_policy(
         let found = "the file and the policies that it names come to more than 64 MiB of rules";
         return Err(vec![Problem::unplaced(name, found, "")]);
     }
-    if let Some(more) = parse::<FileConfig>(&whole, super::NO_POLICY, &mut report) {
+    if let Some(mut more) = parse::<FileConfig>(&whole, super::NO_POLICY, &mut report) {
+        denied_by_name(&file, &mut more, &mut report);
         join(&mut file, more, &mut report);
     }
     whole.replace_range(..text.len(), text);
@@ -163,6 +166,54 @@ fn options(file: &FileConfig, base: &Path) -> import::Options<'static> {
         },
         lists_deny_nothing,
         ..import::Options::default()
+    }
+}
+
+/// What network rules of the policy deny by name they deny by address in Azure: at the proxy port that cannot be carried out in full.
+fn denied_by_name(file: &FileConfig, more: &mut FileConfig, report: &mut Report) {
+    if file.explicit_network_rules.as_deref() != Some(&true) {
+        return;
+    }
+    let parents = more
+        .parent_policy
+        .iter()
+        .flat_map(|parent| &parent.rule_collection_group);
+    let mut denied = Vec::new();
+    for group in parents.chain(&more.rule_collection_group) {
+        let deny = group.network_rule_collection.iter();
+        for collection in deny.filter(|one| one.action == Some(file::Action::Deny)) {
+            for rule in collection.rule.iter().filter(|rule| rule.names_tcp()) {
+                if let Some(names) = &rule.destination_fqdns {
+                    let name = |name: &Option<At<String>>| name.as_deref().cloned().unwrap_or_default();
+                    let label = [&group.name, &collection.name, &rule.name].map(name).join("/");
+                    denied.push(At {
+                        value: label,
+                        span: names.span,
+                    });
+                }
+            }
+        }
+    }
+    for label in &denied {
+        let found = format!(
+            "`{}` denies, or may deny, and cannot be enforced in full: at the proxy port names are denied, and not the addresses that they \
+             lead to",
+            label.value
+        );
+        if file.policy.partial != Some(true) {
+            report.add(
+                Finding::error(label.span, found)
+                    .hint("leave `explicit_network_rules` out, or accept it with `policy.partial = true`"),
+            );
+        }
+    }
+    if let Some(first) = denied.first() {
+        let span = first.span;
+        let list = more.policy.not_enforced.get_or_insert(At {
+            value: Vec::new(),
+            span,
+        });
+        list.value.extend(denied);
     }
 }
 

@@ -326,18 +326,12 @@ impl<'a> Maker<'a> {
 
     /// Network rules that no flow through the proxy port is judged by.
     fn not_asked(&mut self, network: &file::Collection<file::NetworkRule>) {
-        let tcp = |rule: &file::NetworkRule| {
-            let protocols = rule.protocols.iter().flatten();
-            protocols
-                .into_iter()
-                .any(|p| matches!(p, file::IpProtocol::TCP | file::IpProtocol::Any))
-        };
         let (found, hint) = match self.explicit_network_rules {
             false => (
                 "flows through the proxy port are not judged by network rules, as in Azure",
                 "`explicit_network_rules = true` puts them before application rules there",
             ),
-            true if !network.rule.iter().any(tcp) => (
+            true if !network.rule.iter().any(file::NetworkRule::names_tcp) => (
                 "no rule of this collection is for TCP: flows through the proxy port are TCP alone",
                 "`egret explain --via transparent` judges by them",
             ),

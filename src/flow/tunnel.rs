@@ -66,7 +66,6 @@ pub(super) async fn tunnel(
         judged,
         mut attempted,
     } = *asked;
-    attempted.opened_for = judged.expected.map(|(_, opened_for)| opened_for);
     let budget = snapshot.settings.limits.held_bytes;
     let opened = tokio::select! {
         biased;
@@ -306,10 +305,22 @@ pub(crate) fn enter(
         Err(revoked) => revoked.decision,
     };
     attempted.decided(&snapshot, host, decision);
-    attempted.snapshot = Some(snapshot);
-    verdict
-        .map(|_| entry)
-        .map_err(|revoked| Denial::new(revoked.cause, Stage::Gate))
+    let before = attempted.snapshot.replace(snapshot.clone());
+    match verdict {
+        Ok(_) => {
+            let known: Vec<_> = before.iter().flat_map(|before| entry.tunnel.threats(before)).collect();
+            let new = entry.tunnel.threats(&snapshot);
+            new.filter(|threat| !known.contains(threat))
+                .for_each(|threat| attempted.write_threat(record, threat));
+            Ok(entry)
+        }
+        Err(revoked) => {
+            if revoked.cause == Reason::ThreatIntelligence {
+                attempted.threat = entry.tunnel.threat(&snapshot);
+            }
+            Err(Denial::new(revoked.cause, Stage::Gate))
+        }
+    }
 }
 
 /// Close the books of a relay. A revoked tunnel gets a rule row of its own, under the policy that revoked it.

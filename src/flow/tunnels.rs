@@ -7,13 +7,13 @@ use crate::flow::shared::Own;
 use crate::flow::{FlowId, judge};
 use crate::log::FlowEndKind;
 use crate::policy::vet::Candidate;
-use crate::policy::{Decision, Host, Protocol, Reason, Threat};
+use crate::policy::{Decision, Fqdn, Host, Protocol, Reason, Threat};
 use crate::proof::{Guard, off};
 use crate::snapshot::Snapshot;
 use crate::stripe::{Padded, STRIPES};
 use std::collections::HashMap;
 use std::future::poll_fn;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{
     AtomicU8, AtomicU64,
     Ordering::{Relaxed, SeqCst},
@@ -170,12 +170,23 @@ impl Tunnel {
 
     /// What lists it, if anything does.
     pub(crate) fn threat(&self, snapshot: &Snapshot) -> Option<Threat> {
+        let (source, name, to) = self.listed_by();
+        snapshot.policy.threat(source, name, to)
+    }
+
+    /// All hits on lists of another policy.
+    pub(crate) fn threats(&self, snapshot: &Snapshot) -> impl Iterator<Item = Threat> + use<> {
+        let (source, name, to) = self.listed_by();
+        snapshot.policy.threats(source, name, to)
+    }
+
+    /// What lists may hold of it.
+    fn listed_by(&self) -> (IpAddr, Option<&Fqdn>, Option<IpAddr>) {
         let name = match &self.host {
             Host::Name(name) => Some(name),
             Host::Address(_) => None,
         };
-        let source = self.source.ip().to_canonical();
-        snapshot.policy.threat(source, name, Some(self.candidate.ip))
+        (self.source.ip().to_canonical(), name, Some(self.candidate.ip))
     }
 
     fn vet(&self, snapshot: &Snapshot, decision: Decision) -> Result<(), Reason> {

@@ -17,9 +17,13 @@ pub(crate) const MAX_ID_BYTES: usize = 512;
 /// Most pieces of a name or an id of which some are stand-ins.
 const MOST_PIECES: usize = 64;
 
+/// Most parts of a name or an id between slashes: an id in a resource group has 8 with one name, and 2 more for each further one.
+const MOST_PARTS: usize = 24;
+
 /// Whether a text is no name and no id of Azure's.
 pub(crate) fn is_too_long(text: &Text) -> bool {
-    text.text.len() > MAX_ID_BYTES || text.guesses() > MOST_PIECES
+    let parts = || text.text.bytes().filter(|byte| *byte == b'/').count();
+    text.text.len() > MAX_ID_BYTES || text.guesses() > MOST_PIECES || parts() > MOST_PARTS
 }
 
 /// Whether two are one and the same, the least certain first to be combined with `min`.
@@ -62,8 +66,12 @@ impl Word {
     /// What it takes to compare it, in steps.
     pub fn weight(&self) -> usize {
         match self {
-            Self::StandIn(pieces) => pieces.len() / 4,
-            Self::Known(_) | Self::InDoubt => 0,
+            Self::StandIn(pieces) => {
+                let bytes: usize = pieces.iter().filter_map(Piece::known).map(str::len).sum();
+                1 + pieces.len() / 4 + bytes / 32
+            }
+            Self::Known(text) => 1 + text.len() / 128,
+            Self::InDoubt => 0,
         }
     }
 

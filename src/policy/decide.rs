@@ -83,7 +83,9 @@ impl Expected {
             (true, false) => (Self::Tls, Protocol::Https),
             (false, true) => (Self::Http, Protocol::Http),
             // A Deny rule for the other protocol says more than that no rule matched.
-            (false, false) if https.rule.is_none() && http.rule.is_some() => (Self::Http, Protocol::Http),
+            (false, false) if http.rule.is_some() && (https.rule.is_none() || port == 80) => {
+                (Self::Http, Protocol::Http)
+            }
             (false, false) => (Self::Tls, Protocol::Https),
         }
     }

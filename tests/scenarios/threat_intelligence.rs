@@ -262,3 +262,39 @@ async fn l_07_a_tunnel_whose_name_comes_onto_a_list_is_revoked() {
     assert_eq!(kept.take(7).await.unwrap(), b"goes on");
     assert_eq!(json!(world.rule_rows().len()), json!(2), "two decisions that allowed");
 }
+
+/// What comes onto a list while its tunnel waits for a ClientHello is a hit like any other.
+#[tokio::test]
+async fn a_name_that_comes_onto_a_list_before_its_tunnel_is_up_is_told_as_a_hit() {
+    let echo = Origin::echo().await;
+    for (mode, passes) in [("Deny", false), ("Alert", true)] {
+        let test = format!("meanwhile-{mode}");
+        let world = Arc::new(world(&test, "Off", &echo.address.to_string()).await);
+        let name = "bad.openai.example.com";
+        let mut tunnel = world.tunnel(&format!("{name}:443")).await;
+        let (reloading, policy) = (world.clone(), policy(&test, mode));
+        let reloaded = tokio::task::spawn_blocking(move || reloading.reload(&policy))
+            .await
+            .unwrap();
+        assert_eq!(reloaded, (2, 0), "{mode}");
+        let hello = Hello::to(name).bytes(&world.lab.authority).unwrap();
+        tunnel.send(&hello).await.unwrap();
+        match passes {
+            true => assert_eq!(tunnel.take(hello.len()).await.unwrap(), hello),
+            false => drop(tunnel.to_end().await),
+        }
+        until("its hit", || !world.rows("AZFWThreatIntel").is_empty()).await;
+        let hits = world.rows("AZFWThreatIntel");
+        assert_eq!(hits.len(), 1, "{mode}: {hits:?}");
+        assert_eq!(of(&hits[0], "Action"), mode);
+        assert_eq!(of(&hits[0], "Fqdn"), name);
+        assert_eq!(faults(&hits[0]), [""; 0], "{mode}");
+        let rules = world.rule_rows();
+        let actions: Vec<_> = rules.iter().map(|row| of(row, "Action")).collect();
+        assert_eq!(
+            json!(actions),
+            if passes { json!(["Allow"]) } else { json!([]) },
+            "{mode}: {rules:?}"
+        );
+    }
+}

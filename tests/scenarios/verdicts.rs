@@ -350,6 +350,40 @@ async fn tls_in_a_tunnel_for_plain_http_is_told_as_the_rules_decide_it() {
     assert_eq!(world.upstream_bytes(), 0);
 }
 
+/// A row names no rule that its protocol is not judged by.
+#[tokio::test]
+async fn a_denied_connect_is_told_by_the_protocol_of_the_rule_that_denies_it() {
+    let rule = |name: &str, protocols: &str, fqdn: &str| {
+        format!(
+            "[[application_rule_collection.rule]]\nname = \"{name}\"\nsource_addresses = [\"*\"]\nprotocols = [{protocols}]\n\
+             destination_fqdns = [\"{fqdn}\"]\n"
+        )
+    };
+    let policy = format!(
+        "[[application_rule_collection]]\nname = \"deny\"\npriority = 100\naction = \"Deny\"\n{}{}{}",
+        rule("no-tls-on-80", "{ type = \"Https\", port = 80 }", "a.contoso.com"),
+        rule("only-tls-on-80", "{ type = \"Https\", port = 80 }", "b.example.com"),
+        rule(
+            "no-http",
+            "{ type = \"Http\", port = 80 }, { type = \"Http\", port = 8080 }",
+            "*.contoso.com"
+        ),
+    );
+    let world = World::builder().policy(&policy).start().await;
+    for (target, protocol, rule) in [
+        ("a.contoso.com:80", "HTTP", "no-http"),
+        ("a.contoso.com:8080", "HTTP", "no-http"),
+        ("b.example.com:80", "HTTPS", "only-tls-on-80"),
+        ("c.example.com:80", "HTTP", ""),
+        ("c.example.com:8080", "HTTPS", ""),
+    ] {
+        assert_eq!(world.client().connect(target).await.unwrap().status(), 403, "{target}");
+        let row = world.last_row();
+        let told = ["Protocol", "Action", "Rule"].map(|column| row["properties"][column].as_str().unwrap());
+        assert_eq!(told, [protocol, "Deny", rule], "{target}");
+    }
+}
+
 #[tokio::test]
 async fn a_denial_may_be_worded_as_azures() {
     let world = World::builder()

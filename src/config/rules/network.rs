@@ -21,6 +21,7 @@ impl<'a> Maker<'a> {
         let sources = self.sources(&rule.name, action, &rule.source_addresses, &rule.source_ip_groups);
         if self.explicit_network_rules {
             self.needs_sources(&rule.name, &sources, action);
+            self.denies_by_name(rule, action);
         }
         NetworkRule {
             name: text_of(&rule.name).into(),
@@ -28,6 +29,24 @@ impl<'a> Maker<'a> {
             ip_protocols: self.ip_protocols(&rule.name, &rule.protocols),
             destinations: self.destinations(rule, action),
             destination_ports: self.ports(&rule.name, &rule.destination_ports),
+        }
+    }
+
+    /// What a rule denies by name, Azure denies by the addresses that the name leads to, asked for by whatever name.
+    fn denies_by_name(&mut self, rule: &'a file::NetworkRule, action: Action) {
+        if let Some(names) = rule
+            .destination_fqdns
+            .as_ref()
+            .filter(|_| action == Action::Deny && rule.names_tcp())
+        {
+            let found = format!(
+                "rule `{}` denies these names at the proxy port, and not the addresses that they lead to: asked for by address or by \
+                 another name, these pass, and Azure denies them",
+                text_of(&rule.name)
+            );
+            let finding = Finding::warning(names.span, found);
+            self.report
+                .add(finding.hint("deny their addresses as well, in `destination_addresses`"));
         }
     }
 

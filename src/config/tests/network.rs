@@ -81,6 +81,14 @@ fn network_and_dnat_rules_that_no_proxy_flow_is_judged_by_are_warned_of() {
     let explicit = load_text(&format!("explicit_network_rules = true\n{text}"));
     assert!(explicit.policy.explicit_network_rules);
     assert_eq!(explicit.warnings.len(), 1, "DNAT alone is warned of");
+    let named = text.replace(
+        "destination_addresses = [\"*\", \"10.0.0.1-10.0.0.2\"]",
+        "destination_fqdns = [\"a.example\"]",
+    );
+    assert!(!told(&named).contains("not the addresses that they lead to"));
+    let named = format!("explicit_network_rules = true\n{named}");
+    assert!(told(&named).contains("warning: rule `r` denies these names at the proxy port, and not the addresses"));
+    assert!(!told(&named.replace("\"Deny\"", "\"Allow\"")).contains("not the addresses that they lead to"));
     let udp = format!(
         "explicit_network_rules = true\n{}",
         text.replacen("\"TCP\"", "\"UDP\"", 1)

@@ -243,7 +243,10 @@ impl<'a> Evaluator<'a> {
         }
         let mut values = Vec::with_capacity(arguments.len());
         for argument in arguments {
-            values.push(self.expression(argument, env, at)?);
+            values.push(match functions::takes_texts(name) {
+                true => self.certainly_text(argument, env, at)?,
+                false => self.expression(argument, env, at)?,
+            });
         }
         functions::call(self.scope.budget, &self.scope.here, name, &values, at)
     }

@@ -63,6 +63,11 @@ enum Knows {
     Parts,
 }
 
+/// Whether all that a function takes is text: Azure refuses anything else.
+pub(super) fn takes_texts(name: &str) -> bool {
+    name.ends_with("resourceid") || matches!(name, "guid" | "tolower" | "toupper" | "trim" | "uniquestring")
+}
+
 /// Every function loses what it knows, but for these.
 fn knows(name: &str, arguments: &[Value]) -> Knows {
     let of_parts = arguments

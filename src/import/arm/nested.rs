@@ -161,6 +161,7 @@ fn given(budget: &Budget, parameters: &Value) -> Result<Parameters, Exhausted> {
     budget.steps(entries.len() + bytes / 32, parameters.at)?;
     let value = |name: &str, entry: &Value| match entry.written("value") {
         Some(value) => value.clone(),
+        None if entry.as_unknown().is_some() => entry.clone(),
         None => Value::unknown(
             format!("parameter `{}` is a secret of a Key Vault", shown(name)),
             entry.at,

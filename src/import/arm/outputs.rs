@@ -178,6 +178,9 @@ impl Evaluator<'_> {
                 let one = self.scope.budget.object(one, output.at)?;
                 self.copied(&one, env)?
             }
+            (None, Some(value)) if declared.kind.as_deref() == Some("string") && !declared.nullable => {
+                self.name(value, env)?
+            }
             (None, Some(value)) => self.value(value, env)?,
             (None, None) => Value::unknown("an output without `value`", output.at),
         };

@@ -128,7 +128,7 @@ pub(super) struct Declared {
     pub kind: Option<String>,
     pub nullable: bool,
     /// It is declared by reference, and what that leads to has no type.
-    lost: bool,
+    pub lost: bool,
 }
 
 impl Declared {

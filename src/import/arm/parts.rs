@@ -4,10 +4,11 @@
 use super::{
     Budget, Exhausted,
     parameters::{Declared, as_declared, followed, reference_steps},
+    parse::Expression,
 };
 use crate::import::{
     json::shown,
-    value::{Kind, List, Object, Value},
+    value::{Kind, List, Object, Place, Value},
 };
 
 /// The value with its elements and members as their types have them; `None` if they all are.
@@ -103,6 +104,80 @@ fn part(
     );
     let made = is_other.then(|| as_declared(value, &declared, what, value.at));
     Ok(made.map(|made| made.unwrap_or_else(|unknown| Value::in_doubt(&unknown, value.at))))
+}
+
+/// What is defined of a member, or of an element, of what has these definitions.
+pub(super) fn of_part<'v>(
+    budget: &Budget,
+    definitions: &[(&'v Value, Option<&'v Value>)],
+    key: &Expression,
+    at: Place,
+) -> Result<Vec<(&'v Value, Option<&'v Value>)>, Exhausted> {
+    let mut found = Vec::new();
+    for (definition, all) in definitions {
+        // Of what type it is, is not known, nor of what type its parts are.
+        if Declared::of(definition, *all).lost {
+            found.push((*definition, *all));
+        }
+        for one in followed(definition, *all) {
+            budget.steps(1 + reference_steps(one), at)?;
+            let of = match key {
+                Expression::Text(name) => {
+                    let named = one.get("properties").and_then(Value::as_object);
+                    let named = named.map(|named| budget.member(named, name, at)).transpose()?;
+                    named.flatten().or(one.get("additionalProperties"))
+                }
+                Expression::Int(index) => {
+                    let first = one.get("prefixItems").and_then(Value::as_list);
+                    let first = first.zip(usize::try_from(*index).ok());
+                    first.and_then(|(first, index)| first.get(index)).or(one.get("items"))
+                }
+                _ => None,
+            };
+            found.extend(of.map(|of| (of, *all)));
+            // Which of several it is, is not looked for: it may be any.
+            if one.get("discriminator").is_some() {
+                found.push((one, *all));
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// Whether a value of this definition, or anything in it, may be another text than the one that is given: what is declared a number or
+/// a boolean. So may all that is behind so many definitions.
+pub(super) fn converts(
+    budget: &Budget,
+    definition: &Value,
+    definitions: Option<&Value>,
+    left: &mut u32,
+    at: Place,
+) -> Result<bool, Exhausted> {
+    let declared = Declared::of(definition, definitions);
+    *left = left.saturating_sub(1);
+    if *left == 0 || declared.lost || matches!(declared.kind.as_deref(), Some("int" | "bool")) {
+        return Ok(true);
+    }
+    for one in followed(definition, definitions) {
+        budget.steps(1 + 2 * reference_steps(one), at)?;
+        if one.get("discriminator").is_some() {
+            return Ok(true);
+        }
+        let members = one.get("properties").and_then(Value::as_object);
+        let members = members
+            .into_iter()
+            .flat_map(|members| members.entries.iter().map(|(_, one)| one));
+        let elements = one.get("prefixItems").and_then(Value::as_list).unwrap_or_default();
+        let rest = ["items", "additionalProperties"]
+            .into_iter()
+            .filter_map(|key| one.get(key));
+        for part in members.chain(elements).chain(rest) {
+            if converts(budget, part, definitions, left, at)? {
+                return Ok(true);
+            }
+        }
+    }
+    Ok(false)
 }
 
 /// The elements of which something is defined, each with its place and that.

@@ -342,9 +342,10 @@ fn own_properties(on: Evaluator<'_>, raw: &Value, env: Option<&Env<'_>>) -> Resu
 /// A name. One that is longer than any id is not known: it would be copied for each of what is called so.
 pub(super) fn bounded(name: Value) -> Value {
     match &name.kind {
-        Kind::Text(text) if is_too_long(text) => {
-            Value::unknown(format!("it is longer than {MAX_ID_BYTES} bytes, and no name"), name.at)
-        }
+        Kind::Text(text) if is_too_long(text) => Value::unknown(
+            format!("it is longer than {MAX_ID_BYTES} bytes or has too many parts, and is no name"),
+            name.at,
+        ),
         _ => name,
     }
 }

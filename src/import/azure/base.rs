@@ -29,7 +29,7 @@ pub(super) fn base(value: &Value) -> Base {
         Kind::Text(text) if text.text.trim().is_empty() && text.stands_for.is_none() => Base::None,
         Kind::Text(text) if !text.text.trim_matches(['/', ' ']).is_empty() => {
             if is_too_long(text) {
-                let why = format!("its id is longer than {MAX_ID_BYTES} bytes");
+                let why = format!("its id is longer than {MAX_ID_BYTES} bytes or has too many parts");
                 return Base::Unknown(unknown(why, id.at));
             }
             let named = Identity::meant_by(text);

@@ -94,8 +94,8 @@ impl Register {
         self.meant_among(id, |_| true)
     }
 
-    /// The same among those of which this holds.
-    fn meant_among(&self, id: &Identity, holds: impl Fn(&Identity) -> bool) -> Meant {
+    /// The same among those things of which this holds.
+    fn meant_among(&self, id: &Identity, holds: impl Fn(usize) -> bool) -> Meant {
         self.looked.set(self.looked.get() + id.weight());
         if self.looked.get() > MOST_LOOKS {
             return Meant::Several;
@@ -125,19 +125,14 @@ impl Register {
     }
 
     /// The only one of these that it may be.
-    fn only(
-        &self,
-        id: &Identity,
-        holds: &impl Fn(&Identity) -> bool,
-        mut places: impl Iterator<Item = usize>,
-    ) -> Meant {
+    fn only(&self, id: &Identity, holds: &impl Fn(usize) -> bool, mut places: impl Iterator<Item = usize>) -> Meant {
         let things = places.by_ref().take(MOST_ALIKE).map_while(|place| {
             let (other, thing) = &self.things[place];
             self.looked.set(self.looked.get() + 1 + id.weight() + other.weight());
             (self.looked.get() <= MOST_LOOKS).then_some((other, thing))
         });
         let same = things.map(|(other, thing)| (self.same(other, id), other, *thing));
-        let mut same = same.filter(|(same, other, _)| *same != Same::No && holds(other));
+        let mut same = same.filter(|(same, _, thing)| *same != Same::No && holds(*thing));
         let (first, second) = (same.next(), same.next());
         if self.looked.get() > MOST_LOOKS {
             return Meant::Several;
@@ -187,10 +182,18 @@ fn firsts(budget: &Budget, ids: &[Identity], sources: &[u32], places: &Places) -
     let mut order: Vec<usize> = (0..ids.len()).collect();
     order.sort_by_key(|index| (2 - ids[*index].known_parts(), *index));
     let mut register = Register::at(places.clone().mentioned(ids));
-    let held: HashSet<_> = sources.iter().copied().zip(ids.iter().map(Identity::exact)).collect();
+    let mut numbers = HashMap::new();
+    let alike: Vec<usize> = ids
+        .iter()
+        .map(|id| {
+            let next = numbers.len();
+            *numbers.entry(id.exact()).or_insert(next)
+        })
+        .collect();
+    let held: HashSet<_> = sources.iter().copied().zip(alike.iter().copied()).collect();
     let mut same: Vec<usize> = (0..ids.len()).collect();
     for index in order {
-        let of_others = |other: &Identity| !held.contains(&(sources[index], other.exact()));
+        let of_others = |other: usize| !held.contains(&(sources[index], alike[other]));
         match register.meant_among(&ids[index], of_others) {
             Meant::One(other) => same[index] = other,
             Meant::None | Meant::Perhaps(..) | Meant::Several => register.add(&ids[index], index),

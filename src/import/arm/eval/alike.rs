@@ -2,9 +2,10 @@
 
 use super::{
     super::{
-        Exhausted,
+        Budget, Exhausted,
         functions::{self, Fail},
         parse::{Expression, Written, written},
+        parts,
         scope::{Around, Bind, Env},
     },
     Evaluated, Evaluator,
@@ -25,12 +26,40 @@ const OF_TEXTS: [&str; 10] = [
     "uniquestring",
 ];
 
+/// In how many definitions it is looked for a type that converts: they may go round in circles.
+const MOST_DEFINITIONS: u32 = 500;
+
+/// Functions that make the same of the same, wherever they are called.
+const PURE: [&str; 16] = [
+    "coalesce",
+    "concat",
+    "contains",
+    "empty",
+    "first",
+    "format",
+    "if",
+    "last",
+    "replace",
+    "split",
+    "string",
+    "substring",
+    "take",
+    "tolower",
+    "toupper",
+    "tryget",
+];
+
 /// Where something is written: in a template, within these loops.
 struct Source<'a> {
     on: Evaluator<'a>,
     env: Option<&'a Env<'a>>,
     raw: Raw<'a>,
+    /// What it is declared to be on the way here.
+    declared: Vec<Definition<'a>>,
 }
+
+/// A definition, with those of its template that it may refer to.
+type Definition<'a> = (&'a Value, Option<&'a Value>);
 
 /// What stands there, or an expression of it.
 enum Raw<'a> {
@@ -54,7 +83,7 @@ impl<'a> Evaluator<'a> {
     }
 
     /// What is a text, or Azure refuses it: put together of texts, or not known as a whole.
-    fn certainly_text(self, expression: &Expression, env: Option<&Env<'_>>, at: Place) -> Evaluated {
+    pub(super) fn certainly_text(self, expression: &Expression, env: Option<&Env<'_>>, at: Place) -> Evaluated {
         let guids = self.scope.budget.guids();
         let value = self.expression(expression, env, at)?;
         let Kind::Unknown(doubt) = &value.kind else {
@@ -116,12 +145,51 @@ impl<'a> Evaluator<'a> {
                     None => Ok(None),
                 }
             }
-            Expression::Call(what, arguments) => match arguments.as_slice() {
-                [Expression::Text(name)] => self.named_source(&what.to_ascii_lowercase(), name, env, at),
-                _ => Ok(None),
-            },
+            Expression::Call(what, arguments) => {
+                let what = what.to_ascii_lowercase();
+                match arguments.as_slice() {
+                    [Expression::Text(name)] if matches!(what.as_str(), "parameters" | "variables") => {
+                        self.named_source(&what, name, env, at)
+                    }
+                    arguments if PURE.contains(&what.as_str()) => self.deeper(at)?.called(&what, arguments, env, at),
+                    _ => Ok(None),
+                }
+            }
             Expression::Text(_) | Expression::Int(_) => Ok(None),
         }
+    }
+
+    /// A function of what is written in one and the same place, or stands here.
+    fn called(
+        self,
+        what: &str,
+        arguments: &[Expression],
+        env: Option<&Env<'_>>,
+        at: Place,
+    ) -> Result<Option<Source<'a>>, Exhausted> {
+        let mut place: Option<(Self, Option<&'a Env<'a>>)> = None;
+        let mut made = Vec::with_capacity(arguments.len());
+        for argument in arguments {
+            if let Expression::Text(_) | Expression::Int(_) = argument {
+                made.push(argument.clone());
+                continue;
+            }
+            let Some(source) = self.source(argument, env, at)? else {
+                return Ok(None);
+            };
+            let (on, env) = *place.get_or_insert((source.on, source.env));
+            let is_there = std::ptr::eq(on.scope, source.on.scope) && same_env(env, source.env);
+            match source.expression(at)? {
+                Some(written) if is_there => made.push(written),
+                _ => return Ok(None),
+            }
+        }
+        Ok(place.map(|(on, env)| Source {
+            on,
+            env,
+            raw: Raw::Of(Expression::Call(what.to_owned(), made)),
+            declared: Vec::new(),
+        }))
     }
 
     fn named_source(
@@ -138,16 +206,18 @@ impl<'a> Evaluator<'a> {
                 on: self,
                 env: None,
                 raw: Raw::Is(raw),
+                declared: Vec::new(),
             }),
             "parameters" if !is_argument => {
                 let found = self.scope.written_around(name, self.depth, at)?;
-                found.map(|(Around { on, env, .. }, raw)| Source {
+                found.map(|(Around { on, env, .. }, raw, definition)| Source {
                     on: Self {
                         depth: self.depth,
                         ..on
                     },
                     env,
                     raw: Raw::Is(raw),
+                    declared: vec![definition],
                 })
             }
             _ => None,
@@ -224,7 +294,8 @@ impl<'a> Source<'a> {
             Kind::Int(index) => Expression::Int(*index),
             _ => return Ok(None),
         };
-        let Self { on, env, raw } = self;
+        let Self { on, env, raw, declared } = self;
+        let declared = parts::of_part(budget, &declared, &key, at)?;
         let raw = match (raw, key) {
             (Raw::Of(of), key) => Some(Raw::Of(Expression::Index(of.into(), key.into()))),
             (Raw::Is(raw), key) => match (&raw.kind, &key) {
@@ -241,30 +312,47 @@ impl<'a> Source<'a> {
                     item.map(Raw::Is)
                 }
                 (Kind::Text(_), _) => {
-                    let of = Self {
-                        on,
-                        env,
-                        raw: Raw::Is(raw),
-                    }
-                    .expression(at)?;
+                    let of = expression_of(on.scope.budget, raw, at)?;
                     of.map(|of| Raw::Of(Expression::Index(of.into(), key.into())))
                 }
                 _ => None,
             },
         };
-        Ok(raw.map(|raw| Self { on, env, raw }))
+        Ok(raw.map(|raw| Self { on, env, raw, declared }))
     }
 
-    /// As an expression, if it is one.
+    /// As an expression, if it is one and what it makes is handed on as it is: what is declared a number or a boolean may be another
+    /// text here.
     fn expression(self, at: Place) -> Result<Option<Expression>, Exhausted> {
-        let text = match self.raw {
-            Raw::Of(expression) => return Ok(Some(expression)),
-            Raw::Is(raw) => raw.as_str().unwrap_or_default(),
-        };
-        self.on.scope.budget.steps(text.len() / 16, at)?;
-        Ok(match written(text) {
-            Some(Written::Expression(expression)) => Some(expression),
-            _ => None,
-        })
+        let budget = self.on.scope.budget;
+        let mut left = MOST_DEFINITIONS;
+        for (definition, definitions) in self.declared {
+            if parts::converts(budget, definition, definitions, &mut left, at)? {
+                return Ok(None);
+            }
+        }
+        match self.raw {
+            Raw::Of(expression) => Ok(Some(expression)),
+            Raw::Is(raw) => expression_of(budget, raw, at),
+        }
+    }
+}
+
+fn expression_of(budget: &Budget, raw: &Value, at: Place) -> Result<Option<Expression>, Exhausted> {
+    let text = raw.as_str().unwrap_or_default();
+    budget.steps(text.len() / 16, at)?;
+    Ok(match written(text) {
+        Some(Written::Expression(expression)) => Some(expression),
+        _ => None,
+    })
+}
+
+fn same_env(one: Option<&Env<'_>>, other: Option<&Env<'_>>) -> bool {
+    match (one, other) {
+        (Some(one), Some(other)) => {
+            std::ptr::eq(std::ptr::from_ref(one).cast::<()>(), std::ptr::from_ref(other).cast())
+        }
+        (None, None) => true,
+        _ => false,
     }
 }

@@ -10,7 +10,7 @@ use crate::import::{
         parts,
     },
     json::shown,
-    value::{Kind, Place, Value},
+    value::{Kind, Object, Place, Value},
 };
 
 impl<'a> Scope<'a> {
@@ -30,37 +30,36 @@ impl<'a> Scope<'a> {
         }
     }
 
-    /// Where what a parameter is given as is written, if that and nothing else is its value: of null, its default may be.
+    /// Where what a parameter is given as is written, and what it is declared to be, if that and nothing else is its value: of null,
+    /// its default may be.
+    #[allow(clippy::type_complexity)]
     pub fn written_around(
-        &self,
+        &'a self,
         name: &str,
         depth: u32,
         at: Place,
-    ) -> Result<Option<(Around<'a>, &'a Value)>, Exhausted> {
-        let given = self
-            .given
-            .as_ref()
-            .ok()
-            .and_then(|given| given.get(&name.to_ascii_lowercase()));
+    ) -> Result<Option<(Around<'a>, &'a Value, (&'a Value, Option<&'a Value>))>, Exhausted> {
+        let given = self.given.as_ref().ok();
+        let given = given.and_then(|given| given.get(&name.to_ascii_lowercase()));
         let (Some(around), Some(given)) = (self.around, given) else {
             return Ok(None);
         };
-        let (budget, parameters) = (self.budget, around.parameters.as_object());
-        let entry = parameters
-            .map(|parameters| budget.member(parameters, name, at))
-            .transpose()?;
-        let raw = entry.flatten().and_then(|entry| entry.written("value"));
-        let section = self.section("parameters");
-        let definition = section.map(|section| budget.member(section, name, at)).transpose()?;
-        let has_default = definition
-            .flatten()
-            .is_none_or(|one| one.written("defaultValue").is_some());
+        let member = |object: Option<&'a Object>| object.map(|object| self.budget.member(object, name, at)).transpose();
+        let entry = member(around.parameters.as_object())?.flatten();
+        let (Some(raw), Some(definition)) = (
+            entry.and_then(|entry| entry.written("value")),
+            member(self.section("parameters"))?.flatten(),
+        ) else {
+            return Ok(None);
+        };
+        let has_default = definition.written("defaultValue").is_some();
         let is_given = match (&given.kind, self.parameter(name, depth, at)?.kind) {
-            (Kind::Unknown(_), Kind::Unknown(_)) => !has_default,
+            (Kind::Unknown(_), Kind::Unknown(_)) | (Kind::Text(_), Kind::Text(_)) => !has_default,
             (Kind::Object(_), Kind::Object(_)) | (Kind::List(_), Kind::List(_)) => true,
             _ => false,
         };
-        Ok(raw.filter(|_| is_given).map(|raw| (around, raw)))
+        let definitions = self.template.get("definitions");
+        Ok(is_given.then_some((around, raw, (definition, definitions))))
     }
 
     /// What it is given for a text and is not known at all (`raw`, of the template that `on` works out) stands for itself there: it is

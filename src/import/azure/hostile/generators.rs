@@ -3,11 +3,32 @@
 use super::*;
 
 /// What hostile files are made of, from a size.
-pub(super) const GENERATORS: [Generator; 35] = [
+pub(super) const GENERATORS: [Generator; 37] = [
     ("names that start alike", |size| {
         let name = "x".repeat(80);
         let one = |index| rule(&format!("\"name\": \"{name}{index}\","), "[\"a.com\"]");
         template("", &rules(&many(size, one)))
+    }),
+    ("names of many parts", |size| {
+        let name = format!("[concat('{}', parameters('x')[string(copyIndex())])]", "a/".repeat(240));
+        let policies = format!(
+            "{{\"type\": \"Microsoft.Network/firewallPolicies\", \"name\": \"{name}\", \"copy\": {{\"name\": \"l\", \"count\": {size}}}}}"
+        );
+        template(
+            "}, \"parameters\": {\"x\": {\"type\": \"object\"}",
+            &format!("{policies}, {}", names("[\"a.com\"]")),
+        )
+    }),
+    ("long names around what is not known", |size| {
+        let end = "a".repeat(230);
+        let name = format!("[concat('{end}', parameters('x')[string(copyIndex())], '{end}')]");
+        let policies = format!(
+            "{{\"type\": \"Microsoft.Network/firewallPolicies\", \"name\": \"{name}\", \"copy\": {{\"name\": \"l\", \"count\": {size}}}}}"
+        );
+        template(
+            "}, \"parameters\": {\"x\": {\"type\": \"object\"}",
+            &format!("{policies}, {}", names("[\"a.com\"]")),
+        )
     }),
     ("entries that are no names", |size| {
         template("", &names(&format!("[{}]", texts(size, "!"))))

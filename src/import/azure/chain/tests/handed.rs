@@ -75,6 +75,128 @@ fn a_function_of_what_is_handed_is_one_in_both() {
     assert_eq!(rules(&[file]), ["g/c/r absent"]);
 }
 
+/// The same deployment with another definition of what it is handed.
+fn declared(module: Value, definition: Value) -> Value {
+    let mut module = module;
+    let round = json!({"$ref": "#/definitions/round"});
+    let template = &mut module["properties"]["template"];
+    template["definitions"] = json!({"round": {"type": "object", "properties": {"a": round, "b": round, "c": round}}});
+    template["parameters"]["conf"] = definition;
+    module
+}
+
+#[test]
+fn what_its_type_converts_in_one_deployment_is_another_there() {
+    let whole = json!("[parameters('one')]");
+    let name = "format('p{0}', parameters('conf').n)";
+    let text = json!({"type": "string"});
+    let of = |definition: Value| {
+        let [policy, group] = made(name, name);
+        let policy = declared(module("p", whole.clone(), policy), definition);
+        rules(&[root(json!([policy, module("g", whole.clone(), group)]))])
+    };
+    for definition in [
+        json!({"type": "object", "properties": {"n": {"type": "int"}}}),
+        json!({"type": "object", "additionalProperties": {"type": "bool"}}),
+        json!({"type": "object", "discriminator": {"propertyName": "kind", "mapping": {}}}),
+        json!({"$ref": "#/definitions/nowhere"}),
+        json!({"type": "object", "properties": {"n": {"$ref": "#/definitions/round"}}}),
+    ] {
+        assert_eq!(of(definition.clone()), ["g/c/r absent"], "{definition}");
+    }
+    for definition in [
+        json!({"type": "object", "properties": {"n": text, "m": {"type": "int"}}}),
+        json!({"type": "object", "additionalProperties": text}),
+    ] {
+        assert_eq!(of(definition.clone()), ["g/c/r carried"], "{definition}");
+    }
+    // Of a function of the whole, what it looks at is not known.
+    let [policy, group] = made("tryGet(parameters('conf'), 'n')", "tryGet(parameters('conf'), 'n')");
+    let typed = json!({"type": "object", "properties": {"n": text, "m": {"type": "int"}}});
+    let policy = declared(module("p", whole.clone(), policy), typed);
+    let file = root(json!([policy, module("g", whole.clone(), group)]));
+    assert_eq!(rules(&[file]), ["g/c/r absent"]);
+}
+
+#[test]
+fn what_is_handed_is_one_however_it_is_asked_for() {
+    let whole = json!("[parameters('one')]");
+    for name in [
+        "tryGet(parameters('conf'), 'n')",
+        "coalesce(tryGet(parameters('conf'), 'n'), 'd')",
+        "if(contains(parameters('conf'), 'n'), parameters('conf').n, 'd')",
+        "take(parameters('conf').n, 80)",
+        "format('p-{0}', take(uniqueString(parameters('conf').id), 5))",
+        "last(split(parameters('conf').id, '/'))",
+    ] {
+        let [policy, group] = made(name, name);
+        let other = module("g", json!("[parameters('other')]"), group.clone());
+        let file = root(json!([module("p", whole.clone(), policy.clone()), other]));
+        assert_eq!(rules(&[file]), ["g/c/r absent"], "{name}");
+        let file = root(json!([
+            module("p", whole.clone(), policy),
+            module("g", whole.clone(), group)
+        ]));
+        assert_eq!(rules(&[file]), ["g/c/r carried"], "{name}");
+    }
+    let (one, other) = (
+        "coalesce(tryGet(parameters('conf'), 'n'), 'd')",
+        "coalesce(tryGet(parameters('conf'), 'n'), 'e')",
+    );
+    let [policy, group] = made(one, other);
+    let file = root(json!([module("p", whole.clone(), policy), module("g", whole, group)]));
+    assert_eq!(rules(&[file]), ["g/c/r absent"]);
+}
+
+#[test]
+fn a_reference_by_a_member_of_an_object_finds_what_is_named_by_it() {
+    let id = |kind: &str, name: &str| format!("[resourceId('Microsoft.Network/{kind}', {name})]");
+    let mut allow = group("p/g", "Allow");
+    let rule = &mut allow["properties"]["ruleCollections"][0]["rules"][0];
+    rule["sourceIpGroups"] = json!([id("ipGroups", "parameters('one').ipg")]);
+    rule.as_object_mut().unwrap().remove("sourceAddresses");
+    let ip_group = |name: &str| resource("ipGroups", name, json!({"ipAddresses": ["10.0.0.0/8"]}));
+    let file = |name: &str| root(json!([ip_group(name), policy("p", json!({})), allow]));
+    assert_eq!(rules(&[file("[parameters('one').ipg]")]), ["g/c/r carried"]);
+    assert_eq!(rules(&[file("[parameters('one').other]")]), ["g/c/r absent"]);
+
+    let child = json!({"basePolicy": {"id": id("firewallPolicies", "parameters('one').base")}});
+    let file = root(json!([
+        policy("[parameters('one').base]", json!({})),
+        group("[format('{0}/b', parameters('one').base)]", "Deny"),
+        policy("[concat('c-', parameters('other').name)]", child),
+        group("[concat('c-', parameters('other').name, '/g')]", "Allow"),
+    ]));
+    assert_eq!(rules(&[file]), ["b/c/r carried", "g/c/r carried"]);
+}
+
+#[test]
+fn a_text_that_an_output_hands_on_is_one_with_what_it_is_made_of() {
+    let [policy, group] = made("parameters('conf').n", "parameters('conf').n");
+    let mut one = module("p", json!("[parameters('one')]"), policy);
+    one["properties"]["template"]["outputs"] = json!({"name": {"type": "string", "value": "[parameters('conf').n]"}});
+    let handed = json!({"n": "[reference('p').outputs.name.value]"});
+    assert_eq!(
+        rules(&[root(json!([one, module("g", handed, group)]))]),
+        ["g/c/r carried"]
+    );
+}
+
+#[test]
+fn an_argument_of_which_nothing_is_known_says_why() {
+    let [policy, group] = made("parameters('conf')", "parameters('conf')");
+    let mut deployment = module("p", Value::Null, policy);
+    let either = "[if(empty(parameters('all')), createObject('value', 'a'), createObject('value', 'b'))]";
+    deployment["properties"]["parameters"]["conf"] = json!(either);
+    let mut other = module("g", Value::Null, group);
+    other["properties"]["parameters"]["conf"] = json!(either);
+    let told = format!("{:?}", imported(&[root(json!([deployment, other]))]));
+    assert!(
+        told.contains("parameter `all`") && !told.contains("Key Vault"),
+        "{told}"
+    );
+}
+
 #[test]
 fn what_rounds_of_two_loops_are_handed_is_one_in_the_same_round() {
     let looped = |name: &str, conf: &str, resources: Value| {
