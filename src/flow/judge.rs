@@ -57,9 +57,7 @@ impl Screened {
 
     /// Says it of another attempt for the same name, which the same policy judged.
     pub(super) fn tell(&self, snapshot: &Snapshot, host: &Host, attempted: &mut Attempted, record: &Record) {
-        if !attempted.alerted {
-            self.alert(attempted, record, None);
-        }
+        self.alert(attempted, record);
         if let Some(audited) = self.audited {
             attempted.decided(snapshot, host, audited);
         }
@@ -73,11 +71,10 @@ impl Screened {
         self.audited
     }
 
-    /// The rows of the alerts, but for those that were told of the attempt `before`.
-    fn alert(&self, attempted: &Attempted, record: &Record, before: Option<&Self>) {
-        let told = |alert: &&Threat| before.is_some_and(|before| before.alerts.contains(alert));
-        let new = self.alerts.iter().filter(|alert| !told(alert));
-        new.for_each(|alert| attempted.write_threat(record, *alert));
+    /// The rows of the alerts.
+    fn alert(&self, attempted: &mut Attempted, record: &Record) {
+        let alerts = self.alerts.iter();
+        alerts.for_each(|alert| attempted.write_threat(record, *alert));
     }
 }
 
@@ -154,14 +151,14 @@ pub(crate) fn tls_instead(
     let protocol = Protocol::Https;
     (attempted.protocol, record.protocol) = (Some(protocol), Some(protocol));
     attempted.name_source = Some(NameSource::Connect);
+    attempted.snapshot = Some(snapshot.clone());
+    threat(&snapshot, &host, Some(there.ip), attempted, record, Stage::Gate)?;
     let decision = request(&snapshot, record.source.ip(), protocol, &host, attempted.port);
     attempted.decided(&snapshot, &host, decision);
-    let judged = match decision.permits() {
+    match decision.permits() {
         true => leads_there(&snapshot, name, there, decision, attempted, record),
         false => Err(Denial::new(decision.reason, Stage::Decide)),
-    };
-    attempted.snapshot = Some(snapshot);
-    judged
+    }
 }
 
 /// Vets and screens the address of a tunnel for its name, and tells what audit mode would deny of the name's addresses.
@@ -219,18 +216,14 @@ pub(crate) fn threat(
     let known = address.or(named_address(host));
     for threat in snapshot.policy.threats(source, name_of(host), known) {
         if threat.mode == ThreatMode::Deny {
-            attempted.threat = Some(threat);
+            attempted.threat = Some(Box::new(threat));
             return Err(Denial::new(Reason::ThreatIntelligence, stage));
         }
         match (stage, threat.listed) {
-            // Another name, from the same source.
-            (Stage::Gate, Listed::Name) => attempted.write_threat(record, threat),
             // Where a name leads. An address that was asked for is known from the start.
             (Stage::Vet, Listed::Destination(_)) if named_address(host).is_none() => {
                 attempted.screened.get_or_insert_default().alerts.push(threat);
             }
-            (Stage::Gate | Stage::Vet, _) => {}
-            _ if attempted.alerted => {}
             _ => attempted.write_threat(record, threat),
         }
     }
@@ -250,12 +243,13 @@ pub(crate) fn screen(
     if !snapshot.policy.screens_addresses() {
         return Ok(vetted);
     }
-    let before = attempted.screened.take();
+    attempted.screened = None;
     for candidate in vetted.addresses() {
         threat(snapshot, host, Some(candidate.ip), attempted, record, Stage::Vet)?;
     }
-    if let Some(screened) = &attempted.screened {
-        screened.alert(attempted, record, before.as_deref());
+    if let Some(screened) = attempted.screened.take() {
+        screened.alert(attempted, record);
+        attempted.screened = Some(screened);
     }
     by_rules(snapshot, host, port, vetted, attempted, record)
 }

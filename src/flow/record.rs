@@ -5,6 +5,7 @@ mod rows;
 use super::{Denial, FlowId, Shared, gate::FirstFlight, intent, judge, judge::Screened, shared::Own};
 use crate::dns::ResolveError;
 use crate::log::{FlowEnd, FlowEndKind, NameSource, Row, Stage};
+use crate::policy::threat::Listed;
 use crate::policy::{Action, Answer, Decision, Fqdn, Host, Protocol, Reason, Threat};
 use crate::snapshot::Snapshot;
 use rows::Told;
@@ -127,6 +128,10 @@ impl Drop for Record {
     }
 }
 
+/// Hits on lists: of a source, a name, and some of the addresses of an answer. Boxed where few attempts have one.
+#[derive(Debug, Default)]
+pub(crate) struct Hits(Vec<Threat>);
+
 /// One attempt, gathered along its path for its rule row.
 #[derive(Default)]
 pub(crate) struct Attempted {
@@ -153,11 +158,11 @@ pub(crate) struct Attempted {
     pub address: Option<SocketAddr>,
     pub public_resolution: bool,
     /// The hit on a threat-intelligence list that ends it.
-    pub threat: Option<Threat>,
+    pub threat: Option<Box<Threat>>,
     /// What is said of the addresses that its name leads to, and does not end it.
     pub screened: Option<Box<Screened>>,
-    /// Its hits on lists were told of the CONNECT whose tunnel it came in: of one attempt each is told once.
-    pub alerted: bool,
+    /// Its hits on lists that were told, be it of the CONNECT whose tunnel it came in: each is told once.
+    pub told: Option<Box<Hits>>,
     /// Judged as packets are: its row is that of network rules.
     pub packets: bool,
 }
@@ -223,6 +228,9 @@ impl Attempted {
         self.name = sni.as_str().to_owned();
         self.name_source = Some(NameSource::Sni);
         self.screened = None;
+        if let Some(told) = &mut self.told {
+            told.0.retain(|hit| matches!(hit.listed, Listed::Source(_)));
+        }
         self.forget_address();
     }
 
@@ -307,10 +315,15 @@ impl Attempted {
     }
 
     /// The row of a hit on a threat-intelligence list that does not end the attempt.
-    pub(crate) fn write_threat(&self, record: &Record, threat: Threat) {
+    pub(crate) fn write_threat(&mut self, record: &Record, threat: Threat) {
         if record.quiet || record.shared.is_self_test(&self.name) {
             return;
         }
+        let told = self.told.get_or_insert_default();
+        if told.0.contains(&threat) {
+            return;
+        }
+        told.0.push(threat);
         let snapshot = self.snapshot.clone().unwrap_or_else(|| record.shared.snapshot());
         rows::write_threat(self, record, &snapshot, threat);
     }

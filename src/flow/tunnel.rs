@@ -19,7 +19,7 @@ use super::tunnels::{Registered, Tunnel};
 use super::{Admission, Denial, answer, http, refuse};
 use crate::config::settings::{EchPolicy, SniMismatch};
 use crate::log::{FlowEndKind, Stage};
-use crate::policy::{Expected, Fqdn, Host, Protocol, Reason};
+use crate::policy::{Expected, Fqdn, Host, Protocol, Reason, ThreatMode};
 use crate::snapshot::Snapshot;
 use std::time::Duration;
 use tokio::io::AsyncWriteExt;
@@ -123,7 +123,6 @@ pub(super) async fn tunnel(
     // A tunnel may stay open for longer than the policy that opened it.
     drop(now);
     if matches!(spoken, Ok(Spoken::Http)) {
-        attempted.screened = upstream.screened.take_if(|_| opened_for == Protocol::Https);
         // What was vetted under the rule for TLS may lead elsewhere.
         let upstream = (opened_for == Protocol::Http).then_some(upstream);
         let connect = Box::new(attempted);
@@ -305,18 +304,15 @@ pub(crate) fn enter(
         Err(revoked) => revoked.decision,
     };
     attempted.decided(&snapshot, host, decision);
-    let before = attempted.snapshot.replace(snapshot.clone());
+    attempted.snapshot = Some(snapshot.clone());
+    let hits = entry.tunnel.threats(&snapshot);
+    hits.filter(|hit| hit.mode == ThreatMode::Alert)
+        .for_each(|hit| attempted.write_threat(record, hit));
     match verdict {
-        Ok(_) => {
-            let known: Vec<_> = before.iter().flat_map(|before| entry.tunnel.threats(before)).collect();
-            let new = entry.tunnel.threats(&snapshot);
-            new.filter(|threat| !known.contains(threat))
-                .for_each(|threat| attempted.write_threat(record, threat));
-            Ok(entry)
-        }
+        Ok(_) => Ok(entry),
         Err(revoked) => {
             if revoked.cause == Reason::ThreatIntelligence {
-                attempted.threat = entry.tunnel.threat(&snapshot);
+                attempted.threat = entry.tunnel.threat(&snapshot).map(Box::new);
             }
             Err(Denial::new(revoked.cause, Stage::Gate))
         }
@@ -350,7 +346,7 @@ pub(crate) fn ended(entry: &Registered, transfer: Transfer, record: &mut Record)
     attempted.decided(&revoked.snapshot, &tunnel.host, revoked.decision);
     attempted.packets |= tunnel.protocol.is_none();
     if revoked.cause == Reason::ThreatIntelligence {
-        attempted.threat = tunnel.threat(&revoked.snapshot);
+        attempted.threat = tunnel.threat(&revoked.snapshot).map(Box::new);
     }
     let denial = Denial::new(Reason::Revoked, Stage::Relay).detail(revoked.cause.name().to_string());
     attempted.write_denial(record, &denial);

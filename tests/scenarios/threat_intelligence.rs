@@ -298,3 +298,51 @@ async fn a_name_that_comes_onto_a_list_before_its_tunnel_is_up_is_told_as_a_hit(
         );
     }
 }
+
+/// A reload makes no new attempt of one that is under way: what was told of its CONNECT is told once.
+#[tokio::test]
+async fn what_was_told_of_a_connect_is_not_told_again_after_a_reload() {
+    let echo = Origin::echo().await;
+    let path = list("once", "bad.openai.example.com\n127.0.0.1\n203.0.113.10\n");
+    let policy = |port: u16| {
+        format!(
+            "[threat_intelligence]\nmode = \"Alert\"\nfiles = [{path:?}]\n[[application_rule_collection]]\nname = \"c\"\npriority = 100\n\
+             action = \"Allow\"\n[[application_rule_collection.rule]]\nname = \"r{port}\"\nsource_addresses = [\"*\"]\n\
+             protocols = [{{ type = \"Http\", port = 8080 }}, {{ type = \"Https\", port = 443 }}]\n\
+             destination_fqdns = [\"bad.openai.example.com\"]\n"
+        )
+    };
+    let world = Arc::new(
+        builder("once-world", "Off", &echo.address.to_string())
+            .policy(&policy(1))
+            .start()
+            .await,
+    );
+    let name = "bad.openai.example.com";
+    for (generation, port) in [(2, 8080), (3, 443)] {
+        let before = descriptions(&world).len();
+        let mut tunnel = world.tunnel(&format!("{name}:{port}")).await;
+        let (reloading, next) = (world.clone(), policy(port));
+        let reloaded = tokio::task::spawn_blocking(move || reloading.reload(&next))
+            .await
+            .unwrap();
+        assert_eq!(reloaded.0, generation);
+        let sent = match port {
+            443 => Hello::to(name).bytes(&world.lab.authority).unwrap(),
+            _ => format!("GET / HTTP/1.1\r\nHost: {name}:8080\r\n\r\n").into_bytes(),
+        };
+        tunnel.send(&sent).await.unwrap();
+        until("its row", || world.rule_rows().len() == usize::from(generation > 2) + 1).await;
+        let mut told = descriptions(&world).split_off(before);
+        told.sort_unstable();
+        assert_eq!(
+            told,
+            [
+                "the destination 203.0.113.10 is listed",
+                "the name bad.openai.example.com is listed",
+                "the source 127.0.0.1 is listed",
+            ],
+            "{port}"
+        );
+    }
+}

@@ -89,7 +89,11 @@ impl Conversation {
     /// A tunnel starts with the upstream that its CONNECT opened.
     pub(super) fn adopt(&mut self, upstream: Upstream, host: &Host) -> Result<(), Denial> {
         self.attempted = self.attempt();
+        self.attempted.told = self.connect.as_mut().and_then(|connect| connect.told.take());
         let opened = self.open(upstream, host);
+        if let Some(connect) = &mut self.connect {
+            connect.told = self.attempted.told.take();
+        }
         self.attempted.snapshot = None;
         opened
     }

@@ -26,8 +26,8 @@ pub(super) struct Told<'a> {
 impl Told<'_> {
     /// Azure writes a denial by threat intelligence to that table alone.
     pub(super) fn write(&self) {
-        match self.attempted.threat {
-            Some(threat) => write_threat(self.attempted, self.record, self.snapshot, threat),
+        match &self.attempted.threat {
+            Some(threat) => write_threat(self.attempted, self.record, self.snapshot, **threat),
             None if self.attempted.packets => self.network(),
             None => self.application(),
         }

@@ -136,7 +136,7 @@ pub(super) fn of_part<'v>(
             };
             found.extend(of.map(|of| (of, *all)));
             // Which of several it is, is not looked for: it may be any.
-            if one.get("discriminator").is_some() {
+            if one.get("discriminator").is_some() && found.last().is_none_or(|(last, _)| !std::ptr::eq(*last, one)) {
                 found.push((one, *all));
             }
         }
@@ -144,18 +144,19 @@ pub(super) fn of_part<'v>(
     Ok(found)
 }
 
-/// Whether a value of this definition, or anything in it, may be another text than the one that is given: what is declared a number or
-/// a boolean. So may all that is behind so many definitions.
-pub(super) fn converts(
+/// Whether a value of this definition, or anything in it, is declared to be of one of these types: it may be another text than the one
+/// that is given (`"007"` for a number). So may all that is behind so many definitions.
+pub(super) fn declares(
     budget: &Budget,
     definition: &Value,
     definitions: Option<&Value>,
+    types: &[&str],
     left: &mut u32,
     at: Place,
 ) -> Result<bool, Exhausted> {
     let declared = Declared::of(definition, definitions);
     *left = left.saturating_sub(1);
-    if *left == 0 || declared.lost || matches!(declared.kind.as_deref(), Some("int" | "bool")) {
+    if *left == 0 || declared.lost || declared.kind.as_deref().is_some_and(|kind| types.contains(&kind)) {
         return Ok(true);
     }
     for one in followed(definition, definitions) {
@@ -172,7 +173,7 @@ pub(super) fn converts(
             .into_iter()
             .filter_map(|key| one.get(key));
         for part in members.chain(elements).chain(rest) {
-            if converts(budget, part, definitions, left, at)? {
+            if declares(budget, part, definitions, types, left, at)? {
                 return Ok(true);
             }
         }

@@ -18,11 +18,7 @@ impl Conversation {
     /// nothing to tell. Whether there was a row.
     pub(super) fn close_apart(&mut self, end: FlowEndKind) -> bool {
         if !self.connection.as_ref().is_some_and(|connection| connection.used) {
-            let unused = self.connection.take();
-            if let (Some(connect), Some(unused)) = (&mut self.connect, unused) {
-                // Told of its CONNECT, and not again of the first request.
-                connect.screened = unused.screened;
-            }
+            self.connection = None;
             return false;
         }
         let generation = self.record.generation;

@@ -113,11 +113,9 @@ impl Conversation {
 
     fn decide(&mut self, target: &Target) -> Result<(Own<Snapshot>, Decision), Denial> {
         let snapshot = begin(&mut self.attempted, &mut self.record)?;
-        let generation = |connect: &Attempted| connect.snapshot.as_ref().map(|snapshot| snapshot.generation);
-        let connect = self.connect.take();
-        // What lists say of its CONNECT was told by the same ones.
-        if let Some(connect) = connect.filter(|connect| generation(connect) == Some(snapshot.generation)) {
-            (self.attempted.alerted, self.attempted.screened) = (true, connect.screened);
+        // What was told of its CONNECT.
+        if let Some(connect) = self.connect.take() {
+            self.attempted.told = connect.told;
         }
         named(target, &snapshot, &mut self.attempted, &mut self.record)?;
         let decision = match self.first {

@@ -4,6 +4,7 @@ use super::{
     super::{
         Budget, Exhausted,
         functions::{self, Fail},
+        parameters::Declared,
         parse::{Expression, Written, written},
         parts,
         scope::{Around, Bind, Env},
@@ -11,6 +12,7 @@ use super::{
     Evaluated, Evaluator,
 };
 use crate::import::value::{Kind, Place, Value};
+use std::sync::Arc;
 
 /// Functions that make a text, and nothing else, of texts.
 const OF_TEXTS: [&str; 10] = [
@@ -29,24 +31,21 @@ const OF_TEXTS: [&str; 10] = [
 /// In how many definitions it is looked for a type that converts: they may go round in circles.
 const MOST_DEFINITIONS: u32 = 500;
 
-/// Functions that make the same of the same, wherever they are called.
-const PURE: [&str; 16] = [
+/// Functions that make the same text of the same, be a number in it a text or not.
+const PURE: [&str; 13] = [
     "coalesce",
     "concat",
-    "contains",
     "empty",
+    "equals",
     "first",
     "format",
     "if",
     "last",
     "replace",
     "split",
-    "string",
     "substring",
     "take",
     "tolower",
-    "toupper",
-    "tryget",
 ];
 
 /// Where something is written: in a template, within these loops.
@@ -151,6 +150,12 @@ impl<'a> Evaluator<'a> {
                     [Expression::Text(name)] if matches!(what.as_str(), "parameters" | "variables") => {
                         self.named_source(&what, name, env, at)
                     }
+                    [of, Expression::Text(name)] if matches!(what.as_str(), "tryget" | "contains") => {
+                        match self.deeper(at)?.source(of, env, at)? {
+                            Some(source) => source.asked(&what, name, at),
+                            None => Ok(None),
+                        }
+                    }
                     arguments if PURE.contains(&what.as_str()) => self.deeper(at)?.called(&what, arguments, env, at),
                     _ => Ok(None),
                 }
@@ -169,6 +174,7 @@ impl<'a> Evaluator<'a> {
     ) -> Result<Option<Source<'a>>, Exhausted> {
         let mut place: Option<(Self, Option<&'a Env<'a>>)> = None;
         let mut made = Vec::with_capacity(arguments.len());
+        let mut declared = Vec::new();
         for argument in arguments {
             if let Expression::Text(_) | Expression::Int(_) = argument {
                 made.push(argument.clone());
@@ -179,16 +185,23 @@ impl<'a> Evaluator<'a> {
             };
             let (on, env) = *place.get_or_insert((source.on, source.env));
             let is_there = std::ptr::eq(on.scope, source.on.scope) && same_env(env, source.env);
-            match source.expression(at)? {
-                Some(written) if is_there => made.push(written),
-                _ => return Ok(None),
+            declared.extend_from_slice(&source.declared);
+            // A list or an object with a number is written otherwise than one with a text.
+            let shows_all = what == "format" && source.has_texts(at)?;
+            let Some(written) = source.expression(at)?.filter(|_| is_there && !shows_all) else {
+                return Ok(None);
+            };
+            // A text equals no number.
+            if what == "equals" && !matches!(on.expression(&written, env, at)?.kind, Kind::Text(_)) {
+                return Ok(None);
             }
+            made.push(written);
         }
         Ok(place.map(|(on, env)| Source {
             on,
             env,
             raw: Raw::Of(Expression::Call(what.to_owned(), made)),
-            declared: Vec::new(),
+            declared,
         }))
     }
 
@@ -227,7 +240,9 @@ impl<'a> Evaluator<'a> {
     /// The text that is written there, if nothing that is known there is not known here.
     fn as_written(self, source: Source<'a>, at: Place) -> Result<Option<Value>, Exhausted> {
         let (on, env) = (source.on, source.env);
-        let Some(expression) = source.expression(at)? else {
+        // `format` takes what is no text too.
+        let shows_all = source.has_texts(at)?;
+        let Some(expression) = source.expression(at)?.filter(|_| !shows_all) else {
             return Ok(None);
         };
         let made = on.certainly_text(&expression, env, at)?;
@@ -321,13 +336,62 @@ impl<'a> Source<'a> {
         Ok(raw.map(|raw| Self { on, env, raw, declared }))
     }
 
+    /// Whether it has a member of this name, or that member if it has it (`tryGet`). Of what may be a list or a text, `contains` asks for
+    /// something else.
+    fn asked(self, what: &str, name: &Arc<str>, at: Place) -> Result<Option<Self>, Exhausted> {
+        let budget = self.on.scope.budget;
+        let key = Expression::Text(name.clone());
+        let is_object = |(one, all): &Definition<'_>| Declared::of(one, *all).kind.as_deref() == Some("object");
+        let declared = match what {
+            "tryget" => parts::of_part(budget, &self.declared, &key, at)?,
+            _ if !self.declared.is_empty() && self.declared.iter().all(is_object) => Vec::new(),
+            _ => return Ok(None),
+        };
+        let (on, env) = (self.on, self.env);
+        let of = match self.raw {
+            Raw::Of(of) => Some(of),
+            Raw::Is(raw) if what == "tryget" && raw.as_object().is_some() => {
+                return self.part(Value::text(name.clone(), at), at);
+            }
+            Raw::Is(raw) => expression_of(budget, raw, at)?,
+        };
+        Ok(of.map(|of| Self {
+            on,
+            env,
+            raw: Raw::Of(Expression::Call(what.to_owned(), vec![of, key])),
+            declared,
+        }))
+    }
+
+    /// Whether it may be a list or an object in which a number is declared a text.
+    fn has_texts(&self, at: Place) -> Result<bool, Exhausted> {
+        let budget = self.on.scope.budget;
+        let mut left = MOST_DEFINITIONS;
+        for (definition, definitions) in &self.declared {
+            let is_text = Declared::of(definition, *definitions).kind.as_deref() == Some("string");
+            if !is_text
+                && parts::declares(
+                    budget,
+                    definition,
+                    *definitions,
+                    &["int", "bool", "string"],
+                    &mut left,
+                    at,
+                )?
+            {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// As an expression, if it is one and what it makes is handed on as it is: what is declared a number or a boolean may be another
     /// text here.
     fn expression(self, at: Place) -> Result<Option<Expression>, Exhausted> {
         let budget = self.on.scope.budget;
         let mut left = MOST_DEFINITIONS;
         for (definition, definitions) in self.declared {
-            if parts::converts(budget, definition, definitions, &mut left, at)? {
+            if parts::declares(budget, definition, definitions, &["int", "bool"], &mut left, at)? {
                 return Ok(None);
             }
         }

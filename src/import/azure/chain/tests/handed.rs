@@ -110,12 +110,31 @@ fn what_its_type_converts_in_one_deployment_is_another_there() {
     ] {
         assert_eq!(of(definition.clone()), ["g/c/r carried"], "{definition}");
     }
-    // Of a function of the whole, what it looks at is not known.
-    let [policy, group] = made("tryGet(parameters('conf'), 'n')", "tryGet(parameters('conf'), 'n')");
+    // A number where a text is declared is written as one.
+    let typed = json!({"type": "object", "properties": {"n": text, "l": {"type": "array", "items": text}}});
+    for name in [
+        "format('a{0}', parameters('conf'))",
+        "format('a{0}', take(parameters('conf').l, 1))",
+        "uniqueString(string(parameters('conf')))",
+        "if(contains(parameters('conf').l, '7'), 'x', parameters('conf').n)",
+        "if(equals(parameters('conf').n, '7'), 'x', 'y')",
+    ] {
+        let [policy, group] = made(name, name);
+        let policy = declared(module("p", whole.clone(), policy), typed.clone());
+        let file = root(json!([policy, module("g", whole.clone(), group)]));
+        assert_eq!(rules(&[file]), ["g/c/r absent"], "{name}");
+    }
+    // A member of its own type, and whether it is there.
     let typed = json!({"type": "object", "properties": {"n": text, "m": {"type": "int"}}});
-    let policy = declared(module("p", whole.clone(), policy), typed);
-    let file = root(json!([policy, module("g", whole.clone(), group)]));
-    assert_eq!(rules(&[file]), ["g/c/r absent"]);
+    for name in [
+        "coalesce(tryGet(parameters('conf'), 'n'), 'd')",
+        "if(contains(parameters('conf'), 'n'), parameters('conf').n, 'd')",
+    ] {
+        let [policy, group] = made(name, name);
+        let policy = declared(module("p", whole.clone(), policy), typed.clone());
+        let file = root(json!([policy, module("g", whole.clone(), group)]));
+        assert_eq!(rules(&[file]), ["g/c/r carried"], "{name}");
+    }
 }
 
 #[test]
@@ -139,6 +158,11 @@ fn what_is_handed_is_one_however_it_is_asked_for() {
         ]));
         assert_eq!(rules(&[file]), ["g/c/r carried"], "{name}");
     }
+    let parts = json!({"n": "[parameters('one').name]"});
+    let name = "coalesce(tryGet(parameters('conf'), 'n'), 'd')";
+    let [policy, group] = made(name, name);
+    let file = root(json!([module("p", parts.clone(), policy), module("g", parts, group)]));
+    assert_eq!(rules(&[file]), ["g/c/r carried"]);
     let (one, other) = (
         "coalesce(tryGet(parameters('conf'), 'n'), 'd')",
         "coalesce(tryGet(parameters('conf'), 'n'), 'e')",
@@ -232,4 +256,21 @@ fn what_may_be_a_default_or_is_no_object_is_not_taken_for_what_is_handed() {
     let text = json!({"policy": {"name": "[if(empty(parameters('all')), 'a', 'b')]"}});
     let file = root(json!([module("p", text.clone(), policy), module("g", text, group)]));
     assert_eq!(rules(&[file]), ["g/c/r carried"]);
+}
+
+#[test]
+fn what_depends_on_a_text_that_is_handed_is_one_in_both() {
+    let text = json!({"type": "string"});
+    let name = "if(equals(parameters('conf'), 'prod'), 'p', 'd')";
+    let of = |root_type: &str, conf: &str| {
+        let [policy, group] = made(name, name);
+        let modules = [("p", policy), ("g", group)]
+            .map(|(label, resources)| declared(module(label, json!(conf), resources), text.clone()));
+        let mut file = root(json!(modules));
+        file["parameters"]["env"] = json!({"type": root_type});
+        rules(&[file])
+    };
+    assert_eq!(of("string", "[parameters('env')]"), ["g/c/r carried"]);
+    // It may be a number in one of them.
+    assert_eq!(of("object", "[parameters('env').n]"), ["g/c/r absent"]);
 }
