@@ -183,7 +183,7 @@ fn denied_by_name(file: &FileConfig, more: &mut FileConfig, report: &mut Report)
         let deny = group.network_rule_collection.iter();
         for collection in deny.filter(|one| one.action == Some(file::Action::Deny)) {
             for rule in collection.rule.iter().filter(|rule| rule.names_tcp()) {
-                if let Some(names) = &rule.destination_fqdns {
+                if let Some(names) = rule.destination_fqdns.as_ref().filter(|names| !names.is_empty()) {
                     let name = |name: &Option<At<String>>| name.as_deref().cloned().unwrap_or_default();
                     let label = [&group.name, &collection.name, &rule.name].map(name).join("/");
                     denied.push(At {

@@ -34,11 +34,10 @@ impl<'a> Maker<'a> {
 
     /// What a rule denies by name, Azure denies by the addresses that the name leads to, asked for by whatever name.
     fn denies_by_name(&mut self, rule: &'a file::NetworkRule, action: Action) {
-        if let Some(names) = rule
-            .destination_fqdns
-            .as_ref()
-            .filter(|_| action == Action::Deny && rule.names_tcp())
-        {
+        let has_addresses = rule.destination_addresses.is_some() || rule.destination_ip_groups.is_some();
+        let names = rule.destination_fqdns.as_ref();
+        let names = names.filter(|names| !names.is_empty() && !has_addresses);
+        if let Some(names) = names.filter(|_| action == Action::Deny && rule.names_tcp()) {
             let found = format!(
                 "rule `{}` denies these names at the proxy port, and not the addresses that they lead to: asked for by address or by \
                  another name, these pass, and Azure denies them",

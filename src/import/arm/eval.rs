@@ -2,6 +2,7 @@
 
 mod alike;
 mod named;
+mod source;
 
 use super::{
     Budget, Exhausted, MAX_EVAL_DEPTH,
