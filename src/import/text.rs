@@ -28,7 +28,12 @@ struct Guess {
 
 /// Something that Azure alone knows. It is the same as itself, whatever it reads as.
 #[derive(Clone, Debug)]
-pub(crate) struct Symbol(Arc<Unknown>, Case);
+pub(crate) struct Symbol {
+    of: Arc<Unknown>,
+    case: Case,
+    /// Where it stands, Azure takes nothing with a slash.
+    slashless: bool,
+}
 
 /// The letters that a stand-in was put into. For a name they are all the same.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -54,23 +59,27 @@ pub(crate) enum Ingredient {
 
 impl Symbol {
     pub fn new(of: Unknown) -> Self {
-        Self(Arc::new(of), Case::AsItIs)
+        Self {
+            slashless: of.slashless,
+            of: Arc::new(of),
+            case: Case::AsItIs,
+        }
     }
 
     /// Where a template is deployed, by its number: where things are of which nothing else is said.
     pub fn here(&self) -> Option<u32> {
-        self.0.here
+        self.of.here
     }
 
     /// Whether it certainly holds no slash.
     pub fn is_slashless(&self) -> bool {
-        self.0.slashless
+        self.slashless
     }
 }
 
 impl PartialEq for Symbol {
     fn eq(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0)
+        Arc::ptr_eq(&self.of, &other.of)
     }
 }
 
@@ -78,7 +87,7 @@ impl Eq for Symbol {}
 
 impl Hash for Symbol {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        Arc::as_ptr(&self.0).hash(state);
+        Arc::as_ptr(&self.of).hash(state);
     }
 }
 
@@ -137,8 +146,8 @@ impl Text {
     pub fn ingredients(&self) -> impl Iterator<Item = Ingredient> {
         self.pieces().map(|(piece, of)| match of {
             None => Ingredient::Is(piece.to_owned()),
-            Some(of) if of.here().is_some() => Ingredient::Here(piece.to_ascii_lowercase(), of.1),
-            Some(of) => Ingredient::Of(of.clone(), of.1),
+            Some(of) if of.here().is_some() => Ingredient::Here(piece.to_ascii_lowercase(), of.case),
+            Some(of) => Ingredient::Of(of.clone(), of.case),
         })
     }
 
@@ -222,7 +231,10 @@ impl Text {
         let guesses = self.guesses.as_ref().map(|guesses| {
             let guess = |guess: &Guess| Guess {
                 bytes: guess.bytes.clone(),
-                of: Symbol(guess.of.0.clone(), case),
+                of: Symbol {
+                    case,
+                    ..guess.of.clone()
+                },
             };
             Arc::new(guesses.iter().map(guess).collect())
         });
@@ -256,13 +268,33 @@ impl Joined {
         }
     }
 
+    /// A text of which Azure takes nothing with a slash here.
+    pub fn push_slashless(&mut self, text: &Text) {
+        for (piece, of) in text.pieces() {
+            match (of, &text.stands_for) {
+                (Some(of), Some(doubt)) => {
+                    let slashless = true;
+                    self.push_guess(
+                        piece,
+                        &Symbol {
+                            slashless,
+                            ..of.clone()
+                        },
+                        doubt,
+                    );
+                }
+                _ => self.push_str(piece),
+            }
+        }
+    }
+
     /// What stands for something of its own that nobody knows.
     pub fn push_unknown(&mut self, text: &str, doubt: Unknown) {
         self.push_symbol(text, &Symbol::new(doubt));
     }
 
     pub fn push_symbol(&mut self, text: &str, of: &Symbol) {
-        self.push_guess(text, of, &of.0);
+        self.push_guess(text, of, &of.of);
     }
 
     fn push_guess(&mut self, text: &str, of: &Symbol, doubt: &Arc<Unknown>) {

@@ -64,7 +64,8 @@ pub(super) fn call(call: &Call<'_>, name: &str) -> Made {
 }
 
 /// `resourceId([subscription], [group], type, name, ..)`: the type is the first argument with a slash, but of the scope of
-/// `extensionResourceId`, and has a name for each of its parts.
+/// `extensionResourceId`, and has a name for each of its parts. Azure takes no other with a slash ("function requires exactly one
+/// multi-segmented argument").
 fn resource_id(call: &Call<'_>, name: &str) -> Made {
     let mut texts = Vec::with_capacity(call.arguments.len());
     for argument in call.arguments {
@@ -94,7 +95,7 @@ fn resource_id(call: &Call<'_>, name: &str) -> Made {
             id.push_str(parts.next().unwrap_or_default());
             for (part, name) in parts.zip(names) {
                 id.push_str(&format!("/{part}/"));
-                id.push(name);
+                id.push_slashless(name);
             }
         }
         // Where the names belong in it is not known either.
@@ -106,11 +107,12 @@ fn resource_id(call: &Call<'_>, name: &str) -> Made {
 /// What stands before the type: what is written there, and for the rest where the template is deployed.
 fn scope_of(call: &Call<'_>, name: &str, written: &[&Text]) -> Result<Joined, Fail> {
     let mut scope = Joined::default();
-    let put = |scope: &mut Joined, key: &str, part: &Text| {
-        scope.push_str(key);
-        scope.push(part);
-    };
     let (subscription, group) = here(call.budget, call.here, call.at)?;
+    let said = |text: &Text| {
+        let mut said = Joined::default();
+        said.push_slashless(text);
+        said.finish()
+    };
     let (subscription, group) = match (name, written) {
         ("tenantresourceid", []) => return Ok(scope),
         ("managementgroupresourceid", _) => {
@@ -123,17 +125,19 @@ fn scope_of(call: &Call<'_>, name: &str, written: &[&Text]) -> Result<Joined, Fa
             return Ok(scope);
         }
         ("subscriptionresourceid", []) => (subscription, None),
-        ("subscriptionresourceid", [one]) => ((*one).clone(), None),
+        ("subscriptionresourceid", [one]) => (said(one), None),
         ("resourceid", []) => (subscription, Some(group)),
-        ("resourceid", [one]) if one.stands_for.is_none() && is_guid(&one.text) => ((*one).clone(), Some(group)),
+        ("resourceid", [one]) if one.stands_for.is_none() && is_guid(&one.text) => (said(one), Some(group)),
         // One that is not known is the same as a resource group at most, of which the name is made of the same.
-        ("resourceid", [one]) => (subscription, Some((*one).clone())),
-        ("resourceid", [one, other]) => ((*one).clone(), Some((*other).clone())),
+        ("resourceid", [one]) => (subscription, Some(said(one))),
+        ("resourceid", [one, other]) => (said(one), Some(said(other))),
         _ => return bad("takes no such scope"),
     };
-    put(&mut scope, "/subscriptions/", &subscription);
+    scope.push_str("/subscriptions/");
+    scope.push(&subscription);
     if let Some(group) = &group {
-        put(&mut scope, "/resourceGroups/", group);
+        scope.push_str("/resourceGroups/");
+        scope.push(group);
     }
     Ok(scope)
 }

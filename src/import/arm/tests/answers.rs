@@ -189,6 +189,17 @@ fn the_parts_of_an_id_are_where_they_are_though_nobody_knows_where_it_is_deploye
         ("split(UNIQUE, '/')[4]", "a"),
         ("split(subscription().id, '/')[1]", "subscriptions"),
         ("split(subscriptionResourceId('A.B/c', 'd'), '/')[6]", "d"),
+        // Azure refuses an id of a name with a slash.
+        ("split(resourceId('A.B/c', parameters('s')), '/')[8]", "~s"),
+        (
+            "last(split(resourceId('A.B/c', format('{0}-x', parameters('s'))), '/'))",
+            "~s-x",
+        ),
+        ("last(split(resourceId(parameters('n'), 'A.B/c', 'd'), '/'))", "d"),
+        (
+            "last(split(resourceId(parameters('s'), parameters('n'), 'A.B/c', 'd'), '/'))",
+            "d",
+        ),
         (
             "equals(last(split(UNIQUE, '/')), concat('x', uniqueString(resourceGroup().id)))",
             "?",
@@ -203,9 +214,9 @@ fn the_parts_of_an_id_are_where_they_are_though_nobody_knows_where_it_is_deploye
     }
     for unknown in [
         // A parameter may hold a slash, and so may what is made of a part.
-        "split(resourceId('A.B/c', parameters('s')), '/')[8]",
+        "last(split(extensionResourceId(parameters('s'), 'A.B/c', 'd'), '/'))",
+        "last(split(concat(parameters('s'), '/d'), '/'))",
         "split(concat('a/', parameters('s')), '/')[0]",
-        "last(split(resourceId(parameters('n'), 'A.B/c', 'd'), '/'))",
         "last(split(concat(base64(resourceGroup().name), '/d'), '/'))",
         "last(split(concat(format('{0}', createArray(resourceGroup().name)), '/d'), '/'))",
         "last(split(concat(utcNow('yyyy/MM'), '/d'), '/'))",

@@ -274,3 +274,31 @@ fn what_depends_on_a_text_that_is_handed_is_one_in_both() {
     // It may be a number in one of them.
     assert_eq!(of("object", "[parameters('env').n]"), ["g/c/r absent"]);
 }
+
+#[test]
+fn the_name_of_a_policy_in_its_id_is_its_name() {
+    let id = "resourceId('Microsoft.Network/firewallPolicies', parameters('name'))";
+    for group_name in [format!("last(split({id}, '/'))"), format!("split({id}, '/')[8]")] {
+        let [policy, group] = made("parameters('name')", &group_name);
+        let both = json!([policy[0], group[0]]);
+        assert_eq!(rules(&[named("name", both)]), ["g/c/r carried"], "{group_name}");
+        // By way of an output.
+        let text = json!({"type": "string"});
+        let mut one = declared(module("p", json!("[parameters('name')]"), Value::Null), text.clone());
+        let template = &mut one["properties"]["template"];
+        template["resources"] = made("parameters('conf')", "'x'")[0].clone();
+        template["outputs"] = json!({"id": {"type": "string",
+            "value": format!("[{}]", id.replace("'name'", "'conf'"))}});
+        let asked = group_name.replace(id, "parameters('conf')");
+        let other = module(
+            "g",
+            json!("[reference('p').outputs.id.value]"),
+            made("'x'", &asked)[1].clone(),
+        );
+        assert_eq!(
+            rules(&[named("name", json!([one, declared(other, text)]))]),
+            ["g/c/r carried"],
+            "{group_name}"
+        );
+    }
+}
