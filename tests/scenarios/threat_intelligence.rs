@@ -346,3 +346,34 @@ async fn what_was_told_of_a_connect_is_not_told_again_after_a_reload() {
         );
     }
 }
+
+/// TLS in a tunnel for plain HTTP is the attempt of its CONNECT, denied.
+#[tokio::test]
+async fn tls_in_a_tunnel_for_plain_http_tells_no_hit_twice() {
+    let echo = Origin::echo().await;
+    let path = list("tls-in-http", "bad.openai.example.com\n127.0.0.1\n203.0.113.10\n");
+    let policy = format!(
+        "[threat_intelligence]\nmode = \"Alert\"\nfiles = [{path:?}]\n[[application_rule_collection]]\nname = \"c\"\npriority = 100\n\
+         action = \"Allow\"\n[[application_rule_collection.rule]]\nname = \"r\"\nsource_addresses = [\"*\"]\n\
+         protocols = [{{ type = \"Http\", port = 8080 }}]\ndestination_fqdns = [\"bad.openai.example.com\"]\n"
+    );
+    let builder = builder("tls-in-http-world", "Off", &echo.address.to_string());
+    let world = builder.policy(&policy).start().await;
+    let name = "bad.openai.example.com";
+    let mut tunnel = world.tunnel(&format!("{name}:8080")).await;
+    let hello = Hello::to(name).bytes(&world.lab.authority).unwrap();
+    tunnel.send(&hello).await.unwrap();
+    tunnel.to_end().await;
+    until("its row", || world.rule_rows().len() == 1).await;
+    assert_eq!(of(&world.rule_rows()[0], "Action"), "Deny");
+    let mut told = descriptions(&world);
+    told.sort_unstable();
+    assert_eq!(
+        told,
+        [
+            "the destination 203.0.113.10 is listed",
+            "the name bad.openai.example.com is listed",
+            "the source 127.0.0.1 is listed",
+        ]
+    );
+}

@@ -128,6 +128,7 @@ impl Conversation {
                 if let Some(connect) = &mut self.connect {
                     self.attempted.requested = std::mem::take(&mut connect.requested);
                     self.attempted.answer = connect.answer.take();
+                    self.attempted.told = connect.told.take();
                 }
                 let mut denial = charged(denial_of(violation), &mut self.record);
                 if let Some(open) = self

@@ -26,6 +26,18 @@ const OF_TEXTS: [&str; 10] = [
     "uniquestring",
 ];
 
+/// What belongs where an expression stands.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Belongs {
+    Text,
+    Anything,
+}
+
+/// Whether `format` writes a number as it writes the text of that: a format of its own (`{0:D3}`) is for numbers alone.
+pub(super) fn shows_alike(arguments: &[Expression]) -> bool {
+    matches!(arguments.first(), Some(Expression::Text(format)) if !format.contains(':'))
+}
+
 impl<'a> Evaluator<'a> {
     /// The name of a resource, which certainly is a text. What of it is not known at all (a member of an object without a value)
     /// stands for itself: what is named after the same is told from what is named after something else.
@@ -43,6 +55,11 @@ impl<'a> Evaluator<'a> {
 
     /// What is a text, or Azure refuses it: put together of texts, or not known as a whole.
     pub(super) fn certainly_text(self, expression: &Expression, env: Option<&Env<'_>>, at: Place) -> Evaluated {
+        self.known_in_parts(expression, env, at, Belongs::Text)
+    }
+
+    /// The same of what may be something else, as an argument of `format` may: a list of two is no two texts.
+    fn known_in_parts(self, expression: &Expression, env: Option<&Env<'_>>, at: Place, belongs: Belongs) -> Evaluated {
         let guids = self.scope.budget.guids();
         let value = self.expression(expression, env, at)?;
         let Kind::Unknown(doubt) = &value.kind else {
@@ -52,13 +69,13 @@ impl<'a> Evaluator<'a> {
         if let Expression::Call(name, arguments) = expression {
             let name = name.to_ascii_lowercase();
             if OF_TEXTS.contains(&name.as_str())
-                && let Some(made) = deeper.put_together(&name, arguments, env, at)?
+                && let Some(made) = deeper.put_together(&name, arguments, env, at, belongs)?
             {
                 return Ok(made);
             }
         }
         if let Some(source) = deeper.source(expression, env, at)?
-            && let Some(made) = deeper.as_written(source, at)?
+            && let Some(made) = deeper.as_written(source, at, belongs)?
         {
             return Ok(made);
         }
@@ -79,8 +96,20 @@ impl<'a> Evaluator<'a> {
         arguments: &[Expression],
         env: Option<&Env<'_>>,
         at: Place,
+        belongs: Belongs,
     ) -> Result<Option<Value>, Exhausted> {
-        let parts = arguments.iter().map(|part| self.certainly_text(part, env, at));
+        if name == "format" && !shows_alike(arguments) {
+            return Ok(None);
+        }
+        if name == "concat" && belongs == Belongs::Anything && !self.has_text(arguments, env, at)? {
+            return Ok(None);
+        }
+        let belongs = if name == "format" {
+            Belongs::Anything
+        } else {
+            Belongs::Text
+        };
+        let parts = arguments.iter().map(|part| self.known_in_parts(part, env, at, belongs));
         let parts = parts.collect::<Result<Vec<_>, _>>()?;
         match functions::call(self.scope.budget, &self.scope.here, name, &parts, at) {
             Ok(made) => Ok(Some(made).filter(|made| matches!(made.kind, Kind::Text(_)))),
@@ -89,15 +118,25 @@ impl<'a> Evaluator<'a> {
         }
     }
 
+    /// Whether one of these certainly is a text.
+    fn has_text(self, arguments: &[Expression], env: Option<&Env<'_>>, at: Place) -> Result<bool, Exhausted> {
+        for argument in arguments {
+            if matches!(self.expression(argument, env, at)?.kind, Kind::Text(_)) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// The text that is written there, if nothing that is known there is not known here.
-    fn as_written(self, source: Source<'a>, at: Place) -> Result<Option<Value>, Exhausted> {
+    fn as_written(self, source: Source<'a>, at: Place, belongs: Belongs) -> Result<Option<Value>, Exhausted> {
         let (on, env) = (source.on, source.env);
         // `format` takes what is no text too.
         let shows_all = source.has_texts(at)?;
         let Some(expression) = source.expression(at)?.filter(|_| !shows_all) else {
             return Ok(None);
         };
-        let made = on.certainly_text(&expression, env, at)?;
+        let made = on.known_in_parts(&expression, env, at, belongs)?;
         let made = Value { at, ..made };
         Ok(Some(made).filter(|made| matches!(made.kind, Kind::Text(_)) && made.doubt().is_some()))
     }

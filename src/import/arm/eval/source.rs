@@ -9,6 +9,7 @@ use super::{
         scope::{Around, Bind, Env},
     },
     Evaluator,
+    alike::shows_alike,
 };
 use crate::import::value::{Kind, Place, Value};
 use std::sync::Arc;
@@ -79,6 +80,7 @@ impl<'a> Evaluator<'a> {
                             None => Ok(None),
                         }
                     }
+                    arguments if what == "format" && !shows_alike(arguments) => Ok(None),
                     arguments if PURE.contains(&what.as_str()) => self.deeper(at)?.called(&what, arguments, env, at),
                     _ => Ok(None),
                 }

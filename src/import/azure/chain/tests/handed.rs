@@ -118,6 +118,7 @@ fn what_its_type_converts_in_one_deployment_is_another_there() {
         "uniqueString(string(parameters('conf')))",
         "if(contains(parameters('conf').l, '7'), 'x', parameters('conf').n)",
         "if(equals(parameters('conf').n, '7'), 'x', 'y')",
+        "format('a{0:D3}', parameters('conf').n)",
     ] {
         let [policy, group] = made(name, name);
         let policy = declared(module("p", whole.clone(), policy), typed.clone());
@@ -301,4 +302,25 @@ fn the_name_of_a_policy_in_its_id_is_its_name() {
             "{group_name}"
         );
     }
+}
+
+#[test]
+fn lists_that_are_put_together_are_shown_as_one() {
+    let [one, other] = ["concat(parameters('one').l, parameters('one').m)", "variables('both')"];
+    for shown in [format!("format('a{{0}}', {one})"), format!("format('a{{0}}', {other})")] {
+        let apart = "format('a{0}{1}', parameters('one').l, parameters('one').m)";
+        let of = |policy_name: &str| {
+            let [policy, group] = made(policy_name, apart);
+            let mut file = root(json!([policy[0], group[0]]));
+            file["variables"]["both"] = json!(format!("[{one}]"));
+            rules(&[file])
+        };
+        assert_eq!(of(&shown), ["g/c/r absent"], "{shown}");
+        assert_eq!(of(apart), ["g/c/r carried"]);
+    }
+    let [policy, group] = made(
+        "format('a{0}', concat(parameters('one').l, '-', parameters('one').m))",
+        "format('a{0}-{1}', parameters('one').l, parameters('one').m)",
+    );
+    assert_eq!(rules(&[root(json!([policy[0], group[0]]))]), ["g/c/r carried"]);
 }
