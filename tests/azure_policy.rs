@@ -24,6 +24,15 @@ impl Folder {
         egret.args(["import", "azure-firewall", "policy.json"]).args(more);
         egret.current_dir(&self.0).output().unwrap()
     }
+
+    /// What `egret check` ends with and says of this configuration.
+    fn check(&self, file: &str) -> (Option<i32>, String) {
+        fs::write(self.0.join("egret.toml"), file).unwrap();
+        let mut egret = Command::new(env!("CARGO_BIN_EXE_egret"));
+        let egret = egret.args(["check", "egret.toml"]).current_dir(&self.0);
+        let done = egret.output().unwrap();
+        (done.status.code(), text(&done.stdout) + &text(&done.stderr))
+    }
 }
 
 fn policy(name: &str, properties: Value) -> Value {
@@ -95,15 +104,8 @@ fn lists_that_deny_nothing_are_no_threat_intelligence() {
         ("files = [\"lists.txt\"]", Some(0), ""),
     ] {
         let file = format!("[policy]\nazure_firewall = [\"policy.json\"]\n[threat_intelligence]\n{section}\n");
-        fs::write(folder.0.join("egret.toml"), file).unwrap();
-        let mut egret = Command::new(env!("CARGO_BIN_EXE_egret"));
-        let done = egret
-            .args(["check", "egret.toml"])
-            .current_dir(&folder.0)
-            .output()
-            .unwrap();
-        let told = text(&done.stdout) + &text(&done.stderr);
-        assert_eq!(done.status.code(), code, "{section}: {told}");
+        let (status, told) = folder.check(&file);
+        assert_eq!(status, code, "{section}: {told}");
         assert!(told.contains(word), "{section}: {told}");
     }
 }
@@ -136,15 +138,8 @@ fn what_network_rules_deny_by_name_stops_the_load_where_it_is_asked_for_at_the_p
         ),
     ] {
         let file = format!("{settings}[policy]\nazure_firewall = [\"policy.json\"]\n{partial}");
-        fs::write(folder.0.join("egret.toml"), file).unwrap();
-        let mut egret = Command::new(env!("CARGO_BIN_EXE_egret"));
-        let done = egret
-            .args(["check", "egret.toml"])
-            .current_dir(&folder.0)
-            .output()
-            .unwrap();
-        let told = text(&done.stdout) + &text(&done.stderr);
-        assert_eq!(done.status.code(), code, "{settings}{partial}: {told}");
+        let (status, told) = folder.check(&file);
+        assert_eq!(status, code, "{settings}{partial}: {told}");
         assert!(told.contains(word), "{settings}{partial}: {told}");
         assert!(code == Some(0) || told.contains("policy.json:1"), "{told}");
     }

@@ -260,29 +260,22 @@ impl Joined {
     }
 
     pub fn push(&mut self, text: &Text) {
-        for (piece, of) in text.pieces() {
-            match (of, &text.stands_for) {
-                (Some(of), Some(doubt)) => self.push_guess(piece, of, doubt),
-                _ => self.push_str(piece),
-            }
-        }
+        self.push_as(text, Symbol::clone);
     }
 
     /// A text of which Azure takes nothing with a slash here.
     pub fn push_slashless(&mut self, text: &Text) {
+        let slashless = true;
+        self.push_as(text, |of| Symbol {
+            slashless,
+            ..of.clone()
+        });
+    }
+
+    fn push_as(&mut self, text: &Text, symbol: impl Fn(&Symbol) -> Symbol) {
         for (piece, of) in text.pieces() {
             match (of, &text.stands_for) {
-                (Some(of), Some(doubt)) => {
-                    let slashless = true;
-                    self.push_guess(
-                        piece,
-                        &Symbol {
-                            slashless,
-                            ..of.clone()
-                        },
-                        doubt,
-                    );
-                }
+                (Some(of), Some(doubt)) => self.push_guess(piece, &symbol(of), doubt),
                 _ => self.push_str(piece),
             }
         }

@@ -299,6 +299,13 @@ async fn a_name_that_comes_onto_a_list_before_its_tunnel_is_up_is_told_as_a_hit(
     }
 }
 
+/// The hits of an attempt for `bad`, if lists hold its name, where that leads, and who asks.
+const ALL_OF_BAD: [&str; 3] = [
+    "the destination 203.0.113.10 is listed",
+    "the name bad.openai.example.com is listed",
+    "the source 127.0.0.1 is listed",
+];
+
 /// A reload makes no new attempt of one that is under way: what was told of its CONNECT is told once.
 #[tokio::test]
 async fn what_was_told_of_a_connect_is_not_told_again_after_a_reload() {
@@ -335,15 +342,7 @@ async fn what_was_told_of_a_connect_is_not_told_again_after_a_reload() {
         until("its row", || world.rule_rows().len() == usize::from(generation > 2) + 1).await;
         let mut told = descriptions(&world).split_off(before);
         told.sort_unstable();
-        assert_eq!(
-            told,
-            [
-                "the destination 203.0.113.10 is listed",
-                "the name bad.openai.example.com is listed",
-                "the source 127.0.0.1 is listed",
-            ],
-            "{port}"
-        );
+        assert_eq!(told, ALL_OF_BAD, "{port}");
     }
 }
 
@@ -368,12 +367,5 @@ async fn tls_in_a_tunnel_for_plain_http_tells_no_hit_twice() {
     assert_eq!(of(&world.rule_rows()[0], "Action"), "Deny");
     let mut told = descriptions(&world);
     told.sort_unstable();
-    assert_eq!(
-        told,
-        [
-            "the destination 203.0.113.10 is listed",
-            "the name bad.openai.example.com is listed",
-            "the source 127.0.0.1 is listed",
-        ]
-    );
+    assert_eq!(told, ALL_OF_BAD);
 }

@@ -1,6 +1,7 @@
 //! The evaluator: a value as it is written becomes the value that Azure would deploy, or unknown.
 
 mod alike;
+mod length;
 mod named;
 mod source;
 
@@ -238,7 +239,7 @@ impl<'a> Evaluator<'a> {
 
     /// A function of values that are all worked out first.
     fn strict(self, name: &str, arguments: &[Expression], env: Option<&Env<'_>>, at: Place) -> Result<Value, Fail> {
-        if let Some((of, name, number)) = length_and_number(name, arguments) {
+        if let Some((of, name, number)) = length::compared(name, arguments) {
             let of = self.expression(of, env, at)?;
             return self.length_with(&of, name, number, at);
         }
@@ -250,26 +251,6 @@ impl<'a> Evaluator<'a> {
             });
         }
         functions::call(self.scope.budget, &self.scope.here, name, &values, at)
-    }
-
-    /// How long a text is compares with a number even if that is not known, where what is known of the text is long enough:
-    /// `greater(length(id), 0)`.
-    fn length_with(self, of: &Value, name: &str, number: i64, at: Place) -> Result<Value, Fail> {
-        let (budget, here) = (self.scope.budget, &self.scope.here);
-        if let Kind::Text(text) = &of.kind
-            && of.doubt().is_some()
-        {
-            budget.steps(1 + text.cost() / 64, at)?;
-            let least = i64::try_from(text.least()).unwrap_or(0);
-            if let Some(yes) = functions::at_least(name, least, number) {
-                return Ok(Value::new(Kind::Bool(yes), at));
-            }
-        }
-        let length = match functions::call(budget, here, "length", std::slice::from_ref(of), at) {
-            Err(Fail::Bad(why)) => self.paid(Value::unknown(format!("`length`: {why}"), at))?,
-            length => length?,
-        };
-        functions::call(budget, here, name, &[length, Value::new(Kind::Int(number), at)], at)
     }
 
     fn choose(self, arguments: &[Expression], env: Option<&Env<'_>>, at: Place) -> Result<Value, Fail> {
@@ -315,29 +296,6 @@ impl<'a> Evaluator<'a> {
             }
         }
         Ok(Value::null(at))
-    }
-}
-
-/// What is measured, and how its length compares with which number, if that is what an expression asks for.
-fn length_and_number<'e>(name: &'e str, arguments: &'e [Expression]) -> Option<(&'e Expression, &'e str, i64)> {
-    let turned = match name {
-        "less" => "greater",
-        "lessorequals" => "greaterorequals",
-        "greater" => "less",
-        "greaterorequals" => "lessorequals",
-        "equals" => "equals",
-        _ => return None,
-    };
-    let (call, name, number) = match arguments {
-        [call, Expression::Int(number)] => (call, name, number),
-        [Expression::Int(number), call] => (call, turned, number),
-        _ => return None,
-    };
-    match call {
-        Expression::Call(length, of) if length.eq_ignore_ascii_case("length") && of.len() == 1 => {
-            Some((&of[0], name, *number))
-        }
-        _ => None,
     }
 }
 

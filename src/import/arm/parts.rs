@@ -106,13 +106,16 @@ fn part(
     Ok(made.map(|made| made.unwrap_or_else(|unknown| Value::in_doubt(&unknown, value.at))))
 }
 
+/// A definition, with those of its template that it may refer to.
+pub(super) type Definition<'v> = (&'v Value, Option<&'v Value>);
+
 /// What is defined of a member, or of an element, of what has these definitions.
 pub(super) fn of_part<'v>(
     budget: &Budget,
-    definitions: &[(&'v Value, Option<&'v Value>)],
+    definitions: &[Definition<'v>],
     key: &Expression,
     at: Place,
-) -> Result<Vec<(&'v Value, Option<&'v Value>)>, Exhausted> {
+) -> Result<Vec<Definition<'v>>, Exhausted> {
     let mut found = Vec::new();
     for (definition, all) in definitions {
         // Of what type it is, is not known, nor of what type its parts are.

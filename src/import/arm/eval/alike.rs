@@ -12,19 +12,8 @@ use super::{
 };
 use crate::import::value::{Kind, Place, Value};
 
-/// Functions that make a text, and nothing else, of texts.
-const OF_TEXTS: [&str; 10] = [
-    "concat",
-    "format",
-    "guid",
-    "padleft",
-    "replace",
-    "substring",
-    "tolower",
-    "toupper",
-    "trim",
-    "uniquestring",
-];
+/// Functions that make a text of texts, and take something else as well ([`functions::takes_texts`]).
+const OF_TEXTS: [&str; 5] = ["concat", "format", "padleft", "replace", "substring"];
 
 /// What belongs where an expression stands.
 #[derive(Clone, Copy, PartialEq, Eq)]

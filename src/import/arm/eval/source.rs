@@ -5,7 +5,7 @@ use super::{
         Budget, Exhausted,
         parameters::Declared,
         parse::{Expression, Written, written},
-        parts,
+        parts::{self, Definition},
         scope::{Around, Bind, Env},
     },
     Evaluator,
@@ -42,9 +42,6 @@ pub(super) struct Source<'a> {
     /// What it is declared to be on the way here.
     declared: Vec<Definition<'a>>,
 }
-
-/// A definition, with those of its template that it may refer to.
-type Definition<'a> = (&'a Value, Option<&'a Value>);
 
 /// What stands there, or an expression of it.
 enum Raw<'a> {
@@ -274,11 +271,9 @@ fn expression_of(budget: &Budget, raw: &Value, at: Place) -> Result<Option<Expre
     })
 }
 
-fn same_env(one: Option<&Env<'_>>, other: Option<&Env<'_>>) -> bool {
+fn same_env<'e>(one: Option<&'e Env<'e>>, other: Option<&'e Env<'e>>) -> bool {
     match (one, other) {
-        (Some(one), Some(other)) => {
-            std::ptr::eq(std::ptr::from_ref(one).cast::<()>(), std::ptr::from_ref(other).cast())
-        }
+        (Some(one), Some(other)) => std::ptr::eq(one, other),
         (None, None) => true,
         _ => false,
     }

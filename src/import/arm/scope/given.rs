@@ -7,7 +7,7 @@ use crate::import::{
         eval::Evaluator,
         parameters::{Given, as_declared},
         parse::{Written, written},
-        parts,
+        parts::{self, Definition},
     },
     json::shown,
     value::{Kind, Object, Place, Value},
@@ -32,13 +32,12 @@ impl<'a> Scope<'a> {
 
     /// Where what a parameter is given as is written, and what it is declared to be, if that and nothing else is its value: of null,
     /// its default may be.
-    #[allow(clippy::type_complexity)]
     pub fn written_around(
         &'a self,
         name: &str,
         depth: u32,
         at: Place,
-    ) -> Result<Option<(Around<'a>, &'a Value, (&'a Value, Option<&'a Value>))>, Exhausted> {
+    ) -> Result<Option<(Around<'a>, &'a Value, Definition<'a>)>, Exhausted> {
         let given = self.given.as_ref().ok();
         let given = given.and_then(|given| given.get(&name.to_ascii_lowercase()));
         let (Some(around), Some(given)) = (self.around, given) else {
