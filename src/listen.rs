@@ -1,13 +1,16 @@
 //! Accept loops: one for all listeners of the proxy port, on every worker.
 //!
-//! All workers accept from one shared listening socket: whichever is free takes the next connection, and no other process
-//! of the user can join the port, as SO_REUSEPORT would let it.
+//! All workers accept from one shared listening socket: whichever of those that watch it is free takes the next connection
+//! ([`door`]), and no other process of the user can join the port, as SO_REUSEPORT would let it.
 //!
 //! Whoever is not served is told why: at a limit, without a descriptor left, at the end.
 
 pub mod admin;
+mod door;
 pub mod health;
 mod read_only;
+
+pub(crate) use door::{Door, Watch};
 
 use crate::flow::answer::{self, words};
 use crate::flow::lingering::Lingering;
@@ -24,8 +27,6 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
@@ -71,6 +72,9 @@ pub(crate) fn passed(socket: StdListener) -> Result<Listener, Error> {
     Ok(Listener { socket, passed: true })
 }
 
+/// One worker's share of a listener, and who of them watches it.
+pub(crate) type Share = (Listener, Arc<Watch>);
+
 /// How connections reach the workers, one list of listeners for each: all of them accept from the same sockets, so that
 /// whoever is free takes the next connection.
 ///
@@ -78,29 +82,33 @@ pub(crate) fn passed(socket: StdListener) -> Result<Listener, Error> {
 /// interleaved rounds on a busy machine: this 102 us (91-111); SO_REUSEPORT 106 us (95-114), level with it; an acceptor that
 /// hands over 116 us (98-126). SO_REUSEPORT spreads by hash, so that few heavy tunnels may share a worker, and what waits in
 /// a listener that is closed is reset; a shared socket can be passed on (`bars restart`: none reset in 100,000).
-pub(crate) fn for_workers(listeners: &[Listener], workers: usize) -> Result<Vec<Vec<Listener>>, Error> {
-    let share = |listener: &Listener| {
-        Ok(Listener {
+pub(crate) fn for_workers(listeners: &[Listener], workers: usize) -> Result<Vec<Vec<Share>>, Error> {
+    let watches: Vec<_> = listeners.iter().map(|_| Watch::new(workers)).collect();
+    let share = |(listener, watch): (&Listener, &Arc<Watch>)| {
+        let listener = Listener {
             socket: listener.socket.try_clone()?,
             passed: listener.passed,
-        })
+        };
+        Ok((listener, watch.clone()))
     };
-    (0..workers).map(|_| listeners.iter().map(share).collect()).collect()
+    let share_all = |_| listeners.iter().zip(&watches).map(share).collect();
+    (0..workers).map(share_all).collect()
 }
-
-/// Connections taken in a row before the thread turns to those that it has, and to what has arrived for them.
-const ACCEPTS_PER_TURN: usize = 16;
 
 /// Accept until egret drains; what waits in the kernel then is told so, or left to the next process where the socket is not
 /// egret's own.
-pub(crate) async fn accept(door: Door, passed: bool, shared: Arc<Shared>, lingering: Lingering) {
+pub(crate) async fn accept(mut door: Door, passed: bool, shared: Arc<Shared>, lingering: Lingering) {
     let mut spare = spare_file();
     let mut draining = pin!(shared.until(Phase::Draining));
     loop {
         let turn = tokio::select! {
             biased;
             () = &mut draining => break,
-            turn = door.turn(|client, source| arrive_alone(client, source, &shared, &lingering)) => turn,
+            turn = door.turn(
+                |workers| shared.limits.is_ahead(workers),
+                || shared.tunnels.has_own(),
+                |client, source| arrive_alone(client, source, &shared, &lingering),
+            ) => turn,
         };
         match turn {
             Ok(()) => {}
@@ -150,47 +158,6 @@ async fn refuse_for_files(door: &Door, shared: &Arc<Shared>) {
     let response = refused(source, shared, Reason::LimitFiles);
     if let Ok(client) = TcpStream::from_std(client) {
         let _ = timeout(OUT_OF_FILES_LINGER, answer::refuse(client, &response)).await;
-    }
-}
-
-/// A listening socket of one worker. What it accepts is not registered with the worker's epoll: a connection that is refused
-/// at once never is.
-pub(crate) struct Door(AsyncFd<StdListener>);
-
-impl Door {
-    /// Within a runtime.
-    ///
-    /// # Errors
-    /// The kernel has no room for the registration.
-    #[expect(
-        deprecated,
-        reason = "its successor is unsafe code: it has the caller promise that the descriptor lives as long as its owner, \
-                  which std's listener does"
-    )]
-    pub(crate) fn new(listener: StdListener) -> Result<Self, Error> {
-        AsyncFd::with_interest(listener, Interest::READABLE).map(Self)
-    }
-
-    /// Wait for connections and take some.
-    async fn turn(&self, mut take: impl FnMut(Accepted, SocketAddr)) -> Result<(), Error> {
-        let mut ready = self.0.readable().await?;
-        for _ in 0..ACCEPTS_PER_TURN {
-            match ready.try_io(|listener| accept4(listener.get_ref())) {
-                Ok(accepted) => {
-                    let (client, source) = accepted?;
-                    take(client, source);
-                }
-                // There is no other, or another worker took it.
-                Err(_would_block) => return Ok(()),
-            }
-        }
-        tokio::task::yield_now().await;
-        Ok(())
-    }
-
-    /// A connection that waits in the kernel, if one does: another worker may have taken it.
-    fn accept_waiting(&self) -> Result<(Accepted, SocketAddr), Error> {
-        accept4(self.0.get_ref())
     }
 }
 

@@ -17,17 +17,24 @@ pub(crate) const STRIPES: usize = 16;
 #[repr(align(128))]
 pub(crate) struct Padded<T>(pub T);
 
+/// Threads that have a copy.
+static THREADS: AtomicUsize = AtomicUsize::new(0);
+
 /// This thread's copy: 0 to [`STRIPES`], the same for as long as the thread lives.
 pub(crate) fn own() -> usize {
-    static NEXT: AtomicUsize = AtomicUsize::new(0);
     thread_local!(static OWN: Cell<usize> = const { Cell::new(usize::MAX) });
     let own = OWN.get();
     if own < STRIPES {
         return own;
     }
-    let own = NEXT.fetch_add(1, Relaxed) % STRIPES;
+    let own = THREADS.fetch_add(1, SeqCst) % STRIPES;
     OWN.set(own);
     own
+}
+
+/// Copies that some thread has: the others hold nothing.
+fn in_use() -> usize {
+    THREADS.load(SeqCst).min(STRIPES)
 }
 
 /// A total that many threads add to.
@@ -45,8 +52,8 @@ impl Total {
 }
 
 /// `N` counts of what is held, none ever beyond its bound, although every thread writes lines of its own: whoever takes writes
-/// first and adds up second, so of two that want the last place at least one sees the other. Where many want it at once it may
-/// stay free.
+/// first and adds up second, so of two that want the last place at least one sees the other, its first place included: a thread
+/// has a copy before it writes. Where many want it at once it may stay free.
 #[derive(Debug)]
 pub(crate) struct Counts<const N: usize>(Box<[Padded<[AtomicIsize; N]>]>);
 
@@ -79,9 +86,15 @@ impl<const N: usize> Counts<N> {
         self.0[own()].0[what].fetch_sub(1, SeqCst);
     }
 
+    /// How many this thread has taken, less those that were given back on it.
+    pub(crate) fn own(&self, what: usize) -> usize {
+        self.0[own()].0[what].load(Relaxed).max(0).cast_unsigned()
+    }
+
     /// How many there are.
     pub(crate) fn total(&self, what: usize) -> usize {
-        let sum: isize = self.0.iter().map(|stripe| stripe.0[what].load(SeqCst)).sum();
+        let stripes = self.0[..in_use()].iter();
+        let sum: isize = stripes.map(|stripe| stripe.0[what].load(SeqCst)).sum();
         // What one thread took another may have given back between two of the loads.
         sum.max(0).cast_unsigned()
     }

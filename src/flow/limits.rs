@@ -151,6 +151,13 @@ impl Limits {
         self.all.counts.total(CONNECTIONS)
     }
 
+    /// Whether this worker has clearly more client connections than the others of so many have on average: by a quarter and one.
+    pub(crate) fn is_ahead(&self, workers: usize) -> bool {
+        let own = self.all.counts.own(CONNECTIONS);
+        let others = self.connections().saturating_sub(own);
+        4 * own.saturating_sub(1) * workers.saturating_sub(1) > 5 * others
+    }
+
     /// Dials that have not connected yet.
     pub(crate) fn dials(&self) -> usize {
         self.all.counts.total(DIALS)

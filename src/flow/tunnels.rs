@@ -9,6 +9,7 @@ use crate::log::FlowEndKind;
 use crate::policy::vet::Candidate;
 use crate::policy::{Decision, Fqdn, Host, Protocol, Reason, Threat};
 use crate::proof::{Guard, off};
+use crate::seeded::Seeded;
 use crate::snapshot::Snapshot;
 use crate::stripe::{Padded, STRIPES};
 use std::collections::HashMap;
@@ -206,7 +207,7 @@ pub(crate) struct Tunnels {
     own: usize,
 }
 
-type Shard = HashMap<FlowId, Arc<Tunnel>>;
+type Shard = HashMap<FlowId, Arc<Tunnel>, Seeded>;
 
 /// A policy that came while a tunnel was being opened, and what it makes of it.
 pub(crate) type JudgedAgain = (Own<Snapshot>, Result<Decision, Revoked>);
@@ -228,7 +229,9 @@ impl Drop for Registered {
 impl Tunnels {
     pub(crate) fn new() -> Arc<Self> {
         Arc::new(Self {
-            shards: (0..STRIPES).map(|_| Padded::default()).collect(),
+            shards: (0..STRIPES)
+                .map(|_| Padded(Mutex::new(Shard::with_hasher(Seeded::new()))))
+                .collect(),
             own: 0,
         })
     }
@@ -301,6 +304,11 @@ impl Tunnels {
             listed.extend(shard.values().take(most - listed.len()).cloned());
         }
         listed
+    }
+
+    /// Whether this worker has any.
+    pub(crate) fn has_own(&self) -> bool {
+        !lock(&self.shards[self.own].0).is_empty()
     }
 
     /// How many are open.

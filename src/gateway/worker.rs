@@ -2,7 +2,7 @@
 
 use crate::flow::lingering::Lingering;
 use crate::flow::{Phase, Shared, relay};
-use crate::listen::{self, Door, Listener};
+use crate::listen::{self, Door, Share};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinSet;
@@ -17,7 +17,7 @@ const MANY: usize = 100;
 const MORE_THAN_ANY_MACHINE_HAS: usize = 1 << 60;
 
 /// Serves these listeners until egret ends.
-pub(super) async fn work(listeners: Vec<Listener>, shared: Arc<Shared>) {
+pub(super) async fn work(listeners: Vec<Share>, shared: Arc<Shared>) {
     let lingering = Lingering::default();
     // A task, not a part of this future: waking that costs a system call.
     let looking_after = lingering.clone();
@@ -25,8 +25,8 @@ pub(super) async fn work(listeners: Vec<Listener>, shared: Arc<Shared>) {
     let following = shared.clone();
     tokio::spawn(async move { following.follow().await });
     let mut accepting = JoinSet::new();
-    for listener in listeners {
-        match Door::new(listener.socket) {
+    for (listener, watch) in listeners {
+        match Door::new(listener.socket, watch) {
             Ok(door) => {
                 let accept = listen::accept(door, listener.passed, shared.clone(), lingering.clone());
                 drop(accepting.spawn(accept));
