@@ -102,6 +102,20 @@ impl Resolver {
         self.flights().len()
     }
 
+    /// What the cache has of a name: without a wait.
+    pub fn known(&self, name: &Fqdn) -> Option<Outcome> {
+        let now = Instant::now();
+        let known = match self.front.find(name, now) {
+            Some(answer) => Ok(answer),
+            None => {
+                let (known, expires) = self.cache.find_until(name, now)?;
+                known.map(|answer| self.front.keep(answer, expires))
+            }
+        };
+        self.counters.hits.add(1);
+        Some(known)
+    }
+
     /// The addresses of a name, from the cache or from the forwarders within [`Timing::total`].
     ///
     /// Many may wait for one name: it is asked once. Dropping this future ends the waiting, not the work.
@@ -109,14 +123,8 @@ impl Resolver {
     /// # Errors
     /// See [`ResolveError`].
     pub async fn resolve(self: &Arc<Self>, name: &Fqdn) -> Outcome {
-        let now = Instant::now();
-        if let Some(answer) = self.front.find(name, now) {
-            self.counters.hits.add(1);
-            return Ok(answer);
-        }
-        if let Some((known, expires)) = self.cache.find_until(name, now) {
-            self.counters.hits.add(1);
-            return known.map(|answer| self.front.keep(answer, expires));
+        if let Some(known) = self.known(name) {
+            return known;
         }
         let mut flight = self.board(name)?;
         let ended = flight.wait_for(Option::is_some).await;

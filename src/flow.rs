@@ -45,7 +45,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpStream;
-use tunnel::{Open, tunnel};
+use tunnel::tunnel;
 
 /// How long a client may take for its head once egret drains.
 const HEAD_WHILE_DRAINING: Duration = Duration::from_millis(250);
@@ -170,35 +170,42 @@ impl Arrival {
         let Self {
             client,
             held,
-            mut record,
+            record,
             admission,
         } = self;
-        match TcpStream::from_std(client) {
-            // All that judges is larger than what relays, and gone once a tunnel is open: an idle one does not carry it.
-            Ok(client) => drop(tokio::spawn(serve(Box::pin(open(
-                client, held, asked, record, admission,
-            ))))),
+        let mut record = Box::new(record);
+        // All that judges is larger than what relays, and gone once a tunnel is open: an idle one does not carry it. All are boxed,
+        // since a task's own future is moved several times before it runs.
+        match (TcpStream::from_std(client), asked) {
+            (Ok(client), Some(Asked::Tunnel(asked))) => {
+                let opening = Box::pin(tunnel(client, held, asked, record, admission));
+                drop(tokio::spawn(serve(opening)));
+            }
+            (Ok(client), asked) => {
+                let opening = Box::pin(open(client, held, asked, record, admission));
+                drop(tokio::spawn(serve(opening)));
+            }
             // The kernel has no room for another registration.
-            Err(_) => record.denied(&Denial::new(Reason::LimitFiles, Stage::Accept)),
+            (Err(_), _) => record.denied(&Denial::new(Reason::LimitFiles, Stage::Accept)),
         }
     }
 }
 
-async fn serve(opening: Pin<Box<impl Future<Output = Option<Open>>>>) {
-    if let Some(mut open) = opening.await {
-        open.relay().await;
+async fn serve(opening: Pin<Box<impl Future<Output = Option<Pin<Box<impl Future<Output = ()>>>>>>>) {
+    if let Some(relaying) = opening.await {
+        relaying.await;
     }
 }
 
-/// Everything up to the relay. `asked`: what the head asks for, if it was read already. `None`: there is nothing to relay, and
-/// whoever asked was answered.
+/// Everything up to the relay, which comes out. `asked`: what the head asks for, if it was read already. `None`: there is nothing
+/// to relay, and whoever asked was answered.
 async fn open(
     mut client: TcpStream,
     mut held: Held,
     asked: Option<Asked>,
-    mut record: Record,
+    mut record: Box<Record>,
     admission: Admission,
-) -> Option<Open> {
+) -> Option<Pin<Box<impl Future<Output = ()>>>> {
     let asked = match asked {
         Some(asked) => Ok(asked),
         None => {
@@ -213,7 +220,7 @@ async fn open(
         }
     };
     match asked {
-        Ok(Asked::Tunnel(asked)) => return tunnel(client, held, asked, record, admission).await,
+        Ok(Asked::Tunnel(asked)) => return Box::pin(tunnel(client, held, asked, record, admission)).await,
         Ok(Asked::Http) => {
             let _permit = admission.permit;
             // Boxed, so that a tunnel does not carry the size of what it never does.
@@ -225,10 +232,10 @@ async fn open(
 }
 
 /// Row, answer, close. Nothing was sent to the client before.
-fn refuse(client: TcpStream, refusal: Refusal, record: Record, admission: Admission) {
+fn refuse(client: TcpStream, refusal: Refusal, record: Box<Record>, admission: Admission) {
     // Fails only on a socket that is gone already.
     if let Ok(client) = client.into_std() {
-        admission.refuse(client, refusal, record);
+        admission.refuse(client, refusal, *record);
     }
 }
 
@@ -296,23 +303,25 @@ fn permitted(
 
 #[cfg(test)]
 mod tests {
+    use super::tunnel::Open;
     use super::*;
     use std::future::Pending;
 
     /// A task holds its future whole, from accept to close: what a step adds here, every idle tunnel pays.
     #[test]
     fn f_03_an_idle_tunnel_carries_no_more_than_its_relay() {
-        fn size<F>(_: impl FnOnce(Pin<Box<Pending<Option<Open>>>>) -> F) -> usize {
+        fn size<A, F>(_: impl FnOnce(A) -> F) -> usize {
             size_of::<F>()
         }
-        let bytes = size(serve);
+        type Opening = Pin<Box<Pending<Option<Pin<Box<Pending<()>>>>>>>;
+        let bytes = size(|opening: Opening| serve(opening)) + size(Open::relay);
         assert!(bytes <= 1280, "{bytes} bytes a flow");
     }
 
     /// Until it is open, or denied, a flow is larger; how many there are is limited.
     #[test]
     fn a_flow_that_is_judged_fits_in_a_few_kilobytes() {
-        fn size<F>(_: impl FnOnce(TcpStream, Held, Option<Asked>, Record, Admission) -> F) -> usize {
+        fn size<F>(_: impl FnOnce(TcpStream, Held, Option<Asked>, Box<Record>, Admission) -> F) -> usize {
             size_of::<F>()
         }
         let bytes = size(open);

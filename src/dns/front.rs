@@ -5,6 +5,7 @@
 
 use crate::{
     policy::{Answer, Fqdn},
+    seeded::Seeded,
     stripe::{self, Padded, STRIPES},
 };
 use std::{
@@ -27,14 +28,16 @@ pub(super) struct Front {
     names: usize,
 }
 
-#[derive(Debug, Default)]
-struct Part(Mutex<HashMap<Fqdn, (Arc<Answer>, Instant)>>);
+#[derive(Debug)]
+struct Part(Mutex<Answers>);
+
+type Answers = HashMap<Fqdn, (Arc<Answer>, Instant), Seeded>;
 
 impl Front {
     /// Before a cache of so many entries.
     pub(super) fn new(entries: usize) -> Self {
         Self {
-            parts: Default::default(),
+            parts: std::array::from_fn(|_| Padded(Part(Mutex::new(Answers::with_hasher(Seeded::new()))))),
             names: NAMES.min(entries / STRIPES),
         }
     }
@@ -65,7 +68,7 @@ impl Front {
     }
 }
 
-fn lock(part: &Part) -> MutexGuard<'_, HashMap<Fqdn, (Arc<Answer>, Instant)>> {
+fn lock(part: &Part) -> MutexGuard<'_, Answers> {
     part.0.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

@@ -80,14 +80,23 @@ pub(crate) fn words(reason: Reason, detail: Option<&str>, target: &str, flow: Fl
         shown(target)
     };
     let flow = flow.short();
-    let phrase = ["egret: ", &subject, " ", verb, ", ", row.name, " (flow ", &flow, ")"].concat();
+    let phrase = joined(&["egret: ", &subject, " ", verb, ", ", row.name, " (flow ", &flow, ")"]);
     let detail = detail.map(|detail| shown(detail) + "\n").unwrap_or_default();
     Words {
         status: row.status,
-        body: [&phrase, "\n", row.meaning, "\n", &detail, row.remedy, "\n"].concat(),
-        proxy_status: ["egret; error=", row.proxy_error, "; details=\"", row.name, "\""].concat(),
+        body: joined(&[&phrase, "\n", row.meaning, "\n", &detail, row.remedy, "\n"]),
+        proxy_status: joined(&["egret; error=", row.proxy_error, "; details=\"", row.name, "\""]),
         phrase,
     }
+}
+
+/// What `concat` does in twice the time.
+fn joined(pieces: &[&str]) -> String {
+    let mut whole = String::with_capacity(pieces.iter().map(|piece| piece.len()).sum());
+    for piece in pieces {
+        whole.push_str(piece);
+    }
+    whole
 }
 
 /// Azure Firewall's sentence for what no rule allows, an address asked for by itself included (seen by third parties: Microsoft
@@ -122,7 +131,7 @@ impl Words {
     /// behind it.
     pub(crate) fn response(&self) -> Vec<u8> {
         const FIXED: &str = "\r\nContent-Type: text/plain; charset=utf-8\r\nCache-Control: no-store\r\nConnection: close\r\nContent-Length: ";
-        [
+        joined(&[
             "HTTP/1.1 ",
             &self.status.to_string(),
             " ",
@@ -135,8 +144,7 @@ impl Words {
             &self.body.len().to_string(),
             "\r\n\r\n",
             &self.body,
-        ]
-        .concat()
+        ])
         .into_bytes()
     }
 }

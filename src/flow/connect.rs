@@ -8,10 +8,11 @@ use crate::policy::vet::Candidate;
 use crate::policy::{Reason, Vetted};
 use crate::snapshot::Snapshot;
 use std::io::{Error, ErrorKind};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
@@ -52,12 +53,21 @@ pub(crate) async fn connect(
     limits: &Arc<Limits>,
     deadline: Instant,
 ) -> Result<Upstream, Denial> {
-    let ordered = interleave(vetted.addresses());
-    let race = race(&ordered, vetted.port(), snapshot, limits);
-    let (index, (stream, file)) = timeout_at(deadline, race)
-        .await
-        .unwrap_or_else(|_| Err(Denial::new(Reason::UpstreamTimeout, Stage::Connect).at(ordered[0].ip)))?;
-    let candidate = ordered[index].clone();
+    let (candidate, (stream, file)) = match vetted.addresses() {
+        [only] => {
+            let dialled = timeout_at(deadline, pin!(dial(only.ip, vetted.port(), snapshot, limits))).await;
+            (only, dialled.unwrap_or_else(|_| Err(late(only.ip)))?)
+        }
+        several => {
+            let ordered = interleave(several);
+            // Boxed, so that a tunnel to one address does not carry the size of what it never does.
+            let race = Box::pin(race(&ordered, vetted.port(), snapshot, limits));
+            let dialled = timeout_at(deadline, race).await;
+            let (index, dialled) = dialled.unwrap_or_else(|_| Err(late(ordered[0].ip)))?;
+            (ordered[index], dialled)
+        }
+    };
+    let candidate = candidate.clone();
     let address = SocketAddr::new(candidate.ip, vetted.port());
     if snapshot.dialled(address) == address && ends_here(&stream, address) {
         return Err(Denial::new(Reason::AddressDenied, Stage::Connect).refused(vec![candidate.ip]));
@@ -69,6 +79,10 @@ pub(crate) async fn connect(
         address,
         screened: None,
     })
+}
+
+fn late(ip: IpAddr) -> Denial {
+    Denial::new(Reason::UpstreamTimeout, Stage::Connect).at(ip)
 }
 
 /// An address that came to this machine since the list of own addresses was made: the kernel then uses one and the same
@@ -95,36 +109,22 @@ fn interleave(candidates: &[Candidate]) -> Vec<&Candidate> {
     }
 }
 
+/// A connection and its descriptor's place.
+type Dialled = (TcpStream, FilePermit);
+
 /// The first of them to connect. Where none does: why the last one did not.
 async fn race(
     ordered: &[&Candidate],
     port: u16,
     snapshot: &Snapshot,
     limits: &Arc<Limits>,
-) -> Result<(usize, (TcpStream, FilePermit)), Denial> {
-    let dial = |index: usize| {
-        let ip = ordered[index].ip;
-        let address = snapshot.dialled(SocketAddr::new(ip, port));
-        let permit = limits.dial(&snapshot.settings.limits);
-        let permits = permit.and_then(|dial| Ok((dial, limits.file()?)));
-        async move {
-            let (_dial, file) = permits.map_err(|reason| Denial::new(reason, Stage::Connect))?;
-            let failed = |e: Error| {
-                let denial = Denial::new(reason_of(&e), Stage::Connect).at(ip);
-                denial.detail(e.to_string())
-            };
-            Ok((dial_one(address).await.map_err(failed)?, file))
-        }
-    };
-    if let [_] = ordered {
-        return Ok((0, dial(0).await?));
-    }
+) -> Result<(usize, Dialled), Denial> {
     let mut dials = JoinSet::new();
     let mut next = 0;
     let mut last = Denial::new(Reason::UpstreamUnreachable, Stage::Connect);
     loop {
         if next < ordered.len() {
-            let (index, dialled) = (next, dial(next));
+            let (index, dialled) = (next, dial(ordered[next].ip, port, snapshot, limits));
             dials.spawn(async move { (index, dialled.await) });
             next += 1;
         }
@@ -141,10 +141,33 @@ async fn race(
     }
 }
 
+/// One dial, whose places are taken at once.
+fn dial(
+    ip: IpAddr,
+    port: u16,
+    snapshot: &Snapshot,
+    limits: &Arc<Limits>,
+) -> impl Future<Output = Result<Dialled, Denial>> + use<> {
+    let address = snapshot.dialled(SocketAddr::new(ip, port));
+    let permit = limits.dial(&snapshot.settings.limits);
+    let permits = permit.and_then(|dial| Ok((dial, limits.file()?)));
+    async move {
+        let (_dial, file) = permits.map_err(|reason| Denial::new(reason, Stage::Connect))?;
+        let failed = |e: Error| {
+            let denial = Denial::new(reason_of(&e), Stage::Connect).at(ip);
+            denial.detail(e.to_string())
+        };
+        Ok((dial_one(address).await.map_err(failed)?, file))
+    }
+}
+
 async fn dial_one(address: SocketAddr) -> Result<TcpStream, Error> {
-    let stream = TcpStream::connect(address).await?;
-    stream.set_nodelay(true)?;
-    Ok(stream)
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    socket.set_nodelay(true)?;
+    socket.connect(address).await
 }
 
 fn reason_of(error: &Error) -> Reason {

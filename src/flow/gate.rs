@@ -111,15 +111,19 @@ pub(crate) fn open(held: Held) -> Passed {
 
 fn judge(hello: &ClientHello<'_>, asked: &Fqdn, policy: EchPolicy, seen: &mut FirstFlight) -> Result<Opening, Denial> {
     seen.ech = hello.ech.label();
-    seen.sni = hello
-        .server_name
-        .map(|name| name.copy_to(&mut [0; NAME_BUFFER_BYTES]).to_vec());
+    let mut buffer = [0; NAME_BUFFER_BYTES];
+    let sent = hello.server_name.as_ref().map(|name| &*name.copy_to(&mut buffer));
+    seen.sni = sent.map(<[u8]>::to_vec);
     if seen.ech.is_some() && policy == EchPolicy::Deny {
         return Err(denial(Reason::EchDenied));
     }
     let Some(name) = &hello.server_name else {
         return Err(denial(Reason::SniMissing));
     };
+    // The very text of the name that was asked for: there is nothing to read in it.
+    if sent == Some(asked.as_str().as_bytes()) {
+        return Ok(Opening::Same);
+    }
     let name = name.fqdn().map_err(denial)?;
     Ok(if name == *asked {
         Opening::Same

@@ -46,7 +46,7 @@ use tokio::time::timeout;
 const LAST_BYTES_TIME: Duration = Duration::from_secs(5);
 
 /// Serve absolute-form requests. `held` was read already and has the first head.
-pub(crate) async fn serve_absolute(client: TcpStream, held: Held, record: Record) {
+pub(crate) async fn serve_absolute(client: TcpStream, held: Held, record: Box<Record>) {
     let bounds = Bounds::from(&record.shared.now().settings.limits);
     let client = Client::new(client, held, bounds);
     serve(client, Conversation::new(record, Route::Absolute)).await;
@@ -60,7 +60,7 @@ pub(crate) async fn serve_tunnel(
     name: Fqdn,
     upstream: Option<Upstream>,
     connect: Box<Attempted>,
-    record: Record,
+    record: Box<Record>,
 ) {
     let bounds = Bounds::from(&record.shared.now().settings.limits);
     let client = Client::new(client, held, bounds).hurried();
@@ -176,7 +176,7 @@ mod tests {
     /// What a connection that waits for its next request keeps of it, its sockets apart.
     #[test]
     fn f_04_a_kept_connection_fits_in_a_few_kilobytes() {
-        fn size<F>(_: impl FnOnce(TcpStream, Held, Record) -> F) -> usize {
+        fn size<F>(_: impl FnOnce(TcpStream, Held, Box<Record>) -> F) -> usize {
             size_of::<F>()
         }
         let bytes = size(serve_absolute);

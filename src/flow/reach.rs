@@ -136,7 +136,12 @@ async fn ask(
     deadline: Instant,
     attempted: &mut Attempted,
 ) -> Result<Arc<Answer>, Denial> {
-    match timeout_at(deadline, snapshot.resolver.resolve(name)).await {
+    let asked = match snapshot.resolver.known(name) {
+        Some(known) => Ok(known),
+        // Boxed, so that an attempt whose answer is known does not carry the size of what asks.
+        None => Box::pin(timeout_at(deadline, snapshot.resolver.resolve(name))).await,
+    };
+    match asked {
         Err(_) => {
             let zone = snapshot.resolver.plan().zone_of(name);
             let zone = zone.map_or_else(|| ".".into(), |zone| zone.name.clone());

@@ -21,6 +21,8 @@ use crate::config::settings::{EchPolicy, SniMismatch};
 use crate::log::{FlowEndKind, Stage};
 use crate::policy::{Expected, Fqdn, Host, Protocol, Reason, ThreatMode};
 use crate::snapshot::Snapshot;
+use std::io::ErrorKind;
+use std::pin::{Pin, pin};
 use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
@@ -45,36 +47,29 @@ pub(super) struct Open {
     _permit: ConnectionPermit,
     /// The upstream's descriptor.
     _file: FilePermit,
-    passed: Option<Passed>,
+    passed: Passed,
     entry: Registered,
-    record: Record,
+    record: Box<Record>,
     idle: Duration,
 }
 
-/// Resolve, vet, connect, answer 200, hold the first flight at the gate. `None`: there is nothing to relay, and the client was
-/// told why.
+/// Resolve, vet, connect, answer 200, hold the first flight at the gate. What comes out is the relay. `None`: there is nothing to
+/// relay, and the client was told why.
 pub(super) async fn tunnel(
     mut client: TcpStream,
     mut held: Held,
-    asked: Box<Asked>,
-    mut record: Record,
+    mut asked: Box<Asked>,
+    mut record: Box<Record>,
     admission: Admission,
-) -> Option<Open> {
+) -> Option<Pin<Box<impl Future<Output = ()> + use<>>>> {
+    let opened = while_there(&mut client, &mut held, &mut asked, &mut record).await;
     let Asked {
         target,
-        snapshot,
         judged,
         mut attempted,
+        ..
     } = *asked;
-    let budget = snapshot.settings.limits.held_bytes;
-    let opened = tokio::select! {
-        biased;
-        opened = reach(&snapshot, &target.host, judged.decision, &mut attempted, &mut record) => Some(opened),
-        () = gone(&mut client, &mut held, budget) => None,
-    };
-    drop(snapshot);
-    let left = || Err(Denial::new(Reason::ClientClosed, record.stage));
-    let mut upstream = match opened.unwrap_or_else(left) {
+    let mut upstream = match opened {
         Ok(upstream) => upstream,
         Err(denial) => {
             refuse(client, Refusal { denial, attempted }, record, admission);
@@ -85,10 +80,7 @@ pub(super) async fn tunnel(
     let Admission { permit, .. } = admission;
     let now = record.shared.snapshot();
     let settings = &now.settings;
-    if !matches!(
-        timeout(ESTABLISHED_TIME, client.write_all(answer::ESTABLISHED)).await,
-        Ok(Ok(()))
-    ) {
+    if !establish(&mut client).await {
         let left = Denial::new(Reason::ClientClosed, Stage::Connect);
         refuse_tunnel(client, false, left, attempted, record).await;
         return None;
@@ -173,15 +165,14 @@ pub(super) async fn tunnel(
 }
 
 impl Open {
-    pub(super) async fn relay(&mut self) {
-        let Some(passed) = self.passed.take() else { return };
+    pub(super) async fn relay(mut self) {
         let (client, upstream) = (&mut self.client, &mut self.upstream);
-        let transfer = relay::relay(client, upstream, passed, &self.entry.tunnel, self.idle).await;
+        let transfer = relay::relay(client, upstream, self.passed, &self.entry.tunnel, self.idle).await;
         ended(&self.entry, transfer, &mut self.record);
     }
 }
 
-/// The row of a decision that lets a tunnel pass, and what is left of it then.
+/// The row of a decision that lets a tunnel pass, and what is left of it then: its relay.
 fn passed(
     client: TcpStream,
     permit: ConnectionPermit,
@@ -189,8 +180,8 @@ fn passed(
     upstream: Upstream,
     entry: Registered,
     attempted: Attempted,
-    mut record: Record,
-) -> Open {
+    mut record: Box<Record>,
+) -> Pin<Box<impl Future<Output = ()> + use<>>> {
     attempted.write_passed(&record);
     // In audit mode a tunnel may be open that no rule allows.
     record.reason = attempted
@@ -199,16 +190,58 @@ fn passed(
     record.stage = Stage::Relay;
     let idle = record.shared.now().settings.limits.idle;
     let (upstream, file) = upstream.into_parts();
-    Open {
+    let open = Open {
         client,
         upstream,
         _permit: permit,
         _file: file,
-        passed: Some(passed),
+        passed,
         entry,
         record,
         idle,
+    };
+    Box::pin(open.relay())
+}
+
+/// Send the 200: false where the client does not take it.
+async fn establish(client: &mut TcpStream) -> bool {
+    let written = match client.try_write(answer::ESTABLISHED) {
+        Ok(written) => written,
+        Err(error) if error.kind() == ErrorKind::WouldBlock => 0,
+        Err(_) => return false,
+    };
+    let rest = &answer::ESTABLISHED[written..];
+    if rest.is_empty() {
+        return true;
     }
+    let rest = Box::pin(timeout(ESTABLISHED_TIME, client.write_all(rest)));
+    matches!(rest.await, Ok(Ok(())))
+}
+
+/// The way to the target, as long as the client is there.
+async fn while_there(
+    client: &mut TcpStream,
+    held: &mut Held,
+    asked: &mut Asked,
+    record: &mut Record,
+) -> Result<Upstream, Denial> {
+    let Asked {
+        target,
+        snapshot,
+        judged,
+        attempted,
+    } = asked;
+    let opened = {
+        // Pinned where they are: what waits for the first of two would move both.
+        let opening = pin!(reach(snapshot, &target.host, judged.decision, attempted, record));
+        let gone = pin!(gone(client, held, snapshot.settings.limits.held_bytes));
+        tokio::select! {
+            biased;
+            opened = opening => Some(opened),
+            () = gone => None,
+        }
+    };
+    opened.unwrap_or_else(|| Err(Denial::new(Reason::ClientClosed, record.stage)))
 }
 
 /// Resolves when the client goes away while its upstream is being opened. What it sends meanwhile is held.
@@ -244,13 +277,24 @@ async fn open_gate(
     if proxy.ech == EchPolicy::Deny && attempted.flight.ech.is_some() {
         return Err(Denial::new(Reason::EchDenied, Stage::Gate));
     }
-    let sni = match opening {
-        Opening::Same => return Ok(asked.clone()),
-        Opening::Other(sni) => sni,
-    };
-    if proxy.sni_mismatch == SniMismatch::Deny {
-        return Err(Denial::new(Reason::SniMismatch, Stage::Gate));
+    match opening {
+        Opening::Same => Ok(asked.clone()),
+        Opening::Other(_) if proxy.sni_mismatch == SniMismatch::Deny => {
+            Err(Denial::new(Reason::SniMismatch, Stage::Gate))
+        }
+        // Boxed, so that a tunnel does not carry the size of what it seldom does.
+        Opening::Other(sni) => Box::pin(judge_instead(sni, snapshot, upstream, attempted, record)).await,
     }
+}
+
+/// Whether the name of a ClientHello may have the tunnel of another.
+async fn judge_instead(
+    sni: Fqdn,
+    snapshot: Own<Snapshot>,
+    upstream: &mut Upstream,
+    attempted: &mut Attempted,
+    record: &mut Record,
+) -> Result<Fqdn, Denial> {
     let host = Host::Name(sni.clone());
     let connect = attempted.let_through();
     attempted.renamed(&sni);
@@ -353,7 +397,7 @@ pub(crate) fn ended(entry: &Registered, transfer: Transfer, record: &mut Record)
 }
 
 /// Refuse after the 200: row, alert where TLS is spoken, close.
-async fn refuse_tunnel(client: TcpStream, tls: bool, denial: Denial, attempted: Attempted, mut record: Record) {
+async fn refuse_tunnel(client: TcpStream, tls: bool, denial: Denial, attempted: Attempted, mut record: Box<Record>) {
     record.denied(&denial);
     attempted.write_denial(&record, &denial);
     drop(attempted);

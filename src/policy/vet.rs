@@ -204,7 +204,10 @@ impl AddressPlan {
 
     /// The addresses of an answer with what judging needs of their chain.
     fn candidates<'a>(&'a self, answer: &'a Answer) -> impl Iterator<Item = Candidate> + 'a {
-        let labelled = |name: &Fqdn| name.labels().any(|label| label.starts_with(PRIVATE_LINK_LABEL));
+        let labelled = |name: &Fqdn| {
+            let could = name.as_str().contains(PRIVATE_LINK_LABEL);
+            could && name.labels().any(|label| label.starts_with(PRIVATE_LINK_LABEL))
+        };
         // An alias of somebody's own for a name that has a private endpoint leads to the same resource.
         let passes = move |name: &Fqdn| labelled(name) || self.private_link.has_private_link(name);
         let chain = labelled(&answer.name) || answer.links.iter().any(|link| passes(&link.target));

@@ -62,7 +62,7 @@ pub(super) enum End {
 
 /// One client connection's requests.
 pub(super) struct Conversation {
-    pub record: Record,
+    pub record: Box<Record>,
     /// Where the last request went; used again where the next one may go there too.
     connection: Option<Connection>,
     route: Route,
@@ -75,7 +75,7 @@ pub(super) struct Conversation {
 }
 
 impl Conversation {
-    pub(super) fn new(record: Record, route: Route) -> Self {
+    pub(super) fn new(record: Box<Record>, route: Route) -> Self {
         Self {
             record,
             connection: None,
