@@ -7,7 +7,7 @@ use crate::process::Tree;
 use std::{
     fs::{self, File},
     io,
-    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
+    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket},
     path::{Path, PathBuf},
     process::{Child, Command},
     sync::atomic::{AtomicU32, Ordering::Relaxed},
@@ -145,14 +145,20 @@ pub fn free_port() -> io::Result<u16> {
     free_ports().map(|[port]| port)
 }
 
-/// Ports that were free a moment ago, each another: all are held until the last one is chosen.
+/// Ports that were free a moment ago, each another: all are held until the last one is chosen. Free for UDP too: egret refuses
+/// a forwarder on the port of a listener of its own, as the DNS server of this run may be.
 pub fn free_ports<const N: usize>() -> io::Result<[u16; N]> {
     let mut held = Vec::with_capacity(N);
     let mut ports = [0; N];
     for port in &mut ports {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
-        *port = listener.local_addr()?.port();
-        held.push(listener);
+        while *port == 0 {
+            let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+            let address = listener.local_addr()?;
+            if UdpSocket::bind(address).is_ok() {
+                *port = address.port();
+            }
+            held.push(listener);
+        }
     }
     Ok(ports)
 }
