@@ -86,11 +86,6 @@ impl<const N: usize> Counts<N> {
         self.0[own()].0[what].fetch_sub(1, SeqCst);
     }
 
-    /// How many this thread has taken, less those that were given back on it.
-    pub(crate) fn own(&self, what: usize) -> usize {
-        self.0[own()].0[what].load(Relaxed).max(0).cast_unsigned()
-    }
-
     /// How many there are.
     pub(crate) fn total(&self, what: usize) -> usize {
         let stripes = self.0[..in_use()].iter();

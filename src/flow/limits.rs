@@ -55,6 +55,8 @@ const LINGERING_REFUSALS: usize = 512;
 #[repr(align(128))]
 pub(crate) struct Limits {
     all: Arc<All>,
+    /// Client connections of this worker.
+    own: AtomicUsize,
 }
 
 /// What all flows count together.
@@ -133,12 +135,17 @@ impl Limits {
             strangers: Padded(Mutex::new(Told::new())),
             shards,
         });
-        Arc::new(Self { all })
+        Self::over(all)
     }
 
     /// The hand of another worker.
     pub(crate) fn for_worker(&self) -> Arc<Self> {
-        Arc::new(Self { all: self.all.clone() })
+        Self::over(self.all.clone())
+    }
+
+    fn over(all: Arc<All>) -> Arc<Self> {
+        let own = AtomicUsize::new(0);
+        Arc::new(Self { all, own })
     }
 
     /// Tunnels for which there are file descriptors, with the client's and the upstream's each.
@@ -153,7 +160,7 @@ impl Limits {
 
     /// Whether this worker has clearly more client connections than the others of so many have on average: by a quarter and one.
     pub(crate) fn is_ahead(&self, workers: usize) -> bool {
-        let own = self.all.counts.own(CONNECTIONS);
+        let own = self.own.load(Relaxed);
         let others = self.connections().saturating_sub(own);
         4 * own.saturating_sub(1) * workers.saturating_sub(1) > 5 * others
     }
@@ -185,6 +192,7 @@ impl Limits {
         }
         let file = place?;
         entry.or_insert_with(|| Source::new(settings)).connections += 1;
+        self.own.fetch_add(1, Relaxed);
         Ok(ConnectionPermit { file, source })
     }
 
@@ -336,6 +344,7 @@ impl Drop for ConnectionPermit {
     fn drop(&mut self) {
         let limits = &self.file.0;
         limits.all.counts.give_back(CONNECTIONS);
+        limits.own.fetch_sub(1, Relaxed);
         if let Some(entry) = limits.shard(self.source).get_mut(&self.source) {
             entry.connections -= 1;
         }

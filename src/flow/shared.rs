@@ -5,9 +5,9 @@
 //! name then writes what other workers write three times, each time the lock of its source in [`Limits`]: as it is admitted,
 //! when its attempt is charged, and when it closes. A denial takes it twice more, for its place to linger.
 //!
-//! Besides come a task id of tokio's, and now and then: bytes of a first flight beyond 4 KiB, which all flows count together; a
-//! pipe of a bulk tunnel; a block of flow ids, a batch of log rows, a name that has to be looked up. Bounds are kept without a
-//! shared write, by reading what each worker has counted: reads grow with workers.
+//! Besides come a task id of tokio's, and now and then: who watches the listening socket; bytes of a first flight beyond 4 KiB,
+//! which all flows count together; a pipe of a bulk tunnel; a block of flow ids, a batch of log rows, a name that has to be
+//! looked up. Bounds are kept without a shared write, by reading what each worker has counted: reads grow with workers.
 
 use super::limits::Limits;
 use super::tunnels::Tunnels;

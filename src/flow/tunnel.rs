@@ -47,7 +47,7 @@ pub(super) struct Open {
     _permit: ConnectionPermit,
     /// The upstream's descriptor.
     _file: FilePermit,
-    passed: Passed,
+    passed: Option<Passed>,
     entry: Registered,
     record: Box<Record>,
     idle: Duration,
@@ -65,10 +65,12 @@ pub(super) async fn tunnel(
     let opened = while_there(&mut client, &mut held, &mut asked, &mut record).await;
     let Asked {
         target,
+        snapshot,
         judged,
         mut attempted,
-        ..
     } = *asked;
+    // Plain HTTP in the tunnel may go on for hours.
+    drop(snapshot);
     let mut upstream = match opened {
         Ok(upstream) => upstream,
         Err(denial) => {
@@ -164,10 +166,16 @@ pub(super) async fn tunnel(
     }
 }
 
+/// The relay of an open tunnel. An async function would hold what it takes twice.
+pub(super) fn relaying(mut open: Open) -> impl Future<Output = ()> + use<> {
+    async move { open.relay().await }
+}
+
 impl Open {
-    pub(super) async fn relay(mut self) {
+    async fn relay(&mut self) {
+        let Some(passed) = self.passed.take() else { return };
         let (client, upstream) = (&mut self.client, &mut self.upstream);
-        let transfer = relay::relay(client, upstream, self.passed, &self.entry.tunnel, self.idle).await;
+        let transfer = relay::relay(client, upstream, passed, &self.entry.tunnel, self.idle).await;
         ended(&self.entry, transfer, &mut self.record);
     }
 }
@@ -195,12 +203,12 @@ fn passed(
         upstream,
         _permit: permit,
         _file: file,
-        passed,
+        passed: Some(passed),
         entry,
         record,
         idle,
     };
-    Box::pin(open.relay())
+    Box::pin(relaying(open))
 }
 
 /// Send the 200: false where the client does not take it.

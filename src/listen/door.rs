@@ -104,20 +104,29 @@ impl Door {
             let _ = timeout(AWAY, self.watch.called.notified()).await;
             return self.register();
         };
-        let workers = self.watch.workers;
-        let is_ahead = || workers > 1 && is_ahead(workers);
-        let (taken, result) = take_some(registered, take, is_ahead).await;
-        let ahead = taken > 0 && is_ahead();
-        self.in_vain = self.in_vain.saturating_add((taken == 0).into());
-        if (ahead || self.in_vain >= IN_VAIN) && self.watch.step_back() {
-            self.registered = None;
-        } else if self.watch.can_call() && (ahead || taken > 1 || has_tunnels() && self.load.is_high()) {
-            self.watch.called.notify_one();
-            if ahead {
-                yield_now().await;
-            }
+        let (taken, result) = take_some(registered, take).await;
+        let seen = Seen {
+            taken,
+            failed: result.is_err(),
+            ahead: taken > 0 && is_ahead(self.watch.workers),
+            load: self.load.now(),
+            tunnels: has_tunnels(),
+        };
+        let next = seen.next(&mut self.in_vain);
+        self.act(next);
+        if taken == ACCEPTS_PER_TURN {
+            yield_now().await;
         }
         result
+    }
+
+    /// Nobody steps back who is the last, and nobody is called where all watch.
+    fn act(&mut self, next: Next) {
+        match next {
+            Next::StepBack if self.watch.step_back() => self.registered = None,
+            Next::StepBack | Next::Call if self.watch.can_call() => self.watch.called.notify_one(),
+            _ => {}
+        }
     }
 
     /// A connection that waits in the kernel, if one does: another worker may have taken it.
@@ -135,30 +144,67 @@ fn registered(socket: &Arc<StdListener>) -> Result<AsyncFd<Arc<StdListener>>, Er
     AsyncFd::with_interest(socket.clone(), Interest::READABLE)
 }
 
-/// How many connections one turn took, and how it ended. A turn ends where nothing else waits, when others should have the rest, or
-/// when it has taken enough.
+/// How many connections one turn took, and how it ended: where nothing else waits, or when it has taken enough.
 async fn take_some(
     registered: &AsyncFd<Arc<StdListener>>,
     mut take: impl FnMut(Accepted, SocketAddr),
-    is_ahead: impl Fn() -> bool,
 ) -> (usize, Result<(), Error>) {
     let mut ready = match registered.readable().await {
         Ok(ready) => ready,
         Err(error) => return (0, Err(error)),
     };
-    for taken in 1..=ACCEPTS_PER_TURN {
+    for taken in 0..ACCEPTS_PER_TURN {
         match ready.try_io(|socket| super::accept4(socket.get_ref())) {
             Ok(Ok((client, source))) => take(client, source),
-            Ok(Err(error)) => return (taken - 1, Err(error)),
+            Ok(Err(error)) => return (taken, Err(error)),
             // There is no other, or another worker took it.
-            Err(_would_block) => return (taken - 1, Ok(())),
-        }
-        if is_ahead() {
-            return (taken, Ok(()));
+            Err(_would_block) => return (taken, Ok(())),
         }
     }
-    yield_now().await;
     (ACCEPTS_PER_TURN, Ok(()))
+}
+
+/// What a worker knows when it has taken what there was.
+#[derive(Clone, Copy, Debug)]
+struct Seen {
+    taken: usize,
+    failed: bool,
+    /// It has more connections than the others.
+    ahead: bool,
+    load: Option<bool>,
+    tunnels: bool,
+}
+
+/// What a worker does behind a turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Next {
+    Watch,
+    /// Watch on, and call another.
+    Call,
+    /// Leave it to the others; where there are none, call one.
+    StepBack,
+}
+
+impl Seen {
+    /// `in_vain`: how often this worker was woken in vain since it came.
+    fn next(self, in_vain: &mut u32) -> Next {
+        let high = self.load == Some(true);
+        if self.taken == 0 && !self.failed {
+            *in_vain = in_vain.saturating_add(1);
+            return if *in_vain >= IN_VAIN {
+                Next::StepBack
+            } else {
+                Next::Watch
+            };
+        }
+        // A load that is not known may be high.
+        let busy = self.tunnels && self.load != Some(false);
+        match self {
+            _ if self.ahead && high => Next::StepBack,
+            _ if self.ahead || busy || self.failed || self.taken > 1 => Next::Call,
+            _ => Next::Watch,
+        }
+    }
 }
 
 /// How busy a worker's thread is.
@@ -166,31 +212,43 @@ struct Load {
     metrics: RuntimeMetrics,
     since: Instant,
     busy: Duration,
-    high: bool,
+    high: Option<bool>,
 }
 
 impl Load {
     /// The shortest time over which it is judged.
     const WINDOW: Duration = Duration::from_millis(10);
 
+    /// The longest: nothing is known of the end of a longer time.
+    const LONGEST: Duration = Duration::from_millis(100);
+
     fn new() -> Self {
         Self {
             metrics: Handle::current().metrics(),
             since: Instant::now(),
             busy: Duration::ZERO,
-            high: false,
+            high: None,
         }
     }
 
     /// Whether it worked for more than three quarters of the time since the last look.
-    fn is_high(&mut self) -> bool {
+    fn now(&mut self) -> Option<bool> {
         let elapsed = self.since.elapsed();
         if elapsed >= Self::WINDOW {
             let busy = self.metrics.worker_total_busy_duration(0);
-            self.high = busy.saturating_sub(self.busy) > elapsed * 3 / 4;
+            let high = busy.saturating_sub(self.busy) > elapsed * 3 / 4;
+            self.high = (elapsed <= Self::LONGEST).then_some(high);
             (self.since, self.busy) = (self.since + elapsed, busy);
         }
         self.high
+    }
+}
+
+impl Drop for Door {
+    fn drop(&mut self) {
+        if self.registered.is_some() {
+            self.watch.watching.fetch_sub(1, SeqCst);
+        }
     }
 }
 
@@ -212,13 +270,13 @@ mod tests {
     }
 
     /// What a door that is served takes.
-    fn serve(mut door: Door, is_ahead: bool) -> Rc<Cell<usize>> {
+    fn serve(mut door: Door) -> Rc<Cell<usize>> {
         let taken = Rc::new(Cell::new(0));
         let count = taken.clone();
         spawn_local(async move {
             loop {
                 let take = |_: Accepted, _| count.set(count.get() + 1);
-                door.turn(|_| is_ahead, || false, take).await.unwrap();
+                door.turn(|_| false, || false, take).await.unwrap();
             }
         });
         taken
@@ -243,30 +301,92 @@ mod tests {
     async fn where_one_is_enough_the_other_steps_back() {
         let alone = async {
             let ([a, b], watch, address) = doors();
-            let (a, b) = (serve(a, false), serve(b, false));
+            let (a, b) = (serve(a), serve(b));
             connect(address, 3 * IN_VAIN as usize, || a.get() + b.get()).await;
             assert_eq!(watch.watching.load(SeqCst), 1);
         };
         LocalSet::new().run_until(alone).await;
     }
 
-    #[tokio::test]
-    async fn who_has_more_than_the_others_leaves_the_next_to_them() {
-        let ahead = async {
-            let ([a, b], _, address) = doors();
-            let (a, b) = (serve(a, true), serve(b, false));
-            connect(address, 10, || a.get() + b.get()).await;
-            // It is back after `AWAY`, and may then be quicker once more.
-            assert!(a.get() <= 3, "{} of 10", a.get());
+    #[test]
+    fn what_a_worker_does_behind_a_turn() {
+        const ONE: Seen = Seen {
+            taken: 1,
+            failed: false,
+            ahead: false,
+            load: Some(false),
+            tunnels: true,
         };
-        LocalSet::new().run_until(ahead).await;
+        let high = Some(true);
+        for (seen, next) in [
+            (ONE, Next::Watch),
+            (Seen { taken: 2, ..ONE }, Next::Call),
+            (Seen { load: high, ..ONE }, Next::Call),
+            (Seen { load: None, ..ONE }, Next::Call),
+            (
+                Seen {
+                    load: high,
+                    tunnels: false,
+                    ..ONE
+                },
+                Next::Watch,
+            ),
+            (Seen { ahead: true, ..ONE }, Next::Call),
+            (
+                Seen {
+                    ahead: true,
+                    load: None,
+                    ..ONE
+                },
+                Next::Call,
+            ),
+            (
+                Seen {
+                    ahead: true,
+                    load: high,
+                    ..ONE
+                },
+                Next::StepBack,
+            ),
+            (
+                Seen {
+                    taken: 0,
+                    failed: true,
+                    ..ONE
+                },
+                Next::Call,
+            ),
+        ] {
+            let mut in_vain = IN_VAIN;
+            assert_eq!(seen.next(&mut in_vain), next, "{seen:?}");
+            assert_eq!(in_vain, IN_VAIN, "that was not in vain: {seen:?}");
+        }
+        let (nothing, mut in_vain) = (Seen { taken: 0, ..ONE }, 0);
+        for _ in 1..IN_VAIN {
+            assert_eq!(nothing.next(&mut in_vain), Next::Watch);
+        }
+        assert_eq!(nothing.next(&mut in_vain), Next::StepBack);
+    }
+
+    #[tokio::test]
+    async fn who_steps_back_is_not_woken_and_where_all_stepped_back_but_one_that_one_calls() {
+        let ([mut a, mut b], watch, _) = doors();
+        a.act(Next::StepBack);
+        assert!(a.registered.is_none());
+        b.act(Next::StepBack);
+        assert!(b.registered.is_some(), "the last");
+        let since = Instant::now();
+        a.turn(|_| false, || false, |_, _| {}).await.unwrap();
+        assert!(since.elapsed() < AWAY, "it was called");
+        assert_eq!(watch.watching.load(SeqCst), 2);
+        drop(a);
+        assert_eq!(watch.watching.load(SeqCst), 1);
     }
 
     #[tokio::test]
     async fn connections_together_call_the_other() {
         let ([mut a, mut b], watch, address) = doors();
-        assert!(watch.step_back());
-        b.registered = None;
+        b.act(Next::StepBack);
         let _clients = [
             TcpStream::connect(address).await.unwrap(),
             TcpStream::connect(address).await.unwrap(),
@@ -281,19 +401,11 @@ mod tests {
     #[tokio::test]
     async fn a_connection_does_not_wait_for_a_worker_that_is_kept() {
         let kept = async {
-            let ([mut a, _kept], watch, address) = doors();
-            assert!(watch.step_back());
-            a.registered = None;
-            let taken = serve(a, false);
+            let ([mut a, _kept], _, address) = doors();
+            a.act(Next::StepBack);
+            let taken = serve(a);
             connect(address, 1, || taken.get()).await;
         };
         LocalSet::new().run_until(kept).await;
-    }
-
-    #[tokio::test]
-    async fn the_last_does_not_step_back() {
-        let (_doors, watch, _) = doors();
-        assert!(watch.step_back());
-        assert!(!watch.step_back());
     }
 }

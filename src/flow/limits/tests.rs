@@ -152,3 +152,25 @@ fn half_open_dials_are_counted_until_they_end() {
     drop(first);
     assert!(limits.dial(&settings).is_ok());
 }
+
+#[test]
+fn a_worker_is_ahead_by_a_quarter_and_one() {
+    let (limits, settings) = (Limits::new(None), settings(100, 100, 100));
+    let other = limits.for_worker();
+    let admit = |of: &Arc<Limits>| of.admit(source("10.0.0.1"), &settings).unwrap();
+    let mut own = vec![admit(&limits)];
+    assert!(!limits.is_ahead(2), "it has one, the other none");
+    own.push(admit(&limits));
+    assert!(limits.is_ahead(2));
+    assert!(!limits.is_ahead(1), "there is no other");
+    let others: Vec<_> = (0..4).map(|_| admit(&other)).collect();
+    own.extend((0..4).map(|_| admit(&limits)));
+    assert!(!limits.is_ahead(2), "6 beside 4");
+    own.push(admit(&limits));
+    assert!(limits.is_ahead(2), "7 beside 4");
+    assert!(!other.is_ahead(2));
+    assert!(limits.is_ahead(3), "7 beside 2 on average");
+    own.truncate(5);
+    assert!(!limits.is_ahead(2), "5 beside 4");
+    drop((own, others));
+}
