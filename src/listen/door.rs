@@ -200,7 +200,8 @@ impl Seen {
         // A load that is not known may be high.
         let busy = self.tunnels && self.load != Some(false);
         match self {
-            _ if self.ahead && high => Next::StepBack,
+            // Of two with tunnels the one with more may be the one with less to do.
+            _ if self.ahead && (high || !self.tunnels) => Next::StepBack,
             _ if self.ahead || busy || self.failed || self.taken > 1 => Next::Call,
             _ => Next::Watch,
         }
@@ -344,6 +345,14 @@ mod tests {
                 Seen {
                     ahead: true,
                     load: high,
+                    ..ONE
+                },
+                Next::StepBack,
+            ),
+            (
+                Seen {
+                    ahead: true,
+                    tunnels: false,
                     ..ONE
                 },
                 Next::StepBack,
