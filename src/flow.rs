@@ -226,16 +226,16 @@ async fn open(
             // Boxed, so that a tunnel does not carry the size of what it never does.
             Box::pin(http::serve_absolute(client, held, record)).await;
         }
-        Err(refusal) => refuse(client, *refusal, record, admission),
+        Err(refusal) => refuse(client, *refusal, *record, admission),
     }
     None
 }
 
 /// Row, answer, close. Nothing was sent to the client before.
-fn refuse(client: TcpStream, refusal: Refusal, record: Box<Record>, admission: Admission) {
+fn refuse(client: TcpStream, refusal: Refusal, record: Record, admission: Admission) {
     // Fails only on a socket that is gone already.
     if let Ok(client) = client.into_std() {
-        admission.refuse(client, refusal, *record);
+        admission.refuse(client, refusal, record);
     }
 }
 

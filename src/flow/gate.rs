@@ -112,7 +112,7 @@ pub(crate) fn open(held: Held) -> Passed {
 fn judge(hello: &ClientHello<'_>, asked: &Fqdn, policy: EchPolicy, seen: &mut FirstFlight) -> Result<Opening, Denial> {
     seen.ech = hello.ech.label();
     let mut buffer = [0; NAME_BUFFER_BYTES];
-    let sent = hello.server_name.as_ref().map(|name| &*name.copy_to(&mut buffer));
+    let sent = hello.server_name.as_ref().map(|name| name.copy_to(&mut buffer));
     seen.sni = sent.map(<[u8]>::to_vec);
     if seen.ech.is_some() && policy == EchPolicy::Deny {
         return Err(denial(Reason::EchDenied));

@@ -74,7 +74,7 @@ pub(super) async fn tunnel(
     let mut upstream = match opened {
         Ok(upstream) => upstream,
         Err(denial) => {
-            refuse(client, Refusal { denial, attempted }, record, admission);
+            refuse(client, Refusal { denial, attempted }, *record, admission);
             return None;
         }
     };
@@ -166,7 +166,8 @@ pub(super) async fn tunnel(
     }
 }
 
-/// The relay of an open tunnel. An async function would hold what it takes twice.
+/// The relay of an open tunnel.
+#[expect(clippy::manual_async_fn, reason = "an async function would hold what it takes twice")]
 pub(super) fn relaying(mut open: Open) -> impl Future<Output = ()> + use<> {
     async move { open.relay().await }
 }
