@@ -76,7 +76,7 @@ pub(crate) fn passed(socket: StdListener) -> Result<Listener, Error> {
 pub(crate) type Share = (Listener, Arc<Watch>);
 
 /// How connections reach the workers, one list of listeners for each: all of them accept from the same sockets, so that
-/// whoever is free takes the next connection.
+/// whoever of those that watch is free takes the next connection.
 ///
 /// Measured with the bare relay of `benches/load`, two workers, processor time of a new tunnel, median (range) of 5
 /// interleaved rounds on a busy machine: this 102 us (91-111); SO_REUSEPORT 106 us (95-114), level with it; an acceptor that
