@@ -18,7 +18,10 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout, timeout_at};
 
 /// The one positive answer that every client takes, also one that asked in HTTP/1.0.
-pub(crate) const ESTABLISHED: &[u8] = b"HTTP/1.1 200 Connection established\r\n\r\n";
+const ESTABLISHED: &[u8] = b"HTTP/1.1 200 Connection established\r\n\r\n";
+
+/// How long a client may take to let its 200 into the socket: one that was asked nothing before has room.
+const ESTABLISHED_TIME: Duration = Duration::from_secs(5);
 
 /// Fatal alert `access_denied` (RFC 8446 section 6.2) in a TLS 1.2 record: every client says "access denied".
 const ACCESS_DENIED: [u8; 7] = [21, 3, 3, 0, 2, 2, 49];
@@ -147,6 +150,21 @@ impl Words {
         ])
         .into_bytes()
     }
+}
+
+/// Send the 200: false where the client does not take it.
+pub(super) async fn establish(client: &mut TcpStream) -> bool {
+    let written = match client.try_write(ESTABLISHED) {
+        Ok(written) => written,
+        Err(error) if error.kind() == ErrorKind::WouldBlock => 0,
+        Err(_) => return false,
+    };
+    let rest = &ESTABLISHED[written..];
+    if rest.is_empty() {
+        return true;
+    }
+    let rest = Box::pin(timeout(ESTABLISHED_TIME, client.write_all(rest)));
+    matches!(rest.await, Ok(Ok(())))
 }
 
 /// Send a refusal instead of the 200, then close without losing it.

@@ -21,15 +21,10 @@ use crate::config::settings::{EchPolicy, SniMismatch};
 use crate::log::{FlowEndKind, Stage};
 use crate::policy::{Expected, Fqdn, Host, Protocol, Reason, ThreatMode};
 use crate::snapshot::Snapshot;
-use std::io::ErrorKind;
 use std::pin::{Pin, pin};
 use std::time::Duration;
-use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
-use tokio::time::{Instant, timeout};
-
-/// How long a client may take to let its 200 into the socket: one that was asked nothing before has room.
-const ESTABLISHED_TIME: Duration = Duration::from_secs(5);
+use tokio::time::Instant;
 
 /// A CONNECT that the policy permits.
 pub(super) struct Asked {
@@ -82,7 +77,7 @@ pub(super) async fn tunnel(
     let Admission { permit, .. } = admission;
     let now = record.shared.snapshot();
     let settings = &now.settings;
-    if !establish(&mut client).await {
+    if !answer::establish(&mut client).await {
         let left = Denial::new(Reason::ClientClosed, Stage::Connect);
         refuse_tunnel(client, false, left, attempted, record).await;
         return None;
@@ -210,21 +205,6 @@ fn passed(
         idle,
     };
     Box::pin(relaying(open))
-}
-
-/// Send the 200: false where the client does not take it.
-async fn establish(client: &mut TcpStream) -> bool {
-    let written = match client.try_write(answer::ESTABLISHED) {
-        Ok(written) => written,
-        Err(error) if error.kind() == ErrorKind::WouldBlock => 0,
-        Err(_) => return false,
-    };
-    let rest = &answer::ESTABLISHED[written..];
-    if rest.is_empty() {
-        return true;
-    }
-    let rest = Box::pin(timeout(ESTABLISHED_TIME, client.write_all(rest)));
-    matches!(rest.await, Ok(Ok(())))
 }
 
 /// The way to the target, as long as the client is there.
