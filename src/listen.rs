@@ -1,7 +1,7 @@
 //! Accept loops: one for all listeners of the proxy port, on every worker.
 //!
 //! All workers accept from one shared listening socket: whichever of those that watch it is free takes the next connection
-//! ([`door`]), and no other process of the user can join the port, as SO_REUSEPORT would let it.
+//! (`door.rs`), and no other process of the user can join the port, as SO_REUSEPORT would let it.
 //!
 //! Whoever is not served is told why: at a limit, without a descriptor left, at the end.
 

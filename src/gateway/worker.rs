@@ -45,8 +45,8 @@ pub(super) async fn work(listeners: Vec<Share>, shared: Arc<Shared>) {
     }
 }
 
-/// Gives memory of this thread back that is not in use, a snapshot that was replaced included. mimalloc looks for what has been free for a second when a large
-/// piece comes and goes, and when a crowd of clients has left, nothing else may come for hours.
+/// Gives memory of this thread back that is not in use, a snapshot that was replaced included. mimalloc looks for what has been
+/// free for a second when a large piece comes and goes, and when a crowd of clients has left, nothing else may come for hours.
 async fn give_back_memory(shared: &Shared) {
     let mut crowd = 0_usize;
     loop {

@@ -11,9 +11,10 @@ mod upgrades;
 mod world;
 
 use serde_json::json;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use world::{Origin, World, checked, eventually, fields, status};
+use world::{Origin, POLICY, World, checked, eventually, fields, status};
 
 const HELLO: &str = "GET http://api.example.com/ HTTP/1.1\r\nHost: api.example.com\r\n\r\n";
 

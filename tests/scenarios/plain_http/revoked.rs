@@ -64,6 +64,35 @@ async fn l_07_a_tunnel_of_a_revoked_name_is_cut_whether_it_is_used_or_not() {
 }
 
 #[tokio::test]
+async fn f_03_no_connection_keeps_the_policy_that_decided_it() {
+    const IN_TUNNEL: &str = "GET / HTTP/1.1\r\nHost: api.example.com\r\n\r\n";
+    let world = World::hello().await;
+    let mut clients = [
+        (world.client().await, HELLO),
+        (world.tunnel("api.example.com:80").await, IN_TUNNEL),
+    ];
+    for (client, request) in &mut clients {
+        client.say(*request).await;
+        assert_eq!(client.response().await.status(), 200);
+    }
+    let old = Arc::downgrade(&world.gateway.snapshot());
+    let same = POLICY.replace("priority = 100", "priority = 101");
+    let (gateway, next) = (world.gateway.clone(), checked(world.origin.address, &same));
+    let (_, revoked) = tokio::task::spawn_blocking(move || gateway.reload(next).unwrap())
+        .await
+        .unwrap();
+    assert_eq!(revoked, 0);
+    eventually("it is gone, though its connections are open", || {
+        old.upgrade().is_none()
+    })
+    .await;
+    for (client, request) in &mut clients {
+        client.say(*request).await;
+        assert_eq!(client.response().await.status(), 200);
+    }
+}
+
+#[tokio::test]
 async fn r_19_draining_ends_connections_that_wait_and_lets_requests_end() {
     let origin = Origin::serving(|mut served| async move {
         while let Some(head) = served.head().await {

@@ -149,7 +149,7 @@ pub struct World {
     log: MemoryLog,
 }
 
-const POLICY: &str = r#"
+pub const POLICY: &str = r#"
 [[application_rule_collection]]
 name = "plain"
 priority = 100
