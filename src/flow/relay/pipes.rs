@@ -50,12 +50,12 @@ pub(crate) static BUDGET: LazyLock<Budget> = LazyLock::new(|| {
     Budget::new(most(files, pages.unwrap_or(USER_PAGES)), PIPE_BYTES)
 });
 
-/// Pipes within these limits: half of the pages that the user may have, since other processes of the same user count too
+/// Pipes within these limits: three quarters of the pages that the user may have, since other processes of the same user count too
 /// (0 is no limit), and one in 64 of the descriptors beyond a few, at two a pipe.
 fn most(files: Option<u64>, user_pages: usize) -> usize {
     let by_pages = match user_pages {
         0 => usize::MAX,
-        pages => pages / 2 / (PIPE_BYTES / PAGE_BYTES),
+        pages => pages / 4 * 3 / (PIPE_BYTES / PAGE_BYTES),
     };
     by_pages.min(of_files(files)).min(MOST_PIPES)
 }
@@ -286,7 +286,7 @@ mod tests {
     #[test]
     fn the_limits_of_the_system_bound_the_pipes() {
         for (files, pages, pipes, why) in [
-            (Some(131_072), USER_PAGES, 32, "half of the default pages"),
+            (Some(131_072), USER_PAGES, 48, "three quarters of the default pages"),
             (Some(1 << 20), 0, 1024, "no limit on pages"),
             (Some(2048), 0, 12, "one descriptor in 64 beyond the first 512"),
             (Some(64), USER_PAGES, 0, "none to spare"),
