@@ -15,17 +15,13 @@ use tokio::io::unix::AsyncFd;
 use tokio::runtime::{Handle, RuntimeMetrics};
 use tokio::sync::Notify;
 use tokio::task::yield_now;
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
 /// Connections taken in a row before the thread turns to those that it has, and to what has arrived for them.
 const ACCEPTS_PER_TURN: usize = 16;
 
 /// Times woken in vain after which a worker steps back.
 const IN_VAIN: u32 = 4;
-
-/// How long a worker that has more connections than the others leaves the next to them, if all come at once: what it took, it
-/// has for as long as they last.
-const LET_OTHERS: Duration = Duration::from_millis(1);
 
 /// The longest that a worker stays back without a call: whatever keeps those that watch, a connection waits no longer.
 const AWAY: Duration = Duration::from_secs(1);
@@ -122,10 +118,8 @@ impl Door {
         };
         let next = seen.next(&mut self.in_vain);
         self.act(next);
-        match taken {
-            ACCEPTS_PER_TURN if seen.ahead => sleep(LET_OTHERS).await,
-            ACCEPTS_PER_TURN => yield_now().await,
-            _ => {}
+        if taken == ACCEPTS_PER_TURN {
+            yield_now().await;
         }
         result
     }

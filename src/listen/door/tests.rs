@@ -194,19 +194,3 @@ async fn a_connection_does_not_wait_for_a_worker_that_is_kept() {
     };
     LocalSet::new().run_until(kept).await;
 }
-
-#[tokio::test]
-async fn who_is_ahead_leaves_the_rest_of_a_crowd_to_the_others() {
-    let ([mut a, _b], _, address) = doors();
-    let mut clients = Vec::new();
-    for _ in 0..2 * ACCEPTS_PER_TURN {
-        clients.push(TcpStream::connect(address).await.unwrap());
-    }
-    for ahead in [false, true] {
-        let (since, taken) = (Instant::now(), Cell::new(0));
-        let take = |_: Accepted, _| taken.set(taken.get() + 1);
-        a.turn(|_| ahead, || true, take).await.unwrap();
-        assert_eq!(taken.get(), ACCEPTS_PER_TURN);
-        assert!(!ahead || since.elapsed() >= LET_OTHERS, "it waits for them");
-    }
-}
