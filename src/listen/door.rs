@@ -15,7 +15,7 @@ use tokio::io::unix::AsyncFd;
 use tokio::runtime::{Handle, RuntimeMetrics};
 use tokio::sync::Notify;
 use tokio::task::yield_now;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 /// Connections taken in a row before the thread turns to those that it has, and to what has arrived for them.
 const ACCEPTS_PER_TURN: usize = 16;
@@ -23,7 +23,8 @@ const ACCEPTS_PER_TURN: usize = 16;
 /// Times woken in vain after which a worker steps back.
 const IN_VAIN: u32 = 4;
 
-/// The longest that a worker stays back without a call: whatever keeps those that watch, a connection waits no longer.
+/// The longest that a worker stays back without a call: whatever keeps those that watch, a connection waits no longer for one
+/// that is free.
 const AWAY: Duration = Duration::from_secs(1);
 
 /// Who watches one listening socket.
@@ -104,7 +105,8 @@ impl Door {
             let _ = timeout(AWAY, self.watch.called.notified()).await;
             // Who watches may still accept: that is not the trouble of whoever waits to be accepted.
             if let Err(error) = self.register() {
-                tracing::warn!(%error, "a worker cannot watch its listener, and tries again within a second");
+                tracing::warn!(%error, "a worker cannot watch its listener, and tries again in a second");
+                sleep(AWAY).await;
             }
             return Ok(());
         };

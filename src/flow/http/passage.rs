@@ -15,7 +15,7 @@ use tokio::net::TcpStream;
 /// Room for a body on its way, in bytes: as in a tunnel.
 const BUFFER_BYTES: usize = 16 * 1024;
 
-/// Reads in a row before other connections of the thread get their turn: as many bytes as a tunnel moves in one.
+/// Reads in a row before other connections of the thread get their turn: as many as a tunnel's.
 const READS_PER_TURN: usize = 16;
 
 /// Why a message does not arrive.

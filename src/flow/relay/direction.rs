@@ -125,6 +125,8 @@ impl Direction {
             }
             ready!(self.poll_read(cx, source)).map_err(|_| Side::Source)?;
         }
+        #[cfg(test)]
+        TURNS.set(TURNS.get() + 1);
         step_back(cx);
         Poll::Pending
     }
@@ -209,6 +211,12 @@ impl Direction {
 fn step_back(cx: &mut Context<'_>) {
     // Its first poll leaves the waker to be woken after the next look for events; there is no second.
     let _ = pin!(tokio::task::yield_now()).poll(cx);
+}
+
+#[cfg(test)]
+thread_local! {
+    /// Turns that this thread has ended, though more could be moved.
+    pub(super) static TURNS: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
 }
 
 #[cfg(test)]
