@@ -50,8 +50,8 @@ pub(crate) static BUDGET: LazyLock<Budget> = LazyLock::new(|| {
     Budget::new(most(files, pages.unwrap_or(USER_PAGES)), PIPE_BYTES)
 });
 
-/// Pipes within these limits: three quarters of the pages that the user may have, since other processes of the same user count too
-/// (0 is no limit), and one in 64 of the descriptors beyond a few, at two a pipe.
+/// Pipes within these limits: three quarters of the pages that the user may have, since other processes of the same user count
+/// too (0 is no limit), and one in 64 of the descriptors beyond a few, at two a pipe.
 fn most(files: Option<u64>, user_pages: usize) -> usize {
     let by_pages = match user_pages {
         0 => usize::MAX,
