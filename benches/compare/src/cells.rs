@@ -44,7 +44,7 @@ const fn row(work: Work, title: &'static str, bar: f64) -> Row {
 /// What the claim about a work is: its figure, and whether it is taken against the floor's.
 fn claim(work: Work, sample: &Sample) -> Option<f64> {
     match work {
-        Work::Pace | Work::PaceAmong => sample.p50_us,
+        Work::Pace | Work::PaceAmong | Work::PaceInCrowd => sample.p50_us,
         Work::Idle => sample.tunnel_bytes,
         _ => sample.cpu_us.or(sample.cpu_s_gib),
     }

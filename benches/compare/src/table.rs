@@ -59,7 +59,7 @@ fn of_work(cells: &Cells, names: &[&String], work: Work) -> String {
     let columns: Vec<_> = COLUMNS.iter().filter(shown).collect();
     let ratio = match work {
         Work::Idle => None,
-        Work::Pace | Work::PaceAmong => Some(" p50 / floor |"),
+        Work::Pace | Work::PaceAmong | Work::PaceInCrowd => Some(" p50 / floor |"),
         _ => Some(" CPU / floor |"),
     };
     let mut text = String::from("| |");

@@ -26,7 +26,7 @@ use std::{io, net::SocketAddr, path::PathBuf, process::ExitCode};
 #[derive(Parser)]
 #[command(about = "Load for a forward proxy, with upstreams and DNS of its own on loopback")]
 struct Args {
-    /// What to do; default: everything but `crowd`, `flow` and `pace-among`.
+    /// What to do; default: everything but `crowd`, `flow`, `pace-among` and `pace-in-crowd`.
     works: Vec<Work>,
     /// Start this egret with a policy of 201 suffixes and a file log.
     #[arg(long, value_name = "BINARY")]

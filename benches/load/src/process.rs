@@ -27,6 +27,11 @@ pub struct Usage {
     pub files: u64,
 }
 
+/// Processor time of this process: of the clients and upstreams, which it is.
+pub fn own_cpu() -> Duration {
+    cpu(std::process::id())
+}
+
 impl Tree {
     /// The root and all its descendants that live. Fails if the root has ended.
     pub fn pids(self) -> io::Result<Vec<u32>> {

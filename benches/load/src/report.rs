@@ -68,7 +68,7 @@ pub fn show(figure: f64) -> String {
 pub type Column = (&'static str, fn(&Sample) -> Option<f64>);
 
 /// The columns that a sample may have.
-pub const COLUMNS: [Column; 11] = [
+pub const COLUMNS: [Column; 13] = [
     ("per s", |s| s.per_second),
     ("GiB/s", |s| s.gib_per_second),
     ("p50 us", |s| s.p50_us),
@@ -76,6 +76,8 @@ pub const COLUMNS: [Column; 11] = [
     ("p99.9 us", |s| s.p999_us),
     ("CPU us/op", |s| s.cpu_us),
     ("CPU s/GiB", |s| s.cpu_s_gib),
+    ("load us/op", |s| s.load_us),
+    ("load s/GiB", |s| s.load_s_gib),
     ("B/tunnel", |s| s.tunnel_bytes),
     ("MiB before", |s| s.resident.map(mib)),
     ("MiB peak", |s| s.peak.map(mib)),

@@ -2,13 +2,14 @@
 
 mod bulk;
 mod closed_loop;
+mod crowd;
 mod hold;
 mod pace;
 mod short;
 
 use crate::{
     client::{Route, hello::Target},
-    process::{Tree, Usage},
+    process::{Tree, Usage, own_cpu},
     report::quantile,
     world::{self, World},
 };
@@ -51,6 +52,8 @@ pub enum Work {
     Pace,
     /// The same while silent tunnels are open.
     PaceAmong,
+    /// A new tunnel every 20 ms while bytes go down 500 tunnels.
+    PaceInCrowd,
 }
 
 /// Who is measured, and by what way.
@@ -71,6 +74,9 @@ pub struct Setup {
     /// Silent tunnels of [`Work::Idle`] and [`Work::PaceAmong`].
     pub tunnels: u64,
 }
+
+/// Bulk tunnels of [`Work::Crowd`] and [`Work::PaceInCrowd`].
+const CROWD: u64 = 500;
 
 /// Silent tunnels, unless told otherwise.
 pub const TUNNELS: u64 = 3_000;
@@ -135,6 +141,11 @@ pub struct Sample {
     pub cpu_us: Option<f64>,
     /// The subject's processor time per GiB, in seconds.
     pub cpu_s_gib: Option<f64>,
+    /// That of the clients and upstreams per operation, in microseconds. The kernel charges TCP's work to whoever happens to
+    /// be running: what it saves the subject may be found here.
+    pub load_us: Option<f64>,
+    /// The same per GiB, in seconds.
+    pub load_s_gib: Option<f64>,
     /// The subject's resident memory before the run, in bytes.
     pub resident: Option<u64>,
     /// Its peak during the run, in bytes.
@@ -155,12 +166,22 @@ struct Tally {
     latencies: Vec<Duration>,
     took: Duration,
     before: Usage,
+    load_before: Duration,
 }
 
 /// What is closing is charged as well.
 const SETTLE: Duration = Duration::from_millis(150);
 
 impl Tally {
+    /// Of a run that begins now. Fails if the subject is gone.
+    fn begin(setup: &Setup) -> io::Result<Self> {
+        Ok(Self {
+            before: setup.usage()?,
+            load_before: own_cpu(),
+            ..Self::default()
+        })
+    }
+
     /// The figures, with what the subject has used since.
     fn sample(mut self, setup: &Setup) -> io::Result<Sample> {
         thread::sleep(SETTLE);
@@ -169,9 +190,11 @@ impl Tally {
         let cpu = setup
             .tree
             .map(|_| after.cpu.saturating_sub(self.before.cpu).as_secs_f64());
+        let load = own_cpu().saturating_sub(self.load_before).as_secs_f64();
         let gib = self.bytes as f64 / (1024 * MIB) as f64;
         let bulk = self.bytes > 0;
         let timed = !self.latencies.is_empty() && !bulk;
+        let done = self.done.max(1) as f64;
         let mut quantile = |share| timed.then(|| quantile(&mut self.latencies, share).as_secs_f64() * 1e6);
         Ok(Sample {
             p50_us: quantile(0.5),
@@ -182,8 +205,10 @@ impl Tally {
             failure: self.failure,
             per_second: Some(self.done as f64 / seconds),
             gib_per_second: bulk.then_some(gib / seconds),
-            cpu_us: cpu.filter(|_| !bulk).map(|cpu| cpu * 1e6 / self.done.max(1) as f64),
+            cpu_us: cpu.filter(|_| !bulk).map(|cpu| cpu * 1e6 / done),
             cpu_s_gib: cpu.filter(|_| bulk).map(|cpu| cpu / gib),
+            load_us: (!bulk).then_some(load * 1e6 / done),
+            load_s_gib: bulk.then_some(load / gib),
             resident: setup.tree.map(|_| self.before.resident),
             peak: setup.tree.map(|_| after.peak),
             ..Sample::default()
@@ -210,13 +235,14 @@ impl Work {
             Self::Http => short::http(setup),
             Self::Download => bulk::download(setup, 4, 512 * MIB),
             Self::Flow => bulk::download(setup, 1, 1024 * MIB),
-            Self::Crowd => bulk::download(setup, 500, 8 * MIB),
+            Self::Crowd => bulk::download(setup, CROWD, 8 * MIB),
             Self::Upload => bulk::upload(setup, 4, 512 * MIB),
             Self::Duplex => bulk::duplex(setup, 4, 256 * MIB),
             Self::Mib => bulk::mib(setup),
             Self::Idle => hold::idle(setup),
             Self::Pace => pace::pace(setup),
             Self::PaceAmong => hold::pace_among(setup),
+            Self::PaceInCrowd => crowd::pace_in_crowd(setup),
         }
     }
 

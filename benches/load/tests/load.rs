@@ -35,7 +35,20 @@ fn every_kind_of_work_goes_right_without_a_proxy_and_through_the_floor() {
     use Work::*;
     let setup = setup();
     for work in [
-        Connect, Tls, Deny, Download, Upload, Duplex, Flow, Mib, Small, Http, Idle, Pace, PaceAmong,
+        Connect,
+        Tls,
+        Deny,
+        Download,
+        Upload,
+        Duplex,
+        Flow,
+        Mib,
+        Small,
+        Http,
+        Idle,
+        Pace,
+        PaceAmong,
+        PaceInCrowd,
     ] {
         let sample = through_floor(work, work, &setup);
         assert!(sample.failed == 0 && sample.done > 0, "{work:?}: {sample:?}");

@@ -68,11 +68,11 @@ where
                 .collect::<Vec<_>>()
         }));
     }
-    let mut tally = Tally::default();
     crate::block_on(barrier.wait());
-    let before = setup.usage();
+    let tally = Tally::begin(setup);
     let begin = Instant::now();
     crate::block_on(barrier.wait());
+    let mut tally = tally?;
     for worker in workers {
         for mut part in worker.join().map_err(|_| io::Error::other("a client panicked"))? {
             tally.done += part.done;
@@ -83,7 +83,6 @@ where
         }
     }
     tally.took = begin.elapsed();
-    tally.before = before?;
     Ok(tally)
 }
 

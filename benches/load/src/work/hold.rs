@@ -25,14 +25,13 @@ pub fn idle(setup: &Setup) -> io::Result<Sample> {
     crate::block_on(LocalSet::new().run_until(async {
         drop(open(setup, setup.tunnels.div_ceil(20)).await?);
         sleep(QUIET).await;
-        let before = setup.usage()?;
-        let (held, mut tally) = open(setup, setup.tunnels).await?;
+        let (held, tally) = open(setup, setup.tunnels).await?;
         sleep(QUIET).await;
         let with = setup.usage()?;
         drop(held);
-        let left = left(setup, before.resident).await?;
-        tally.before = before;
-        let tunnel_bytes = (with.resident as f64 - before.resident as f64) / tally.done.max(1) as f64;
+        let before = tally.before.resident;
+        let left = left(setup, before).await?;
+        let tunnel_bytes = (with.resident as f64 - before as f64) / tally.done.max(1) as f64;
         Ok(Sample {
             tunnel_bytes: setup.tree.map(|_| tunnel_bytes),
             left_bytes: setup.tree.map(|_| left),
@@ -56,7 +55,7 @@ pub fn pace_among(setup: &Setup) -> io::Result<Sample> {
     crate::block_on(LocalSet::new().run_until(async {
         let (held, opening) = open(setup, setup.tunnels).await?;
         sleep(QUIET).await;
-        let mut tally = pace::new_tunnels(setup).await?;
+        let mut tally = pace::new_tunnels(setup, pace::EVERY).await?;
         tally.failed += opening.failed;
         tally.failure = tally.failure.or(opening.failure);
         let sample = tally.sample(setup);
@@ -67,7 +66,7 @@ pub fn pace_among(setup: &Setup) -> io::Result<Sample> {
 
 /// Opens `count` tunnels, each silent after the answer to its ClientHello.
 async fn open(setup: &Setup, count: u64) -> io::Result<(Vec<TcpStream>, Tally)> {
-    let (mut held, mut tally) = (Vec::with_capacity(count as usize), Tally::default());
+    let (mut held, mut tally) = (Vec::with_capacity(count as usize), Tally::begin(setup)?);
     let (begin, mut opening) = (Instant::now(), JoinSet::new());
     let setup = std::rc::Rc::new(setup.clone());
     for n in 0..count {

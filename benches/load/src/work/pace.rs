@@ -9,30 +9,35 @@ use tokio::{
     time::{Instant, MissedTickBehavior, interval},
 };
 
-/// Time between two new tunnels.
-const EVERY: Duration = Duration::from_millis(2);
+/// How long new tunnels are opened at the usual scale.
+const LONG: Duration = Duration::from_secs(2);
+
+/// Time between two new tunnels where nothing else is done.
+pub const EVERY: Duration = Duration::from_millis(2);
 
 /// Tunnels that may be under way at once.
 const MOST: usize = 256;
 
 pub fn pace(setup: &Setup) -> io::Result<Sample> {
-    let tally = crate::block_on(LocalSet::new().run_until(new_tunnels(setup)))?;
+    pace_every(setup, EVERY)
+}
+
+/// The same at another pace.
+pub fn pace_every(setup: &Setup, every: Duration) -> io::Result<Sample> {
+    let tally = crate::block_on(LocalSet::new().run_until(new_tunnels(setup, every)))?;
     tally.sample(setup)
 }
 
-/// A new tunnel every [`EVERY`], from connect to the first upstream bytes. To be run in a `LocalSet`.
-pub async fn new_tunnels(setup: &Setup) -> io::Result<Tally> {
-    let count = setup.scaled(1_000);
+/// A new tunnel after each `every`, from connect to the first upstream bytes. To be run in a `LocalSet`.
+pub async fn new_tunnels(setup: &Setup, every: Duration) -> io::Result<Tally> {
+    let count = setup.scaled((LONG.as_nanos() / every.as_nanos().max(1)) as u64);
     // Names and pools are warm before the clock starts.
     for n in 0..setup.targets.len() as u64 {
         patiently(client::open(setup.route, setup.target(n), setup.world.tunnels)).await?;
     }
-    let mut tally = Tally {
-        before: setup.usage()?,
-        ..Tally::default()
-    };
+    let mut tally = Tally::begin(setup)?;
     let (begin, places, setup) = (Instant::now(), Arc::new(Semaphore::new(MOST)), Rc::new(setup.clone()));
-    let mut ticks = interval(EVERY);
+    let mut ticks = interval(every);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut tunnels = JoinSet::new();
     for n in 0..count {
