@@ -12,6 +12,7 @@ mod direction;
 pub(crate) mod measure;
 mod pipes;
 mod splice;
+mod turn;
 
 use super::gate::Passed;
 use super::tunnels::Tunnel;

@@ -3,6 +3,7 @@
 use super::copy::{self, BUFFER_BYTES, Buffer};
 use super::pipes::Pipe;
 use super::splice::{self, Filled};
+use super::turn::{self, Busy};
 use crate::flow::held::Held;
 use std::future::Future;
 use std::io::ErrorKind;
@@ -10,19 +11,8 @@ use std::pin::pin;
 use std::task::{Context, Poll, ready};
 use tokio::net::TcpStream;
 
-/// Reads in a row before the thread turns to other tunnels and to what has arrived meanwhile.
+/// Reads in a row before a turn ends, whatever they brought.
 const READS_PER_TURN: usize = 16;
-
-/// Bytes after which it does so sooner: a pipe brings many at once. They take about two milliseconds. `docs/performance.md` has
-/// what shorter turns cost.
-pub(super) const BYTES_PER_TURN: u64 = 8 << 20;
-
-/// The same for a direction that has moved less than [`SUSTAINED_BYTES`]: most of them end or stall before that, and there may
-/// be very many, between which a new tunnel should not wait.
-const FIRST_BYTES_PER_TURN: u64 = 256 << 10;
-
-/// Bytes that make bulk sustained: more than the buffers of two sockets take from an origin whose client does not read.
-const SUSTAINED_BYTES: u64 = 16 << 20;
 
 /// Reads that fill the buffer, in a row, after which a direction is bulk.
 const FULL_READS: u8 = 4;
@@ -42,6 +32,7 @@ pub(super) struct Direction {
     /// In a row, up to now.
     full_reads: u8,
     end: End,
+    busy: Option<Busy>,
 }
 
 /// What was read and is not written yet. One thing at a time: nothing is read while something is owed, so bytes cannot
@@ -108,13 +99,20 @@ impl Direction {
         if self.has_ended() {
             return Poll::Ready(Ok(()));
         }
-        let sustained = self.moved >= SUSTAINED_BYTES;
-        let until = self.moved
-            + if sustained {
-                BYTES_PER_TURN
-            } else {
-                FIRST_BYTES_PER_TURN
-            };
+        let before = self.moved;
+        let polled = self.poll_turn(cx, source, sink, last);
+        self.busy = Busy::after(self.busy.take(), self.moved - before);
+        polled
+    }
+
+    fn poll_turn(
+        &mut self,
+        cx: &mut Context<'_>,
+        source: &mut TcpStream,
+        sink: &mut TcpStream,
+        last: bool,
+    ) -> Poll<Result<(), Side>> {
+        let until = self.moved + turn::bytes(self.moved);
         for _ in 0..READS_PER_TURN {
             ready!(self.poll_write(cx, sink)).map_err(|_| Side::Sink)?;
             if self.end == End::Seen {

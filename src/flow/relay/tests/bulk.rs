@@ -198,7 +198,7 @@ async fn a_new_event_waits_for_no_more_than_a_turn_of_each_bulk_tunnel() {
     let moved = || tunnels.iter().map(|tunnel| tunnel.received.load(Relaxed)).sum::<u64>();
     // What is written there has arrived when the call is over; over loopback a busy kernel delivers it later.
     let (mut near, mut far) = tokio::net::UnixStream::pair().unwrap();
-    let (mut longest, mut turns, mut events) = (0, 0, 0);
+    let (mut longest, mut turns, mut events, mut busiest) = (0, 0, 0, 0);
     let started = std::time::Instant::now();
     while events < 200 || moved() <= 1 << 20 {
         assert!(started.elapsed() < Duration::from_secs(30), "bulk goes on beside it");
@@ -209,11 +209,16 @@ async fn a_new_event_waits_for_no_more_than_a_turn_of_each_bulk_tunnel() {
         assert_eq!(near.read(&mut [0; 8]).await.unwrap(), 1);
         longest = longest.max(moved() - before.0);
         turns = turns.max(TURNS.get() - before.1);
+        busiest = busiest.max(turn::busy());
         // In their midst, not while the first ones of them are on their way.
         tokio::task::yield_now().await;
     }
+    assert!(
+        (1..=2 * BULK as u64).contains(&busiest),
+        "{busiest} directions counted as busy"
+    );
     // Each may have been about to take its turn, and takes another one if the event comes while it does.
     assert!(turns <= 2 * BULK, "{turns} turns before one event");
-    let most = 2 * BULK as u64 * (direction::BYTES_PER_TURN + PIPE as u64);
+    let most = 2 * BULK as u64 * (turn::MOST_BYTES + PIPE as u64);
     assert!(longest <= most, "{longest} bytes went before one event, {most} at most");
 }
