@@ -198,7 +198,7 @@ fn show(args: &Args, work: Work, round: u32, subject: &Subject, sample: &Sample)
         value["round"] = round.into();
         println!("{value}");
     } else {
-        println!("{work:<11} {round:>2}  {subject}: {}", line(sample));
+        println!("{work:<13} {round:>2}  {subject}: {}", line(sample));
     }
     Ok(())
 }
@@ -213,7 +213,7 @@ fn ratios(work: Work, subjects: &[Subject], rounds: &[Vec<Sample>]) {
         let of_round = |samples: &Vec<Sample>| Some(cost(&samples[n])? / cost(&samples[floor])?);
         if let Some(spread) = Spread::of(rounds.iter().filter_map(of_round)) {
             println!(
-                "{:<11} CPU of {} / bare: {}",
+                "{:<13} CPU of {} / bare: {}",
                 work.name(),
                 subject.name(),
                 spread.show()

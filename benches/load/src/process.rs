@@ -1,5 +1,6 @@
 //! What the kernel says of a process and everything that it started, from `/proc` (proc(5)).
 
+use rustix::time::{ClockId, clock_gettime};
 use std::{
     collections::HashMap,
     fs, io,
@@ -27,9 +28,10 @@ pub struct Usage {
     pub files: u64,
 }
 
-/// Processor time of this process: of the clients and upstreams, which it is.
+/// Processor time of this process, threads that have ended included.
 pub fn own_cpu() -> Duration {
-    cpu(std::process::id())
+    let time = clock_gettime(ClockId::ProcessCPUTime);
+    Duration::try_from(time).unwrap_or_default()
 }
 
 impl Tree {

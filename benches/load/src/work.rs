@@ -141,8 +141,8 @@ pub struct Sample {
     pub cpu_us: Option<f64>,
     /// The subject's processor time per GiB, in seconds.
     pub cpu_s_gib: Option<f64>,
-    /// That of the clients and upstreams per operation, in microseconds. The kernel charges TCP's work to whoever happens to
-    /// be running: what it saves the subject may be found here.
+    /// That of the clients, upstreams and DNS server per operation, in microseconds. The kernel charges TCP's work to whoever
+    /// happens to be running: what it saves the subject may be found here.
     pub load_us: Option<f64>,
     /// The same per GiB, in seconds.
     pub load_s_gib: Option<f64>,
@@ -185,12 +185,12 @@ impl Tally {
     /// The figures, with what the subject has used since.
     fn sample(mut self, setup: &Setup) -> io::Result<Sample> {
         thread::sleep(SETTLE);
+        let load = own_cpu().saturating_sub(self.load_before).as_secs_f64();
         let after = setup.usage()?;
         let seconds = self.took.as_secs_f64().max(1e-9);
         let cpu = setup
             .tree
             .map(|_| after.cpu.saturating_sub(self.before.cpu).as_secs_f64());
-        let load = own_cpu().saturating_sub(self.load_before).as_secs_f64();
         let gib = self.bytes as f64 / (1024 * MIB) as f64;
         let bulk = self.bytes > 0;
         let timed = !self.latencies.is_empty() && !bulk;
@@ -222,7 +222,8 @@ impl Tally {
 }
 
 impl Work {
-    /// Runs it once, after a short run that warms the subject's caches. Fails if the subject ends.
+    /// Runs it once, after a short run that warms the subject's caches. Fails if the subject ends, or a tunnel of
+    /// [`Work::PaceInCrowd`]'s crowd.
     pub fn run(self, setup: &Setup) -> io::Result<Sample> {
         if let Some(tree) = setup.tree {
             tree.forget_peak()?;

@@ -16,6 +16,7 @@ use std::{
 
 /// A few operations of each kind.
 fn setup() -> Setup {
+    egret_load::raise_file_limit();
     let mut setup = Setup::new(World::start().expect("ports"), Route::Direct, None).expect("TLS");
     setup.scale = 0.002;
     setup.tunnels = 40;

@@ -3,7 +3,7 @@
 use super::copy::{self, BUFFER_BYTES, Buffer};
 use super::pipes::Pipe;
 use super::splice::{self, Filled};
-use super::turn::{self, Busy};
+use super::turn::{LEAST_BYTES, Turn};
 use crate::flow::held::Held;
 use std::future::Future;
 use std::io::ErrorKind;
@@ -13,6 +13,9 @@ use tokio::net::TcpStream;
 
 /// Reads in a row before a turn ends, whatever they brought.
 const READS_PER_TURN: usize = 16;
+
+// What is copied comes to the least that counts as a turn.
+const _: () = assert!((READS_PER_TURN * BUFFER_BYTES) as u64 >= LEAST_BYTES);
 
 /// Reads that fill the buffer, in a row, after which a direction is bulk.
 const FULL_READS: u8 = 4;
@@ -32,7 +35,7 @@ pub(super) struct Direction {
     /// In a row, up to now.
     full_reads: u8,
     end: End,
-    busy: Option<Busy>,
+    turn: Turn,
 }
 
 /// What was read and is not written yet. One thing at a time: nothing is read while something is owed, so bytes cannot
@@ -101,7 +104,7 @@ impl Direction {
         }
         let before = self.moved;
         let polled = self.poll_turn(cx, source, sink, last);
-        self.busy = Busy::after(self.busy.take(), self.moved - before);
+        self.turn.took(self.moved - before);
         polled
     }
 
@@ -112,7 +115,7 @@ impl Direction {
         sink: &mut TcpStream,
         last: bool,
     ) -> Poll<Result<(), Side>> {
-        let until = self.moved + turn::bytes(self.moved);
+        let until = self.moved + self.turn.bytes(self.moved);
         for _ in 0..READS_PER_TURN {
             ready!(self.poll_write(cx, sink)).map_err(|_| Side::Sink)?;
             if self.end == End::Seen {
@@ -123,8 +126,6 @@ impl Direction {
             }
             ready!(self.poll_read(cx, source)).map_err(|_| Side::Source)?;
         }
-        #[cfg(test)]
-        TURNS.set(TURNS.get() + 1);
         step_back(cx);
         Poll::Pending
     }
@@ -209,12 +210,6 @@ impl Direction {
 fn step_back(cx: &mut Context<'_>) {
     // Its first poll leaves the waker to be woken after the next look for events; there is no second.
     let _ = pin!(tokio::task::yield_now()).poll(cx);
-}
-
-#[cfg(test)]
-thread_local! {
-    /// Turns that this thread has ended, though more could be moved.
-    pub(super) static TURNS: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
 }
 
 #[cfg(test)]

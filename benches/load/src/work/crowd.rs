@@ -1,58 +1,133 @@
 //! What hundreds of bulk tunnels do to new ones.
 
-use super::{CROWD, Sample, Setup, pace};
+use super::{CROWD, MIB, Sample, Setup, pace};
 use crate::{
     client::{self, patiently},
-    world::tunnel::{Asked, take},
+    process::own_cpu,
+    world::tunnel::{Asked, take_some},
 };
-use std::{io, rc::Rc, thread, time::Duration};
+use std::{
+    io::{self, ErrorKind},
+    rc::Rc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
 use tokio::{
     sync::watch,
     task::{JoinSet, LocalSet},
 };
 
-/// For the crowd's tunnels to be opened, and their buffers to fill.
-const FILL: Duration = Duration::from_secs(1);
+/// Bytes down each tunnel before the first new one: buffers are full, and turns as long as they get.
+const FIRST_BYTES: u64 = 32 * MIB;
+
+/// Longest time for that.
+const LONGEST: Duration = Duration::from_secs(60);
 
 /// Time between two new tunnels: at a tenth of the usual pace they wait for the crowd and not for each other.
 const EVERY: Duration = Duration::from_millis(20);
 
-/// What each of them asks for, in bytes: more than there is time for.
+/// What each tunnel of the crowd asks for, in bytes: more than there is time for.
 const ENDLESS: u64 = 1 << 50;
 
-/// New tunnels while bytes go down [`CROWD`] others. Fails if one of those does.
+/// Most bytes that a client of the crowd reads at once.
+const READ_BYTES: usize = 256 << 10;
+
+/// New tunnels while bytes go down [`CROWD`] others, fewer at a very small scale. Processor time is that of it all, per GiB of
+/// the crowd. What new tunnels wait for is to be held against what they wait for without a proxy: they share the upstreams
+/// and the processors with the crowd.
+///
+/// Fails if a tunnel of the crowd does, or if its bytes do not move.
 pub fn pace_in_crowd(setup: &Setup) -> io::Result<Sample> {
-    let (stop, stopped) = watch::channel(());
-    let threads = crate::cores() as u64;
-    let clients: Vec<_> = (0..threads)
-        .map(|first| {
-            let (setup, stopped) = (setup.clone(), stopped.clone());
-            let numbers = (first..CROWD).step_by(threads as usize);
-            thread::spawn(move || crate::block_on(LocalSet::new().run_until(take_all(setup, numbers, stopped))))
-        })
-        .collect();
-    thread::sleep(FILL);
-    let sample = pace::pace_every(setup, EVERY);
+    let tunnels = setup.scaled(10 * CROWD).min(CROWD);
+    let threads = (crate::cores() as u64).min(tunnels);
+    let ((stop, stopped), taken) = (watch::channel(()), Arc::new(AtomicU64::new(0)));
+    let start = |first| {
+        let (setup, taken, stopped) = (setup.clone(), taken.clone(), stopped.clone());
+        let numbers = (first..tunnels).step_by(threads as usize);
+        thread::spawn(move || crate::block_on(LocalSet::new().run_until(take_all(setup, numbers, taken, stopped))))
+    };
+    let crowd: Vec<_> = (0..threads).map(start).collect();
+    let enough = tunnels * setup.scaled(FIRST_BYTES).min(FIRST_BYTES);
+    let moves = wait_for(&taken, enough, &crowd);
+    let before = Meter::read(setup, &taken);
+    let sample = moves.and_then(|()| pace::pace_every(setup, EVERY));
+    let after = Meter::read(setup, &taken);
     drop(stop);
-    for client in clients {
-        client.join().map_err(|_| io::Error::other("a client panicked"))??;
+    for client in crowd {
+        client
+            .join()
+            .map_err(|_| io::Error::other("a client panicked"))?
+            .map_err(|error| io::Error::new(error.kind(), format!("a tunnel of the crowd: {error}")))?;
     }
-    sample
+    Ok(after?.since(&before?, setup.tree.is_some(), sample?))
 }
 
-/// A tunnel of each number, until told to stop.
+fn wait_for(taken: &AtomicU64, enough: u64, crowd: &[JoinHandle<io::Result<()>>]) -> io::Result<()> {
+    let begin = Instant::now();
+    while taken.load(Relaxed) < enough {
+        if begin.elapsed() > LONGEST || crowd.iter().any(JoinHandle::is_finished) {
+            return Err(io::Error::new(ErrorKind::TimedOut, "the crowd does not get its bytes"));
+        }
+        thread::sleep(EVERY);
+    }
+    Ok(())
+}
+
+/// What the crowd has cost by now.
+struct Meter {
+    at: Instant,
+    subject: Duration,
+    load: Duration,
+    bytes: u64,
+}
+
+impl Meter {
+    fn read(setup: &Setup, taken: &AtomicU64) -> io::Result<Self> {
+        Ok(Self {
+            at: Instant::now(),
+            subject: setup.usage()?.cpu,
+            load: own_cpu(),
+            bytes: taken.load(Relaxed),
+        })
+    }
+
+    /// The sample with this instead of what a new tunnel costs.
+    fn since(&self, before: &Self, has_subject: bool, sample: Sample) -> Sample {
+        let gib = (self.bytes - before.bytes) as f64 / (1024 * MIB) as f64;
+        Sample {
+            gib_per_second: Some(gib / self.at.duration_since(before.at).as_secs_f64()),
+            cpu_s_gib: has_subject.then(|| (self.subject - before.subject).as_secs_f64() / gib),
+            load_s_gib: Some((self.load - before.load).as_secs_f64() / gib),
+            cpu_us: None,
+            load_us: None,
+            ..sample
+        }
+    }
+}
+
+/// A tunnel of each number, until told to stop or one of them fails.
 async fn take_all(
     setup: Setup,
     numbers: impl Iterator<Item = u64>,
+    taken: Arc<AtomicU64>,
     mut stopped: watch::Receiver<()>,
 ) -> io::Result<()> {
-    let setup = Rc::new(setup);
-    let mut tunnels = JoinSet::new();
+    let (setup, mut tunnels) = (Rc::new(setup), JoinSet::new());
     for n in numbers {
-        let setup = setup.clone();
+        let (setup, taken) = (setup.clone(), taken.clone());
         tunnels.spawn_local(async move {
             let asked = client::ask(setup.route, setup.target(n), setup.world.tunnels, Asked::Send(ENDLESS));
-            take(&mut patiently(asked).await?, ENDLESS).await
+            let (mut stream, mut buffer, mut at) = (patiently(asked).await?, vec![0; READ_BYTES], 0);
+            while at < ENDLESS {
+                let more = take_some(&mut stream, at, &mut buffer).await?;
+                taken.fetch_add(more, Relaxed);
+                at += more;
+            }
+            Ok(())
         });
     }
     tokio::select! {

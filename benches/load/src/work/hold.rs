@@ -35,6 +35,8 @@ pub fn idle(setup: &Setup) -> io::Result<Sample> {
         Ok(Sample {
             tunnel_bytes: setup.tree.map(|_| tunnel_bytes),
             left_bytes: setup.tree.map(|_| left),
+            // Most of it would be the looking.
+            load_us: None,
             ..tally.sample(setup)?
         })
     }))

@@ -171,19 +171,20 @@ pub async fn send(stream: &mut (impl AsyncWrite + Unpin), length: u64) -> io::Re
 
 /// Takes the first `length` bytes of the pattern. `InvalidData` if others come.
 pub async fn take(stream: &mut (impl AsyncRead + Unpin), length: u64) -> io::Result<()> {
-    let most = length.min(pattern::CHUNK_BYTES as u64) as usize;
-    let mut buffer = vec![0; most];
+    let mut buffer = vec![0; length.min(pattern::CHUNK_BYTES as u64) as usize];
     let mut taken = 0;
     while taken < length {
-        let room = (length - taken).min(most as u64) as usize;
-        let more = stream.read(&mut buffer[..room]).await?;
-        if more == 0 {
-            return Err(ErrorKind::UnexpectedEof.into());
-        }
-        if !pattern::is_at(&buffer[..more], taken) {
-            return Err(ErrorKind::InvalidData.into());
-        }
-        taken += more as u64;
+        let room = (length - taken).min(buffer.len() as u64) as usize;
+        taken += take_some(stream, taken, &mut buffer[..room]).await?;
     }
     Ok(())
+}
+
+/// Takes what there is, at most a buffer of the pattern from `start`: how many bytes.
+pub async fn take_some(stream: &mut (impl AsyncRead + Unpin), start: u64, buffer: &mut [u8]) -> io::Result<u64> {
+    match stream.read(buffer).await? {
+        0 => Err(ErrorKind::UnexpectedEof.into()),
+        more if pattern::is_at(&buffer[..more], start) => Ok(more as u64),
+        _ => Err(ErrorKind::InvalidData.into()),
+    }
 }
