@@ -222,8 +222,8 @@ impl Tally {
 }
 
 impl Work {
-    /// Runs it once, after a short run that warms the subject's caches. Fails if the subject ends, or a tunnel of
-    /// [`Work::PaceInCrowd`]'s crowd.
+    /// Runs it once, after a short run that warms the subject's caches. Fails if the subject ends, or
+    /// [`Work::PaceInCrowd`]'s crowd does not get its bytes.
     pub fn run(self, setup: &Setup) -> io::Result<Sample> {
         if let Some(tree) = setup.tree {
             tree.forget_peak()?;

@@ -53,6 +53,8 @@ fn every_kind_of_work_goes_right_without_a_proxy_and_through_the_floor() {
     ] {
         let sample = through_floor(work, work, &setup);
         assert!(sample.failed == 0 && sample.done > 0, "{work:?}: {sample:?}");
+        let rate = sample.gib_per_second.unwrap_or(1.0);
+        assert!(rate > 0.0 && rate.is_finite(), "{work:?}: {rate} GiB/s");
         assert!(
             sample.cpu_us.or(sample.cpu_s_gib).is_some(),
             "{work:?} has its processor time"

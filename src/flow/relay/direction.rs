@@ -3,7 +3,7 @@
 use super::copy::{self, BUFFER_BYTES, Buffer};
 use super::pipes::Pipe;
 use super::splice::{self, Filled};
-use super::turn::{LEAST_BYTES, Turn};
+use super::turn::{COUNTED_BYTES, Turn};
 use crate::flow::held::Held;
 use std::future::Future;
 use std::io::ErrorKind;
@@ -11,11 +11,11 @@ use std::pin::pin;
 use std::task::{Context, Poll, ready};
 use tokio::net::TcpStream;
 
-/// Reads in a row before a turn ends, whatever they brought.
+/// Reads in a row before the thread turns to others, whatever they brought.
 const READS_PER_TURN: usize = 16;
 
-// What is copied comes to the least that counts as a turn.
-const _: () = assert!((READS_PER_TURN * BUFFER_BYTES) as u64 >= LEAST_BYTES);
+// Full reads that are copied count as a turn, the last of them not written yet.
+const _: () = assert!(((READS_PER_TURN - 1) * BUFFER_BYTES) as u64 >= COUNTED_BYTES);
 
 /// Reads that fill the buffer, in a row, after which a direction is bulk.
 const FULL_READS: u8 = 4;

@@ -4,7 +4,10 @@ use super::{CROWD, MIB, Sample, Setup, pace};
 use crate::{
     client::{self, patiently},
     process::own_cpu,
-    world::tunnel::{Asked, take_some},
+    world::{
+        pattern,
+        tunnel::{Asked, take_some},
+    },
 };
 use std::{
     io::{self, ErrorKind},
@@ -21,20 +24,20 @@ use tokio::{
     task::{JoinSet, LocalSet},
 };
 
-/// Bytes down each tunnel before the first new one: buffers are full, and turns as long as they get.
+/// Bytes down a tunnel, on average, before the first new one: buffers are full, and the crowd is in full flow.
 const FIRST_BYTES: u64 = 32 * MIB;
 
 /// Longest time for that.
 const LONGEST: Duration = Duration::from_secs(60);
 
-/// Time between two new tunnels: at a tenth of the usual pace they wait for the crowd and not for each other.
+/// Pause between two looks whether it is so.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// Time between two new tunnels: a tenth of the usual pace, so that they wait for the crowd more than for each other.
 const EVERY: Duration = Duration::from_millis(20);
 
 /// What each tunnel of the crowd asks for, in bytes: more than there is time for.
 const ENDLESS: u64 = 1 << 50;
-
-/// Most bytes that a client of the crowd reads at once.
-const READ_BYTES: usize = 256 << 10;
 
 /// New tunnels while bytes go down [`CROWD`] others, fewer at a very small scale. Processor time is that of it all, per GiB of
 /// the crowd. What new tunnels wait for is to be held against what they wait for without a proxy: they share the upstreams
@@ -63,18 +66,26 @@ pub fn pace_in_crowd(setup: &Setup) -> io::Result<Sample> {
             .map_err(|_| io::Error::other("a client panicked"))?
             .map_err(|error| io::Error::new(error.kind(), format!("a tunnel of the crowd: {error}")))?;
     }
-    Ok(after?.since(&before?, setup.tree.is_some(), sample?))
+    let (before, after) = (before?, after?);
+    if after.bytes == before.bytes {
+        return Err(stalled());
+    }
+    Ok(after.since(&before, setup.tree.is_some(), sample?))
 }
 
 fn wait_for(taken: &AtomicU64, enough: u64, crowd: &[JoinHandle<io::Result<()>>]) -> io::Result<()> {
     let begin = Instant::now();
     while taken.load(Relaxed) < enough {
         if begin.elapsed() > LONGEST || crowd.iter().any(JoinHandle::is_finished) {
-            return Err(io::Error::new(ErrorKind::TimedOut, "the crowd does not get its bytes"));
+            return Err(stalled());
         }
-        thread::sleep(EVERY);
+        thread::sleep(LOOK);
     }
     Ok(())
+}
+
+fn stalled() -> io::Error {
+    io::Error::new(ErrorKind::TimedOut, "the crowd does not get its bytes, or too slowly")
 }
 
 /// What the crowd has cost by now.
@@ -100,10 +111,12 @@ impl Meter {
         let gib = (self.bytes - before.bytes) as f64 / (1024 * MIB) as f64;
         Sample {
             gib_per_second: Some(gib / self.at.duration_since(before.at).as_secs_f64()),
-            cpu_s_gib: has_subject.then(|| (self.subject - before.subject).as_secs_f64() / gib),
-            load_s_gib: Some((self.load - before.load).as_secs_f64() / gib),
+            cpu_s_gib: has_subject.then(|| self.subject.saturating_sub(before.subject).as_secs_f64() / gib),
+            load_s_gib: Some(self.load.saturating_sub(before.load).as_secs_f64() / gib),
             cpu_us: None,
             load_us: None,
+            // Of so few it is the longest.
+            p999_us: None,
             ..sample
         }
     }
@@ -121,7 +134,7 @@ async fn take_all(
         let (setup, taken) = (setup.clone(), taken.clone());
         tunnels.spawn_local(async move {
             let asked = client::ask(setup.route, setup.target(n), setup.world.tunnels, Asked::Send(ENDLESS));
-            let (mut stream, mut buffer, mut at) = (patiently(asked).await?, vec![0; READ_BYTES], 0);
+            let (mut stream, mut buffer, mut at) = (patiently(asked).await?, vec![0; pattern::CHUNK_BYTES], 0);
             while at < ENDLESS {
                 let more = take_some(&mut stream, at, &mut buffer).await?;
                 taken.fetch_add(more, Relaxed);

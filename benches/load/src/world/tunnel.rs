@@ -180,7 +180,7 @@ pub async fn take(stream: &mut (impl AsyncRead + Unpin), length: u64) -> io::Res
     Ok(())
 }
 
-/// Takes what there is, at most a buffer of the pattern from `start`: how many bytes.
+/// Takes what there is of the pattern from `start`, at most a buffer of up to [`pattern::CHUNK_BYTES`]: how many bytes.
 pub async fn take_some(stream: &mut (impl AsyncRead + Unpin), start: u64, buffer: &mut [u8]) -> io::Result<u64> {
     match stream.read(buffer).await? {
         0 => Err(ErrorKind::UnexpectedEof.into()),
