@@ -120,12 +120,13 @@ mod tests {
         let tree = Tree {
             pid: std::process::id(),
         };
-        let before = tree.usage().expect("it lives");
+        let (before, own) = (tree.usage().expect("it lives"), own_cpu());
         let begin = std::time::Instant::now();
         while begin.elapsed() < Duration::from_millis(50) {
             std::hint::black_box(fields(tree.pid));
         }
         let after = tree.usage().expect("it lives");
+        assert!(own_cpu() > own && own > Duration::ZERO);
         assert!(after.cpu > before.cpu && after.resident > 1 << 20 && after.files > 0);
     }
 }

@@ -69,20 +69,22 @@ where
         }));
     }
     crate::block_on(barrier.wait());
-    let tally = Tally::begin(setup);
+    let before = Tally::begin(setup);
     let begin = Instant::now();
     crate::block_on(barrier.wait());
-    let mut tally = tally?;
+    let mut parts = Vec::new();
     for worker in workers {
-        for mut part in worker.join().map_err(|_| io::Error::other("a client panicked"))? {
-            tally.done += part.done;
-            tally.failed += part.failed;
-            tally.failure = tally.failure.or(part.failure);
-            tally.bytes += part.bytes;
-            tally.latencies.append(&mut part.latencies);
-        }
+        parts.extend(worker.join().map_err(|_| io::Error::other("a client panicked"))?);
     }
-    tally.took = begin.elapsed();
+    let took = begin.elapsed();
+    let mut tally = Tally { took, ..before? };
+    for mut part in parts {
+        tally.done += part.done;
+        tally.failed += part.failed;
+        tally.failure = tally.failure.or(part.failure);
+        tally.bytes += part.bytes;
+        tally.latencies.append(&mut part.latencies);
+    }
     Ok(tally)
 }
 
