@@ -13,18 +13,20 @@ pub(crate) mod measure;
 mod pipes;
 mod splice;
 mod turn;
+mod watch;
 
 use super::gate::Passed;
 use super::tunnels::Tunnel;
 use crate::log::FlowEndKind;
 use direction::{Direction, Side};
 pub(crate) use pipes::{BUDGET, descriptors};
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::atomic::Ordering::Relaxed;
-use std::task::{Context, Poll, ready};
+use std::task::Poll;
 use std::time::Duration;
 use tokio::net::TcpStream;
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::sleep;
+use watch::Watch;
 
 /// How a relay ended, and what it carried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,18 +54,17 @@ pub(crate) async fn relay(
     let mut sent = Direction::new(passed.into_held());
     let mut received = Direction::default();
     let end = {
-        let mut stopped = pin!(tunnel.stopped());
-        let mut last = Instant::now();
-        let mut timer = pin!(sleep_until(last + idle));
+        let timer = pin!(sleep(idle));
+        let mut watch = Watch::new(tunnel, idle, timer);
         std::future::poll_fn(|cx| {
-            if let Poll::Ready(end) = stopped.as_mut().poll(cx) {
+            if let Poll::Ready(end) = watch.poll_order(cx) {
                 return Poll::Ready(end);
             }
             let before = sent.moved() + received.moved();
             let up = sent.poll(cx, client, upstream, received.has_ended());
             let down = received.poll(cx, upstream, client, sent.has_ended());
-            if sent.moved() + received.moved() != before {
-                last = Instant::now();
+            let moved = sent.moved() + received.moved() != before;
+            if moved {
                 tunnel.sent.store(sent.moved(), Relaxed);
                 tunnel.received.store(received.moved(), Relaxed);
             }
@@ -80,7 +81,7 @@ pub(crate) async fn relay(
                 } else {
                     FlowEndKind::UpstreamClosed
                 }),
-                _ => poll_idle(cx, timer.as_mut(), last + idle).map(|()| FlowEndKind::Idle),
+                _ => watch.poll_idle(cx, moved).map(|()| FlowEndKind::Idle),
             }
         })
         .await
@@ -100,17 +101,6 @@ pub(crate) async fn relay(
 pub(crate) fn reset(stream: &TcpStream) {
     // Fails only on a socket that is gone already.
     let _ = socket2::SockRef::from(stream).set_linger(Some(Duration::ZERO));
-}
-
-/// One timer a tunnel, moved on only when it fires: re-arming it at every read would cost more than the read's own work.
-fn poll_idle(cx: &mut Context<'_>, mut timer: Pin<&mut Sleep>, deadline: Instant) -> Poll<()> {
-    loop {
-        ready!(timer.as_mut().poll(cx));
-        if timer.deadline() >= deadline {
-            return Poll::Ready(());
-        }
-        timer.as_mut().reset(deadline);
-    }
 }
 
 /// Gives back half of the buffers and pipes that this thread keeps. Called now and then: those of a crowd are gone soon, and

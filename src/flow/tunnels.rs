@@ -111,13 +111,9 @@ impl Tunnel {
         poll_fn(|cx| self.poll_stopped(cx)).await
     }
 
-    fn poll_stopped(&self, cx: &mut Context<'_>) -> Poll<FlowEndKind> {
-        let ordered = || match self.order.load(SeqCst) {
-            REVOKE => Some(FlowEndKind::Revoked),
-            DRAIN => Some(FlowEndKind::Drained),
-            _ => None,
-        };
-        if let Some(end) = ordered() {
+    /// Ready when the tunnel must end. Else this task is woken by the order, whether it asks again before or not.
+    pub(crate) fn poll_stopped(&self, cx: &mut Context<'_>) -> Poll<FlowEndKind> {
+        if let Some(end) = self.order() {
             return Poll::Ready(end);
         }
         let mut stop = lock(&self.stop);
@@ -126,7 +122,16 @@ impl Tunnel {
             none => *none = Some(cx.waker().clone()),
         }
         // Looked at again under the lock, so that an order given in between is not missed.
-        ordered().map_or(Poll::Pending, Poll::Ready)
+        self.order().map_or(Poll::Pending, Poll::Ready)
+    }
+
+    /// Why the tunnel must end, if it must.
+    pub(crate) fn order(&self) -> Option<FlowEndKind> {
+        match self.order.load(SeqCst) {
+            REVOKE => Some(FlowEndKind::Revoked),
+            DRAIN => Some(FlowEndKind::Drained),
+            _ => None,
+        }
     }
 
     /// Why it was revoked, if it was.

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 mod bulk;
 mod interleavings;
@@ -33,8 +34,7 @@ async fn pair() -> (TcpStream, TcpStream) {
     (far, listener.accept().await.unwrap().0)
 }
 
-async fn world(held: &[u8], idle: Duration) -> World {
-    let ((client, mut near_client), (origin, mut near_origin)) = (pair().await, pair().await);
+fn tunnel() -> Arc<Tunnel> {
     let name = Fqdn::parse("api.example.com").unwrap();
     let candidate = Candidate {
         ip: "203.0.113.1".parse().unwrap(),
@@ -43,7 +43,7 @@ async fn world(held: &[u8], idle: Duration) -> World {
         through_private_link: false,
     };
     let source = "127.0.0.1:9".parse().unwrap();
-    let tunnel = Tunnel::new(
+    Tunnel::new(
         FlowId::next(),
         source,
         Host::Name(name),
@@ -51,7 +51,12 @@ async fn world(held: &[u8], idle: Duration) -> World {
         Some(Protocol::Https),
         candidate,
         1,
-    );
+    )
+}
+
+async fn world(held: &[u8], idle: Duration) -> World {
+    let ((client, mut near_client), (origin, mut near_origin)) = (pair().await, pair().await);
+    let tunnel = tunnel();
     let (entry, passed) = (tunnel.clone(), super::super::gate::open(held.to_vec().into()));
     let relay = tokio::spawn(async move { relay(&mut near_client, &mut near_origin, passed, &entry, idle).await });
     World {
@@ -156,6 +161,34 @@ async fn r_04_an_idle_tunnel_is_reset_on_both_sides_and_one_byte_keeps_it() {
         "each byte started the limit anew"
     );
     assert_eq!(world.relay.await.unwrap().end, FlowEndKind::Idle);
+}
+
+#[tokio::test]
+async fn r_04_a_tunnel_that_began_without_budget_is_idle_in_time_too() {
+    let ((mut client, mut near_client), (mut origin, mut near_origin)) = (pair().await, pair().await);
+    client.write_all(b"x").await.unwrap();
+    near_client.readable().await.unwrap();
+    let (entry, passed) = (tunnel(), super::super::gate::open(Vec::new().into()));
+    let idle = Duration::from_millis(300);
+    let relaying = tokio::spawn(async move {
+        let mut relay = pin!(relay(&mut near_client, &mut near_origin, passed, &entry, idle));
+        let mut polls = 0;
+        poll_fn(|cx| {
+            polls += 1;
+            // Without budget tokio's timer does not note whom to wake; its sockets do not move anything either.
+            while polls == 1 && tokio::task::coop::has_budget_remaining() {
+                assert!(pin!(tokio::task::coop::consume_budget()).poll(cx).is_ready());
+            }
+            relay.as_mut().poll(cx)
+        })
+        .await
+    });
+    origin.read_exact(&mut [0]).await.unwrap();
+    let transfer = tokio::time::timeout(IDLE, relaying)
+        .await
+        .expect("idle in time")
+        .unwrap();
+    assert_eq!((transfer.sent, transfer.end), (1, FlowEndKind::Idle));
 }
 
 #[tokio::test]
