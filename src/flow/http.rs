@@ -163,6 +163,7 @@ async fn websocket(mut client: TcpStream, held: Held, first: Vec<u8>, mut conver
         return relay::reset(&client);
     }
     drop(first);
+    record.relayed = Some(entry.tunnel.clone());
     let mut transfer = relay::relay(&mut client, &mut upstream, Passed::upgraded(held), &entry.tunnel, idle).await;
     transfer.sent += record.sent;
     transfer.received += record.received;

@@ -24,7 +24,7 @@ pub(crate) fn begin(attempted: &mut Attempted, record: &mut Record) -> Result<Ow
     attempted.snapshot = Some(snapshot.clone());
     let refused = |reason| Denial::new(reason, Stage::Decide);
     charge(record).map_err(refused)?;
-    if !record.shared.log.accepts_new_flows() {
+    if spares_log(record) {
         return Err(refused(Reason::LogUnavailable));
     }
     Ok(snapshot)
@@ -38,6 +38,16 @@ pub(super) fn charge(record: &mut Record) -> Result<(), Reason> {
     charged
 }
 
+/// Whether the log takes no new flows. Then this one, which is refused, leaves a row only where few others of its source have: what room
+/// the log has is for the flows that are open.
+fn spares_log(record: &mut Record) -> bool {
+    let full = !record.shared.log.accepts_new_flows();
+    if full {
+        record.quiet = !record.shared.limits.may_tell(record.source.ip());
+    }
+    full
+}
+
 /// What is refused before it can be judged is an attempt too: nonsense must not fill the log faster than sense. Not so at
 /// the end of egret, which is none of the source's doing.
 pub(crate) fn charged(denial: Denial, record: &mut Record) -> Denial {
@@ -45,7 +55,10 @@ pub(crate) fn charged(denial: Denial, record: &mut Record) -> Denial {
         return denial;
     }
     match charge(record) {
-        Ok(()) => denial,
+        Ok(()) => {
+            spares_log(record);
+            denial
+        }
         Err(reason) => Denial::new(reason, denial.stage),
     }
 }

@@ -2,7 +2,7 @@
 
 mod rows;
 
-use super::{Denial, FlowId, Shared, gate::FirstFlight, intent, judge, judge::Screened, shared::Own};
+use super::{Denial, FlowId, Shared, gate::FirstFlight, intent, judge, judge::Screened, shared::Own, tunnels::Tunnel};
 use crate::dns::ResolveError;
 use crate::log::{FlowEnd, FlowEndKind, NameSource, Row, Stage};
 use crate::policy::threat::Listed;
@@ -12,6 +12,7 @@ use rows::Told;
 use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Instant, SystemTime};
 
 /// The end of a flow, gathered along its path. Dropping it writes the `EgretFlow` row: also when the task panics.
@@ -35,6 +36,8 @@ pub(crate) struct Record {
     pub quiet: bool,
     /// Nothing was asked since its last row: no other is owed.
     pub told: bool,
+    /// The tunnel whose relay has not ended: it knows what it carried.
+    pub relayed: Option<Arc<Tunnel>>,
     started: Instant,
 }
 
@@ -56,6 +59,7 @@ impl Record {
             generation: 0,
             quiet: false,
             told: false,
+            relayed: None,
             started: Instant::now(),
         }
     }
@@ -114,6 +118,13 @@ impl Record {
 
 impl Drop for Record {
     fn drop(&mut self) {
+        if let Some(tunnel) = self.relayed.take() {
+            self.sent += tunnel.sent.load(Relaxed);
+            self.received += tunnel.received.load(Relaxed);
+            if !std::thread::panicking() {
+                self.end = FlowEndKind::Drained;
+            }
+        }
         if std::thread::panicking() {
             self.reason = Reason::Internal;
             self.shared.metrics.panicked();

@@ -18,6 +18,7 @@ mod watch;
 use super::gate::Passed;
 use super::tunnels::Tunnel;
 use crate::log::FlowEndKind;
+pub(crate) use direction::step_back;
 use direction::{Direction, Side};
 pub(crate) use pipes::{BUDGET, descriptors};
 use std::pin::pin;
@@ -43,7 +44,7 @@ pub(crate) struct Transfer {
 ///
 /// Half-close is kept: the end of one direction is passed on and the other goes on (RFC 9293 section 3.6). A reset is passed
 /// on as a reset; so are idleness, as Azure Firewall does it after 4 minutes, and revocation, so that no peer takes them
-/// for a complete answer. The caller closes both sockets at once.
+/// for a complete answer, and so is the end of the thread or a panic. The caller closes both sockets at once.
 pub(crate) async fn relay(
     client: &mut TcpStream,
     upstream: &mut TcpStream,
@@ -53,7 +54,13 @@ pub(crate) async fn relay(
 ) -> Transfer {
     let mut sent = Direction::new(passed.into_held());
     let mut received = Direction::default();
+    let mut ends = Ends {
+        client,
+        upstream,
+        in_order: false,
+    };
     let end = {
+        let Ends { client, upstream, .. } = &mut ends;
         let timer = pin!(sleep(idle));
         let mut watch = Watch::new(tunnel, idle, timer);
         std::future::poll_fn(|cx| {
@@ -86,14 +93,27 @@ pub(crate) async fn relay(
         })
         .await
     };
-    if !matches!(end, FlowEndKind::ClientClosed | FlowEndKind::UpstreamClosed) {
-        reset(client);
-        reset(upstream);
-    }
+    ends.in_order = matches!(end, FlowEndKind::ClientClosed | FlowEndKind::UpstreamClosed);
     Transfer {
         sent: sent.moved(),
         received: received.moved(),
         end,
+    }
+}
+
+/// The two sockets of a relay, which close with RST unless it ended in order.
+struct Ends<'a> {
+    client: &'a mut TcpStream,
+    upstream: &'a mut TcpStream,
+    in_order: bool,
+}
+
+impl Drop for Ends<'_> {
+    fn drop(&mut self) {
+        if !self.in_order {
+            reset(self.client);
+            reset(self.upstream);
+        }
     }
 }
 

@@ -192,6 +192,7 @@ fn passed(
         .decision
         .map_or(Reason::RuleMatched, |decision| decision.reason);
     record.stage = Stage::Relay;
+    record.relayed = Some(entry.tunnel.clone());
     let idle = record.shared.now().settings.limits.idle;
     let (upstream, file) = upstream.into_parts();
     let open = Open {
@@ -354,6 +355,7 @@ pub(crate) fn enter(
 
 /// Close the books of a relay. A revoked tunnel gets a rule row of its own, under the policy that revoked it.
 pub(crate) fn ended(entry: &Registered, transfer: Transfer, record: &mut Record) {
+    record.relayed = None;
     record.sent = transfer.sent;
     record.received = transfer.received;
     record.end = transfer.end;

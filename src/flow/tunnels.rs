@@ -15,10 +15,7 @@ use crate::stripe::{Padded, STRIPES};
 use std::collections::HashMap;
 use std::future::poll_fn;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::atomic::{
-    AtomicU8, AtomicU64,
-    Ordering::{Relaxed, SeqCst},
-};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::SystemTime;
@@ -103,7 +100,7 @@ impl Tunnel {
 
     /// The generation that last judged it.
     pub fn generation(&self) -> u64 {
-        self.generation.load(Relaxed)
+        self.generation.load(SeqCst)
     }
 
     /// Resolves when the tunnel must end. One task at a time may wait for it.
@@ -155,9 +152,7 @@ impl Tunnel {
         } else {
             self.vet(snapshot, decision)
         };
-        // Two threads may judge it at once, under different generations.
-        self.generation.fetch_max(snapshot.generation, Relaxed);
-        verdict.map(|()| decision).map_err(|cause| {
+        let verdict = verdict.map(|()| decision).map_err(|cause| {
             let revoked = Revoked {
                 snapshot: snapshot.clone(),
                 decision,
@@ -166,7 +161,10 @@ impl Tunnel {
             lock(&self.stop).verdict = Some(Box::new(revoked.clone()));
             self.stop(REVOKE);
             revoked
-        })
+        });
+        // Last: whoever reads that it was judged finds the order too. Two threads may judge it at once, under different generations.
+        self.generation.fetch_max(snapshot.generation, SeqCst);
+        verdict
     }
 
     fn decide(&self, snapshot: &Snapshot) -> Decision {
@@ -210,6 +208,8 @@ impl Tunnel {
 pub(crate) struct Tunnels {
     shards: Arc<[Padded<Mutex<Shard>>]>,
     own: usize,
+    /// The drain time is over: what enters now is told at once.
+    drained: Arc<AtomicBool>,
 }
 
 type Shard = HashMap<FlowId, Arc<Tunnel>, Seeded>;
@@ -238,6 +238,7 @@ impl Tunnels {
                 .map(|_| Padded(Mutex::new(Shard::with_hasher(Seeded::new()))))
                 .collect(),
             own: 0,
+            drained: Arc::default(),
         })
     }
 
@@ -246,6 +247,7 @@ impl Tunnels {
         Arc::new(Self {
             shards: self.shards.clone(),
             own: index % STRIPES,
+            drained: self.drained.clone(),
         })
     }
 
@@ -276,9 +278,12 @@ impl Tunnels {
         (entry, Some((now, verdict)))
     }
 
-    /// Enter it, to be judged by every reload from now on.
+    /// Enter it, to be judged by every reload and told of the end of the drain time from now on.
     pub(super) fn register(self: &Arc<Self>, tunnel: Arc<Tunnel>) -> Registered {
         self.own().insert(tunnel.flow, tunnel.clone());
+        if self.drained.load(SeqCst) {
+            tunnel.stop(DRAIN);
+        }
         Registered {
             tunnels: self.clone(),
             tunnel,
@@ -293,8 +298,9 @@ impl Tunnels {
         self.every(|tunnel| tunnel.generation() < snapshot.generation && tunnel.judge(snapshot).is_err())
     }
 
-    /// Tell every tunnel to end: the drain time is over.
+    /// Tell every tunnel to end, and each that comes yet: the drain time is over. The number of those that were open.
     pub(crate) fn drain(&self) -> usize {
+        self.drained.store(true, SeqCst);
         self.every(|tunnel| {
             tunnel.stop(DRAIN);
             true

@@ -131,7 +131,7 @@ table! {
     DnsInFlight: Gauge "dns_lookups_pending" "" [] "Lookups under way.";
     LogRows: Counter "log_rows" "" [fixed("sink", SINKS)] "Rows that reached the sink.";
     LogDropped: Counter "log_rows_dropped" "" [fixed("sink", SINKS)] "Rows lost because the sink was full or could not be written.";
-    LogSuppressed: Counter "log_rows_suppressed" "" [] "Rows not written because their source attempts faster than its rate or has too many connections; a few each second are.";
+    LogSuppressed: Counter "log_rows_suppressed" "" [] "Rows not written because their source attempts faster than its rate or has too many connections, or because the log takes no new flows; a few each second are.";
     LogBytes: Counter "log_written_bytes" "bytes" [fixed("sink", SINKS)] "Bytes of rows written.";
     LogFailures: Counter "log_write_failures" "" [fixed("sink", SINKS)] "Writes that failed; each is tried again.";
     LogWaiting: Gauge "log_queue_bytes" "bytes" [fixed("sink", SINKS)] "Bytes of the sink's queue in use.";

@@ -4,6 +4,7 @@
 //! that does not take holds up the one that sends.
 
 use super::framing::{Framing, Progress, Violation};
+use crate::flow::relay;
 use std::future::Future;
 use std::io::{IoSlice, Result};
 use std::ops::Range;
@@ -116,7 +117,7 @@ impl Passage {
                 continue;
             }
             if reads == READS_PER_TURN {
-                cx.waker().wake_by_ref();
+                relay::step_back(cx);
                 return Poll::Pending;
             }
             reads += 1;
@@ -197,6 +198,9 @@ mod tests {
     use super::super::chunked::Chunked;
     use super::*;
     use std::future::poll_fn;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+    use std::task::Wake;
     use tokio::io::AsyncWriteExt;
     use tokio::net::TcpListener;
 
@@ -249,6 +253,46 @@ mod tests {
         let mut again = pin!(poll_fn(|cx| passage.poll(cx, &mut source, &mut sink)));
         assert!(poll_fn(|cx| Poll::Ready(again.as_mut().poll(cx).is_pending())).await);
         assert_eq!(passage.buffer.capacity(), 0);
+    }
+
+    /// How often a task was woken.
+    #[derive(Default)]
+    struct Woken(AtomicUsize);
+
+    impl Wake for Woken {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Relaxed);
+        }
+    }
+
+    #[tokio::test]
+    async fn after_its_turn_a_body_waits_for_everything_else() {
+        let (mut sender, (mut passage, mut source, mut sink), mut recipient) = world(Framing::UntilClose).await;
+        let sending = tokio::spawn(async move { while sender.write_all(&vec![b'x'; 1 << 20]).await.is_ok() {} });
+        let mut room = vec![0; 1 << 20];
+        let taking = tokio::spawn(async move { while matches!(recipient.read(&mut room).await, Ok(1..)) {} });
+        let woken = Arc::<Woken>::default();
+        let waker = woken.clone().into();
+        let mut cx = Context::from_waker(&waker);
+        let mut turns = 0;
+        for _ in 0..10_000 {
+            let (read, wakes) = (passage.read, woken.0.load(Relaxed));
+            assert!(passage.poll(&mut cx, &mut source, &mut sink).is_pending());
+            if passage.read - read == (READS_PER_TURN * BUFFER_BYTES) as u64 {
+                assert_eq!(woken.0.load(Relaxed), wakes, "woken before anything else had its turn");
+                tokio::task::yield_now().await;
+                assert!(woken.0.load(Relaxed) > wakes, "and then it is");
+                turns += 1;
+            }
+            if turns == 3 {
+                break;
+            }
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(turns, 3, "turns that were full");
+        drop((source, sink));
+        sending.await.unwrap();
+        taking.await.unwrap();
     }
 
     #[tokio::test]

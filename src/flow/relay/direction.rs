@@ -2,7 +2,7 @@
 
 use super::copy::{self, BUFFER_BYTES, Buffer};
 use super::pipes::Pipe;
-use super::splice::{self, Filled};
+use super::splice;
 use super::turn::{COUNTED_BYTES, Turn};
 use crate::flow::held::Held;
 use std::future::Future;
@@ -157,19 +157,13 @@ impl Direction {
     /// One read, by the engine that fits what the reads before it brought.
     fn poll_read(&mut self, cx: &mut Context<'_>, source: &mut TcpStream) -> Poll<std::io::Result<()>> {
         if self.full_reads >= FULL_READS {
-            match ready!(splice::poll_fill(cx, source))? {
-                Filled::Pipe(pipe) => {
-                    self.count(pipe.bytes());
-                    self.owed = Owed::Pipe(pipe);
-                    return Poll::Ready(Ok(()));
-                }
-                Filled::Ended => {
-                    self.end = End::Seen;
-                    return Poll::Ready(Ok(()));
-                }
-                // Asked for again after as many full reads.
-                Filled::Refused => self.full_reads = 0,
+            if let Some(pipe) = ready!(splice::poll_fill(cx, source))? {
+                self.count(pipe.bytes());
+                self.owed = Owed::Pipe(pipe);
+                return Poll::Ready(Ok(()));
             }
+            // A pipe is asked for again after as many full reads.
+            self.full_reads = 0;
         }
         let buffer = ready!(Buffer::poll_read(cx, &mut source.split().0))?;
         match buffer.owed().len() {
@@ -207,7 +201,7 @@ impl Direction {
 
 /// Go on once the thread has seen to everything else, new events included. Woken at once, tunnels with bulk would keep it
 /// from its sockets for 61 turns, tokio's `event_interval`: a new connection waited for as many.
-fn step_back(cx: &mut Context<'_>) {
+pub(crate) fn step_back(cx: &mut Context<'_>) {
     // Its first poll leaves the waker to be woken after the next look for events; there is no second.
     let _ = pin!(tokio::task::yield_now()).poll(cx);
 }

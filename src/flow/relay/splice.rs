@@ -14,35 +14,28 @@ const FLAGS: SpliceFlags = SpliceFlags::MOVE.union(SpliceFlags::NONBLOCK);
 /// Asked of one call, in bytes: more than a pipe holds.
 const MOST: usize = 1 << 20;
 
-/// What filling a pipe came to.
-pub(super) enum Filled {
-    /// A pipe with bytes in it.
-    Pipe(Pipe),
-    /// The source has ended.
-    Ended,
-    /// There is no pipe, or the kernel does not splice from this source. Nothing was moved.
-    Refused,
-}
-
 /// Fill an empty pipe from the source. It is taken only when there is something to read, and goes back while there is not.
-pub(super) fn poll_fill(cx: &mut Context<'_>, source: &TcpStream) -> Poll<Result<Filled>> {
+///
+/// `None`: there is no pipe, the kernel does not splice from this source, or it finds no more in it: at its end, and at urgent
+/// data that the end follows. A read tells.
+pub(super) fn poll_fill(cx: &mut Context<'_>, source: &TcpStream) -> Poll<Result<Option<Pipe>>> {
     loop {
         ready!(source.poll_read_ready(cx))?;
         let Some(mut pipe) = Pipe::take() else {
-            return Poll::Ready(Ok(Filled::Refused));
+            return Poll::Ready(Ok(None));
         };
         let fill = || Ok(splice(source, None, pipe.write_end(), None, MOST, FLAGS)?);
         match source.try_io(Interest::READABLE, fill) {
-            Ok(0) => return Poll::Ready(Ok(Filled::Ended)),
+            Ok(0) => return Poll::Ready(Ok(None)),
             Ok(bytes) => {
                 pipe.filled(bytes);
-                return Poll::Ready(Ok(Filled::Pipe(pipe)));
+                return Poll::Ready(Ok(Some(pipe)));
             }
             Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {}
             Err(e) if refuses(&e) => {
                 drop(pipe);
                 pipes::refused();
-                return Poll::Ready(Ok(Filled::Refused));
+                return Poll::Ready(Ok(None));
             }
             Err(e) => return Poll::Ready(Err(e)),
         }

@@ -221,6 +221,19 @@ async fn a_tunnel_told_to_stop_stops_while_it_is_idle() {
 }
 
 #[tokio::test]
+async fn a_relay_that_is_dropped_resets_both_sides() {
+    let mut world = world(b"x", IDLE).await;
+    world.origin.read_exact(&mut [0]).await.unwrap();
+    world.relay.abort();
+    for end in [&mut world.client, &mut world.origin] {
+        assert_eq!(
+            end.read(&mut [0; 8]).await.unwrap_err().kind(),
+            ErrorKind::ConnectionReset
+        );
+    }
+}
+
+#[tokio::test]
 async fn r_15_bytes_are_counted_beyond_32_bits() {
     let ((mut far, mut source), (mut sink, mut there)) = (pair().await, pair().await);
     far.write_all(&pattern(1000)).await.unwrap();

@@ -154,3 +154,31 @@ fn judging_again_takes_the_address_into_account() {
     );
     assert!(revoked.decision.permits(), "while the rules still allow the name");
 }
+
+#[test]
+fn l_07_whoever_reads_that_a_tunnel_was_judged_finds_its_order() {
+    let runtime = runtime();
+    let denies = snapshot(2, "other.example.com", &runtime);
+    for round in 0..1000 {
+        let (tunnel, start) = (tunnel(1), Barrier::new(2));
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                start.wait();
+                assert!(tunnel.judge(&denies).is_err());
+            });
+            start.wait();
+            while tunnel.generation() < 2 {
+                std::hint::spin_loop();
+            }
+            assert_eq!(tunnel.order(), Some(FlowEndKind::Revoked), "in round {round}");
+        });
+    }
+}
+
+#[test]
+fn who_enters_when_the_drain_time_is_over_is_told_too() {
+    let tunnels = Tunnels::new();
+    assert_eq!(tunnels.drain(), 0);
+    let entry = tunnels.for_worker(1).register(tunnel(1));
+    assert_eq!(entry.tunnel.order(), Some(FlowEndKind::Drained));
+}

@@ -1,6 +1,8 @@
 //! What is on disk after a crash, and what happens when nothing more can be written.
 
 use super::*;
+use egret::lab::client::Ended;
+use egret::metrics::Metric;
 
 /// The other process of `g_05_..`: writes rows until it is killed. Does nothing unless it was told where to.
 #[test]
@@ -99,9 +101,8 @@ impl Drop for Disk {
     }
 }
 
-#[tokio::test]
-async fn g_03_a_log_that_cannot_be_written_refuses_new_flows_and_leaves_open_tunnels_alone() {
-    let (world, disk) = (World::usual().await, Disk::new("gone"));
+/// Another gateway of this world that logs to a file on the disk, its log, and a client of it.
+async fn logging_to(world: &World, disk: &Disk) -> (Gateway, Log, Client) {
     let log = file_log(disk.file());
     let checked = config::from_text("scenario.toml", &world.text(POLICY)).unwrap();
     let options = GatewayOptions::logging_to(log.clone());
@@ -111,6 +112,13 @@ async fn g_03_a_log_that_cannot_be_written_refuses_new_flows_and_leaves_open_tun
         .unwrap();
     let road = Road::Proxy(gateway.proxy_addrs()[0]);
     let client = Client::new("127.0.0.1".parse().unwrap(), road, world.lab.authority.clone());
+    (gateway, log, client)
+}
+
+#[tokio::test]
+async fn g_03_a_log_that_cannot_be_written_refuses_new_flows_and_leaves_open_tunnels_alone() {
+    let (world, disk) = (World::usual().await, Disk::new("gone"));
+    let (gateway, log, client) = logging_to(&world, &disk).await;
     let mut open = client.connect("api.example.com:443").await.unwrap().wire;
     open.handshake(&Hello::to("api.example.com")).await.unwrap();
 
@@ -140,6 +148,59 @@ async fn g_03_a_log_that_cannot_be_written_refuses_new_flows_and_leaves_open_tun
         "{reasons:?}"
     );
     tokio::task::spawn_blocking(move || drop(gateway)).await.unwrap();
+}
+
+#[tokio::test]
+async fn g_03_what_a_full_log_refuses_leaves_the_rest_of_it_to_open_tunnels() {
+    let (world, disk) = (World::usual().await, Disk::new("spared"));
+    let (gateway, log, client) = logging_to(&world, &disk).await;
+    fs::remove_dir_all(&disk.0).unwrap();
+    client.connect("evil.test:443").await.unwrap();
+    until("the log is found broken", || !log.accepts_new_flows()).await;
+    let started = Instant::now();
+    for target in ["api.example.com:443", "not a target"].repeat(30) {
+        client.connect(target).await.unwrap();
+    }
+    let seconds = 1 + started.elapsed().as_secs();
+    fs::create_dir_all(&disk.0).unwrap();
+    until("the log is written again", || log.accepts_new_flows()).await;
+    log.flush();
+    let rows = disk.rows();
+    let of_flows = rows.iter().filter(|row| row["category"] == "EgretFlow").count() as u64;
+    // Three a second, and the row that found out.
+    assert!(
+        (3..=1 + 3 * seconds).contains(&of_flows),
+        "{of_flows} rows in {seconds} s"
+    );
+    let suppressed = gateway.metrics().value(Metric::LogSuppressed, &[]).unwrap();
+    assert!(
+        suppressed >= 2 * (61 - of_flows),
+        "{suppressed} of 120 rows are counted"
+    );
+    tokio::task::spawn_blocking(move || drop(gateway)).await.unwrap();
+}
+
+#[tokio::test]
+async fn g_08_a_tunnel_that_its_gateway_cuts_off_is_recorded_with_its_bytes() {
+    let (world, disk) = (World::usual().await, Disk::new("cut"));
+    let (gateway, log, client) = logging_to(&world, &disk).await;
+    let mut open = client.connect("api.example.com:443").await.unwrap().wire;
+    open.handshake(&Hello::to("api.example.com")).await.unwrap();
+    open.send(b"GET /hello HTTP/1.1\r\nHost: api.example.com\r\n\r\n")
+        .await
+        .unwrap();
+    assert_eq!(open.reply("GET").await.unwrap().status, 200);
+    // Without a drain nobody tells it: its thread ends.
+    tokio::task::spawn_blocking(move || drop(gateway)).await.unwrap();
+    assert_eq!(open.to_end().await.1, Ended::Reset);
+    log.flush();
+    let rows = disk.rows();
+    let end = rows.iter().find(|row| row["category"] == "EgretFlow").expect("its row");
+    let said = &end["properties"];
+    assert_eq!((&said["End"], &said["Stage"]), (&"Drained".into(), &"Relay".into()));
+    for bytes in ["BytesSent", "BytesReceived"] {
+        assert!(said[bytes].as_u64() > Some(100), "{end}");
+    }
 }
 
 #[tokio::test]

@@ -37,6 +37,23 @@ async fn bulk_is_spliced_both_ways_byte_for_byte_and_its_pipe_is_given_back() {
 }
 
 #[tokio::test]
+async fn r_16_what_stands_behind_urgent_data_arrives_also_at_the_end_of_bulk() {
+    let budget = testing::budget(8, PIPE);
+    let mut world = world(b"", IDLE).await;
+    let got = through(&mut world, pattern(8 << 20), true).await;
+    assert!(got == pattern(8 << 20) && budget.open() > 0, "it is spliced");
+    let urgent = socket2::SockRef::from(&world.origin).send_out_of_band(b"!").unwrap();
+    assert_eq!(urgent, 1);
+    world.origin.write_all(&pattern(100_000)).await.unwrap();
+    drop(world.origin);
+    let mut got = Vec::new();
+    world.client.read_to_end(&mut got).await.unwrap();
+    assert!(got == pattern(100_000), "{} bytes", got.len());
+    drop(world.client);
+    assert_eq!(world.relay.await.unwrap().received, (8 << 20) + 100_000);
+}
+
+#[tokio::test]
 async fn short_pipes_and_none_at_all_carry_the_same_bytes() {
     for (most, pipe_bytes, refused) in [(8, 4096, false), (1, PIPE, false), (0, PIPE, true)] {
         let budget = testing::budget(most, pipe_bytes);
