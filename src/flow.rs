@@ -37,7 +37,7 @@ use intent::{Intent, IntentError, Target};
 use judge::Judged;
 use limits::ConnectionPermit;
 use lingering::Lingering;
-use reach::{begin, charge, charged, named};
+use reach::{begin, charged, closed, named};
 use record::{Attempted, Record};
 use refusal::Refusal;
 use std::net::{IpAddr, SocketAddr, TcpStream as Accepted};
@@ -268,14 +268,10 @@ fn ask(intent: Result<Intent, IntentError>, held: &mut Held, record: &mut Record
             }
         }
         Ok(Intent::Http) => Ok(Asked::Http),
-        Err(IntentError::Closed) => {
-            // There is nobody to refuse; beyond the rate it leaves no row.
-            let _ = charge(record);
-            Err(Box::new(Refusal {
-                denial: Denial::new(Reason::ClientClosed, Stage::Intent),
-                attempted: Attempted::default(),
-            }))
-        }
+        Err(IntentError::Closed) => Err(Box::new(Refusal {
+            denial: closed(record),
+            attempted: Attempted::default(),
+        })),
         Err(IntentError::Refused(reason, raw)) => Err(Box::new(Refusal {
             attempted: Attempted::refused(raw.map(|raw| &held.bytes[raw])),
             denial: charged(Denial::new(reason, Stage::Intent), record),
@@ -315,7 +311,7 @@ mod tests {
         }
         type Opening = Pin<Box<Pending<Option<Pin<Box<Pending<()>>>>>>>;
         let bytes = size(|opening: Opening| serve(opening)) + size(relaying) + size_of::<Record>();
-        assert!(bytes <= 1280, "{bytes} bytes a flow");
+        assert!(bytes <= 1024, "{bytes} bytes a flow");
     }
 
     /// Until it is open, or denied, a flow is larger; how many there are is limited.

@@ -38,6 +38,14 @@ pub(super) fn charge(record: &mut Record) -> Result<(), Reason> {
     charged
 }
 
+/// It ended before anything was asked: there is nobody to refuse. Beyond the rate, or while the log is full, few leave rows.
+pub(super) fn closed(record: &mut Record) -> Denial {
+    if charge(record).is_ok() {
+        spares_log(record);
+    }
+    Denial::new(Reason::ClientClosed, Stage::Intent)
+}
+
 /// Whether the log takes no new flows. Then this one, which is refused, leaves a row only where few others of its source have: what room
 /// the log has is for the flows that are open.
 fn spares_log(record: &mut Record) -> bool {

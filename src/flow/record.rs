@@ -36,7 +36,7 @@ pub(crate) struct Record {
     pub quiet: bool,
     /// Nothing was asked since its last row: no other is owed.
     pub told: bool,
-    /// The tunnel whose relay has not ended: it knows what it carried.
+    /// The tunnel whose relay, or exchange, has not ended: it knows what it carried.
     pub relayed: Option<Arc<Tunnel>>,
     started: Instant,
 }
@@ -86,6 +86,19 @@ impl Record {
         self.started = Instant::now();
     }
 
+    /// Its relay, or its exchange, was dropped before it ended.
+    fn cut_off(&mut self, tunnel: &Tunnel) {
+        self.sent += tunnel.sent.load(Relaxed);
+        self.received += tunnel.received.load(Relaxed);
+        self.generation = tunnel.generation();
+        if !std::thread::panicking() {
+            self.end = tunnel.order().unwrap_or(FlowEndKind::Drained);
+        }
+        if self.end == FlowEndKind::Revoked {
+            self.reason = Reason::Revoked;
+        }
+    }
+
     fn write(&self) {
         self.shared
             .metrics
@@ -119,11 +132,7 @@ impl Record {
 impl Drop for Record {
     fn drop(&mut self) {
         if let Some(tunnel) = self.relayed.take() {
-            self.sent += tunnel.sent.load(Relaxed);
-            self.received += tunnel.received.load(Relaxed);
-            if !std::thread::panicking() {
-                self.end = FlowEndKind::Drained;
-            }
+            self.cut_off(&tunnel);
         }
         if std::thread::panicking() {
             self.reason = Reason::Internal;

@@ -16,7 +16,7 @@ pub fn summary(cells: &Cells, subjects: &[String]) -> String {
         .iter()
         .filter(|name| *name != DIRECT && *name != FLOOR)
         .collect();
-    let mut text = String::from("| CPU, times the floor's |");
+    let mut text = String::from("| times the floor's |");
     compared.iter().for_each(|name| text += &format!(" {name} |"));
     text += " bar |\n|---|";
     (0..=compared.len()).for_each(|_| text += "---|");

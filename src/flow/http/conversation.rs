@@ -243,6 +243,7 @@ impl Conversation {
             let Some(connection) = &mut self.connection else {
                 return Err(Denial::new(Reason::UpstreamClosed, Stage::Relay));
             };
+            self.record.relayed = Some(connection.entry.tunnel.clone());
             let (used, shared) = (connection.used, &self.record.shared);
             let failure = match exchange.run(client, connection, idle, || shared.is_ending()).await {
                 Ok(answered) => return Ok(self.answered(answered)),

@@ -10,6 +10,7 @@ use super::passage::{Fault, Passage};
 use super::response::ResponseHead;
 use super::section::section_end;
 use super::upstream::Connection;
+use crate::flow::relay;
 use crate::log::FlowEndKind;
 use std::future::poll_fn;
 use std::task::{Context, Poll, ready};
@@ -85,6 +86,22 @@ pub(super) struct Exchange {
     interim: u8,
 }
 
+/// Both sides of an exchange, reset when it is dropped before it is done.
+struct Ends<'a> {
+    client: &'a mut Client,
+    connection: &'a mut Connection,
+    done: bool,
+}
+
+impl Drop for Ends<'_> {
+    fn drop(&mut self) {
+        if !self.done {
+            relay::reset(&self.client.stream);
+            self.connection.reset();
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Upload {
     UnderWay,
@@ -135,7 +152,8 @@ impl Exchange {
         self.upload = Upload::UnderWay;
     }
 
-    /// Runs it, as long as anything moves within `idle`. `ending`: whether this is to be the client's last response.
+    /// Runs it, as long as anything moves within `idle`. `ending`: whether this is to be the client's last response. Dropped before
+    /// it has ended, it resets both sides, so that nobody takes a part for the whole.
     pub(super) async fn run(
         &mut self,
         client: &mut Client,
@@ -144,7 +162,14 @@ impl Exchange {
         ending: impl Fn() -> bool,
     ) -> Result<Answered, Failure> {
         connection.used = true;
-        poll_fn(|cx| self.poll(cx, client, connection, idle, &ending)).await
+        let mut ends = Ends {
+            client,
+            connection,
+            done: false,
+        };
+        let answered = poll_fn(|cx| self.poll(cx, ends.client, ends.connection, idle, &ending)).await;
+        ends.done = true;
+        answered
     }
 
     fn poll(

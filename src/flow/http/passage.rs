@@ -278,7 +278,7 @@ mod tests {
         for _ in 0..10_000 {
             let (read, wakes) = (passage.read, woken.0.load(Relaxed));
             assert!(passage.poll(&mut cx, &mut source, &mut sink).is_pending());
-            if passage.read - read == (READS_PER_TURN * BUFFER_BYTES) as u64 {
+            if passage.read - read == (READS_PER_TURN * BUFFER_BYTES) as u64 && passage.is_flushed() {
                 assert_eq!(woken.0.load(Relaxed), wakes, "woken before anything else had its turn");
                 tokio::task::yield_now().await;
                 assert!(woken.0.load(Relaxed) > wakes, "and then it is");

@@ -96,6 +96,14 @@ impl Connection {
         self.entry.tunnel.received.store(self.received, Relaxed);
     }
 
+    /// The bytes that have gone each way, to be counted elsewhere from now on.
+    pub(super) fn take_moved(&mut self) -> (u64, u64) {
+        let moved = (self.sent, self.received);
+        (self.sent, self.received) = (0, 0);
+        self.moved(0, 0);
+        moved
+    }
+
     /// Nobody there takes its end for that of a message.
     pub(super) fn reset(&self) {
         relay::reset(&self.stream);

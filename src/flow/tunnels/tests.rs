@@ -6,6 +6,7 @@ use crate::policy::{CompiledPolicy, Fqdn};
 use arc_swap::ArcSwap;
 use std::sync::Barrier;
 use std::thread;
+use std::time::{Duration, Instant};
 use tokio::runtime::{Builder, Runtime};
 
 const NAME: &str = "api.example.com";
@@ -167,7 +168,9 @@ fn l_07_whoever_reads_that_a_tunnel_was_judged_finds_its_order() {
                 assert!(tunnel.judge(&denies).is_err());
             });
             start.wait();
+            let deadline = Instant::now() + Duration::from_secs(10);
             while tunnel.generation() < 2 {
+                assert!(Instant::now() < deadline, "nobody judged it");
                 std::hint::spin_loop();
             }
             assert_eq!(tunnel.order(), Some(FlowEndKind::Revoked), "in round {round}");

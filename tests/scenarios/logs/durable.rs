@@ -160,28 +160,29 @@ async fn g_03_what_a_full_log_refuses_leaves_the_rest_of_it_to_open_tunnels() {
     let started = Instant::now();
     for target in ["api.example.com:443", "not a target"].repeat(30) {
         client.connect(target).await.unwrap();
+        drop(client.open().await.unwrap());
     }
+    until("all are gone", || gateway.connections() == 0).await;
     let seconds = 1 + started.elapsed().as_secs();
     fs::create_dir_all(&disk.0).unwrap();
     until("the log is written again", || log.accepts_new_flows()).await;
     log.flush();
     let rows = disk.rows();
     let of_flows = rows.iter().filter(|row| row["category"] == "EgretFlow").count() as u64;
-    // Three a second, and the row that found out.
-    assert!(
-        (3..=1 + 3 * seconds).contains(&of_flows),
-        "{of_flows} rows in {seconds} s"
-    );
+    // Three a second, of which the first began before; three more where the source was forgotten in between; and the row that found out.
+    let most = 1 + 3 * (seconds + 2);
+    assert!((3..=most).contains(&of_flows), "{of_flows} rows in {seconds} s");
+    // Two rows of each of 60 that asked, one of each of 60 that did not.
     let suppressed = gateway.metrics().value(Metric::LogSuppressed, &[]).unwrap();
     assert!(
-        suppressed >= 2 * (61 - of_flows),
-        "{suppressed} of 120 rows are counted"
+        (180 - 2 * most..180).contains(&suppressed),
+        "{suppressed} of 180 are counted"
     );
     tokio::task::spawn_blocking(move || drop(gateway)).await.unwrap();
 }
 
 #[tokio::test]
-async fn g_08_a_tunnel_that_its_gateway_cuts_off_is_recorded_with_its_bytes() {
+async fn g_08_what_its_gateway_cuts_off_is_recorded_with_its_bytes() {
     let (world, disk) = (World::usual().await, Disk::new("cut"));
     let (gateway, log, client) = logging_to(&world, &disk).await;
     let mut open = client.connect("api.example.com:443").await.unwrap().wire;
@@ -190,16 +191,25 @@ async fn g_08_a_tunnel_that_its_gateway_cuts_off_is_recorded_with_its_bytes() {
         .await
         .unwrap();
     assert_eq!(open.reply("GET").await.unwrap().status, 200);
-    // Without a drain nobody tells it: its thread ends.
+    let mut plain = client.open().await.unwrap();
+    plain
+        .send(b"GET http://api.example.com/hello HTTP/1.1\r\nHost: api.example.com\r\n\r\n")
+        .await
+        .unwrap();
+    assert_eq!(plain.reply("GET").await.unwrap().status, 200);
+    // Without a drain nobody tells them: their thread ends.
     tokio::task::spawn_blocking(move || drop(gateway)).await.unwrap();
     assert_eq!(open.to_end().await.1, Ended::Reset);
     log.flush();
     let rows = disk.rows();
-    let end = rows.iter().find(|row| row["category"] == "EgretFlow").expect("its row");
-    let said = &end["properties"];
-    assert_eq!((&said["End"], &said["Stage"]), (&"Drained".into(), &"Relay".into()));
-    for bytes in ["BytesSent", "BytesReceived"] {
-        assert!(said[bytes].as_u64() > Some(100), "{end}");
+    let ends = rows.iter().filter(|row| row["category"] == "EgretFlow");
+    let said: Vec<_> = ends.map(|end| &end["properties"]).collect();
+    assert_eq!(said.len(), 2, "{said:?}");
+    for end in said {
+        assert_eq!((&end["End"], &end["Stage"]), (&"Drained".into(), &"Relay".into()));
+        for bytes in ["BytesSent", "BytesReceived"] {
+            assert!(end[bytes].as_u64() > Some(40), "{end}");
+        }
     }
 }
 

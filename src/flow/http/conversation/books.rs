@@ -51,9 +51,11 @@ impl Conversation {
 
     /// What has moved belongs to the row at hand.
     pub(in crate::flow::http) fn count(&mut self) {
+        self.record.relayed = None;
         if let Some(connection) = &mut self.connection {
-            self.record.sent += std::mem::take(&mut connection.sent);
-            self.record.received += std::mem::take(&mut connection.received);
+            let (sent, received) = connection.take_moved();
+            self.record.sent += sent;
+            self.record.received += received;
         }
     }
 
