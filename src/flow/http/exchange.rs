@@ -335,6 +335,7 @@ mod tests {
     use super::*;
     use crate::config::settings::Limits;
     use crate::flow::held::Held;
+    use std::pin::pin;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::{TcpListener, TcpStream};
 
@@ -361,6 +362,35 @@ mod tests {
             harmless: false,
         };
         Exchange::new(asked, HEAD.to_vec(), Framing::Length(5), Vec::new())
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_is_cut_in_the_middle_is_a_reset_for_both_sides() {
+        let ((mut sender, client), (upstream, mut far)) = (pair().await, pair().await);
+        let mut client = Client::new(client, Held::from(Vec::new()), Bounds::from(&Limits::default()));
+        let (mut connection, mut exchange) = (Connection::over(upstream), post());
+        sender.write_all(b"hello").await.unwrap();
+        let mut answer = Vec::new();
+        {
+            let running = pin!(exchange.run(&mut client, &mut connection, IDLE, || false));
+            let part = async {
+                far.read_exact(&mut vec![0; HEAD.len() + 5]).await.unwrap();
+                // To the end of the connection: what there is of it looks whole.
+                far.write_all(b"HTTP/1.1 200 OK\r\n\r\npart").await.unwrap();
+                while !answer.ends_with(b"part") {
+                    sender.read_buf(&mut answer).await.unwrap();
+                }
+            };
+            tokio::select! {
+                answered = running => panic!("{answered:?}"),
+                () = part => {}
+            }
+        }
+        drop((client, connection));
+        for end in [&mut sender, &mut far] {
+            let error = end.read(&mut [0; 8]).await.unwrap_err();
+            assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
+        }
     }
 
     /// The body that came meanwhile was taken for what follows it: the second connection got the head alone.
