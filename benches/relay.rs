@@ -1,6 +1,6 @@
 //! `relay/<down|message>/<engine>/<bytes>`: bytes from upstream to client, and a round trip, through an open tunnel: without
 //! anything between (a direct loopback copy), through tokio's `copy_bidirectional`, and through egret's relay. Client, relay and
-//! upstream share one thread, so that the time is the processor time of all three; the claim is the ratio in one run. What is
+//! upstream share one thread, so that the time is the CPU time of all three; the claim is the ratio in one run. What is
 //! not measured: opening and closing a tunnel, policy, several tunnels at once (`benches/load` does).
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};

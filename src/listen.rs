@@ -78,7 +78,7 @@ pub(crate) type Share = (Listener, Arc<Watch>);
 /// How connections reach the workers, one list of listeners for each: all of them accept from the same sockets, so that
 /// whoever of those that watch is free takes the next connection.
 ///
-/// Measured with the bare relay of `benches/load`, two workers, processor time of a new tunnel, median (range) of 5
+/// Measured with the bare relay of `benches/load`, two workers, CPU time of a new tunnel, median (range) of 5
 /// interleaved rounds on a busy machine: this 102 us (91-111); SO_REUSEPORT 106 us (95-114), level with it; an acceptor that
 /// hands over 116 us (98-126). SO_REUSEPORT spreads by hash, so that few heavy tunnels may share a worker, and what waits in
 /// a listener that is closed is reset; a shared socket can be passed on (`bars restart`: none reset in 100,000).

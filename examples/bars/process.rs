@@ -48,7 +48,7 @@ pub struct Facts {
     pub rss: i64,
     /// Open file descriptors.
     pub fds: i64,
-    /// Processor time so far, user and system.
+    /// CPU time so far, user and system.
     pub cpu: Duration,
 }
 

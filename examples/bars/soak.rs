@@ -196,7 +196,7 @@ fn judge(args: &SoakArgs, world: &World, tally: &Tally, soaked: &Soaked, before:
         format!("{} -> {}", mib(before.rss), mib(after.rss)),
     );
     report.note(
-        "processor time per tunnel",
+        "CPU time per tunnel",
         format!(
             "{:.0} us",
             (after.cpu - before.cpu).as_secs_f64() * 1e6 / args.tunnels as f64

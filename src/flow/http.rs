@@ -152,6 +152,7 @@ async fn websocket(mut client: TcpStream, held: Held, first: Vec<u8>, mut conver
     let mut record = conversation.record;
     let idle = record.shared.now().settings.limits.idle;
     let (mut upstream, entry, _file) = connection.into_tunnel();
+    record.relayed = Some(entry.tunnel.clone());
     let written = tokio::select! {
         biased;
         // The relay sees it too, and ends at once.
@@ -159,11 +160,11 @@ async fn websocket(mut client: TcpStream, held: Held, first: Vec<u8>, mut conver
         written = timeout(LAST_BYTES_TIME, client.write_all(&first)) => matches!(written, Ok(Ok(()))),
     };
     if !written {
-        record.end = FlowEndKind::ClientReset;
+        (record.relayed, record.end) = (None, FlowEndKind::ClientReset);
+        relay::reset(&upstream);
         return relay::reset(&client);
     }
     drop(first);
-    record.relayed = Some(entry.tunnel.clone());
     let mut transfer = relay::relay(&mut client, &mut upstream, Passed::upgraded(held), &entry.tunnel, idle).await;
     transfer.sent += record.sent;
     transfer.received += record.received;

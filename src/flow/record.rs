@@ -68,10 +68,11 @@ impl Record {
     pub(crate) fn denied(&mut self, denial: &Denial) {
         self.stage = denial.stage;
         self.reason = denial.reason;
-        self.end = if denial.reason == Reason::ClientClosed {
-            FlowEndKind::ClientClosed
-        } else {
-            FlowEndKind::Refused
+        self.end = match (denial.reason, denial.stage) {
+            (Reason::ClientClosed, _) => FlowEndKind::ClientClosed,
+            (Reason::Revoked, Stage::Relay) => FlowEndKind::Revoked,
+            (Reason::Draining, Stage::Relay) => FlowEndKind::Drained,
+            _ => FlowEndKind::Refused,
         };
     }
 
@@ -90,7 +91,8 @@ impl Record {
     fn cut_off(&mut self, tunnel: &Tunnel) {
         self.sent += tunnel.sent.load(Relaxed);
         self.received += tunnel.received.load(Relaxed);
-        self.generation = tunnel.generation();
+        let revoked = tunnel.revoked().map(|revoked| revoked.snapshot.generation);
+        self.generation = revoked.unwrap_or(tunnel.generation());
         if !std::thread::panicking() {
             self.end = tunnel.order().unwrap_or(FlowEndKind::Drained);
         }

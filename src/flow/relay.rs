@@ -5,7 +5,7 @@
 //!
 //! A tunnel holds no buffer while it is idle. Data that waits is copied through a buffer of the thread's pool (`copy`);
 //! a direction in which it comes faster than it is copied is spliced through a pipe (`splice`, `pipes`). Measured: pipes
-//! cost 27 % more processor time on a short tunnel, and a quarter of that of copying on bulk.
+//! cost 27 % more CPU time on a short tunnel, and a quarter of that of copying on bulk.
 
 mod copy;
 mod direction;

@@ -119,7 +119,7 @@ table! {
     Refused: Counter "flows_refused" "" [fixed("stage", Stage::NAMES)] "Flows that ended before a relay, by the last step they reached.";
     Panics: Counter "flow_panics" "" [] "Flows that ended by a defect of egret.";
     Sent: Counter "sent_bytes" "bytes" [] "Bytes relayed to upstreams, of flows that have ended.";
-    Received: Counter "received_bytes" "bytes" [] "Bytes relayed to clients, of flows that have ended.";
+    Received: Counter "received_bytes" "bytes" [] "Bytes relayed from upstreams, of flows that have ended.";
     RelayPipes: Gauge "relay_pipes_open" "" [] "Pipes of the process for splicing, those kept for the next burst included.";
     SpliceRefused: Counter "relay_splice_refused" "" [fixed("cause", &["budget", "kernel"])] "Times a relay went on copying bulk because every pipe was in use, or the kernel refused one.";
     DnsLookups: Counter "dns_lookups" "" [fixed("result", &["hit", "miss", "joined", "refused"])] "Names asked of the resolver: from the cache, resolved, joined to a lookup under way, or refused at the limit.";

@@ -97,7 +97,7 @@ impl Egret {
         line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
     }
 
-    /// Processor time used so far, in seconds.
+    /// CPU time used so far, in seconds.
     fn processor(&self) -> f64 {
         let stat = self.proc("stat");
         let after = stat.rsplit(')').next().unwrap();

@@ -21,7 +21,7 @@ const PITCH: u32 = 22;
 const LABEL: u32 = 76;
 const VALUE: u32 = 56;
 
-/// Bars in times the floor's processor time, and in bytes. Longer bars are worse; one that is cut says so by its figure.
+/// Bars in times the floor's CPU time, and in bytes. Longer bars are worse; one that is cut says so by its figure.
 pub fn svg(cells: &Cells, subjects: &[String], caption: &str) -> String {
     let names: Vec<_> = subjects
         .iter()
@@ -33,7 +33,7 @@ pub fn svg(cells: &Cells, subjects: &[String], caption: &str) -> String {
     let mut svg = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" font-family=\"sans-serif\" font-size=\"13\">\n\
          <rect width=\"{WIDTH}\" height=\"{height}\" fill=\"#ffffff\"/>\n\
-         <text x=\"16\" y=\"26\" font-size=\"17\" font-weight=\"bold\" fill=\"#1b1f24\">Processor time, times that of a relay that decides nothing (shorter is better)</text>\n"
+         <text x=\"16\" y=\"26\" font-size=\"17\" font-weight=\"bold\" fill=\"#1b1f24\">CPU time, times that of a relay that decides nothing (shorter is better)</text>\n"
     );
     for (n, (work, title)) in PANELS.iter().enumerate() {
         let (x, y) = (

@@ -40,7 +40,7 @@ struct Args {
     /// A proxy that runs already. `--wait` says what it must reach.
     #[arg(long, value_name = "ADDRESS:PORT")]
     proxy: Option<SocketAddr>,
-    /// Its process, for processor time and memory.
+    /// Its process, for CPU time and memory.
     #[arg(long, requires = "proxy")]
     pid: Option<u32>,
     /// `--proxy` takes a ClientHello instead of a CONNECT.
@@ -203,7 +203,7 @@ fn show(args: &Args, work: Work, round: u32, subject: &Subject, sample: &Sample)
     Ok(())
 }
 
-/// Processor time of each subject against the floor of the same round.
+/// CPU time of each subject against the floor of the same round.
 fn ratios(work: Work, subjects: &[Subject], rounds: &[Vec<Sample>]) {
     let Some(floor) = subjects.iter().position(|subject| matches!(subject, Subject::Bare)) else {
         return;

@@ -18,7 +18,7 @@ pub struct Tree {
 /// What a tree has used and holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Usage {
-    /// Processor time, user and system.
+    /// CPU time, user and system.
     pub cpu: Duration,
     /// Resident memory, in bytes.
     pub resident: u64,
@@ -28,7 +28,7 @@ pub struct Usage {
     pub files: u64,
 }
 
-/// Processor time of this process, threads that have ended included.
+/// CPU time of this process, threads that have ended included.
 pub fn own_cpu() -> Duration {
     let time = clock_gettime(ClockId::ProcessCPUTime);
     Duration::try_from(time).unwrap_or_default()

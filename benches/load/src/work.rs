@@ -137,9 +137,9 @@ pub struct Sample {
     pub p999_us: Option<f64>,
     /// Throughput, both directions together.
     pub gib_per_second: Option<f64>,
-    /// The subject's processor time per operation, in microseconds.
+    /// The subject's CPU time per operation, in microseconds.
     pub cpu_us: Option<f64>,
-    /// The subject's processor time per GiB, in seconds.
+    /// The subject's CPU time per GiB, in seconds.
     pub cpu_s_gib: Option<f64>,
     /// That of the clients, upstreams and DNS server per operation, in microseconds. The kernel charges TCP's work to whoever
     /// happens to be running: what it saves the subject may be found here.

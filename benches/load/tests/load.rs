@@ -43,7 +43,7 @@ fn every_kind_of_work_goes_right_without_a_proxy_and_through_the_floor() {
         assert!(rate > 0.0 && rate.is_finite(), "{work:?}: {rate} GiB/s");
         assert!(
             sample.cpu_us.or(sample.cpu_s_gib).is_some(),
-            "{work:?} has its processor time"
+            "{work:?} has its CPU time"
         );
         if work != Work::Deny {
             let sample = work.run(&setup).expect("loopback");

@@ -11,7 +11,7 @@ use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-/// Room of a pipe, in bytes. Measured in processor time per byte: 512 KiB cost 1.1 times as much, 256 KiB 1.3 times, the
+/// Room of a pipe, in bytes. Measured in CPU time per byte: 512 KiB cost 1.1 times as much, 256 KiB 1.3 times, the
 /// kernel's 64 KiB 1.7 times.
 const PIPE_BYTES: usize = 1 << 20;
 

@@ -61,6 +61,12 @@ async fn l_07_a_tunnel_of_a_revoked_name_is_cut_whether_it_is_used_or_not() {
         response.head
     );
     assert!(started.elapsed() < Duration::from_secs(1));
+    eventually("both have their rows", || world.rows("EgretFlow").len() == 2).await;
+    for row in world.rows("EgretFlow") {
+        // Whether it was reset or could still be answered.
+        let said = (&row["End"], &row["Reason"], &row["Generation"]);
+        assert_eq!(said, (&"Revoked".into(), &"Revoked".into(), &2.into()), "{row}");
+    }
 }
 
 #[tokio::test]

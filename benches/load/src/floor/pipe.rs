@@ -4,7 +4,7 @@ use rustix::pipe::{PipeFlags, fcntl_setpipe_size, pipe_with};
 use std::{cell::RefCell, io, os::fd::OwnedFd};
 
 /// Size asked of the kernel, in bytes; where it refuses, the default size does. 512 KiB to 1 MiB were level, 256 KiB cost
-/// 1.4 times as much processor time per byte.
+/// 1.4 times as much CPU time per byte.
 pub const PIPE_BYTES: usize = 1 << 20;
 
 /// Pipes that a thread keeps.

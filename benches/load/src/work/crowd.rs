@@ -39,7 +39,7 @@ const EVERY: Duration = Duration::from_millis(20);
 /// What each tunnel of the crowd asks for, in bytes: more than there is time for.
 const ENDLESS: u64 = 1 << 50;
 
-/// New tunnels while bytes go down [`CROWD`] others, fewer at a very small scale. Processor time is that of it all, per GiB of
+/// New tunnels while bytes go down [`CROWD`] others, fewer at a very small scale. CPU time is that of it all, per GiB of
 /// the crowd. What new tunnels wait for is to be held against what they wait for without a proxy: they share the upstreams
 /// and the processors with the crowd.
 ///

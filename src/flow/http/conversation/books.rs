@@ -56,6 +56,7 @@ impl Conversation {
             let (sent, received) = connection.take_moved();
             self.record.sent += sent;
             self.record.received += received;
+            self.record.generation = connection.entry.tunnel.generation();
         }
     }
 
