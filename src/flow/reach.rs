@@ -31,7 +31,7 @@ pub(crate) fn begin(attempted: &mut Attempted, record: &mut Record) -> Result<Ow
 }
 
 /// One attempt more of this source. Beyond its rate each is refused, and few leave rows.
-pub(super) fn charge(record: &mut Record) -> Result<(), Reason> {
+fn charge(record: &mut Record) -> Result<(), Reason> {
     let (limits, source) = (&record.shared.limits, record.source.ip());
     let charged = limits.attempt(source, &record.shared.now().settings.limits);
     record.quiet = charged.is_err() && !limits.may_tell(source);
@@ -46,8 +46,8 @@ pub(super) fn closed(record: &mut Record) -> Denial {
     Denial::new(Reason::ClientClosed, Stage::Intent)
 }
 
-/// Whether the log takes no new flows. Then this one, which is refused, leaves a row only where few others of its source have: what room
-/// the log has is for the flows that are open.
+/// Whether the log takes no new flows. Then this one, which is refused, leaves a row only where few others of its source have:
+/// what room the log has is for the flows that are open.
 fn spares_log(record: &mut Record) -> bool {
     let full = !record.shared.log.accepts_new_flows();
     if full {

@@ -1,7 +1,7 @@
 //! What ends a relay from outside: an order to its tunnel, or that nothing moved for too long.
 //!
 //! Both know whom to wake once they were asked, so they are asked again only if that may have changed: a relay is woken for
-//! each message, and to ask both took as long as half of its own work.
+//! each message, and to ask both each time was a tenth of its instructions.
 
 use crate::flow::tunnels::Tunnel;
 use crate::log::FlowEndKind;
@@ -26,7 +26,7 @@ pub(super) struct Watch<'a> {
 }
 
 impl<'a> Watch<'a> {
-    /// Nothing has moved for no time at all; `timer` is at rest until it was first asked.
+    /// Idle time begins now. `timer` ends after `idle`, and nobody has asked it yet.
     pub(super) fn new(tunnel: &'a Tunnel, idle: Duration, timer: Pin<&'a mut Sleep>) -> Self {
         Self {
             tunnel,
