@@ -63,6 +63,7 @@ struct Args {
 
 fn main() -> ExitCode {
     egret_load::raise_file_limit();
+    egret_load::subject::end_subjects_with_us();
     let mut args = Args::parse();
     if args.quick {
         (args.rounds, args.scale) = (1, 0.01);

@@ -71,6 +71,7 @@ struct Args {
 
 fn main() -> ExitCode {
     egret_load::raise_file_limit();
+    egret_load::subject::end_subjects_with_us();
     match run(&Args::parse()) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(1),

@@ -2,8 +2,11 @@
 
 pub mod bare;
 pub mod egret;
+mod interrupted;
 
 use crate::process::Tree;
+pub use interrupted::end_subjects_with_us;
+use rustix::process::{Pid, Signal, kill_process};
 use std::{
     fs::{self, File},
     io,
@@ -59,13 +62,14 @@ impl Recipe {
             fs::write(folder.join(name), here(content))?;
         }
         let said = File::create(folder.join("said"))?;
-        let child = Command::new(&self.program)
+        let mut command = Command::new(&self.program);
+        command
             .args(self.args.iter().map(|arg| here(arg)))
             .current_dir(&folder)
             .stdin(std::process::Stdio::null())
             .stdout(said.try_clone()?)
-            .stderr(said)
-            .spawn()
+            .stderr(said);
+        let child = interrupted::spawn(&mut command, &folder)
             .map_err(|e| io::Error::new(e.kind(), format!("cannot start {}: {e}", self.program.display())))?;
         let at = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let mut running = Running {
@@ -110,21 +114,11 @@ impl Running {
     }
 
     fn end(&mut self) {
-        use rustix::process::{Pid, Signal, kill_process};
-        let signal = |pid: u32, signal| {
-            // One that has ended already needs none.
-            let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
-            let _ = pid.map(|pid| kill_process(pid, signal));
-        };
         for (with, patience) in [(Signal::TERM, Duration::from_secs(3)), (Signal::KILL, PATIENCE)] {
             if matches!(self.child.try_wait(), Ok(Some(_))) {
                 return;
             }
-            self.tree()
-                .pids()
-                .unwrap_or_default()
-                .into_iter()
-                .for_each(|pid| signal(pid, with));
+            end_all(self.tree(), with);
             let deadline = Instant::now() + patience;
             while Instant::now() < deadline && matches!(self.child.try_wait(), Ok(None)) {
                 thread::sleep(Duration::from_millis(5));
@@ -133,9 +127,19 @@ impl Running {
     }
 }
 
+/// Sends it to every process of a tree.
+fn end_all(tree: Tree, with: Signal) {
+    for pid in tree.pids().unwrap_or_default() {
+        // One that has ended already needs none.
+        let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
+        let _ = pid.map(|pid| kill_process(pid, with));
+    }
+}
+
 impl Drop for Running {
     fn drop(&mut self) {
         self.end();
+        interrupted::remove(self.tree());
         let _ = fs::remove_dir_all(&self.folder);
     }
 }

@@ -3,16 +3,20 @@
 use clap::ValueEnum;
 use egret_load::{
     client::Route,
+    process::Tree,
     subject::bare,
     work::{Sample, Setup, Work},
     world::World,
 };
 use std::{
+    fs,
     io::{Read, Write},
     net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
     path::Path,
+    process::{Command, Stdio},
     sync::atomic::Ordering::Relaxed,
     thread,
+    time::Duration,
 };
 
 /// A few operations of each kind.
@@ -74,6 +78,42 @@ fn a_proxy_that_spoils_one_byte_fails_the_run() {
             "{work:?}"
         );
     }
+}
+
+#[test]
+fn what_was_started_ends_with_a_program_that_a_signal_ends() {
+    use rustix::process::{Pid, Signal, kill_process};
+    for (signal, code) in [(Signal::TERM, 143), (Signal::INT, 130)] {
+        let mut load = Command::new(env!("CARGO_BIN_EXE_egret-load"))
+            .args(["pace", "--bare", "--scale", "100"])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("it starts");
+        let tree = Tree { pid: load.id() };
+        let (relay, folder) = soon(|| {
+            let relay = *tree.pids().ok()?.get(1)?;
+            let folder = fs::read_link(format!("/proc/{relay}/cwd")).ok()?;
+            // Until it is in its folder it is not the relay yet.
+            folder.starts_with(std::env::temp_dir()).then_some((relay, folder))
+        });
+        kill_process(Pid::from_child(&load), signal).expect("it lives");
+        let status = load.wait().expect("it was started here");
+        assert_eq!(status.code(), Some(code));
+        soon(|| Tree { pid: relay }.usage().is_err().then_some(()));
+        assert!(!folder.exists(), "{} was left", folder.display());
+    }
+}
+
+/// What comes within ten seconds.
+fn soon<T>(look: impl Fn() -> Option<T>) -> T {
+    for _ in 0..1000 {
+        if let Some(found) = look() {
+            return found;
+        }
+        thread::sleep(Duration::from_millis(10));
+    }
+    panic!("not in ten seconds");
 }
 
 /// Answers 200 and relays one answer, the last byte of its first read with a bit turned.

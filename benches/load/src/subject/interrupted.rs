@@ -1,0 +1,64 @@
+//! What this program started ends with it, also where a signal ends it (`timeout`, Ctrl-C): a proxy that stayed would have part
+//! of the machine in every later run.
+
+use super::end_all;
+use crate::process::Tree;
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    process::{Child, Command, exit},
+    sync::{Mutex, MutexGuard, PoisonError},
+    thread,
+};
+use tokio::signal::unix::{SignalKind, signal};
+
+/// The process of each subject that runs, and its folder.
+static STARTED: Mutex<Vec<(Tree, PathBuf)>> = Mutex::new(Vec::new());
+
+fn started() -> MutexGuard<'static, Vec<(Tree, PathBuf)>> {
+    STARTED.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Starts a subject. None is between its start and the list when a signal comes.
+pub(super) fn spawn(command: &mut Command, folder: &Path) -> io::Result<Child> {
+    let mut started = started();
+    let child = command.spawn()?;
+    started.push((Tree { pid: child.id() }, folder.to_owned()));
+    Ok(child)
+}
+
+pub(super) fn remove(tree: Tree) {
+    started().retain(|(other, _)| other.pid != tree.pid);
+}
+
+/// From now on SIGINT, SIGTERM and SIGHUP end every subject that runs, and then this program, with 128 and the signal's number.
+/// Where no thread or signal can be had they end this program alone, as they do without this.
+pub fn end_subjects_with_us() {
+    let _ = thread::Builder::new().name("signals".into()).spawn(|| {
+        let number = crate::block_on(first_signal());
+        // Held to the end: nothing is started any more.
+        let started = started();
+        for (tree, folder) in started.iter() {
+            end_all(*tree, rustix::process::Signal::TERM);
+            let _ = fs::remove_dir_all(folder);
+        }
+        exit(128 + number);
+    });
+}
+
+async fn first_signal() -> i32 {
+    let kinds = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()];
+    let mut waiting = tokio::task::JoinSet::new();
+    for kind in kinds {
+        if let Ok(mut signals) = signal(kind) {
+            waiting.spawn(async move {
+                signals.recv().await;
+                kind.as_raw_value()
+            });
+        }
+    }
+    match waiting.join_next().await {
+        Some(Ok(number)) => number,
+        _ => std::future::pending().await,
+    }
+}
