@@ -80,6 +80,7 @@ enum What {
 fn main() -> ExitCode {
     let args = Args::parse();
     raise_file_limit();
+    process::end_gateways_with_us();
     let done = binary(args.egret).and_then(|egret| match args.what {
         What::Start(args) => start::run(&egret, &args),
         What::Reload(args) => reload::run(&egret, &args),
@@ -133,12 +134,12 @@ fn policy(names: &[&str]) -> String {
     )
 }
 
-/// Runs a future of this tool: one thread is enough to load a gateway on the other cores.
 /// Lets every other thread go first, from now on: of this thread alone (Linux).
 fn stand_behind() {
     let _ = rustix::process::nice(19);
 }
 
+/// Runs a future of this tool: one thread is enough to load a gateway on the other cores.
 fn block_on<F: Future>(future: F) -> F::Output {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()

@@ -9,6 +9,7 @@ use std::{
     os::fd::OwnedFd,
     path::{Path, PathBuf},
     process::{Child, ChildStderr, Command, Stdio},
+    sync::{Mutex, MutexGuard, PoisonError},
     thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
@@ -98,12 +99,15 @@ impl Egret {
         let file = folder.join("egret.toml");
         fs::write(&file, listeners + config)?;
         let spawned = Instant::now();
+        let mut started = started();
         let mut child = command
             .arg(&file)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
             .map_err(|e| io::Error::new(e.kind(), format!("cannot start {:?}: {e}", command.get_program())))?;
+        started.push((child.id(), folder.clone()));
+        drop(started);
         let stdout = child.stdout.take().expect("stdout was piped");
         let stderr = child.stderr.take().expect("stderr was piped");
         Ok(Self {
@@ -275,8 +279,43 @@ impl Drop for Egret {
         // Nothing of a run that failed half-way may be left behind; after `stop` both are gone already.
         let _ = self.child.kill();
         let _ = self.child.wait();
+        started().retain(|(pid, _)| *pid != self.child.id());
         let _ = fs::remove_dir_all(&self.folder);
     }
+}
+
+/// The process of each gateway that runs, and its folder.
+static STARTED: Mutex<Vec<(u32, PathBuf)>> = Mutex::new(Vec::new());
+
+fn started() -> MutexGuard<'static, Vec<(u32, PathBuf)>> {
+    STARTED.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// From now on SIGINT and SIGTERM end every gateway that runs, and then this program, with 128 and the signal's number: one that
+/// stayed would have part of the machine in every later run. Without a thread or signals to be had they end this program alone.
+pub fn end_gateways_with_us() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let first = async || {
+        let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+        else {
+            return std::future::pending().await;
+        };
+        tokio::select! {
+            _ = interrupt.recv() => 2,
+            _ = terminate.recv() => 15,
+        }
+    };
+    let _ = thread::Builder::new().name("signals".into()).spawn(move || {
+        let number: i32 = crate::block_on(first());
+        // Held to the end: nothing is started any more.
+        let started = started();
+        for (pid, folder) in started.iter() {
+            let pid = i32::try_from(*pid).ok().and_then(Pid::from_raw);
+            let _ = pid.map(|pid| kill_process(pid, Signal::TERM));
+            let _ = fs::remove_dir_all(folder);
+        }
+        std::process::exit(128 + number);
+    });
 }
 
 fn folder() -> io::Result<PathBuf> {

@@ -54,6 +54,19 @@ fn claim(work: Work, sample: &Sample) -> Option<f64> {
 #[derive(Debug, Default)]
 pub struct Cells {
     cells: BTreeMap<(String, String), BTreeMap<u32, Sample>>,
+    /// Operations that are not in a log, by work and subject.
+    unlogged: BTreeMap<(String, String), u64>,
+}
+
+/// What a table or chart has to show of a subject at a work.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Shown {
+    /// It was not measured.
+    Nothing,
+    /// Operations failed: no figure is its own.
+    Failed,
+    /// The median of the claim, and whether its log is whole.
+    Figure { median: f64, logged: bool },
 }
 
 impl Cells {
@@ -61,6 +74,31 @@ impl Cells {
     pub fn add(&mut self, subject: &str, work: Work, round: u32, sample: Sample) {
         let rounds = self.cells.entry((work.name(), subject.to_owned())).or_default();
         rounds.insert(round, sample);
+    }
+
+    /// So many more operations that are not in its log.
+    pub fn lost(&mut self, subject: &str, work: Work, operations: u64) {
+        *self.unlogged.entry((work.name(), subject.to_owned())).or_default() += operations;
+    }
+
+    /// Operations that are not in its log, and how many there were in all.
+    pub fn unlogged(&self, subject: &str, work: Work) -> (u64, u64) {
+        let lost = self.unlogged.get(&(work.name(), subject.to_owned()));
+        let rounds = self.rounds(subject, work);
+        let done = rounds.map_or(0, |rounds| rounds.values().map(|sample| sample.done).sum());
+        (lost.copied().unwrap_or(0), done)
+    }
+
+    /// What is shown, in tables and chart alike.
+    pub fn shown(&self, subject: &str, work: Work) -> Shown {
+        match (self.failures(subject, work), self.claim(subject, work)) {
+            (Some(_), _) => Shown::Failed,
+            (None, None) => Shown::Nothing,
+            (None, Some(claim)) => Shown::Figure {
+                median: claim.median,
+                logged: self.unlogged(subject, work).0 == 0,
+            },
+        }
     }
 
     fn rounds(&self, subject: &str, work: Work) -> Option<&BTreeMap<u32, Sample>> {
@@ -120,5 +158,27 @@ mod tests {
         cells.add("egret", Work::Connect, 4, sample(1.0));
         let claim = cells.claim("egret", Work::Connect).expect("three ratios");
         assert_eq!(claim.show(), "1.10 (1.10-1.50)");
+    }
+
+    #[test]
+    fn what_failed_has_no_figure_and_what_lost_log_lines_has_a_mark() {
+        let mut cells = Cells::default();
+        assert_eq!(cells.shown("peer", Work::Connect), Shown::Nothing);
+        cells.add(FLOOR, Work::Connect, 1, sample(100.0));
+        cells.add("peer", Work::Connect, 1, sample(150.0));
+        let figure = |logged| Shown::Figure { median: 1.5, logged };
+        assert_eq!(cells.shown("peer", Work::Connect), figure(true));
+        cells.lost("peer", Work::Connect, 0);
+        assert_eq!(cells.shown("peer", Work::Connect), figure(true));
+        cells.lost("peer", Work::Connect, 3);
+        assert_eq!(cells.shown("peer", Work::Connect), figure(false));
+        assert_eq!(cells.shown("peer", Work::Deny), Shown::Nothing);
+        let failed = Sample {
+            failed: 1,
+            failure: Some("a reason".into()),
+            ..sample(150.0)
+        };
+        cells.add("peer", Work::Connect, 2, failed);
+        assert_eq!(cells.shown("peer", Work::Connect), Shown::Failed);
     }
 }

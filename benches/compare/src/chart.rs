@@ -1,6 +1,6 @@
 //! The chart: a panel for each kind of work, a bar for each subject. SVG without scripts or fonts of its own.
 
-use crate::cells::{Cells, DIRECT, FLOOR};
+use crate::cells::{Cells, DIRECT, FLOOR, Shown};
 use egret_load::{report::show, work::Work};
 use std::fmt::Write;
 
@@ -47,20 +47,27 @@ pub fn svg(cells: &Cells, subjects: &[String], caption: &str) -> String {
         );
         panel(&mut svg, cells, &names, *work, x, y + 28);
     }
+    let marked = |(work, _): &(Work, _)| names.iter().any(|name| cells.unlogged(name, *work).0 > 0);
+    let note = if PANELS.iter().any(marked) {
+        " * Its log lacks lines."
+    } else {
+        ""
+    };
     let _ = writeln!(
         svg,
-        "<text x=\"16\" y=\"{}\" font-size=\"11\" fill=\"#57606a\">{caption}</text>\n</svg>",
+        "<text x=\"16\" y=\"{}\" font-size=\"11\" fill=\"#57606a\">{caption}{note}</text>\n</svg>",
         height - 10
     );
     svg
 }
 
 fn panel(svg: &mut String, cells: &Cells, names: &[&String], work: Work, x: u32, y: u32) {
-    let claims: Vec<_> = names
-        .iter()
-        .map(|name| cells.claim(name, work).map(|claim| claim.median))
-        .collect();
-    let mut sorted: Vec<f64> = claims.iter().flatten().copied().collect();
+    let claims: Vec<_> = names.iter().map(|name| cells.shown(name, work)).collect();
+    let median = |claim: &Shown| match claim {
+        Shown::Figure { median, .. } => Some(*median),
+        Shown::Failed | Shown::Nothing => None,
+    };
+    let mut sorted: Vec<f64> = claims.iter().filter_map(median).collect();
     sorted.sort_by(f64::total_cmp);
     // One that is far behind all others must not make them points.
     let scale = match sorted[..] {
@@ -72,11 +79,15 @@ fn panel(svg: &mut String, cells: &Cells, names: &[&String], work: Work, x: u32,
     for (n, (name, claim)) in names.iter().zip(&claims).enumerate() {
         let top = y + n as u32 * PITCH;
         let colour = if name.as_str() == "egret" { "#0969da" } else { "#9aa4ae" };
-        let length = claim.map_or(0.0, |claim| (claim / scale).min(1.0) * room);
-        let value = claim.map_or("not measured".to_owned(), |claim| match work {
-            Work::Idle => show(claim),
-            _ => format!("{}x", show(claim)),
-        });
+        let length = median(claim).map_or(0.0, |claim| (claim / scale).min(1.0) * room);
+        let unit = if work == Work::Idle { "" } else { "x" };
+        let value = match claim {
+            Shown::Nothing => "not measured".to_owned(),
+            Shown::Failed => "failed".to_owned(),
+            Shown::Figure { median, logged } => {
+                format!("{}{unit}{}", show(*median), if *logged { "" } else { "*" })
+            }
+        };
         let (text, bar) = (top + 13, x + LABEL);
         let _ = writeln!(
             svg,

@@ -1,7 +1,7 @@
 //! Markdown: one table that sums up, and one for each kind of work.
 
 use crate::{
-    cells::{Cells, DIRECT, FLOOR, ROWS, Row},
+    cells::{Cells, DIRECT, FLOOR, ROWS, Row, Shown},
     facts::Facts,
 };
 use egret_load::{
@@ -28,17 +28,40 @@ pub fn summary(cells: &Cells, subjects: &[String]) -> String {
         let Row { work, title, bar } = row;
         let _ = write!(text, "| {title} |");
         for name in &compared {
-            let claim = cells.claim(name, *work).map(|claim| show(claim.median));
-            let cell = match (cells.failures(name, *work), claim) {
-                (Some(_), _) => "failed".to_owned(),
-                (None, Some(claim)) if name.as_str() == "egret" => format!("**{claim}**"),
-                (None, claim) => claim.unwrap_or("-".into()),
+            let cell = match cells.shown(name, *work) {
+                Shown::Nothing => "-".to_owned(),
+                Shown::Failed => "failed".to_owned(),
+                Shown::Figure { median, .. } if name.as_str() == "egret" => format!("**{}**", show(median)),
+                Shown::Figure { median, logged: true } => show(median),
+                Shown::Figure { median, logged: false } => format!("{}\\*", show(median)),
             };
             let _ = write!(text, " {cell} |");
         }
         let _ = writeln!(text, " {} |", show(*bar));
     }
-    text
+    text + &unlogged(cells, &compared)
+}
+
+/// The note to what has a mark.
+fn unlogged(cells: &Cells, names: &[&String]) -> String {
+    let lost = names
+        .iter()
+        .flat_map(|name| ROWS.iter().map(move |row| (name, row, cells.unlogged(name, row.work))));
+    let lost: Vec<_> = lost
+        .filter(|(_, _, (lost, _))| *lost > 0)
+        .map(|(name, row, (lost, done))| {
+            let lost = if lost < 100 {
+                lost.to_string()
+            } else {
+                show(lost as f64)
+            };
+            format!("{name}, {}: {lost} of {}", row.title, show(done as f64))
+        })
+        .collect();
+    match lost[..] {
+        [] => String::new(),
+        _ => format!("\n\\* Its log lacks lines: {}.\n", lost.join("; ")),
+    }
 }
 
 /// Every figure: a table for each kind of work, with the spread over the rounds.
@@ -85,4 +108,34 @@ fn of_work(cells: &Cells, names: &[&String], work: Work) -> String {
         }
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use egret_load::work::Sample;
+
+    #[test]
+    fn what_lost_log_lines_is_shown_with_how_many() {
+        let mut cells = Cells::default();
+        let names = ["floor", "egret", "haproxy", "envoy"].map(str::to_owned);
+        for (name, cpu) in names.iter().zip([10.0, 11.0, 20.0, 30.0]) {
+            let sample = Sample {
+                done: 70_000,
+                cpu_us: Some(cpu),
+                ..Sample::default()
+            };
+            cells.add(name, Work::Http, 1, sample);
+        }
+        let whole = summary(&cells, &names);
+        assert!(
+            whole.contains("| **1.10** | 2.00 | 3.00 |") && !whole.contains('\\'),
+            "{whole}"
+        );
+        cells.lost("haproxy", Work::Http, 7);
+        let marked = summary(&cells, &names);
+        assert!(marked.contains("| **1.10** | 2.00\\* | 3.00 |"), "{marked}");
+        let note = "\n\n\\* Its log lacks lines: haproxy, plain HTTP, 1 KiB answers: 7 of 70,000.\n";
+        assert!(marked.ends_with(note), "{marked}");
+    }
 }

@@ -29,6 +29,15 @@ pub fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }
 
+/// Reads `--scale`: part of the usual operations, above 0.
+pub fn scale(text: &str) -> Result<f64, String> {
+    let scale = text
+        .parse()
+        .ok()
+        .filter(|&scale: &f64| scale > 0.0 && scale.is_finite());
+    scale.ok_or_else(|| "not a number above 0".into())
+}
+
 /// Raises the limit on open files as far as this process may, for itself and what it starts. Gives the limit.
 pub fn raise_file_limit() -> u64 {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};

@@ -21,12 +21,18 @@ use egret_load::{
     work::{Sample, Setup, TUNNELS, Work},
     world::{SUFFIXES, World},
 };
-use std::{io, net::SocketAddr, path::PathBuf, process::ExitCode};
+use std::{
+    io::{self, Write},
+    net::SocketAddr,
+    path::PathBuf,
+    process::ExitCode,
+};
 
 #[derive(Parser)]
 #[command(about = "Load for a forward proxy, with upstreams and DNS of its own on loopback")]
 struct Args {
-    /// What to do; default: everything but `crowd`, `flow`, `pace-among` and `pace-in-crowd`.
+    /// What to do; default: everything but `crowd`, `flow`, `pace-among` and `pace-in-crowd`, with `--transparent` also without
+    /// `tls` and `http`.
     works: Vec<Work>,
     /// Start this egret with a policy of 201 suffixes and a file log.
     #[arg(long, value_name = "BINARY")]
@@ -43,17 +49,17 @@ struct Args {
     /// Its process, for CPU time and memory.
     #[arg(long, requires = "proxy")]
     pid: Option<u32>,
-    /// `--proxy` takes a ClientHello instead of a CONNECT.
+    /// `--proxy` takes a ClientHello instead of a CONNECT. It has one upstream, as `bare-relay --raw` has: for `tls` that of TLS.
     #[arg(long, requires = "proxy")]
     transparent: bool,
     /// Wait for a line on standard input after telling where upstreams and DNS are, so that `--proxy` can be started.
     #[arg(long)]
     wait: bool,
     /// Rounds; the subjects take turns within each.
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
     /// Part of the usual operations: 1 is a run of a few seconds.
-    #[arg(long, default_value_t = 1.0)]
+    #[arg(long, default_value_t = 1.0, value_parser = egret_load::scale)]
     scale: f64,
     /// Silent tunnels of `idle` and `pace-among`.
     #[arg(long, default_value_t = TUNNELS)]
@@ -123,7 +129,10 @@ impl Subject {
 
     /// One run of one work.
     fn run(&self, work: Work, setup: &Setup) -> io::Result<Sample> {
-        let on = |running: Running| work.run(&setup.with(Route::Proxy(running.proxy), Some(running.tree())));
+        let on = |mut running: Running| {
+            let setup = setup.with(Route::Proxy(running.proxy), Some(running.tree()));
+            work.run(&setup).map_err(|error| running.explained(error))
+        };
         match self {
             Self::Direct => work.run(&setup.with(Route::Direct, None)),
             Self::Given(route, tree) => work.run(&setup.with(*route, *tree)),
@@ -161,7 +170,7 @@ fn run(args: &Args) -> io::Result<bool> {
             rounds.push(samples);
         }
         if !args.json {
-            ratios(work, &subjects, &rounds);
+            ratios(work, &subjects, &rounds)?;
         }
     }
     Ok(right)
@@ -169,12 +178,14 @@ fn run(args: &Args) -> io::Result<bool> {
 
 fn works(args: &Args) -> Vec<Work> {
     use Work::*;
-    match args.works.is_empty() {
-        true => vec![
-            Connect, Tls, Deny, Download, Upload, Duplex, Mib, Small, Http, Idle, Pace,
-        ],
-        false => args.works.clone(),
+    if !args.works.is_empty() {
+        return args.works.clone();
     }
+    let mut works = vec![
+        Connect, Tls, Deny, Download, Upload, Duplex, Mib, Small, Http, Idle, Pace,
+    ];
+    works.retain(|work| !args.transparent || !matches!(work, Tls | Http));
+    works
 }
 
 /// Tells what a proxy must reach, and waits until it runs.
@@ -197,28 +208,25 @@ fn show(args: &Args, work: Work, round: u32, subject: &Subject, sample: &Sample)
         value["work"] = work.into();
         value["subject"] = subject.into();
         value["round"] = round.into();
-        println!("{value}");
+        writeln!(io::stdout(), "{value}")
     } else {
-        println!("{work:<13} {round:>2}  {subject}: {}", line(sample));
+        writeln!(io::stdout(), "{work:<13} {round:>2}  {subject}: {}", line(sample))
     }
-    Ok(())
 }
 
-/// CPU time of each subject against the floor of the same round.
-fn ratios(work: Work, subjects: &[Subject], rounds: &[Vec<Sample>]) {
+/// CPU time of each subject against the floor of the same round; of silent tunnels memory.
+fn ratios(work: Work, subjects: &[Subject], rounds: &[Vec<Sample>]) -> io::Result<()> {
     let Some(floor) = subjects.iter().position(|subject| matches!(subject, Subject::Bare)) else {
-        return;
+        return Ok(());
     };
-    let cost = |sample: &Sample| sample.cpu_us.or(sample.cpu_s_gib).or(sample.tunnel_bytes);
+    let cost = |sample: &Sample| sample.tunnel_bytes.or(sample.cpu_us).or(sample.cpu_s_gib);
+    let what = if work == Work::Idle { "memory" } else { "CPU" };
     for (n, subject) in subjects.iter().enumerate().filter(|&(n, _)| n != floor) {
         let of_round = |samples: &Vec<Sample>| Some(cost(&samples[n])? / cost(&samples[floor])?);
         if let Some(spread) = Spread::of(rounds.iter().filter_map(of_round)) {
-            println!(
-                "{:<13} CPU of {} / bare: {}",
-                work.name(),
-                subject.name(),
-                spread.show()
-            );
+            let (work, subject) = (work.name(), subject.name());
+            writeln!(io::stdout(), "{work:<13} {what} of {subject} / bare: {}", spread.show())?;
         }
     }
+    Ok(())
 }

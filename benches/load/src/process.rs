@@ -35,9 +35,13 @@ pub fn own_cpu() -> Duration {
 }
 
 impl Tree {
-    /// The root and all its descendants that live. Fails if the root has ended.
+    /// The root and all its descendants that live. Fails if the root has ended, be it that nobody has asked for its status yet.
     pub fn pids(self) -> io::Result<Vec<u32>> {
-        fs::metadata(of(self.pid, ""))?;
+        let state = fields(self.pid).and_then(|fields| fields.into_iter().next());
+        if state.is_none_or(|state| state == "Z") {
+            let text = format!("there is no process {}, or no longer", self.pid);
+            return Err(io::Error::new(io::ErrorKind::NotFound, text));
+        }
         let mut children: HashMap<u32, Vec<u32>> = HashMap::new();
         for entry in fs::read_dir("/proc")? {
             let pid = entry?.file_name().to_str().and_then(|name| name.parse().ok());
@@ -114,6 +118,19 @@ fn kib(status: &str, name: &str) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_process_that_has_ended_has_no_usage() {
+        let mut child = std::process::Command::new("true").spawn().expect("it starts");
+        let tree = Tree { pid: child.id() };
+        // It is not waited for: what is left of it still has a folder in /proc.
+        let ended = (0..1000).any(|_| {
+            std::thread::sleep(Duration::from_millis(10));
+            tree.usage().is_err()
+        });
+        child.wait().expect("it was started here");
+        assert!(ended, "it has a usage after ten seconds");
+    }
 
     #[test]
     fn processor_time_of_this_process_grows_as_it_works() {

@@ -31,8 +31,6 @@ pub struct Recipe {
     pub log: Option<&'static str>,
     /// The port of its proxy.
     pub proxy: u16,
-    /// The port of its transparent mode, if it is given one.
-    pub transparent: Option<u16>,
 }
 
 /// How long a start or an end may take.
@@ -42,12 +40,20 @@ const PATIENCE: Duration = Duration::from_secs(20);
 #[derive(Debug)]
 pub struct Running {
     child: Child,
-    folder: PathBuf,
+    folder: Folder,
     log: Option<&'static str>,
     /// Its proxy.
     pub proxy: SocketAddr,
-    /// Its transparent port.
-    pub transparent: Option<SocketAddr>,
+}
+
+/// The folder of a run. It goes when this is dropped.
+#[derive(Debug)]
+struct Folder(PathBuf);
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
 }
 
 impl Recipe {
@@ -55,8 +61,9 @@ impl Recipe {
     pub fn start(&self) -> io::Result<Running> {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let name = format!("egret-load-{}-{}", std::process::id(), NEXT.fetch_add(1, Relaxed));
-        let folder = std::env::temp_dir().join(name);
-        fs::create_dir(&folder)?;
+        let run = Folder(std::env::temp_dir().join(name));
+        let folder = &run.0;
+        fs::create_dir(folder)?;
         let here = |text: &str| text.replace("FOLDER", &folder.to_string_lossy());
         for (name, content) in &self.files {
             fs::write(folder.join(name), here(content))?;
@@ -65,19 +72,17 @@ impl Recipe {
         let mut command = Command::new(&self.program);
         command
             .args(self.args.iter().map(|arg| here(arg)))
-            .current_dir(&folder)
+            .current_dir(folder)
             .stdin(std::process::Stdio::null())
             .stdout(said.try_clone()?)
             .stderr(said);
-        let child = interrupted::spawn(&mut command, &folder)
+        let child = interrupted::spawn(&mut command, folder)
             .map_err(|e| io::Error::new(e.kind(), format!("cannot start {}: {e}", self.program.display())))?;
-        let at = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let mut running = Running {
             child,
-            folder,
+            folder: run,
             log: self.log,
-            proxy: at(self.proxy),
-            transparent: self.transparent.map(at),
+            proxy: SocketAddr::from((Ipv4Addr::LOCALHOST, self.proxy)),
         };
         running.ready()?;
         Ok(running)
@@ -90,15 +95,25 @@ impl Running {
         while TcpStream::connect(self.proxy).is_err() {
             let ended = self.child.try_wait()?;
             if ended.is_some() || Instant::now() > deadline {
-                let said = fs::read_to_string(self.folder.join("said")).unwrap_or_default();
-                return Err(io::Error::other(format!(
-                    "it does not listen on {}: {said}",
-                    self.proxy
-                )));
+                let error = io::Error::other(format!("it does not listen on {}", self.proxy));
+                return Err(self.explained(error));
             }
             thread::sleep(Duration::from_millis(5));
         }
         Ok(())
+    }
+
+    /// The error of a run with what this subject has to do with it: that it has ended, and what it said.
+    pub fn explained(&mut self, error: io::Error) -> io::Error {
+        let said = fs::read_to_string(self.folder.0.join("said")).unwrap_or_default();
+        let mut text = error.to_string();
+        if let Ok(Some(status)) = self.child.try_wait() {
+            text += &format!("; it ended with {status}");
+        }
+        if !said.trim().is_empty() {
+            text += &format!("; it said: {}", said.trim_end());
+        }
+        io::Error::new(error.kind(), text)
     }
 
     /// Its processes.
@@ -109,7 +124,8 @@ impl Running {
     /// Ends it. The lines of its log, if it has one.
     pub fn stop(mut self) -> io::Result<Option<usize>> {
         self.end();
-        let lines = |log| fs::read(self.folder.join(log)).map(|log| log.iter().filter(|&&byte| byte == b'\n').count());
+        let lines =
+            |log| fs::read(self.folder.0.join(log)).map(|log| log.iter().filter(|&&byte| byte == b'\n').count());
         self.log.map(lines).transpose()
     }
 
@@ -140,7 +156,6 @@ impl Drop for Running {
     fn drop(&mut self) {
         self.end();
         interrupted::remove(self.tree());
-        let _ = fs::remove_dir_all(&self.folder);
     }
 }
 

@@ -24,11 +24,3 @@ pub fn recipe(work: Work, world: &World, folder: &Path) -> io::Result<Recipe> {
         ..Recipe::default()
     })
 }
-
-/// The floor of transparent mode: relays from the first bytes on.
-pub fn transparent(world: &World, folder: &Path) -> io::Result<Recipe> {
-    let mut recipe = recipe(Work::Connect, world, folder)?;
-    recipe.args.push("--raw".into());
-    recipe.transparent = Some(recipe.proxy);
-    Ok(recipe)
-}

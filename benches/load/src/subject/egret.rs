@@ -37,7 +37,6 @@ pub fn recipe(binary: &Path, world: &World, options: &Options) -> io::Result<Rec
         files: vec![("egret.toml", config(world, options, [proxy, health, admin]))],
         log: Some(LOG),
         proxy,
-        transparent: None,
     })
 }
 
