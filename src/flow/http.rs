@@ -152,22 +152,25 @@ async fn websocket(mut client: TcpStream, held: Held, first: Vec<u8>, mut conver
     let mut record = conversation.record;
     let idle = record.shared.now().settings.limits.idle;
     let (mut upstream, entry, _file) = connection.into_tunnel();
-    record.relayed = Some(entry.tunnel.clone());
     let written = tokio::select! {
         biased;
         // The relay sees it too, and ends at once.
         _ = entry.tunnel.stopped() => true,
         written = timeout(LAST_BYTES_TIME, client.write_all(&first)) => matches!(written, Ok(Ok(()))),
     };
-    if !written {
-        (record.relayed, record.end) = (None, FlowEndKind::ClientReset);
-        relay::reset(&upstream);
-        return relay::reset(&client);
-    }
     drop(first);
-    let mut transfer = relay::relay(&mut client, &mut upstream, Passed::upgraded(held), &entry.tunnel, idle).await;
-    transfer.sent += record.sent;
-    transfer.received += record.received;
+    let transfer = if written {
+        relay::relay(&mut client, &mut upstream, Passed::upgraded(held), &entry.tunnel, idle).await
+    } else {
+        relay::reset(&upstream);
+        relay::reset(&client);
+        let (sent, received) = entry.tunnel.moved();
+        relay::Transfer {
+            sent,
+            received,
+            end: FlowEndKind::ClientReset,
+        }
+    };
     super::tunnel::ended(&entry, transfer, &mut record);
 }
 

@@ -12,7 +12,6 @@ use rows::Told;
 use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Instant, SystemTime};
 
 /// The end of a flow, gathered along its path. Dropping it writes the `EgretFlow` row: also when the task panics.
@@ -89,8 +88,9 @@ impl Record {
 
     /// Its relay, or its exchange, was dropped before it ended.
     fn cut_off(&mut self, tunnel: &Tunnel) {
-        self.sent += tunnel.sent.load(Relaxed);
-        self.received += tunnel.received.load(Relaxed);
+        let (sent, received) = tunnel.moved();
+        self.sent += sent;
+        self.received += received;
         let revoked = tunnel.revoked().map(|revoked| revoked.snapshot.generation);
         self.generation = revoked.unwrap_or(tunnel.generation());
         if !std::thread::panicking() {

@@ -29,7 +29,7 @@ use tokio::net::TcpStream;
 use tokio::time::sleep;
 use watch::Watch;
 
-/// How a relay ended, and what it carried.
+/// How a tunnel ended, and what it carried: bytes that its entry had counted before the relay began are in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Transfer {
     /// Bytes to upstream.
@@ -59,6 +59,8 @@ pub(crate) async fn relay(
         upstream,
         in_order: false,
     };
+    // Behind a 101, those of the requests before it.
+    let (sent_before, received_before) = tunnel.moved();
     let end = {
         let Ends { client, upstream, .. } = &mut ends;
         let timer = pin!(sleep(idle));
@@ -72,8 +74,8 @@ pub(crate) async fn relay(
             let down = received.poll(cx, upstream, client, sent.has_ended());
             let moved = sent.moved() + received.moved() != before;
             if moved {
-                tunnel.sent.store(sent.moved(), Relaxed);
-                tunnel.received.store(received.moved(), Relaxed);
+                tunnel.sent.store(sent_before + sent.moved(), Relaxed);
+                tunnel.received.store(received_before + received.moved(), Relaxed);
             }
             match (up, down) {
                 (Poll::Ready(Err(Side::Source)), _) | (_, Poll::Ready(Err(Side::Sink))) => {
@@ -95,8 +97,8 @@ pub(crate) async fn relay(
     };
     ends.in_order = matches!(end, FlowEndKind::ClientClosed | FlowEndKind::UpstreamClosed);
     Transfer {
-        sent: sent.moved(),
-        received: received.moved(),
+        sent: sent_before + sent.moved(),
+        received: received_before + received.moved(),
         end,
     }
 }

@@ -15,7 +15,10 @@ use crate::stripe::{Padded, STRIPES};
 use std::collections::HashMap;
 use std::future::poll_fn;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::SeqCst};
+use std::sync::atomic::{
+    AtomicBool, AtomicU8, AtomicU64,
+    Ordering::{Relaxed, SeqCst},
+};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::SystemTime;
@@ -96,6 +99,11 @@ impl Tunnel {
             order: AtomicU8::new(GO_ON),
             stop: Mutex::default(),
         })
+    }
+
+    /// Bytes to upstream and to the client so far.
+    pub(crate) fn moved(&self) -> (u64, u64) {
+        (self.sent.load(Relaxed), self.received.load(Relaxed))
     }
 
     /// The generation that last judged it.

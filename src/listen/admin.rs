@@ -156,6 +156,7 @@ fn flows(view: &AdminView) -> Value {
 }
 
 fn flow(tunnel: &Tunnel) -> Value {
+    let (sent, received) = tunnel.moved();
     json!({
         "flow": tunnel.flow.to_string(),
         "source": tunnel.source.to_string(),
@@ -165,8 +166,8 @@ fn flow(tunnel: &Tunnel) -> Value {
         "address": tunnel.candidate.ip.to_string(),
         "generation": tunnel.generation(),
         "open_seconds": tunnel.since.elapsed().unwrap_or_default().as_secs(),
-        "sent_bytes": tunnel.sent.load(Relaxed),
-        "received_bytes": tunnel.received.load(Relaxed),
+        "sent_bytes": sent,
+        "received_bytes": received,
     })
 }
 

@@ -92,6 +92,10 @@ async fn open_flows_are_listed_with_their_bytes() {
         listed["flows"][0]["flow"],
         world.last_row()["properties"]["egret"]["flow"]
     );
+    for bytes in ["sent_bytes", "received_bytes"] {
+        let count = listed["flows"][0][bytes].as_u64();
+        assert!(count > Some(200), "both sides of a handshake: {listed}");
+    }
     drop(tunnel);
 }
 

@@ -5,14 +5,18 @@ use super::*;
 const WEBSOCKET: &str = "GET http://api.example.com/chat HTTP/1.1\r\nHost: api.example.com\r\nConnection: Upgrade\r\n\
                          Upgrade: h2c, websocket\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
 
+const ANSWER: &str = "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: x\r\n\r\nfirst";
+
 #[tokio::test]
 async fn c_57_a_101_opens_a_tunnel_and_nothing_else_does() {
     let origin = Origin::serving(|mut served| async move {
         let head = served.head().await.unwrap();
-        assert_eq!((fields(&head)["Upgrade"], fields(&head)["Connection"]), ("websocket", "Upgrade"), "{head}");
-        served
-            .say("HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: x\r\n\r\nfirst")
-            .await;
+        assert_eq!(
+            (fields(&head)["Upgrade"], fields(&head)["Connection"]),
+            ("websocket", "Upgrade"),
+            "{head}"
+        );
+        served.say(ANSWER).await;
         while served.until("!").await.is_some() {
             served.say("echo!").await;
         }
@@ -39,6 +43,16 @@ async fn c_57_a_101_opens_a_tunnel_and_nothing_else_does() {
             .origin
             .heard_all()
             .ends_with("GET http://evil.test/ HTTP/1.1\r\n\r\n!more!")
+    );
+    let (sent, received) = (world.origin.heard_all().len(), ANSWER.len() + "echo!echo!".len());
+    let flow = &world.flows().await["flows"][0];
+    let listed = (&flow["sent_bytes"], &flow["received_bytes"]);
+    assert_eq!(listed, (&sent.into(), &received.into()), "request and 101 included");
+    drop(client);
+    let end = world.ended().await;
+    assert_eq!(
+        (&end["BytesSent"], &end["BytesReceived"]),
+        (&sent.into(), &received.into())
     );
 }
 

@@ -164,7 +164,7 @@ destination_fqdns = ["api.example.com", "*.openai.example.com", "dark.example.co
 pub fn checked(origin: SocketAddr, rules: &str) -> Checked {
     let record = |name: &str, address: &str| format!("[[dns.record]]\nname = \"{name}\"\na = [\"{address}\"]\n");
     let text = format!(
-        "[listeners]\nproxy = [\"127.0.0.1:0\"]\nhealth = [\"127.0.0.1:0\"]\nadmin = []\n[log]\nstdout = false\n\
+        "[listeners]\nproxy = [\"127.0.0.1:0\"]\nhealth = [\"127.0.0.1:0\"]\nadmin = [\"127.0.0.1:0\"]\n[log]\nstdout = false\n\
          {}{}{}{}{rules}\n[[dial.override]]\nfrom = \"203.0.113.0/24:*\"\nto = \"{origin}\"\n",
         record("api.example.com", "203.0.113.5"),
         record("x.openai.example.com", "203.0.113.6"),
@@ -190,6 +190,17 @@ impl World {
             origin,
             log: memory,
         }
+    }
+
+    /// The open flows, as the admin listener lists them.
+    pub async fn flows(&self) -> Value {
+        let mut admin = TcpStream::connect(self.gateway.admin_addrs()[0]).await.unwrap();
+        let request = b"GET /flows HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+        admin.write_all(request).await.unwrap();
+        let mut answer = String::new();
+        admin.read_to_string(&mut answer).await.unwrap();
+        let (_, body) = answer.split_once("\r\n\r\n").unwrap();
+        serde_json::from_str(body).unwrap()
     }
 
     /// `properties` of all rows of a table so far.

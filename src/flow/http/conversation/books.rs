@@ -60,9 +60,8 @@ impl Conversation {
         }
     }
 
-    /// The connection at hand, for the tunnel behind a 101.
+    /// The connection at hand, for the tunnel behind a 101, with what its entry has counted.
     pub(in crate::flow::http) fn take_connection(&mut self) -> Option<Connection> {
-        self.count();
         self.connection.take()
     }
 
