@@ -256,6 +256,30 @@ impl Egret {
     }
 }
 
+async fn first_signal() -> i32 {
+    use tokio::signal::unix::{SignalKind, signal};
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let ignored = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    let mut waiting = tokio::task::JoinSet::new();
+    for kind in [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()] {
+        let number = kind.as_raw_value();
+        if ignored.is_some_and(|mask| mask >> (number - 1) & 1 == 1) {
+            continue;
+        }
+        if let Ok(mut signals) = signal(kind) {
+            waiting.spawn(async move {
+                signals.recv().await;
+                number
+            });
+        }
+    }
+    match waiting.join_next().await {
+        Some(Ok(number)) => number,
+        _ => std::future::pending().await,
+    }
+}
+
 /// What the kernel says of a process. Fails if it has ended.
 pub fn facts(pid: u32) -> io::Result<Facts> {
     let of = |name: &str| Path::new("/proc").join(pid.to_string()).join(name);
@@ -291,22 +315,12 @@ fn started() -> MutexGuard<'static, Vec<(u32, PathBuf)>> {
     STARTED.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// From now on SIGINT and SIGTERM end every gateway that runs, and then this program, with 128 and the signal's number: one that
-/// stayed would have part of the machine in every later run. Without a thread or signals to be had they end this program alone.
+/// From now on SIGINT, SIGTERM and SIGHUP, unless they are ignored, end every gateway that runs, and then this program, with 128 and
+/// the signal's number: one that stayed would have part of the machine in every later run. Where no thread or signal can be had they
+/// end this program alone.
 pub fn end_gateways_with_us() {
-    use tokio::signal::unix::{SignalKind, signal};
-    let first = async || {
-        let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
-        else {
-            return std::future::pending().await;
-        };
-        tokio::select! {
-            _ = interrupt.recv() => 2,
-            _ = terminate.recv() => 15,
-        }
-    };
     let _ = thread::Builder::new().name("signals".into()).spawn(move || {
-        let number: i32 = crate::block_on(first());
+        let number = crate::block_on(first_signal());
         // Held to the end: nothing is started any more.
         let started = started();
         for (pid, folder) in started.iter() {

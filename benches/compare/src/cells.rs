@@ -54,8 +54,8 @@ fn claim(work: Work, sample: &Sample) -> Option<f64> {
 #[derive(Debug, Default)]
 pub struct Cells {
     cells: BTreeMap<(String, String), BTreeMap<u32, Sample>>,
-    /// Operations that are not in a log, by work and subject.
-    unlogged: BTreeMap<(String, String), u64>,
+    /// By work and subject: requests that are not in its log, of how many.
+    unlogged: BTreeMap<(String, String), (u64, u64)>,
 }
 
 /// What a table or chart has to show of a subject at a work.
@@ -76,17 +76,21 @@ impl Cells {
         rounds.insert(round, sample);
     }
 
-    /// So many more operations that are not in its log.
-    pub fn lost(&mut self, subject: &str, work: Work, operations: u64) {
-        *self.unlogged.entry((work.name(), subject.to_owned())).or_default() += operations;
+    /// So many requests more, and how many of them are not in its log.
+    pub fn logged(&mut self, subject: &str, work: Work, unlogged: u64, asked: u64) {
+        let all = self.unlogged.entry((work.name(), subject.to_owned())).or_default();
+        *all = (all.0 + unlogged, all.1 + asked);
     }
 
-    /// Operations that are not in its log, and how many there were in all.
+    /// Requests that are not in its log, and how many there were in all.
     pub fn unlogged(&self, subject: &str, work: Work) -> (u64, u64) {
-        let lost = self.unlogged.get(&(work.name(), subject.to_owned()));
-        let rounds = self.rounds(subject, work);
-        let done = rounds.map_or(0, |rounds| rounds.values().map(|sample| sample.done).sum());
-        (lost.copied().unwrap_or(0), done)
+        let found = self.unlogged.get(&(work.name(), subject.to_owned()));
+        found.copied().unwrap_or_default()
+    }
+
+    /// Whether a figure is shown of it whose log lacks requests.
+    pub fn is_marked(&self, subject: &str, work: Work) -> bool {
+        matches!(self.shown(subject, work), Shown::Figure { logged: false, .. })
     }
 
     /// What is shown, in tables and chart alike.
@@ -168,9 +172,10 @@ mod tests {
         cells.add("peer", Work::Connect, 1, sample(150.0));
         let figure = |logged| Shown::Figure { median: 1.5, logged };
         assert_eq!(cells.shown("peer", Work::Connect), figure(true));
-        cells.lost("peer", Work::Connect, 0);
+        cells.logged("peer", Work::Connect, 0, 1000);
         assert_eq!(cells.shown("peer", Work::Connect), figure(true));
-        cells.lost("peer", Work::Connect, 3);
+        cells.logged("peer", Work::Connect, 3, 1000);
+        assert_eq!(cells.unlogged("peer", Work::Connect), (3, 2000));
         assert_eq!(cells.shown("peer", Work::Connect), figure(false));
         assert_eq!(cells.shown("peer", Work::Deny), Shown::Nothing);
         let failed = Sample {

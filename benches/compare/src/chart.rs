@@ -47,9 +47,9 @@ pub fn svg(cells: &Cells, subjects: &[String], caption: &str) -> String {
         );
         panel(&mut svg, cells, &names, *work, x, y + 28);
     }
-    let marked = |(work, _): &(Work, _)| names.iter().any(|name| cells.unlogged(name, *work).0 > 0);
+    let marked = |(work, _): &(Work, _)| names.iter().any(|name| cells.is_marked(name, *work));
     let note = if PANELS.iter().any(marked) {
-        " * Its log lacks lines."
+        " * Its log lacks requests."
     } else {
         ""
     };

@@ -3,7 +3,7 @@
 //!
 //! Every subject has the same policy (201 suffixes, the rest denied), the same DNS server and a log line for each request.
 //! Raw figures go to `target/compare/samples.ndjson`, tables to `target/compare/`, after each round; `--write` puts them into
-//! README.md and docs/performance.md between their marks. `--quick` writes nothing.
+//! README.md and docs/performance.md between their marks, after the last. `--quick` writes nothing.
 
 mod cells;
 mod chart;
@@ -14,7 +14,7 @@ mod table;
 use cells::{Cells, DIRECT, FLOOR, ROWS};
 use clap::{CommandFactory, Parser, error::ErrorKind};
 use egret_load::{
-    client::Route,
+    client::{self, Route},
     report::line,
     subject::{
         Recipe, bare,
@@ -63,6 +63,9 @@ struct Args {
 /// Rounds of a comparison that may be published.
 const PUBLISHED_ROUNDS: u32 = 5;
 
+/// Its operations.
+const PUBLISHED_SCALE: f64 = 0.5;
+
 fn row_of(name: &str) -> Result<Work, String> {
     let row = ROWS.iter().find(|row| row.work.name() == name);
     row.map(|row| row.work).ok_or_else(|| {
@@ -84,8 +87,8 @@ fn main() -> ExitCode {
     if args.quick {
         (args.rounds, args.scale) = (1, 0.01);
     }
-    if args.write && args.rounds < PUBLISHED_ROUNDS {
-        let text = format!("--write takes at least --rounds {PUBLISHED_ROUNDS}");
+    if args.write && (args.rounds < PUBLISHED_ROUNDS || args.scale < PUBLISHED_SCALE) {
+        let text = format!("--write takes at least --rounds {PUBLISHED_ROUNDS} and --scale {PUBLISHED_SCALE}");
         Args::command().error(ErrorKind::ValueValidation, text).exit();
     }
     match run(&args) {
@@ -120,19 +123,23 @@ fn run(args: &Args) -> io::Result<bool> {
             for turn in 0..subjects.len() {
                 // Each comes first in one round: none is always next to the floor.
                 let subject = &subjects[(turn + round as usize) % subjects.len()];
-                let Some((sample, unlogged)) = cell(subject, row.work, &peers, &setup)? else {
+                let before = client::asked();
+                let Some((sample, logged)) = cell(subject, row.work, &peers, &setup)? else {
                     continue;
                 };
+                let asked = client::asked() - before;
+                let unlogged = logged.map_or(0, |logged| asked.saturating_sub(logged));
+                let sample = held_to_its_log(subject, sample, unlogged, asked);
                 right &= sample.failed == 0;
                 println!("{round} {} {subject}: {}", row.work.name(), line(&sample));
                 let mut value = serde_json::to_value(&sample)?;
-                value["unlogged"] = unlogged.into();
+                (value["asked"], value["unlogged"]) = (asked.into(), unlogged.into());
                 value["subject"] = subject.as_str().into();
                 value["work"] = row.work.name().into();
                 value["round"] = round.into();
                 raw += &format!("{value}\n");
                 cells.add(subject, row.work, round, sample);
-                cells.lost(subject, row.work, unlogged);
+                cells.logged(subject, row.work, unlogged, asked);
             }
         }
         // After each, so that a run that is cut short has figures: those of the rounds that are whole.
@@ -162,13 +169,13 @@ fn subjects(args: &Args, peers: &Path, world: &World, facts: &mut Facts) -> io::
     Ok(subjects)
 }
 
-/// One subject at one work, started for it, and how many operations its log lacks. None where the two do not go together.
-fn cell(subject: &str, work: Work, peers: &Path, setup: &Setup) -> io::Result<Option<(Sample, u64)>> {
+/// One subject at one work, started for it, and the requests in its log, if it has one. None where the two do not go together.
+fn cell(subject: &str, work: Work, peers: &Path, setup: &Setup) -> io::Result<Option<(Sample, Option<u64>)>> {
     let recipe = match (subject, work) {
         (DIRECT, Work::Deny | Work::Idle) => return Ok(None),
         (DIRECT, _) => {
             let sample = work.run(&setup.with(Route::Direct, None))?;
-            return Ok(Some((sample, 0)));
+            return Ok(Some((sample, None)));
         }
         // It closes after each answer.
         ("tinyproxy", Work::Http) => return Ok(None),
@@ -183,11 +190,7 @@ fn cell(subject: &str, work: Work, peers: &Path, setup: &Setup) -> io::Result<Op
     recipe.map(|recipe| started(subject, &recipe, work, setup)).transpose()
 }
 
-/// Part of its log lines that a peer may lose: HAProxy's threads drop a line where another one writes at that moment
-/// (`DroppedLogs` of its `show info`), and its figures are told with how many. One that logs less does less than the others.
-const LOSABLE: f64 = 0.05;
-
-fn started(subject: &str, recipe: &Recipe, work: Work, setup: &Setup) -> io::Result<(Sample, u64)> {
+fn started(subject: &str, recipe: &Recipe, work: Work, setup: &Setup) -> io::Result<(Sample, Option<u64>)> {
     // It is so much slower than all others that it gets a tenth of the operations.
     let scale = if subject == "tinyproxy" {
         setup.scale / 10.0
@@ -199,18 +202,27 @@ fn started(subject: &str, recipe: &Recipe, work: Work, setup: &Setup) -> io::Res
     let mut running = recipe.start().map_err(failed)?;
     let route = Route::Proxy(running.proxy);
     let sample = work.run(&setup.with(route, Some(running.tree())));
-    let mut sample = sample.map_err(|error| failed(running.explained(error)))?;
-    // Messages are not logged one by one; every tunnel and every request is.
-    let logged = if work == Work::Small { 1 } else { sample.done };
-    let lines = running.stop()?.map(|lines| lines as u64);
-    let unlogged = lines.map_or(0, |lines| logged.saturating_sub(lines));
+    // The others go on without it.
+    let sample = sample.unwrap_or_else(|error| Sample {
+        failed: 1,
+        failure: Some(running.explained(error).to_string()),
+        ..Sample::default()
+    });
+    Ok((sample, running.stop().map_err(failed)?))
+}
+
+/// Part of its requests that the log of a peer may lack: of two threads of HAProxy that log at the same moment one may drop its
+/// line (`DroppedLogs` of its `show info`), and its figures are told with how many. What logs less does less than the others.
+const LOSABLE: f64 = 0.05;
+
+fn held_to_its_log(subject: &str, mut sample: Sample, unlogged: u64, asked: u64) -> Sample {
     let losable = if subject == "egret" { 0.0 } else { LOSABLE };
-    if unlogged as f64 > logged as f64 * losable {
+    if unlogged as f64 > asked as f64 * losable {
         sample.failed += 1;
-        let why = format!("its log lacks {unlogged} of {logged} operations");
+        let why = format!("its log lacks {unlogged} of {asked} requests");
         sample.failure.get_or_insert(why);
     }
-    Ok((sample, unlogged))
+    sample
 }
 
 fn report(args: &Args, cells: &Cells, subjects: &[String], facts: &Facts, folder: &Path) -> io::Result<()> {
@@ -228,7 +240,7 @@ fn report(args: &Args, cells: &Cells, subjects: &[String], facts: &Facts, folder
     fs::write(folder.join("whole.md"), &whole)?;
     fs::write(folder.join("summary.md"), &summary)?;
     fs::write(folder.join("performance.svg"), &svg)?;
-    if args.write {
+    if args.write && facts.rounds == args.rounds {
         put(Path::new("README.md"), &summary)?;
         put(Path::new("docs/performance.md"), &whole)?;
         fs::write("docs/performance.svg", &svg)?;
@@ -249,8 +261,26 @@ fn put(file: &Path, text: &str) -> io::Result<()> {
     let (_, tail) = rest
         .split_once(MARKS[1])
         .ok_or_else(|| io::Error::other(format!("{} has no end mark", file.display())))?;
-    fs::write(
-        file,
-        [head, MARKS[0], "\n", text.trim_end(), "\n\n", MARKS[1], tail].concat(),
-    )
+    let new = [head, MARKS[0], "\n", text.trim_end(), "\n\n", MARKS[1], tail].concat();
+    // In one step: a signal may end this program at any moment.
+    let next = file.with_extension("md.next");
+    fs::write(&next, new)?;
+    fs::rename(next, file)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn egret_logs_every_request_and_a_peer_all_but_a_few() {
+        for (subject, unlogged, failed) in [("egret", 0, 0), ("egret", 1, 1), ("peer", 50, 0), ("peer", 51, 1)] {
+            let sample = held_to_its_log(subject, Sample::default(), unlogged, 1000);
+            assert_eq!(
+                sample.failed, failed,
+                "{subject}, {unlogged} of 1000: {:?}",
+                sample.failure
+            );
+        }
+    }
 }

@@ -1,7 +1,7 @@
 //! How each peer is started: the file of `peers/` with ports, suffixes and DNS server of the run.
 
 use egret_load::{
-    subject::{Recipe, free_port},
+    subject::{AccessLog, Recipe, free_port},
     world::{SUFFIXES, World, suffixes},
 };
 use std::{io, net::SocketAddr, path::Path};
@@ -23,7 +23,7 @@ pub fn recipe(name: &str, peers: &Path, world: &World) -> io::Result<Option<Reci
                 ("suffixes", list(|suffix| format!(".{suffix}\n"))),
             ];
             recipe_of(
-                "said",
+                ("said", " HTTP/1.1\""),
                 files,
                 with_libraries(peers, "exec PEERS/root/usr/sbin/haproxy -f haproxy.cfg"),
             )
@@ -35,7 +35,7 @@ pub fn recipe(name: &str, peers: &Path, world: &World) -> io::Result<Option<Reci
                 egret_load::cores()
             );
             recipe_of(
-                "access.log",
+                ("access.log", " HTTP/1.1\""),
                 vec![("envoy.yaml", config)],
                 with_libraries(peers, &command),
             )
@@ -48,7 +48,7 @@ pub fn recipe(name: &str, peers: &Path, world: &World) -> io::Result<Option<Reci
             ];
             // Started by root it goes on as `proxy`, which must be able to write its logs.
             let command = "chown proxy . 2>&1; exec PEERS/root/usr/sbin/squid -N -f squid.conf";
-            recipe_of("access.log", files, with_libraries(peers, command))
+            recipe_of(("access.log", " TCP_"), files, with_libraries(peers, command))
         }
         ("tinyproxy", Some(dns)) => {
             let config = fill(include_str!("../peers/tinyproxy.conf"), dns);
@@ -63,7 +63,8 @@ pub fn recipe(name: &str, peers: &Path, world: &World) -> io::Result<Option<Reci
             // It asks the C library for names, which reads one file alone: it gets another in a mount namespace of its own.
             let command =
                 "mount --bind resolv.conf /etc/resolv.conf && exec PEERS/root/usr/bin/tinyproxy -d -c tinyproxy.conf";
-            let mut recipe = recipe_of("access.log", files, with_libraries(peers, command));
+            let log = ("access.log", "Request (file descriptor");
+            let mut recipe = recipe_of(log, files, with_libraries(peers, command));
             recipe.args.splice(0..0, ["--mount".to_owned(), "sh".to_owned()]);
             recipe.program = "unshare".into();
             recipe
@@ -73,12 +74,12 @@ pub fn recipe(name: &str, peers: &Path, world: &World) -> io::Result<Option<Reci
     Ok(Some(Recipe { proxy: port, ..recipe }))
 }
 
-fn recipe_of(log: &'static str, files: Vec<(&'static str, String)>, script: String) -> Recipe {
+fn recipe_of((file, mark): (&'static str, &'static str), files: Vec<(&'static str, String)>, script: String) -> Recipe {
     Recipe {
         program: "sh".into(),
         args: vec!["-c".into(), script],
         files,
-        log: Some(log),
+        log: Some(AccessLog { file, mark }),
         ..Recipe::default()
     }
 }

@@ -44,23 +44,22 @@ pub fn summary(cells: &Cells, subjects: &[String]) -> String {
 
 /// The note to what has a mark.
 fn unlogged(cells: &Cells, names: &[&String]) -> String {
-    let lost = names
-        .iter()
-        .flat_map(|name| ROWS.iter().map(move |row| (name, row, cells.unlogged(name, row.work))));
+    let lost = names.iter().flat_map(|name| ROWS.iter().map(move |row| (name, row)));
     let lost: Vec<_> = lost
-        .filter(|(_, _, (lost, _))| *lost > 0)
-        .map(|(name, row, (lost, done))| {
+        .filter(|(name, row)| cells.is_marked(name, row.work))
+        .map(|(name, row)| {
+            let (lost, asked) = cells.unlogged(name, row.work);
             let lost = if lost < 100 {
                 lost.to_string()
             } else {
                 show(lost as f64)
             };
-            format!("{name}, {}: {lost} of {}", row.title, show(done as f64))
+            format!("{name}, {}: {lost} of {}", row.title, show(asked as f64))
         })
         .collect();
     match lost[..] {
         [] => String::new(),
-        _ => format!("\n\\* Its log lacks lines: {}.\n", lost.join("; ")),
+        _ => format!("\n\\* Its log lacks requests: {}.\n", lost.join("; ")),
     }
 }
 
@@ -93,7 +92,8 @@ fn of_work(cells: &Cells, names: &[&String], work: Work) -> String {
     text.push('\n');
     let cell = |spread: Option<egret_load::report::Spread>| spread.map_or("-".to_owned(), |spread| spread.show());
     for name in names {
-        let _ = write!(text, "| {name} |");
+        let mark = if cells.is_marked(name, work) { "\\*" } else { "" };
+        let _ = write!(text, "| {name}{mark} |");
         for (_, figure) in &columns {
             let _ = write!(text, " {} |", cell(cells.figure(name, work, *figure)));
         }
@@ -132,10 +132,10 @@ mod tests {
             whole.contains("| **1.10** | 2.00 | 3.00 |") && !whole.contains('\\'),
             "{whole}"
         );
-        cells.lost("haproxy", Work::Http, 7);
+        cells.logged("haproxy", Work::Http, 7, 70_000);
         let marked = summary(&cells, &names);
         assert!(marked.contains("| **1.10** | 2.00\\* | 3.00 |"), "{marked}");
-        let note = "\n\n\\* Its log lacks lines: haproxy, plain HTTP, 1 KiB answers: 7 of 70,000.\n";
+        let note = "\n\n\\* Its log lacks requests: haproxy, plain HTTP, 1 KiB answers: 7 of 70,000.\n";
         assert!(marked.ends_with(note), "{marked}");
     }
 }

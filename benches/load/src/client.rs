@@ -10,6 +10,7 @@ use hello::Target;
 use std::{
     io::{self, ErrorKind},
     net::SocketAddr,
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
     time::Duration,
 };
 use tokio::{
@@ -23,6 +24,19 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Longest answer that is read to a CONNECT, body included, in bytes.
 const MAX_ANSWER: usize = 64 * 1024;
+
+/// Requests that this process has sent to proxies, CONNECTs and others: each is to be in the log of its proxy.
+static ASKED: AtomicU64 = AtomicU64::new(0);
+
+/// How many requests this process has sent to proxies, those that warm them included.
+pub fn asked() -> u64 {
+    ASKED.load(Relaxed)
+}
+
+/// One more was sent.
+pub(crate) fn count_asked() {
+    ASKED.fetch_add(1, Relaxed);
+}
 
 /// How an upstream is reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,6 +69,7 @@ pub async fn connect(route: Route, target: &Target, upstream: SocketAddr) -> io:
         Route::Proxy(proxy) => {
             let mut stream = dial(proxy).await?;
             stream.write_all(&target.connect_head(upstream.port())).await?;
+            count_asked();
             let answer = read_answer(&mut stream).await?;
             match answer.status {
                 200 if answer.after_head == 0 => Ok(stream),
@@ -99,6 +114,7 @@ pub async fn denied(route: Route, target: &Target, upstream: SocketAddr) -> io::
         Route::Proxy(proxy) => {
             let mut stream = dial(proxy).await?;
             stream.write_all(&target.connect_head(upstream.port())).await?;
+            count_asked();
             let answer = read_answer(&mut stream).await?;
             match answer.status {
                 400..500 => read_body(&mut stream, &answer).await,

@@ -62,7 +62,7 @@ struct Args {
     #[arg(long, default_value_t = 1.0, value_parser = egret_load::scale)]
     scale: f64,
     /// Silent tunnels of `idle` and `pace-among`.
-    #[arg(long, default_value_t = TUNNELS)]
+    #[arg(long, default_value_t = TUNNELS, value_parser = clap::value_parser!(u64).range(1..))]
     tunnels: u64,
     /// Suffixes of egret's policy.
     #[arg(long, default_value_t = SUFFIXES)]

@@ -9,7 +9,7 @@ pub use interrupted::end_subjects_with_us;
 use rustix::process::{Pid, Signal, kill_process};
 use std::{
     fs::{self, File},
-    io,
+    io::{self, BufRead, BufReader},
     net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket},
     path::{Path, PathBuf},
     process::{Child, Command},
@@ -27,10 +27,19 @@ pub struct Recipe {
     pub args: Vec<String>,
     /// Files that it reads: name in the run's folder, content; `FOLDER` in them as well.
     pub files: Vec<(&'static str, String)>,
-    /// The file of the run's folder with a line for each request; `said` has what it prints. None if it writes none.
-    pub log: Option<&'static str>,
+    /// Where it logs each request. None if it does not.
+    pub log: Option<AccessLog>,
     /// The port of its proxy.
     pub proxy: u16,
+}
+
+/// An access log.
+#[derive(Clone, Copy, Debug)]
+pub struct AccessLog {
+    /// The file of the run's folder; `said` has what a subject prints.
+    pub file: &'static str,
+    /// What just one line of each request has in it.
+    pub mark: &'static str,
 }
 
 /// How long a start or an end may take.
@@ -41,7 +50,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub struct Running {
     child: Child,
     folder: Folder,
-    log: Option<&'static str>,
+    log: Option<AccessLog>,
     /// Its proxy.
     pub proxy: SocketAddr,
 }
@@ -61,9 +70,10 @@ impl Recipe {
     pub fn start(&self) -> io::Result<Running> {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let name = format!("egret-load-{}-{}", std::process::id(), NEXT.fetch_add(1, Relaxed));
-        let run = Folder(std::env::temp_dir().join(name));
+        let folder = std::env::temp_dir().join(name);
+        fs::create_dir(&folder)?;
+        let run = Folder(folder);
         let folder = &run.0;
-        fs::create_dir(folder)?;
         let here = |text: &str| text.replace("FOLDER", &folder.to_string_lossy());
         for (name, content) in &self.files {
             fs::write(folder.join(name), here(content))?;
@@ -105,7 +115,10 @@ impl Running {
 
     /// The error of a run with what this subject has to do with it: that it has ended, and what it said.
     pub fn explained(&mut self, error: io::Error) -> io::Error {
-        let said = fs::read_to_string(self.folder.0.join("said")).unwrap_or_default();
+        const MOST: usize = 2048;
+        let said = fs::read(self.folder.0.join("said")).unwrap_or_default();
+        // It may be an access log.
+        let said = String::from_utf8_lossy(&said[said.len().saturating_sub(MOST)..]);
         let mut text = error.to_string();
         if let Ok(Some(status)) = self.child.try_wait() {
             text += &format!("; it ended with {status}");
@@ -121,20 +134,30 @@ impl Running {
         Tree { pid: self.child.id() }
     }
 
-    /// Ends it. The lines of its log, if it has one.
-    pub fn stop(mut self) -> io::Result<Option<usize>> {
+    /// Ends it. The requests in its log, if it has one.
+    pub fn stop(mut self) -> io::Result<Option<u64>> {
         self.end();
-        let lines =
-            |log| fs::read(self.folder.0.join(log)).map(|log| log.iter().filter(|&&byte| byte == b'\n').count());
-        self.log.map(lines).transpose()
+        let Some(AccessLog { file, mark }) = self.log else {
+            return Ok(None);
+        };
+        let (lines, mut found) = (BufReader::new(File::open(self.folder.0.join(file))?), 0);
+        for line in lines.split(b'\n') {
+            found += u64::from(memchr::memmem::find(&line?, mark.as_bytes()).is_some());
+        }
+        Ok(Some(found))
     }
 
     fn end(&mut self) {
+        self.end_with_patience();
+        interrupted::remove(self.tree());
+    }
+
+    fn end_with_patience(&mut self) {
         for (with, patience) in [(Signal::TERM, Duration::from_secs(3)), (Signal::KILL, PATIENCE)] {
             if matches!(self.child.try_wait(), Ok(Some(_))) {
                 return;
             }
-            end_all(self.tree(), with);
+            send(with, &self.tree().pids().unwrap_or_default());
             let deadline = Instant::now() + patience;
             while Instant::now() < deadline && matches!(self.child.try_wait(), Ok(None)) {
                 thread::sleep(Duration::from_millis(5));
@@ -143,9 +166,9 @@ impl Running {
     }
 }
 
-/// Sends it to every process of a tree.
-fn end_all(tree: Tree, with: Signal) {
-    for pid in tree.pids().unwrap_or_default() {
+/// Sends it to every process of these.
+fn send(with: Signal, pids: &[u32]) {
+    for &pid in pids {
         // One that has ended already needs none.
         let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
         let _ = pid.map(|pid| kill_process(pid, with));
@@ -155,7 +178,6 @@ fn end_all(tree: Tree, with: Signal) {
 impl Drop for Running {
     fn drop(&mut self) {
         self.end();
-        interrupted::remove(self.tree());
     }
 }
 

@@ -83,26 +83,41 @@ fn a_proxy_that_spoils_one_byte_fails_the_run() {
 #[test]
 fn what_was_started_ends_with_a_program_that_a_signal_ends() {
     use rustix::process::{Pid, Signal, kill_process};
-    for (signal, code) in [(Signal::TERM, 143), (Signal::INT, 130)] {
-        let mut load = Command::new(env!("CARGO_BIN_EXE_egret-load"))
-            .args(["pace", "--bare", "--scale", "100"])
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("it starts");
-        let tree = Tree { pid: load.id() };
-        let (relay, folder) = soon(|| {
-            let relay = *tree.pids().ok()?.get(1)?;
-            let folder = fs::read_link(format!("/proc/{relay}/cwd")).ok()?;
-            // Until it is in its folder it is not the relay yet.
-            folder.starts_with(std::env::temp_dir()).then_some((relay, folder))
-        });
-        kill_process(Pid::from_child(&load), signal).expect("it lives");
-        let status = load.wait().expect("it was started here");
-        assert_eq!(status.code(), Some(code));
-        soon(|| Tree { pid: relay }.usage().is_err().then_some(()));
-        assert!(!folder.exists(), "{} was left", folder.display());
-    }
+    // Who starts this test may ignore SIGINT or SIGHUP, and then so does the program; nobody ignores SIGTERM.
+    let mut load = Command::new(env!("CARGO_BIN_EXE_egret-load"))
+        .args(["pace", "--bare", "--scale", "100"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("it starts");
+    let tree = Tree { pid: load.id() };
+    let (relay, folder) = soon(|| {
+        let relay = *tree.pids().ok()?.get(1)?;
+        let folder = fs::read_link(format!("/proc/{relay}/cwd")).ok()?;
+        // Until it is in its folder it is not the relay yet.
+        folder.starts_with(std::env::temp_dir()).then_some((relay, folder))
+    });
+    kill_process(Pid::from_child(&load), Signal::TERM).expect("it lives");
+    assert_eq!(load.wait().expect("it was started here").code(), Some(128 + 15));
+    soon(|| Tree { pid: relay }.usage().is_err().then_some(()));
+    assert!(!folder.exists(), "{} was left", folder.display());
+}
+
+#[test]
+fn what_ignores_hangups_goes_on_after_one() {
+    use rustix::process::{Pid, Signal, kill_process};
+    let mut load = Command::new("nohup")
+        .arg(env!("CARGO_BIN_EXE_egret-load"))
+        .args(["pace", "--bare", "--scale", "0.5"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("it starts");
+    let tree = Tree { pid: load.id() };
+    soon(|| tree.pids().ok()?.get(1).copied());
+    kill_process(Pid::from_child(&load), Signal::HUP).expect("it lives");
+    assert_eq!(load.wait().expect("it was started here").code(), Some(0));
 }
 
 /// What comes within ten seconds.

@@ -1,6 +1,6 @@
 //! egret, with the policy that every subject has.
 
-use super::{Recipe, free_ports};
+use super::{AccessLog, Recipe, free_ports};
 use crate::world::{DOCUMENTATION, SUFFIXES, World, suffixes};
 use std::{fmt::Write, io, path::Path};
 
@@ -35,7 +35,10 @@ pub fn recipe(binary: &Path, world: &World, options: &Options) -> io::Result<Rec
             .map(str::to_owned)
             .into(),
         files: vec![("egret.toml", config(world, options, [proxy, health, admin]))],
-        log: Some(LOG),
+        log: Some(AccessLog {
+            file: LOG,
+            mark: "\"category\":\"AZFWApplicationRule\"",
+        }),
         proxy,
     })
 }

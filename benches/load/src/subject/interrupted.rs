@@ -1,16 +1,21 @@
 //! What this program started ends with it, also where a signal ends it (`timeout`, Ctrl-C): a proxy that stayed would have part
 //! of the machine in every later run.
 
-use super::end_all;
-use crate::process::Tree;
+use super::send;
+use crate::process::{Tree, ignores};
+use rustix::process::Signal;
 use std::{
     fs, io,
     path::{Path, PathBuf},
     process::{Child, Command, exit},
     sync::{Mutex, MutexGuard, PoisonError},
     thread,
+    time::{Duration, Instant},
 };
 use tokio::signal::unix::{SignalKind, signal};
+
+/// How long subjects may take to end.
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// The process of each subject that runs, and its folder.
 static STARTED: Mutex<Vec<(Tree, PathBuf)>> = Mutex::new(Vec::new());
@@ -31,15 +36,22 @@ pub(super) fn remove(tree: Tree) {
     started().retain(|(other, _)| other.pid != tree.pid);
 }
 
-/// From now on SIGINT, SIGTERM and SIGHUP end every subject that runs, and then this program, with 128 and the signal's number.
-/// Where no thread or signal can be had they end this program alone, as they do without this.
+/// From now on SIGINT, SIGTERM and SIGHUP, unless they are ignored, end every subject that runs, and then this program, with 128
+/// and the signal's number. Where no thread or signal can be had they end this program alone, as they do without this.
 pub fn end_subjects_with_us() {
     let _ = thread::Builder::new().name("signals".into()).spawn(|| {
         let number = crate::block_on(first_signal());
         // Held to the end: nothing is started any more.
         let started = started();
-        for (tree, folder) in started.iter() {
-            end_all(*tree, rustix::process::Signal::TERM);
+        let trees = started.iter().flat_map(|(tree, _)| tree.pids().unwrap_or_default());
+        let pids: Vec<u32> = trees.collect();
+        send(Signal::TERM, &pids);
+        let (begin, live) = (Instant::now(), |pid: &u32| Tree { pid: *pid }.pids().is_ok());
+        while pids.iter().any(live) && begin.elapsed() < PATIENCE {
+            thread::sleep(Duration::from_millis(5));
+        }
+        send(Signal::KILL, &pids);
+        for (_, folder) in started.iter() {
             let _ = fs::remove_dir_all(folder);
         }
         exit(128 + number);
@@ -49,7 +61,7 @@ pub fn end_subjects_with_us() {
 async fn first_signal() -> i32 {
     let kinds = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()];
     let mut waiting = tokio::task::JoinSet::new();
-    for kind in kinds {
+    for kind in kinds.into_iter().filter(|kind| !ignores(kind.as_raw_value())) {
         if let Ok(mut signals) = signal(kind) {
             waiting.spawn(async move {
                 signals.recv().await;

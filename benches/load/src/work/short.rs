@@ -125,6 +125,7 @@ impl HttpClient {
 
     async fn request(&mut self) -> io::Result<()> {
         self.stream.write_all(&self.request).await?;
+        client::count_asked();
         let mut answer = [0; 4096];
         let mut length = 0;
         let head = loop {
