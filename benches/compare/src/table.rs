@@ -42,25 +42,27 @@ pub fn summary(cells: &Cells, subjects: &[String]) -> String {
     text + &unlogged(cells, &compared)
 }
 
-/// The note to what has a mark.
+/// The notes to what has a mark, one for each subject.
 fn unlogged(cells: &Cells, names: &[&String]) -> String {
-    let lost = names.iter().flat_map(|name| ROWS.iter().map(move |row| (name, row)));
-    let lost: Vec<_> = lost
-        .filter(|(name, row)| cells.is_marked(name, row.work))
-        .map(|(name, row)| {
-            let (lost, asked) = cells.unlogged(name, row.work);
-            let lost = if lost < 100 {
-                lost.to_string()
-            } else {
-                show(lost as f64)
-            };
-            format!("{name}, {}: {lost} of {}", row.title, show(asked as f64))
-        })
-        .collect();
-    match lost[..] {
-        [] => String::new(),
-        _ => format!("\n\\* Its log lacks requests: {}.\n", lost.join("; ")),
+    let mut text = String::new();
+    for name in names {
+        let marked = ROWS.iter().filter(|row| cells.is_marked(name, row.work));
+        let lost: Vec<_> = marked
+            .map(|row| {
+                let (lost, asked) = cells.unlogged(name, row.work);
+                let lost = if lost < 100 {
+                    lost.to_string()
+                } else {
+                    show(lost as f64)
+                };
+                format!("{lost} of {} ({})", show(asked as f64), row.title)
+            })
+            .collect();
+        if !lost.is_empty() {
+            let _ = writeln!(text, "\n\\* The log of {name} lacks requests: {}.", lost.join("; "));
+        }
     }
+    text
 }
 
 /// Every figure: a table for each kind of work, with the spread over the rounds.
@@ -135,7 +137,7 @@ mod tests {
         cells.logged("haproxy", Work::Http, 7, 70_000);
         let marked = summary(&cells, &names);
         assert!(marked.contains("| **1.10** | 2.00\\* | 3.00 |"), "{marked}");
-        let note = "\n\n\\* Its log lacks requests: haproxy, plain HTTP, 1 KiB answers: 7 of 70,000.\n";
+        let note = "\n\n\\* The log of haproxy lacks requests: 7 of 70,000 (plain HTTP, 1 KiB answers).\n";
         assert!(marked.ends_with(note), "{marked}");
     }
 }
