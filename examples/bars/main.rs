@@ -21,6 +21,8 @@ mod reload;
 mod report;
 mod restart;
 mod rows;
+#[path = "../../benches/load/src/signals.rs"]
+mod signals;
 mod slow;
 mod soak;
 mod start;

@@ -256,30 +256,6 @@ impl Egret {
     }
 }
 
-async fn first_signal() -> i32 {
-    use tokio::signal::unix::{SignalKind, signal};
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
-    let ignored = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
-    let mut waiting = tokio::task::JoinSet::new();
-    for kind in [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()] {
-        let number = kind.as_raw_value();
-        if ignored.is_some_and(|mask| mask >> (number - 1) & 1 == 1) {
-            continue;
-        }
-        if let Ok(mut signals) = signal(kind) {
-            waiting.spawn(async move {
-                signals.recv().await;
-                number
-            });
-        }
-    }
-    match waiting.join_next().await {
-        Some(Ok(number)) => number,
-        _ => std::future::pending().await,
-    }
-}
-
 /// What the kernel says of a process. Fails if it has ended.
 pub fn facts(pid: u32) -> io::Result<Facts> {
     let of = |name: &str| Path::new("/proc").join(pid.to_string()).join(name);
@@ -320,12 +296,13 @@ fn started() -> MutexGuard<'static, Vec<(u32, PathBuf)>> {
 /// end this program alone.
 pub fn end_gateways_with_us() {
     let _ = thread::Builder::new().name("signals".into()).spawn(move || {
-        let number = crate::block_on(first_signal());
+        let number = crate::block_on(crate::signals::first());
         // Held to the end: nothing is started any more.
         let started = started();
         for (pid, folder) in started.iter() {
             let pid = i32::try_from(*pid).ok().and_then(Pid::from_raw);
-            let _ = pid.map(|pid| kill_process(pid, Signal::TERM));
+            // As when it is dropped: told to end in order, it would first wait for its tunnels.
+            let _ = pid.map(|pid| kill_process(pid, Signal::KILL));
             let _ = fs::remove_dir_all(folder);
         }
         std::process::exit(128 + number);

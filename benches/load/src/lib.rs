@@ -11,6 +11,7 @@ pub mod client;
 pub mod floor;
 pub mod process;
 pub mod report;
+mod signals;
 pub mod subject;
 pub mod work;
 pub mod world;

@@ -34,14 +34,6 @@ pub fn own_cpu() -> Duration {
     Duration::try_from(time).unwrap_or_default()
 }
 
-/// Whether this process ignores a signal of that number, as what `nohup` or a shell started in the background does.
-pub fn ignores(signal: i32) -> bool {
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
-    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
-    mask.is_some_and(|mask| mask >> (signal - 1) & 1 == 1)
-}
-
 impl Tree {
     /// The root and all its descendants that live. Fails if the root has ended, be it that nobody has asked for its status yet.
     pub fn pids(self) -> io::Result<Vec<u32>> {

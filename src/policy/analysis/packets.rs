@@ -381,7 +381,7 @@ fn shadow(
                 let leading = by_address.iter().filter(|(_, taker)| *taker.0[1] == all);
                 takers.extend(leading.map(|(at, taker)| (*at, Piece(taker.0))));
             }
-            // One that denies says so of the name, before anybody looks up where it leads.
+            // One that denies every address denies wherever the name leads: it is looked up, and not dialled.
             Some(denied) if rule.action == Action::Allow => {
                 takers.extend(denied.0.iter().map(|(at, piece)| (*at, Piece(piece.each_ref()))));
             }

@@ -2,7 +2,7 @@
 //! of the machine in every later run.
 
 use super::send;
-use crate::process::{Tree, ignores};
+use crate::{process::Tree, signals};
 use rustix::process::Signal;
 use std::{
     fs, io,
@@ -12,7 +12,6 @@ use std::{
     thread,
     time::{Duration, Instant},
 };
-use tokio::signal::unix::{SignalKind, signal};
 
 /// How long subjects may take to end.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -40,7 +39,7 @@ pub(super) fn remove(tree: Tree) {
 /// and the signal's number. Where no thread or signal can be had they end this program alone, as they do without this.
 pub fn end_subjects_with_us() {
     let _ = thread::Builder::new().name("signals".into()).spawn(|| {
-        let number = crate::block_on(first_signal());
+        let number = crate::block_on(signals::first());
         // Held to the end: nothing is started any more.
         let started = started();
         let trees = started.iter().flat_map(|(tree, _)| tree.pids().unwrap_or_default());
@@ -50,27 +49,12 @@ pub fn end_subjects_with_us() {
         while pids.iter().any(live) && begin.elapsed() < PATIENCE {
             thread::sleep(Duration::from_millis(5));
         }
-        send(Signal::KILL, &pids);
+        // The others' numbers may be those of strangers by now.
+        let left: Vec<u32> = pids.into_iter().filter(live).collect();
+        send(Signal::KILL, &left);
         for (_, folder) in started.iter() {
             let _ = fs::remove_dir_all(folder);
         }
         exit(128 + number);
     });
-}
-
-async fn first_signal() -> i32 {
-    let kinds = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()];
-    let mut waiting = tokio::task::JoinSet::new();
-    for kind in kinds.into_iter().filter(|kind| !ignores(kind.as_raw_value())) {
-        if let Ok(mut signals) = signal(kind) {
-            waiting.spawn(async move {
-                signals.recv().await;
-                kind.as_raw_value()
-            });
-        }
-    }
-    match waiting.join_next().await {
-        Some(Ok(number)) => number,
-        _ => std::future::pending().await,
-    }
 }
